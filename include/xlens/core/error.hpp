@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace xlens {
+
+/// The one exception that leaves xlens. Its message is a single line that names the file (or flag),
+/// the field, and both values: what was expected and what was found.
+class error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Text from outside, made safe for a one-line message: control bytes and non-ASCII bytes are
+/// escaped as \xNN, and anything over `limit` bytes is cut and marked with "...".
+inline std::string printable(std::string_view text, std::size_t limit = 80) {
+    std::string out;
+    for (const unsigned char c : text.substr(0, limit)) {
+        if (c < 0x20 || c > 0x7e) {
+            out += fmt::format("\\x{:02x}", c);
+        } else {
+            out += static_cast<char>(c);
+        }
+    }
+    if (text.size() > limit) { out += "..."; }
+    return out;
+}
+
+/// Throws xlens::error with a formatted message: `fail("{}: {} is {}, expected {}", file, ...)`.
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+    throw error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace xlens

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace xlens {
+
+/// Work below this many floating-point operations runs on the calling thread: opening a team of
+/// threads costs about as much as this work.
+inline constexpr std::size_t parallel_threshold = 1U << 16U;
+
+/// Sets how many threads the loops of this process use; 0 leaves the choice to OpenMP.
+inline void set_threads([[maybe_unused]] std::size_t count) {
+#ifdef _OPENMP
+    if (count > 0) { omp_set_num_threads(static_cast<int>(count)); }
+#endif
+}
+
+inline std::size_t max_threads() {
+#ifdef _OPENMP
+    return static_cast<std::size_t>(omp_get_max_threads());
+#else
+    return 1;
+#endif
+}
+
+/// Calls body(i) for i in [0, count) over the team. Each index is computed whole by one thread, so
+/// results do not depend on the number of threads as long as bodies write disjoint outputs.
+/// `work_per_index` (floating-point operations) decides whether a team is opened at all.
+/// The body must not throw.
+template <class Body>
+void parallel_for(std::size_t count, std::size_t work_per_index, Body&& body) {
+#ifdef _OPENMP
+    if (count > 1 && max_threads() > 1 && count * work_per_index >= parallel_threshold &&
+        omp_in_parallel() == 0) {
+        const auto end = static_cast<std::ptrdiff_t>(count);
+#pragma omp parallel for schedule(static)
+        for (std::ptrdiff_t i = 0; i < end; ++i) { body(static_cast<std::size_t>(i)); }
+        return;
+    }
+#endif
+    for (std::size_t i = 0; i < count; ++i) { body(i); }
+    (void)work_per_index;
+}
+
+}  // namespace xlens

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xsimd/xsimd.hpp>
+
+#include <cstddef>
+
+namespace xlens {
+
+/// The vector of floats that every kernel is written in: 16 lanes with AVX-512, 8 with AVX2, 4 with
+/// SSE2 or NEON. The compiler's target flags choose it.
+using batch = xsimd::batch<float>;
+inline constexpr std::size_t lanes = batch::size;
+
+/// Name of the instruction set that this translation unit was compiled for, for a run's manifest.
+inline const char* instruction_set() { return batch::arch_type::name(); }
+
+}  // namespace xlens
