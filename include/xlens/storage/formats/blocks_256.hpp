@@ -124,17 +124,19 @@ private:
         const auto low_bits = detail::load_bytes<64>(low);
         const auto high_bits = detail::load_bytes<32>(high);
         for (std::size_t run = 0; run < 4; ++run, out += 32) {
-            const std::uint8_t* nibbles = low_bits.data() + 32 * (run % 2);
+            const std::size_t first = 32 * (run % 2);
             const std::size_t low_shift = 4 * (run / 2);
             const std::size_t high_shift = 2 * run;
-            for (std::size_t g = 0; g < 2; ++g) {
-                const float scale = group[2 * run + g];
-                for (std::size_t i = 16 * g; i < 16 * g + 16; ++i) {
-                    const int q = ((nibbles[i] >> low_shift) & 0x0F) |
-                                  (((high_bits[i] >> high_shift) & 0x03) << 4);
-                    out[i] = scale * static_cast<float>(q - 32);
-                }
+            std::array<std::int8_t, 32> q;
+            for (std::size_t i = 0; i < 32; ++i) {
+                const int low_four = (low_bits[first + i] >> low_shift) & 0x0F;
+                const int high_two = (high_bits[i] >> high_shift) & 0x03;
+                q[i] = static_cast<std::int8_t>((low_four | (high_two << 4)) - 32);
             }
+            const float scale0 = group[2 * run];
+            const float scale1 = group[2 * run + 1];
+            for (std::size_t i = 0; i < 16; ++i) { out[i] = scale0 * static_cast<float>(q[i]); }
+            for (std::size_t i = 16; i < 32; ++i) { out[i] = scale1 * static_cast<float>(q[i]); }
         }
     }
 };

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE formats
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/storage/formats.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::vector<std::byte> read_golden(const std::string& name) {
+    const char* root = std::getenv("XLENS_TEST_DATA");
+    BOOST_REQUIRE_MESSAGE(root != nullptr, "XLENS_TEST_DATA is not set");
+    std::ifstream file(std::filesystem::path(root) / "formats" / (name + ".bin"), std::ios::binary);
+    BOOST_REQUIRE_MESSAGE(file.good(), "no golden file for " + name);
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    std::vector<std::byte> out(text.size());
+    std::memcpy(out.data(), text.data(), text.size());
+    return out;
+}
+
+struct golden {
+    std::vector<std::byte> blocks;
+    std::vector<std::uint32_t> expected;  // bits of the floats
+};
+
+template <class F>
+golden split_golden() {
+    const auto all = read_golden(std::string(F::name));
+    const std::size_t count = all.size() / (F::bytes + 4 * F::block);
+    BOOST_REQUIRE(count > 0);
+    BOOST_REQUIRE_EQUAL(count * (F::bytes + 4 * F::block), all.size());
+    golden out{{all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count * F::bytes)},
+               std::vector<std::uint32_t>(count * F::block)};
+    std::memcpy(out.expected.data(), all.data() + count * F::bytes, 4 * out.expected.size());
+    return out;
+}
+
+void check_bits(const std::vector<float>& got, const std::vector<std::uint32_t>& expected) {
+    BOOST_REQUIRE_EQUAL(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        BOOST_REQUIRE_MESSAGE(std::bit_cast<std::uint32_t>(got[i]) == expected[i],
+                              "element " << i << ": got " << got[i] << ", expected "
+                                         << std::bit_cast<float>(expected[i]));
+    }
+}
+
+constexpr std::array stored_with_golden{
+    xlens::format_id::f16,  xlens::format_id::bf16, xlens::format_id::q8_0, xlens::format_id::q4_0,
+    xlens::format_id::q4_1, xlens::format_id::q5_0, xlens::format_id::q5_1, xlens::format_id::q4_k,
+    xlens::format_id::q5_k, xlens::format_id::q6_k};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_have_the_bits_of_the_gguf_package_at_any_alignment) {
+    for (const auto id : stored_with_golden) {
+        xlens::visit_format(id, []<class F>(F) {
+            BOOST_TEST_CONTEXT(F::name) {
+                const golden g = split_golden<F>();
+                for (std::size_t shift = 0; shift < 16; ++shift) {
+                    std::vector<std::byte> moved(shift);
+                    moved.insert(moved.end(), g.blocks.begin(), g.blocks.end());
+                    std::vector<float> out(g.expected.size());
+                    xlens::decode_row<F>(moved.data() + shift, out);
+                    check_bits(out, g.expected);
+                }
+            }
+        });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(one_block_decodes_like_its_place_in_a_row) {
+    for (const auto id : stored_with_golden) {
+        xlens::visit_format(id, []<class F>(F) {
+            BOOST_TEST_CONTEXT(F::name) {
+                const golden g = split_golden<F>();
+                std::vector<float> out(g.expected.size());
+                for (std::size_t b = 0; b * F::bytes < g.blocks.size(); ++b) {
+                    F::decode(g.blocks.data() + b * F::bytes, out.data() + b * F::block);
+                }
+                check_bits(out, g.expected);
+            }
+        });
+    }
+}
+
+// IEEE 754 section 3.4, written with ldexp instead of with bits.
+BOOST_AUTO_TEST_CASE(every_half_converts_exactly) {
+    for (std::uint32_t pattern = 0; pattern <= 0xFFFF; ++pattern) {
+        const float got = xlens::half_to_float(static_cast<std::uint16_t>(pattern));
+        const int exponent = static_cast<int>((pattern >> 10U) & 0x1FU);
+        const int fraction = static_cast<int>(pattern & 0x3FFU);
+        BOOST_REQUIRE_EQUAL(std::signbit(got), pattern >= 0x8000U);
+        if (exponent == 31 && fraction != 0) {
+            BOOST_REQUIRE(std::isnan(got));
+        } else if (exponent == 31) {
+            BOOST_REQUIRE(std::isinf(got));
+        } else {
+            const int significand = exponent == 0 ? fraction : fraction + 1024;
+            const double magnitude = std::ldexp(significand, std::max(exponent, 1) - 25);
+            BOOST_REQUIRE_EQUAL(std::fabs(static_cast<double>(got)), magnitude);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(f32_keeps_every_bit) {
+    const std::vector<std::uint32_t> bits{0U,          0x80000000U, 1U,          0x7F800001U,
+                                          0xFFC12345U, 0x7F800000U, 0x3F800000U, 0x00800000U};
+    std::vector<std::byte> bytes(4 * bits.size() + 3);
+    std::memcpy(bytes.data() + 3, bits.data(), 4 * bits.size());
+    std::vector<float> out(bits.size());
+    xlens::decode_row<xlens::f32>(bytes.data() + 3, out);
+    check_bits(out, bits);
+}
+
+BOOST_AUTO_TEST_CASE(lengths_around_the_chunk_of_the_float_formats) {
+    const golden g = split_golden<xlens::f16>();
+    for (std::size_t n = 0; n < 100; ++n) {
+        std::vector<float> out(n + 1, 7.0F);
+        xlens::decode_row<xlens::f16>(g.blocks.data(), std::span(out).first(n));
+        BOOST_REQUIRE_EQUAL(out[n], 7.0F);
+        out.pop_back();
+        check_bits(out, {g.expected.begin(), g.expected.begin() + static_cast<std::ptrdiff_t>(n)});
+    }
+}
+
+// Sizes of ggml's table of types (gguf.GGML_QUANT_SIZES).
+BOOST_AUTO_TEST_CASE(names_and_sizes) {
+    struct row {
+        xlens::format_id id;
+        const char* name;
+        std::size_t block, bytes;
+    };
+    using enum xlens::format_id;
+    const std::array table{row{f32, "f32", 1, 4},       row{f16, "f16", 1, 2},
+                           row{bf16, "bf16", 1, 2},     row{q8_0, "q8_0", 32, 34},
+                           row{q4_0, "q4_0", 32, 18},   row{q4_1, "q4_1", 32, 20},
+                           row{q5_0, "q5_0", 32, 22},   row{q5_1, "q5_1", 32, 24},
+                           row{q4_k, "q4_k", 256, 144}, row{q5_k, "q5_k", 256, 176},
+                           row{q6_k, "q6_k", 256, 210}};
+    BOOST_TEST(table.size() == xlens::all_formats.size());
+    for (const auto& r : table) {
+        BOOST_TEST(xlens::format_name(r.id) == r.name);
+        BOOST_TEST(xlens::format_block(r.id) == r.block);
+        BOOST_TEST(xlens::format_bytes(r.id) == r.bytes);
+        BOOST_TEST((xlens::format_from_name(r.name) == r.id));
+    }
+    BOOST_TEST(!xlens::format_from_name("q3_k").has_value());
+    BOOST_TEST(!xlens::format_from_name("").has_value());
+    BOOST_CHECK_THROW((void)xlens::format_name(static_cast<xlens::format_id>(99)), xlens::error);
+}
