@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/io/gguf_parse.hpp>
+#include <xlens/io/gguf_value.hpp>
+#include <xlens/io/guard.hpp>
+#include <xlens/io/tensor.hpp>
+#include <xlens/storage/mapped_file.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xlens {
+
+/// A GGUF file (v2 or v3, little endian, one part), mapped and checked when it is opened. Tensors
+/// point into the mapping and live as long as this object, which may be moved.
+///
+/// The getters fail where a key is missing or has another type, naming the file, the key and both
+/// types. Those with a fallback accept a missing key, never a wrong type.
+/// Cost: opening is O(metadata); tensor data are not read. Getters of arrays copy them.
+class gguf_file {
+public:
+    explicit gguf_file(const std::filesystem::path& path)
+        : m_file(path), m_contents(guarded(m_file.name(), [this] {
+              return parse_gguf(m_file.name(), m_file.bytes());
+          })) {}
+
+    [[nodiscard]] const std::string& name() const { return m_file.name(); }
+    /// The whole file.
+    [[nodiscard]] std::span<const std::byte> bytes() const { return m_file.bytes(); }
+
+    [[nodiscard]] const tensor_map& tensors() const { return m_contents.tensors; }
+    /// The tensor of that name, or null.
+    [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
+        const auto found = m_contents.tensors.find(tensor);
+        return found == m_contents.tensors.end() ? nullptr : &found->second;
+    }
+
+    [[nodiscard]] bool has(std::string_view key) const { return m_contents.metadata.contains(key); }
+
+    [[nodiscard]] std::string string(std::string_view key) const {
+        const gguf_value& value = scalar(key, gguf_type::string, "a string");
+        byte_reader in(name(), value.bytes, value.bytes.size());
+        return std::string(in.string(key));
+    }
+    [[nodiscard]] std::string string(std::string_view key, std::string_view fallback) const {
+        return has(key) ? string(key) : std::string(fallback);
+    }
+
+    /// An integer of any stored type, at least 0.
+    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key) const {
+        constexpr std::string_view expected = "an integer of at least 0";
+        const gguf_value& value = get(key, expected);
+        std::optional<std::uint64_t> number;
+        if (!value.is_array) {
+            number = load_gguf_integer<std::uint64_t>(value.type, value.bytes.data());
+        }
+        if (!number) { wrong_type(key, expected, value); }
+        return *number;
+    }
+    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key,
+                                                 std::uint64_t fallback) const {
+        return has(key) ? unsigned_integer(key) : fallback;
+    }
+
+    /// A finite number of any stored type, integers included.
+    [[nodiscard]] double number(std::string_view key) const {
+        constexpr std::string_view expected = "a finite number";
+        const gguf_value& value = get(key, expected);
+        std::optional<double> number;
+        if (!value.is_array) { number = load_gguf_number(value.type, value.bytes.data()); }
+        if (!number || !std::isfinite(*number)) { wrong_type(key, expected, value); }
+        return *number;
+    }
+    [[nodiscard]] double number(std::string_view key, double fallback) const {
+        return has(key) ? number(key) : fallback;
+    }
+
+    [[nodiscard]] bool boolean(std::string_view key) const {
+        return scalar(key, gguf_type::boolean, "bool").bytes.front() != std::byte{0};
+    }
+    [[nodiscard]] bool boolean(std::string_view key, bool fallback) const {
+        return has(key) ? boolean(key) : fallback;
+    }
+
+    [[nodiscard]] std::vector<std::string> strings(std::string_view key) const {
+        constexpr std::string_view expected = "array of string";
+        const gguf_value& value = get(key, expected);
+        if (!value.is_array || value.type != gguf_type::string) { wrong_type(key, expected, value); }
+        return guarded(name(), [&] {
+            std::vector<std::string> out;
+            out.reserve(static_cast<std::size_t>(value.count));
+            byte_reader in(name(), value.bytes, value.bytes.size());
+            for (std::uint64_t i = 0; i < value.count; ++i) { out.emplace_back(in.string(key)); }
+            return out;
+        });
+    }
+    /// Numbers of any stored type as floats. They may be non-finite.
+    [[nodiscard]] std::vector<float> numbers(std::string_view key) const {
+        return array<float>(key, "array of numbers", [](gguf_type type, const std::byte* from) {
+            const auto number = load_gguf_number(type, from);
+            return number ? std::optional(static_cast<float>(*number)) : std::nullopt;
+        });
+    }
+    /// Integers of any stored type; each must fit.
+    [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key) const {
+        return array<std::int64_t>(key, "array of integers below 2^63",
+                                   load_gguf_integer<std::int64_t>);
+    }
+
+private:
+    [[noreturn]] void wrong_type(std::string_view key, std::string_view expected,
+                                 const gguf_value& value) const {
+        fail("{}: key '{}': expected {}, got {}", name(), printable(key), expected, describe(value));
+    }
+    const gguf_value& get(std::string_view key, std::string_view expected) const {
+        const auto found = m_contents.metadata.find(key);
+        if (found == m_contents.metadata.end()) {
+            fail("{}: key '{}': expected {}, got no such key", name(), printable(key), expected);
+        }
+        return found->second;
+    }
+    const gguf_value& scalar(std::string_view key, gguf_type type,
+                             std::string_view expected) const {
+        const gguf_value& value = get(key, expected);
+        if (value.is_array || value.type != type) { wrong_type(key, expected, value); }
+        return value;
+    }
+    /// load(type, from) for every element; an element that it cannot load fails.
+    template <class T, class Load>
+    std::vector<T> array(std::string_view key, std::string_view expected, Load&& load) const {
+        const gguf_value& value = get(key, expected);
+        const std::size_t stride = gguf_type_bytes(value.type);
+        if (!value.is_array || stride == 0) { wrong_type(key, expected, value); }
+        return guarded(name(), [&] {
+            std::vector<T> out;
+            out.reserve(static_cast<std::size_t>(value.count));
+            for (std::size_t at = 0; at < value.bytes.size(); at += stride) {
+                const std::optional<T> number = load(value.type, value.bytes.data() + at);
+                if (!number) { wrong_type(key, expected, value); }
+                out.push_back(*number);
+            }
+            return out;
+        });
+    }
+
+    mapped_file m_file;
+    gguf_contents m_contents;
+};
+
+}  // namespace xlens
