@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+
+namespace xlens::kernels {
+
+/// Σ_i a_i·b_i of two rows of equal length. Four running sums hide the latency of the multiply-add;
+/// the order of the additions depends on the length alone.
+inline float dot(std::span<const float> a, std::span<const float> b) {
+    const float* p = a.data();
+    const float* q = b.data();
+    const std::size_t n = a.size();
+    const auto product = [p, q](std::size_t i, const batch& sum) {
+        return xsimd::fma(batch::load_unaligned(p + i), batch::load_unaligned(q + i), sum);
+    };
+    batch s0(0.0F);
+    batch s1(0.0F);
+    batch s2(0.0F);
+    batch s3(0.0F);
+    std::size_t i = 0;
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        s0 = product(i, s0);
+        s1 = product(i + lanes, s1);
+        s2 = product(i + 2 * lanes, s2);
+        s3 = product(i + 3 * lanes, s3);
+    }
+    for (; i + lanes <= n; i += lanes) { s0 = product(i, s0); }
+    if (i < n) {
+        s1 = xsimd::fma(load_partial(p + i, n - i, 0.0F), load_partial(q + i, n - i, 0.0F), s1);
+    }
+    return sum_lanes((s0 + s1) + (s2 + s3));
+}
+
+/// ‖x‖, the Euclidean length.
+inline float norm2(std::span<const float> x) { return std::sqrt(dot(x, x)); }
+
+}  // namespace xlens::kernels

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <span>
+
+// What the row kernels share: how the last, partial batch of a row is read and written, and in which
+// order the lanes of a batch are reduced. A partial batch goes through the same vector instructions
+// as a full one, so that a value has the same bits wherever it stands in a row, and all loads are
+// unaligned ones, so that it has the same bits wherever the row stands in memory.
+
+namespace xlens::kernels {
+
+/// The first `count` < lanes floats at `src`, then `fill`.
+inline batch load_partial(const float* src, std::size_t count, float fill) {
+    std::array<float, lanes> padded;
+    padded.fill(fill);
+    std::memcpy(padded.data(), src, count * sizeof(float));
+    return batch::load_unaligned(padded.data());
+}
+
+/// Writes the first `count` < lanes floats of `values`.
+inline void store_partial(const batch& values, float* out, std::size_t count) {
+    std::array<float, lanes> padded;
+    values.store_unaligned(padded.data());
+    std::memcpy(out, padded.data(), count * sizeof(float));
+}
+
+/// Sum of the lanes, halves added to halves: the same tree on every instruction set of equal width.
+inline float sum_lanes(const batch& values) {
+    std::array<float, lanes> partial;
+    values.store_unaligned(partial.data());
+    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+        for (std::size_t i = 0; i < half; ++i) { partial[i] += partial[i + half]; }
+    }
+    return partial[0];
+}
+
+/// Sum over a row of the values that `term` gives for each batch of it; lanes past the end of the
+/// row read as `fill`, which `term` must map to zero. Lane j adds up elements j, j + lanes, ...
+template <class Term>
+float sum_of(std::span<const float> x, float fill, Term term) {
+    batch sum(0.0F);
+    std::size_t i = 0;
+    for (; i + lanes <= x.size(); i += lanes) { sum += term(batch::load_unaligned(&x[i])); }
+    if (i < x.size()) { sum += term(load_partial(&x[i], x.size() - i, fill)); }
+    return sum_lanes(sum);
+}
+
+/// x_i = f(x_i), a batch at a time.
+template <class Function>
+void transform(std::span<float> x, Function f) {
+    std::size_t i = 0;
+    for (; i + lanes <= x.size(); i += lanes) {
+        f(batch::load_unaligned(&x[i])).store_unaligned(&x[i]);
+    }
+    if (i < x.size()) {
+        store_partial(f(load_partial(&x[i], x.size() - i, 0.0F)), &x[i], x.size() - i);
+    }
+}
+
+/// Largest value; -inf for an empty row. Unspecified if there is a NaN.
+inline float maximum(std::span<const float> x) {
+    constexpr float lowest = -std::numeric_limits<float>::infinity();
+    batch best(lowest);
+    std::size_t i = 0;
+    for (; i + lanes <= x.size(); i += lanes) {
+        best = xsimd::max(best, batch::load_unaligned(&x[i]));
+    }
+    if (i < x.size()) { best = xsimd::max(best, load_partial(&x[i], x.size() - i, lowest)); }
+    std::array<float, lanes> partial;
+    best.store_unaligned(partial.data());
+    return *std::max_element(partial.begin(), partial.end());
+}
+
+}  // namespace xlens::kernels

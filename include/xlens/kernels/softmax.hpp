@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+
+#include <cmath>
+#include <limits>
+#include <span>
+
+namespace xlens::kernels {
+
+/// x_i = exp(x_i - max x) / Σ_j exp(x_j - max x), in place. -inf gives 0; a row of nothing else
+/// gives zeros. A NaN or +inf makes the whole row NaN. An empty row is left alone.
+inline void softmax(std::span<float> x) {
+    const float largest = maximum(x);
+    const batch shift(std::isinf(largest) && largest < 0.0F ? 0.0F : largest);
+    transform(x, [shift](const batch& v) { return xsimd::exp(v - shift); });
+    const float sum = sum_of(x, 0.0F, [](const batch& v) { return v; });
+    const batch divisor(sum == 0.0F ? 1.0F : sum);
+    transform(x, [divisor](const batch& v) { return v / divisor; });
+}
+
+/// log Σ_i exp(x_i), without overflow. -inf for an empty row or one of -inf; +inf if there is one;
+/// NaN if there is a NaN.
+inline float log_sum_exp(std::span<const float> x) {
+    constexpr float lowest = -std::numeric_limits<float>::infinity();
+    const float largest = maximum(x);
+    const float shift = std::isinf(largest) ? 0.0F : largest;
+    const float sum = sum_of(x, lowest, [shift](const batch& v) {
+        return xsimd::exp(v - batch(shift));
+    });
+    return std::log(sum) + shift;
+}
+
+}  // namespace xlens::kernels
