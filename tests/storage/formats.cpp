@@ -144,12 +144,11 @@ BOOST_AUTO_TEST_CASE(names_and_sizes) {
         std::size_t block, bytes;
     };
     using enum xlens::format_id;
-    const std::array table{row{f32, "f32", 1, 4},       row{f16, "f16", 1, 2},
-                           row{bf16, "bf16", 1, 2},     row{q8_0, "q8_0", 32, 34},
-                           row{q4_0, "q4_0", 32, 18},   row{q4_1, "q4_1", 32, 20},
-                           row{q5_0, "q5_0", 32, 22},   row{q5_1, "q5_1", 32, 24},
-                           row{q4_k, "q4_k", 256, 144}, row{q5_k, "q5_k", 256, 176},
-                           row{q6_k, "q6_k", 256, 210}};
+    const std::array table{
+        row{f32, "f32", 1, 4},       row{f16, "f16", 1, 2},      row{bf16, "bf16", 1, 2},
+        row{q8_0, "q8_0", 32, 34},   row{q4_0, "q4_0", 32, 18},  row{q4_1, "q4_1", 32, 20},
+        row{q5_0, "q5_0", 32, 22},   row{q5_1, "q5_1", 32, 24},  row{q4_k, "q4_k", 256, 144},
+        row{q5_k, "q5_k", 256, 176}, row{q6_k, "q6_k", 256, 210}};
     BOOST_TEST(table.size() == xlens::all_formats.size());
     for (const auto& r : table) {
         BOOST_TEST(xlens::format_name(r.id) == r.name);

@@ -10,10 +10,10 @@
 #include <limits>
 #include <span>
 
-// What the row kernels share: how the last, partial batch of a row is read and written, and in which
-// order the lanes of a batch are reduced. A partial batch goes through the same vector instructions
-// as a full one, so that a value has the same bits wherever it stands in a row, and all loads are
-// unaligned ones, so that it has the same bits wherever the row stands in memory.
+// What the row kernels share: how the last, partial batch of a row is read and written, and in
+// which order the lanes of a batch are reduced. A partial batch goes through the same vector
+// instructions as a full one, so that a value has the same bits wherever it stands in a row, and all
+// loads are unaligned ones, so that it has the same bits wherever the row stands in memory.
 
 namespace xlens::kernels {
 

@@ -29,8 +29,8 @@ inline void rms_norm(std::span<const float> x, std::span<const float> gain, floa
     }
 }
 
-/// out = (x - mean(x)) / sqrt(var(x) + ε) ⊙ gain + bias, rows of equal length (D), the variance over
-/// n, not n - 1. `bias` may be empty; `out` may be `x` itself. Ba et al., arXiv 1607.06450.
+/// out = (x - mean(x)) / sqrt(var(x) + ε) ⊙ gain + bias, rows of equal length (D), the variance
+/// over n, not n - 1. `bias` may be empty; `out` may be `x` itself. Ba et al., arXiv 1607.06450.
 inline void layer_norm(std::span<const float> x, std::span<const float> gain,
                        std::span<const float> bias, float epsilon, std::span<float> out) {
     const std::size_t n = x.size();

@@ -30,8 +30,8 @@ struct rope_linear {
     float factor = 1.0F;
 };
 
-/// Llama 3.1: waves longer than original_context / low_freq_factor positions are divided by `factor`,
-/// those shorter than original_context / high_freq_factor are kept, the ones between blended.
+/// Llama 3.1: waves longer than original_context / low_freq_factor positions are divided by
+/// `factor`, those shorter than original_context / high_freq_factor are kept, the ones between blended.
 struct rope_llama3 {
     float factor = 8.0F;
     float low_freq_factor = 1.0F;
@@ -46,8 +46,8 @@ struct rope_divisors {
 
 using rope_scaling = std::variant<std::monostate, rope_linear, rope_llama3, rope_divisors>;
 
-/// The angles of a model: position p turns pair i by p·f_i, f_i = θ^(-2i/n) scaled. In float, step by
-/// step as transformers computes them, since its rounding is part of what models were trained with.
+/// The angles of a model: position p turns pair i by p·f_i, f_i = θ^(-2i/n) scaled. In float, step
+/// by step as transformers computes them, since its rounding is part of what models were trained with.
 class rope_table {
 public:
     rope_table() = default;
@@ -61,7 +61,7 @@ public:
             const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary_dims);
             m_frequencies[i] = 1.0F / std::pow(theta, exponent);
         }
-        std::visit([this](const auto& s) { scale(s); }, scaling);
+        std::visit([this](const auto& s) { this->scale(s); }, scaling);
     }
 
     /// f_i, in radians a position.
@@ -94,7 +94,8 @@ private:
     void scale(const rope_llama3& s) {
         require_positive("factor", s.factor);
         require_positive("low_freq_factor", s.low_freq_factor);
-        require_positive("high_freq_factor - low_freq_factor", s.high_freq_factor - s.low_freq_factor);
+        require_positive("high_freq_factor - low_freq_factor",
+                         s.high_freq_factor - s.low_freq_factor);
         require_positive("original_context", s.original_context);
         const float longest = s.original_context / s.low_freq_factor;
         const float shortest = s.original_context / s.high_freq_factor;
@@ -167,9 +168,9 @@ inline void rope(std::span<float> head, std::span<const float> cos, std::span<co
     std::size_t i = 0;
     if (halves) {
         for (; i + lanes <= n; i += lanes) {
-            const auto [a, b] = detail::rotate(
-                batch::load_unaligned(first + i), batch::load_unaligned(second + i),
-                batch::load_unaligned(&cos[i]), batch::load_unaligned(&sin[i]));
+            const auto [a, b] =
+                detail::rotate(batch::load_unaligned(first + i), batch::load_unaligned(second + i),
+                               batch::load_unaligned(&cos[i]), batch::load_unaligned(&sin[i]));
             a.store_unaligned(first + i);
             b.store_unaligned(second + i);
         }

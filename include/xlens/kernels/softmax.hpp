@@ -27,9 +27,8 @@ inline float log_sum_exp(std::span<const float> x) {
     constexpr float lowest = -std::numeric_limits<float>::infinity();
     const float largest = maximum(x);
     const float shift = std::isinf(largest) ? 0.0F : largest;
-    const float sum = sum_of(x, lowest, [shift](const batch& v) {
-        return xsimd::exp(v - batch(shift));
-    });
+    const float sum =
+        sum_of(x, lowest, [shift](const batch& v) { return xsimd::exp(v - batch(shift)); });
     return std::log(sum) + shift;
 }
 

@@ -57,8 +57,8 @@ public:
         }
     }
 
-    /// Offers scores[i] as id first_id + i. A batch of scores is looked at one by one only if one of
-    /// them reaches the threshold, which after the first few thousand is rare.
+    /// Offers scores[i] as id first_id + i. A batch of scores is looked at one by one only if one
+    /// of them reaches the threshold, which after the first few thousand is rare.
     void offer_range(token_id first_id, std::span<const float> scores) {
         std::size_t i = 0;
         for (; i + lanes <= scores.size(); i += lanes) {

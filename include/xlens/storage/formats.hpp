@@ -59,9 +59,10 @@ inline void decode_row<f32>(const std::byte* src, std::span<float> out) {
 /// A format that is known only when the file is read.
 enum class format_id { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k };
 
-inline constexpr std::array all_formats{
-    format_id::f32,  format_id::f16,  format_id::bf16, format_id::q8_0, format_id::q4_0, format_id::q4_1,
-    format_id::q5_0, format_id::q5_1, format_id::q4_k, format_id::q5_k, format_id::q6_k};
+inline constexpr std::array all_formats{format_id::f32,  format_id::f16,  format_id::bf16,
+                                        format_id::q8_0, format_id::q4_0, format_id::q4_1,
+                                        format_id::q5_0, format_id::q5_1, format_id::q4_k,
+                                        format_id::q5_k, format_id::q6_k};
 
 /// Calls fn(F{}) with the type of the format and returns what it returns: the one branch between
 /// what a file says and code that is compiled for one format. Throws xlens::error if `id` is none.
@@ -100,8 +101,8 @@ constexpr decltype(auto) visit_format(format_id id, Fn&& fn) {
 
 /// The format of that name, spelt as format_name spells it.
 [[nodiscard]] constexpr std::optional<format_id> format_from_name(std::string_view name) {
-    const auto* found = std::ranges::find_if(
-        all_formats, [name](format_id id) { return format_name(id) == name; });
+    const auto* found =
+        std::ranges::find_if(all_formats, [name](format_id id) { return format_name(id) == name; });
     return found == all_formats.end() ? std::nullopt : std::optional(*found);
 }
 

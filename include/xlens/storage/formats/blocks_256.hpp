@@ -117,8 +117,9 @@ struct q6_k {
     }
 
 private:
-    /// 128 elements in four runs of 32: the low four bits of runs 0 and 2 are the nibbles of bytes
-    /// 0-31, those of runs 1 and 3 of bytes 32-63; bits 2r and 2r+1 of a byte of `high` belong to run r.
+    /// 128 elements in four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles of
+    /// bytes 0-31 and 32-63, runs 2 and 3 in the high ones; bits 2r and 2r+1 of a byte of `high`
+    /// belong to run r.
     static void decode_half(const std::byte* low, const std::byte* high, const float* group,
                             float* out) {
         const auto low_bits = detail::load_bytes<64>(low);

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <string_view>
 
-// GGUF's formats of 32 elements a block. Each stores q, small integers, and the scale d (and, in the
-// _1 formats, the offset m) as binary16; an element is d·q or d·q + m. Every product d·q fits the 24
-// bits of a float exactly, so a compiler that fuses d·q + m computes the same bits.
+// GGUF's formats of 32 elements a block. Each stores q, small integers, and the scale d (and, in
+// the _1 formats, the offset m) as binary16; an element is d·q or d·q + m. Every product d·q fits
+// the 24 bits of a float exactly, so a compiler that fuses d·q + m computes the same bits.
 // Layouts: ggml-common.h and gguf-py/gguf/quants.py of llama.cpp.
 
 namespace xlens {

@@ -17,8 +17,8 @@ template <class T>
     return out;
 }
 
-/// IEEE 754 binary16 to binary32, exact for every pattern: subnormals, infinities and the payload of
-/// a NaN are kept. Integer arithmetic and selects only, so that loops over it vectorise on every
+/// IEEE 754 binary16 to binary32, exact for every pattern: subnormals, infinities and the payload
+/// of a NaN are kept. Integer arithmetic and selects only, so that loops over it vectorise on every
 /// instruction set; branches and `_Float16` do not.
 [[nodiscard]] constexpr float half_to_float(std::uint16_t half) {
     constexpr std::uint32_t rebias = (127U - 15U) << 23U;
@@ -49,7 +49,9 @@ struct f32 {
     static constexpr std::string_view name = "f32";
 
     static float value(stored bits) { return std::bit_cast<float>(bits); }
-    static void decode(const std::byte* src, float* out) { *out = value(load_unaligned<stored>(src)); }
+    static void decode(const std::byte* src, float* out) {
+        *out = value(load_unaligned<stored>(src));
+    }
 };
 
 /// IEEE 754 binary16.
@@ -60,7 +62,9 @@ struct f16 {
     static constexpr std::string_view name = "f16";
 
     static float value(stored bits) { return half_to_float(bits); }
-    static void decode(const std::byte* src, float* out) { *out = value(load_unaligned<stored>(src)); }
+    static void decode(const std::byte* src, float* out) {
+        *out = value(load_unaligned<stored>(src));
+    }
 };
 
 /// bfloat16: the upper half of a binary32.
@@ -73,7 +77,9 @@ struct bf16 {
     static float value(stored bits) {
         return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
     }
-    static void decode(const std::byte* src, float* out) { *out = value(load_unaligned<stored>(src)); }
+    static void decode(const std::byte* src, float* out) {
+        *out = value(load_unaligned<stored>(src));
+    }
 };
 
 }  // namespace xlens
