@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/io/guard.hpp>
+#include <xlens/io/json.hpp>
+#include <xlens/io/json_object.hpp>
+#include <xlens/io/safetensors.hpp>
+#include <xlens/io/tensor.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace xlens {
+
+/// A Hugging Face model folder: config.json, and the tensors of model.safetensors or of all shards
+/// that model.safetensors.index.json names. Everything is mapped and checked when it is opened.
+/// Tensors live as long as this object, which may be moved.
+///
+/// A shard must lie in the folder. The one exception is the cache of huggingface_hub, whose
+/// `snapshots/<revision>` folders hold links into the `blobs` folder beside them.
+class hugging_face_folder {
+public:
+    explicit hugging_face_folder(const std::filesystem::path& path)
+        : m_path(path), m_name(printable(path.string(), 1024)) {
+        guarded(m_name, [this] {
+            std::error_code ignored;
+            if (!std::filesystem::is_directory(m_path, ignored)) {
+                fail("{}: expected a folder with a config.json", m_name);
+            }
+            m_config = read_json(m_path / "config.json");
+            static_cast<void>(fields());  // fails if it is no object
+            read_weights();
+        });
+    }
+
+    [[nodiscard]] const std::filesystem::path& path() const { return m_path; }
+    /// The path as it was given, made safe for messages.
+    [[nodiscard]] const std::string& name() const { return m_name; }
+    [[nodiscard]] const std::vector<safetensors_file>& files() const { return m_files; }
+
+    /// The weights of all files together: F32, F16 and BF16.
+    [[nodiscard]] const tensor_map& tensors() const { return m_tensors; }
+    /// The weight of that name, or null.
+    [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
+        const auto found = m_tensors.find(tensor);
+        return found == m_tensors.end() ? nullptr : &found->second;
+    }
+
+    [[nodiscard]] const nlohmann::json& config() const { return m_config; }
+    /// config.json with typed getters; `fields().object("rope_scaling")` for what is inside.
+    [[nodiscard]] json_object fields() const {
+        return {printable((m_path / "config.json").string(), 1024), m_config};
+    }
+    [[nodiscard]] bool has(std::string_view key) const { return fields().has(key); }
+
+    // The getters of fields(), the key alone or with a fallback.
+    template <class... Fallback>
+    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key, Fallback... or_else) const {
+        return fields().unsigned_integer(key, or_else...);
+    }
+    template <class... Fallback>
+    [[nodiscard]] double number(std::string_view key, Fallback... or_else) const {
+        return fields().number(key, or_else...);
+    }
+    template <class... Fallback>
+    [[nodiscard]] std::string string(std::string_view key, Fallback... or_else) const {
+        return fields().string(key, or_else...);
+    }
+    template <class... Fallback>
+    [[nodiscard]] bool boolean(std::string_view key, Fallback... or_else) const {
+        return fields().boolean(key, or_else...);
+    }
+
+private:
+    using weight_map = std::map<std::string, std::string>;  // tensor -> shard
+
+    void read_weights() {
+        const auto single = m_path / "model.safetensors";
+        const auto index = m_path / "model.safetensors.index.json";
+        std::error_code ignored;
+        if (std::filesystem::exists(single, ignored)) {
+            add(single);
+        } else if (std::filesystem::exists(index, ignored)) {
+            read_shards(index);
+        } else {
+            fail("{}: expected model.safetensors or model.safetensors.index.json, got neither",
+                 m_name);
+        }
+    }
+
+    void add(const std::filesystem::path& path) {
+        const auto& file = m_files.emplace_back(path);
+        for (const auto& [name, tensor] : file.tensors()) {
+            const auto [place, is_new] = m_tensors.emplace(name, tensor);
+            if (!is_new) {
+                fail("{}: tensor '{}' is also in {}", file.name(), printable(name),
+                     place->second.file);
+            }
+        }
+    }
+
+    void read_shards(const std::filesystem::path& path) {
+        const auto name = printable(path.string(), 1024);
+        const auto json = read_json(path);
+        const auto index = json_object(name, json).object("weight_map");
+        weight_map map;
+        std::set<std::string> shards;
+        for (const auto& item : index.value().items()) {
+            map.emplace(item.key(), *shards.insert(index.string(item.key())).first);
+        }
+        std::map<std::string, std::size_t> numbers;
+        for (const auto& shard : shards) {
+            check_shard(name, shard);
+            numbers.emplace(shard, m_files.size());
+            add(m_path / shard);
+        }
+        for (const auto& [tensor, shard] : map) {
+            const auto& file = m_files[numbers.at(shard)];
+            if (file.find(tensor) == nullptr && !file.skipped().contains(tensor)) {
+                fail("{}: weight_map: tensor '{}' is not in {}", name, printable(tensor),
+                     printable(shard));
+            }
+        }
+    }
+
+    void check_shard(const std::string& index, const std::string& shard) const {
+        constexpr std::string_view forbidden("/\\\0", 3);
+        if (shard.empty() || shard == "." || shard == ".." ||
+            shard.find_first_of(forbidden) != std::string::npos) {
+            fail("{}: weight_map: expected the name of a file in the folder, got '{}'", index,
+                 printable(shard));
+        }
+        std::error_code missing;
+        const auto target = std::filesystem::canonical(m_path / shard, missing);
+        if (missing) {
+            fail("{}: weight_map: shard '{}' is not in the folder", index, printable(shard));
+        }
+        std::error_code ignored;
+        const auto folder = std::filesystem::canonical(m_path, ignored);
+        const auto snapshots = folder.parent_path();
+        const bool in_cache = snapshots.filename() == "snapshots" &&
+                              target.parent_path() == snapshots.parent_path() / "blobs";
+        if (target.parent_path() != folder && !in_cache) {
+            fail("{}: weight_map: shard '{}' is a link out of the folder, to {}", index,
+                 printable(shard), printable(target.string(), 1024));
+        }
+    }
+
+    std::filesystem::path m_path;
+    std::string m_name;
+    nlohmann::json m_config;
+    std::vector<safetensors_file> m_files;
+    tensor_map m_tensors;
+};
+
+}  // namespace xlens
