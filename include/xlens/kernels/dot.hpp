@@ -37,22 +37,6 @@ inline float dot(std::span<const float> a, std::span<const float> b) {
     return sum_lanes((s0 + s1) + (s2 + s3));
 }
 
-/// y_i += a·x_i, rows of equal length.
-inline void add_scaled(float a, std::span<const float> x, std::span<float> y) {
-    const batch factor(a);
-    const std::size_t n = x.size();
-    std::size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        const batch sum =
-            xsimd::fma(factor, batch::load_unaligned(&x[i]), batch::load_unaligned(&y[i]));
-        sum.store_unaligned(&y[i]);
-    }
-    if (i < n) {
-        const batch tail = load_partial(&x[i], n - i, 0.0F);
-        store_partial(xsimd::fma(factor, tail, load_partial(&y[i], n - i, 0.0F)), &y[i], n - i);
-    }
-}
-
 /// ‖x‖, the Euclidean length.
 inline float norm2(std::span<const float> x) { return std::sqrt(dot(x, x)); }
 
