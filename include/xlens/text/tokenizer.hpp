@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/text/added_tokens.hpp>
+#include <xlens/text/bpe.hpp>
+#include <xlens/text/normalizer.hpp>
+#include <xlens/text/pre_tokenizer.hpp>
+#include <xlens/text/sentencepiece.hpp>
+#include <xlens/text/token_map.hpp>
+#include <xlens/text/utf8.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace xlens {
+
+/// What a token is written as, and what it is.
+struct token_entry {
+    std::string bytes;          // exactly what it stands for in the text
+    bool special = false;       // control token, as <|endoftext|>
+    bool single_byte = false;   // a <0xHH> token of SentencePiece
+};
+
+/// The checked parts that a tokenizer is put together from; see make_tokenizer and
+/// load_tokenizer_json.
+struct tokenizer_parts {
+    std::string file;
+    std::vector<token_entry> tokens;  // (V)
+    std::vector<added_token> added;
+    normalizer normalize;
+    pre_tokenizer cut;
+    std::variant<bpe, sentencepiece> model;
+    std::vector<token_id> prefix;  // what encode_prompt puts before the text
+    std::vector<token_id> suffix;  // and after it
+    std::optional<token_id> bos;
+    std::optional<token_id> eos;
+    bool drops_leading_space = false;  // decode() takes off the space that encode() put before
+    std::string chat_template;
+};
+
+/// Text to tokens and back. Equal to Hugging Face's tokenizers on valid UTF-8.
+///
+/// Any bytes may be encoded. A stretch of bytes that belong to no valid UTF-8 sequence is a piece
+/// of its own: no normaliser or pattern sees it, and the text on both sides is cut as if it ended
+/// there. With a byte-level vocabulary of all 256 bytes decode(encode(x)) == x for every x, unless
+/// the tokenizer normalises (Qwen 2: NFC) or adds spaces. A byte that a vocabulary lacks is
+/// dropped, as Hugging Face's tokenizers do (SmolLM2 lacks 21 bytes: C0, C1, F1, F2, F4 to FF and
+/// some control characters).
+///
+/// Immutable: one object may be used by several threads at once.
+class tokenizer {
+public:
+    explicit tokenizer(tokenizer_parts parts) : m_parts(std::move(parts)) {
+        std::vector<added_token> as_given;
+        std::vector<added_token> normalized;
+        for (const added_token& token : m_parts.added) {
+            (token.normalized ? normalized : as_given).push_back(token);
+        }
+        for (added_token& token : normalized) { token.content = m_parts.normalize(token.content); }
+        m_added = added_tokens(std::move(as_given));
+        m_added_normalized = added_tokens(std::move(normalized));
+        // A byte token stands for the same bytes as a plain one-letter token, which is preferred.
+        for (const bool single_byte : {false, true}) {
+            for (std::size_t i = 0; i < size(); ++i) {
+                if (m_parts.tokens[i].single_byte == single_byte) {
+                    m_by_bytes.try_emplace(m_parts.tokens[i].bytes, static_cast<token_id>(i));
+                }
+            }
+        }
+    }
+
+    /// The tokens of `text`; nothing is added before or after. Strings such as <|endoftext|> are
+    /// plain text unless `parse_special`. At most max_text bytes, else xlens::error.
+    /// O(n log n) in the longest piece.
+    [[nodiscard]] std::vector<token_id> encode(std::string_view text,
+                                               bool parse_special = false) const {
+        if (text.size() > max_text) {
+            fail("text: {} bytes, expected at most {}", text.size(), max_text);
+        }
+        std::vector<token_id> out;
+        for (const text_section& section : m_added.split(text, parse_special)) {
+            if (section.token) {
+                out.push_back(*section.token);
+            } else {
+                const bool at_start = section.text.data() == text.data();
+                encode_section(section.text, at_start, parse_special, out);
+            }
+        }
+        return out;
+    }
+
+    /// encode(text), with the special tokens around it that the model expects of a prompt (usually
+    /// the beginning-of-sequence token or none). An empty text gives just these.
+    [[nodiscard]] std::vector<token_id> encode_prompt(std::string_view text,
+                                                      bool parse_special = false) const {
+        std::vector<token_id> out = m_parts.prefix;
+        const std::vector<token_id> tokens = encode(text, parse_special);
+        out.insert(out.end(), tokens.begin(), tokens.end());
+        out.insert(out.end(), m_parts.suffix.begin(), m_parts.suffix.end());
+        return out;
+    }
+
+    /// The bytes that the tokens stand for, one after another; they need not be valid UTF-8. Where
+    /// encode() puts a space before the text, one leading space is taken off: for a continuation,
+    /// join bytes() instead.
+    [[nodiscard]] std::string decode(std::span<const token_id> tokens) const {
+        std::string out;
+        for (const token_id id : tokens) { out += entry(id).bytes; }
+        if (m_parts.drops_leading_space && out.starts_with(' ')) { out.erase(0, 1); }
+        return out;
+    }
+
+    /// The exact bytes of one token. Throws for an id outside [0, size()).
+    [[nodiscard]] std::string bytes(token_id id) const { return entry(id).bytes; }
+
+    /// bytes(id) as valid UTF-8, for JSON and tables: broken sequences become U+FFFD.
+    [[nodiscard]] std::string text(token_id id) const { return replace_invalid(entry(id).bytes); }
+
+    /// The token that stands for exactly these bytes.
+    [[nodiscard]] std::optional<token_id> find(std::string_view bytes) const {
+        return find_token(m_by_bytes, bytes);
+    }
+
+    /// V, the number of tokens; ids are [0, V). May be less than the rows of the embedding.
+    [[nodiscard]] std::size_t size() const { return m_parts.tokens.size(); }
+    [[nodiscard]] std::optional<token_id> bos() const { return m_parts.bos; }
+    [[nodiscard]] std::optional<token_id> eos() const { return m_parts.eos; }
+    [[nodiscard]] bool is_special(token_id id) const { return entry(id).special; }
+    /// The model's chat template (Jinja), empty where it has none.
+    [[nodiscard]] const std::string& chat_template() const { return m_parts.chat_template; }
+
+    /// The longest text that encode() takes: 1 GiB.
+    static constexpr std::size_t max_text = std::size_t{1} << 30U;
+
+private:
+    [[nodiscard]] const token_entry& entry(token_id id) const {
+        if (id < 0 || static_cast<std::size_t>(id) >= size()) {
+            fail("{}: token {} does not exist, expected 0 to {}", m_parts.file, id, size() - 1);
+        }
+        return m_parts.tokens[static_cast<std::size_t>(id)];
+    }
+
+    void encode_section(std::string_view section, bool at_start, bool parse_special,
+                        std::vector<token_id>& out) const {
+        for_each_stretch(section, [&](std::string_view stretch, bool valid) {
+            const bool begins_section = stretch.data() == section.data();
+            if (valid) {
+                const std::string text = m_parts.normalize(std::string(stretch), begins_section);
+                encode_normalized(text, at_start && begins_section, parse_special, out);
+            } else {
+                encode_plain({std::string(stretch), true, at_start && begins_section}, out);
+            }
+        });
+    }
+
+    void encode_normalized(const std::string& text, bool at_start, bool parse_special,
+                           std::vector<token_id>& out) const {
+        for (const text_section& section : m_added_normalized.split(text, parse_special)) {
+            if (section.token) {
+                out.push_back(*section.token);
+            } else {
+                const bool first = at_start && section.text.data() == text.data();
+                encode_plain({std::string(section.text), false, first}, out);
+            }
+        }
+    }
+
+    void encode_plain(text_piece whole, std::vector<token_id>& out) const {
+        for (const text_piece& piece : m_parts.cut(std::move(whole))) {
+            std::visit([&](const auto& model) { model.encode(piece.text, piece.raw, out); },
+                       m_parts.model);
+        }
+    }
+
+    tokenizer_parts m_parts;
+    added_tokens m_added;
+    added_tokens m_added_normalized;
+    token_map m_by_bytes;
+};
+
+}  // namespace xlens

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/text/json_field.hpp>
+#include <xlens/text/normalizer.hpp>
+#include <xlens/text/patterns.hpp>
+#include <xlens/text/pre_tokenizer.hpp>
+#include <xlens/text/space_mark.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The steps of a tokenizer.json, by their `type`. A type that is not known is an error that lists
+/// those that are: a step left out would give other tokens without a word.
+namespace xlens::detail {
+
+[[noreturn]] inline void unknown_type(const json_field& step, std::string_view known) {
+    const json_field type = step.at("type");
+    fail("{}: expected one of {}, got {}", type.place(), known, printable(type.string()));
+}
+
+/// {"String": text} or {"Regex": pattern}.
+inline regex read_pattern(const json_field& field) {
+    if (const auto text = field.find("String")) {
+        text->expect(!text->string().empty(), "a non-empty string");
+        return {escape_pattern(text->string()), text->place()};
+    }
+    const json_field pattern = field.at("Regex");
+    return {pattern.string(), pattern.place()};
+}
+
+inline void read_normalizer(const json_field& field, std::vector<normalizer::step>& out) {
+    const std::string type = field.at("type").string();
+    if (type == "Sequence") {
+        for (const json_field& item : field.at("normalizers").items()) {
+            read_normalizer(item, out);
+        }
+    } else if (type == "NFC" || type == "NFD") {
+        out.emplace_back(normal_form{type == "NFC", false});
+    } else if (type == "NFKC" || type == "NFKD") {
+        out.emplace_back(normal_form{type == "NFKC", true});
+    } else if (type == "Lowercase") {
+        out.emplace_back(lower_case{});
+    } else if (type == "Prepend") {
+        out.emplace_back(prepend{field.at("prepend").string()});
+    } else if (type == "Replace") {
+        out.emplace_back(
+            replace_all{read_pattern(field.at("pattern")), field.at("content").string()});
+    } else {
+        unknown_type(field, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace");
+    }
+}
+
+inline split_behavior read_behavior(const json_field& field) {
+    const std::string name = field.string();
+    if (name == "Removed") { return split_behavior::removed; }
+    if (name == "Isolated") { return split_behavior::isolated; }
+    if (name == "MergedWithPrevious") { return split_behavior::merged_with_previous; }
+    if (name == "MergedWithNext") { return split_behavior::merged_with_next; }
+    if (name == "Contiguous") { return split_behavior::contiguous; }
+    fail("{}: expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous, got {}",
+         field.place(), printable(name));
+}
+
+inline metaspace_step read_metaspace(const json_field& field) {
+    const auto replacement = field.find("replacement");
+    const std::string mark = replacement ? replacement->string() : std::string(space_mark);
+    field.expect(!mark.empty(), "a replacement character");
+    prepend_scheme scheme = field.flag("add_prefix_space", true) ? prepend_scheme::always
+                                                                 : prepend_scheme::never;
+    if (const auto given = field.find("prepend_scheme")) {
+        const std::string name = given->string();
+        given->expect(name == "always" || name == "first" || name == "never",
+                      "always, first or never");
+        scheme = name == "always"  ? prepend_scheme::always
+                 : name == "first" ? prepend_scheme::first
+                                   : prepend_scheme::never;
+    }
+    return {mark, scheme,
+            {regex(escape_pattern(mark), field.place()), split_behavior::merged_with_next, false},
+            field.flag("split", true)};
+}
+
+inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenizer::step>& out) {
+    const std::string type = field.at("type").string();
+    const auto split = [&](std::string_view pattern, split_behavior behavior, bool invert = false) {
+        out.emplace_back(split_step{regex(pattern, field.place()), behavior, invert});
+    };
+    if (type == "Sequence") {
+        for (const json_field& item : field.at("pretokenizers").items()) {
+            read_pre_tokenizer(item, out);
+        }
+    } else if (type == "Split") {
+        out.emplace_back(split_step{read_pattern(field.at("pattern")),
+                                    read_behavior(field.at("behavior")),
+                                    field.flag("invert", false)});
+    } else if (type == "ByteLevel") {
+        std::optional<regex> pattern;
+        if (field.flag("use_regex", true)) { pattern = regex(gpt2_pattern, field.place()); }
+        out.emplace_back(byte_level_step{field.flag("add_prefix_space", true), pattern});
+    } else if (type == "Digits") {
+        split(R"(\p{N})", field.flag("individual_digits", false) ? split_behavior::isolated
+                                                                 : split_behavior::contiguous);
+    } else if (type == "Metaspace") {
+        out.emplace_back(read_metaspace(field));
+    } else if (type == "Whitespace") {
+        split(R"(\w+|[^\w\s]+)", split_behavior::removed, true);
+    } else if (type == "WhitespaceSplit") {
+        split(R"(\s)", split_behavior::removed);
+    } else if (type == "Punctuation") {
+        const auto behavior = field.find("behavior");
+        split(R"([!-/:-@\[-`{-~\p{P}])",
+              behavior ? read_behavior(*behavior) : split_behavior::isolated);
+    } else {
+        unknown_type(field,
+                     "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, "
+                     "Punctuation");
+    }
+}
+
+/// How tokens are spelt, which the decoder tells.
+struct spelling {
+    bool byte_level = false;           // in gpt2_alphabet
+    std::string mark;                  // what stands for a space, if not empty
+    bool drops_leading_space = false;  // the text's first space is the tokenizer's
+};
+
+inline void read_decoder(const json_field& field, spelling& out) {
+    const std::string type = field.at("type").string();
+    if (type == "Sequence") {
+        for (const json_field& item : field.at("decoders").items()) { read_decoder(item, out); }
+    } else if (type == "ByteLevel") {
+        out.byte_level = true;
+    } else if (type == "Metaspace") {
+        const metaspace_step step = read_metaspace(field);
+        out.mark = step.mark;
+        out.drops_leading_space = step.scheme != prepend_scheme::never;
+    } else if (type == "Replace") {
+        out.mark = field.at("pattern").at("String").string();
+        const json_field content = field.at("content");
+        content.expect(content.string() == " ", "one space");
+    } else if (type == "Strip") {
+        const json_field content = field.at("content");
+        content.expect(content.string() == " ", "one space");
+        field.expect(field.at("start").id() <= 1 && field.at("stop").id() == 0,
+                     "start 0 or 1 and stop 0");
+        out.drops_leading_space = field.at("start").id() == 1;
+    } else if (type != "ByteFallback" && type != "Fuse") {
+        unknown_type(field, "Sequence, ByteLevel, Metaspace, Replace, Strip, ByteFallback, Fuse");
+    }
+}
+
+}  // namespace xlens::detail
