@@ -62,22 +62,25 @@ public:
     }
     [[nodiscard]] bool has(std::string_view key) const { return fields().has(key); }
 
-    // The getters of fields(), the key alone or with a fallback.
-    template <class... Fallback>
-    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key, Fallback... or_else) const {
-        return fields().unsigned_integer(key, or_else...);
+    // The getters of fields(): the key alone, or with what a missing key means.
+    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key) const {
+        return fields().unsigned_integer(key);
     }
-    template <class... Fallback>
-    [[nodiscard]] double number(std::string_view key, Fallback... or_else) const {
-        return fields().number(key, or_else...);
+    [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key,
+                                                 std::uint64_t fallback) const {
+        return fields().unsigned_integer(key, fallback);
     }
-    template <class... Fallback>
-    [[nodiscard]] std::string string(std::string_view key, Fallback... or_else) const {
-        return fields().string(key, or_else...);
+    [[nodiscard]] double number(std::string_view key) const { return fields().number(key); }
+    [[nodiscard]] double number(std::string_view key, double fallback) const {
+        return fields().number(key, fallback);
     }
-    template <class... Fallback>
-    [[nodiscard]] bool boolean(std::string_view key, Fallback... or_else) const {
-        return fields().boolean(key, or_else...);
+    [[nodiscard]] std::string string(std::string_view key) const { return fields().string(key); }
+    [[nodiscard]] std::string string(std::string_view key, std::string_view fallback) const {
+        return fields().string(key, fallback);
+    }
+    [[nodiscard]] bool boolean(std::string_view key) const { return fields().boolean(key); }
+    [[nodiscard]] bool boolean(std::string_view key, bool fallback) const {
+        return fields().boolean(key, fallback);
     }
 
 private:
