@@ -52,8 +52,8 @@ struct tokenizer_parts {
 /// of its own: no normaliser or pattern sees it, and the text on both sides is cut as if it ended
 /// there. With a byte-level vocabulary of all 256 bytes decode(encode(x)) == x for every x, unless
 /// the tokenizer normalises (Qwen 2: NFC) or adds spaces. A byte that a vocabulary lacks is
-/// dropped, as Hugging Face's tokenizers do (SmolLM2 lacks 21 bytes: C0, C1, F1, F2, F4 to FF and
-/// some control characters).
+/// dropped, as Hugging Face's tokenizers do (SmolLM2 lacks 21: C0, C1, F1, F2, F5 to FF and six
+/// control characters).
 ///
 /// Immutable: one object may be used by several threads at once.
 class tokenizer {
