@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/add.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>

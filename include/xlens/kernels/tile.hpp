@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
@@ -42,19 +43,6 @@ const float* decoded(const matrix<Format>& w, std::size_t r, std::size_t first, 
     }
     decode_row<Format>(source, {buffer, count});
     return buffer;
-}
-
-/// The last n % lanes elements of a row, padded with zeros.
-inline batch load_tail(const float* x, std::size_t count) {
-    alignas(64) std::array<float, lanes> padded{};
-    std::copy_n(x, count, padded.begin());
-    return batch::load_unaligned(padded.data());
-}
-
-inline void store_tail(batch x, float* out, std::size_t count) {
-    alignas(64) std::array<float, lanes> padded;
-    x.store_unaligned(padded.data());
-    std::copy_n(padded.begin(), count, out);
 }
 
 struct row_tile_buffer;
@@ -108,7 +96,7 @@ void dot_block(const float* const* w, std::size_t n, rows<const float> x, std::s
         step([i](const float* row) { return batch::load_unaligned(row + i); });
     }
     if (whole < n) {
-        step([whole, n](const float* row) { return load_tail(row + whole, n - whole); });
+        step([whole, n](const float* row) { return load_partial(row + whole, n - whole, 0.0F); });
     }
     for (std::size_t p = 0; p < P; ++p) {
         for (std::size_t r = 0; r < R; ++r) { out[p][r] = xsimd::hadd(sum[p][r]); }
@@ -161,9 +149,9 @@ void sum_tile(const matrix<Format>& w, std::size_t first, std::size_t count, row
                 }
                 if (i < count) {
                     const std::size_t rest = count - i;
-                    const batch sum = detail::load_tail(out + i, rest);
-                    const batch next = xsimd::fma(scale, detail::load_tail(row + i, rest), sum);
-                    detail::store_tail(next, out + i, rest);
+                    const batch sum = load_partial(out + i, rest, 0.0F);
+                    const batch next = xsimd::fma(scale, load_partial(row + i, rest, 0.0F), sum);
+                    store_partial(next, out + i, rest);
                 }
             }
         }

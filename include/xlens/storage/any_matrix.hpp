@@ -47,8 +47,15 @@ public:
     void column(std::size_t c, std::span<float> out) const {
         visit([&](const auto& m) { m.column(c, out); });
     }
+    [[nodiscard]] any_matrix group_rows(const row_groups& rows) const {
+        return visit([&](const auto& m) { return any_matrix(m.group_rows(rows)); });
+    }
     [[nodiscard]] any_matrix slice_rows(std::size_t first, std::size_t count) const {
         return visit([&](const auto& m) { return any_matrix(m.slice_rows(first, count)); });
+    }
+
+    [[nodiscard]] any_matrix transpose() const {
+        return visit([](const auto& m) { return any_matrix(m.transpose()); });
     }
 
 private:

@@ -9,16 +9,17 @@
 
 namespace xlens {
 
-/// Where row r of a stored matrix begins: rows come in groups of `group`, the groups are
-/// `group_stride` bytes apart, the rows inside one are `stride` bytes apart. Plain matrices are one
-/// group. (GPT-NeoX interleaves query, key and value rows head by head: group = head size.)
-struct row_layout {
-    std::size_t stride = 0;
-    std::size_t group = 0;  // 0: all rows are one group
-    std::size_t group_stride = 0;
+/// Some rows of a matrix, in groups: row r is row first + (r / group)·step + r % group of it.
+/// A plain range is one group; GPT-NeoX interleaves query, key and value rows head by head, with
+/// group = head size and step = 3·head size.
+struct row_groups {
+    std::size_t first = 0;
+    std::size_t group = 0;
+    std::size_t step = 0;
+    std::size_t count = 0;
 
-    [[nodiscard]] std::size_t offset(std::size_t r) const {
-        return group == 0 ? r * stride : (r / group) * group_stride + (r % group) * stride;
+    [[nodiscard]] std::size_t operator()(std::size_t r) const {
+        return first + r / group * step + r % group;
     }
 };
 
@@ -34,13 +35,11 @@ public:
     /// `stored_rows` x `stored_cols` elements, `stored_cols` a multiple of the format's block.
     matrix(const std::byte* data, std::size_t stored_rows, std::size_t stored_cols,
            bool transposed = false)
-        : matrix(data, stored_rows, stored_cols, {row_bytes(stored_cols), 0, 0}, transposed) {}
-    matrix(const std::byte* data, std::size_t stored_rows, std::size_t stored_cols,
-           row_layout layout, bool transposed)
         : m_data(data),
           m_stored_rows(stored_rows),
           m_stored_cols(stored_cols),
-          m_layout(layout),
+          m_stride(row_bytes(stored_cols)),
+          m_rows{0, stored_rows, stored_rows, stored_rows},
           m_transposed(transposed) {}
 
     [[nodiscard]] std::size_t rows() const { return m_transposed ? m_stored_cols : m_stored_rows; }
@@ -50,7 +49,7 @@ public:
     [[nodiscard]] std::size_t stored_cols() const { return m_stored_cols; }
     /// Bytes of stored row r: stored_cols() / Format::block elements in whole blocks.
     [[nodiscard]] const std::byte* stored_row(std::size_t r) const {
-        return m_data + m_layout.offset(r);
+        return m_data + m_rows(r) * m_stride;
     }
     [[nodiscard]] static constexpr std::size_t row_bytes(std::size_t elements) {
         return elements / Format::block * Format::bytes;
@@ -69,11 +68,30 @@ public:
         m_transposed ? decode_row<Format>(stored_row(c), out) : gather(c, out);
     }
 
-    /// Rows [first, first + count) of W, without a copy. Transposed storage needs `first` on a
-    /// block boundary.
+    /// These rows of W, without a copy. Of a transposed matrix only a range of rows, from a block's
+    /// beginning.
+    [[nodiscard]] matrix group_rows(const row_groups& rows) const {
+        matrix out = *this;
+        if (m_transposed) {
+            out.m_data += row_bytes(rows.first);
+            out.m_stored_cols = rows.count;
+        } else {
+            out.m_rows = rows;
+            out.m_rows.first += m_rows.first;
+            out.m_stored_rows = rows.count;
+        }
+        return out;
+    }
+    /// Rows [first, first + count) of W, without a copy.
     [[nodiscard]] matrix slice_rows(std::size_t first, std::size_t count) const {
-        return m_transposed ? matrix(m_data + row_bytes(first), m_stored_rows, count, m_layout, true)
-                            : matrix(stored_row(first), count, m_stored_cols, m_layout, false);
+        return group_rows({first, count, count, count});
+    }
+
+    /// Wᵀ, without a copy.
+    [[nodiscard]] matrix transpose() const {
+        matrix out = *this;
+        out.m_transposed = !m_transposed;
+        return out;
     }
 
 private:
@@ -89,7 +107,8 @@ private:
     const std::byte* m_data = nullptr;
     std::size_t m_stored_rows = 0;
     std::size_t m_stored_cols = 0;
-    row_layout m_layout;
+    std::size_t m_stride = 0;  // bytes from one row of the file's matrix to the next
+    row_groups m_rows;         // which of its rows are ours, unless transposed
     bool m_transposed = false;
 };
 

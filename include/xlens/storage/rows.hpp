@@ -28,8 +28,9 @@ public:
     rows(const xt::xtensor<value_type, 2>& t)
         requires std::is_const_v<T>
         : rows(t.data(), t.shape(0), t.shape(1)) {}
-    rows(const rows<value_type>& other)
-        requires std::is_const_v<T>
+    template <class U>
+        requires(std::is_const_v<T> && std::is_same_v<U, value_type>)
+    rows(const rows<U>& other)
         : rows(other.data(), other.count(), other.width(), other.stride()) {}
     // NOLINTEND(google-explicit-constructor)
 

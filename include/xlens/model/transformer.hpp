@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/model/hyperparameters.hpp>
+#include <xlens/model/presets.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/block.hpp>
+#include <xlens/nn/embedding.hpp>
+#include <xlens/nn/unembedding.hpp>
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/any_matrix.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// A decoder-only transformer: `Preset` fixes the architecture (model/presets.hpp), `Weights` how
+/// its matrices are stored (any_matrix: as the file says; matrix<q4_1>: fixed by the type).
+/// Computes in f32 whatever the storage. Weights are borrowed: the file must stay open (any_model
+/// keeps it). A const transformer may be used by several threads, each with its own state.
+template <class Preset, class Weights = any_matrix>
+class transformer {
+public:
+    using preset = Preset;
+    using block_type = block<Preset, Weights>;
+    using norm_type = typename Preset::norm;
+    using position_type = typename Preset::template position<Weights>;
+
+    hyperparameters config;
+    xlens::embedding<Weights> embedding;
+    position_type position;
+    std::vector<block_type> blocks;
+    std::optional<norm_type> final_norm;
+    xlens::unembedding<Weights> unembedding;
+
+    /// An empty sequence.
+    [[nodiscard]] sequence_state start() const {
+        sequence_state state;
+        state.caches.assign(blocks.size(), kv_cache(config.kv_heads * config.head_size));
+        return state;
+    }
+
+    /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
+    /// that state.wanted names, in the state. Policies are called at the sites of policy.hpp; when
+    /// one says flow::stop at `after`, the remaining layers are left out for all T positions, and
+    /// only their keys and values are computed, from the exit residual.
+    /// Throws xlens::error if the tokens do not fit the context or the vocabulary.
+    template <policy... P>
+    void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
+        check(state, tokens);
+        site where{0, state.position};
+        state.residual.resize({tokens.size(), config.width});
+        state.work.resize(tokens.size(), layer_sizes());
+        const rows<float> x = state.residual;
+
+        embedding(tokens, x);
+        prepare_positions(x, where.first_position, state.work);
+        call_hooks<hook::embedding>(where, x, policies...);
+
+        for (; where.layer < blocks.size(); ++where.layer) {
+            state.exit_layer = where.layer;
+            if (run_block(where, x, state, policies...) == flow::stop) { break; }
+        }
+        for (std::size_t l = state.exit_layer + 1; l < blocks.size(); ++l) {
+            blocks[l].fill_cache(x, position, state.caches[l], state.work);
+        }
+        state.position += tokens.size();
+        where.layer = state.exit_layer;
+        compute_logits(where, state, policies...);
+    }
+
+    /// Logits (N, V) of residuals (N, D): final norm, then unembedding.
+    void read_out(rows<const float> residuals, rows<float> logits) const {
+        xt::xtensor<float, 2> normed = xt::empty<float>({residuals.count(), config.width});
+        normalise(residuals, normed);
+        unembedding.logits(normed, logits);
+    }
+    /// The final norm by row, or a copy where the model has none. (N, D) -> (N, D).
+    void normalise(rows<const float> residuals, rows<float> out) const {
+        if (final_norm) { return (*final_norm)(residuals, out); }
+        for (std::size_t n = 0; n < out.count(); ++n) {
+            std::copy(residuals[n].begin(), residuals[n].end(), out[n].begin());
+        }
+    }
+
+private:
+    [[nodiscard]] layer_shape layer_sizes() const {
+        return {config.width, config.inner_width, config.heads, config.kv_heads, config.head_size};
+    }
+    void prepare_positions(rows<float> x, std::size_t first, workspace& work) const {
+        if constexpr (position_type::rotates) {
+            position.prepare(first, x.count(), work.turned);
+        } else {
+            position.add(x, first);
+        }
+    }
+    template <policy... P>
+    flow run_block(const site& where, rows<float> x, sequence_state& state, P&... policies) const {
+        return blocks[where.layer](where, x, position, state.caches[where.layer], state.work,
+                                   policies...);
+    }
+    template <policy... P>
+    void compute_logits(site where, sequence_state& state, P&... policies) const {
+        const rows<const float> x = state.residual;
+        const std::size_t count = state.wanted == logit_rows::none   ? 0
+                                  : state.wanted == logit_rows::last ? 1
+                                                                     : x.count();
+        state.logits.resize({count, config.vocabulary});
+        if (count == 0) { return; }
+        where.first_position = state.position - count;
+        read_out(x.subrows(x.count() - count, count), state.logits);
+        call_hooks<hook::logits>(where, state.logits, policies...);
+    }
+    void check(const sequence_state& state, std::span<const token_id> tokens) const {
+        if (tokens.empty()) { fail("forward: no tokens, expected at least 1"); }
+        if (tokens.size() > config.context - state.position) {
+            fail("context: {} tokens, the model reads at most {}", state.position + tokens.size(),
+                 config.context);
+        }
+        for (const token_id token : tokens) {
+            if (token < 0 || static_cast<std::size_t>(token) >= config.vocabulary) {
+                fail("token id {}: expected 0 to {}", token, config.vocabulary - 1);
+            }
+        }
+    }
+};
+
+}  // namespace xlens

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/kernels/attention.hpp>
+#include <xlens/nn/kv_cache.hpp>
+#include <xlens/nn/linear.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/nn/position.hpp>
+#include <xlens/nn/workspace.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <type_traits>
+
+namespace xlens {
+
+/// Norm of each query and key head: none, or an RMS norm (Qwen3).
+struct no_head_norm {
+    void operator()(rows<float>, std::size_t) const {}
+};
+struct rms_head_norm {
+    rms_norm norm;  ///< γ (head_size)
+
+    /// x (T, heads·head_size), in place.
+    void operator()(rows<float> x, std::size_t head_size) const {
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            const rows<float> heads(x[t].data(), x.width() / head_size, head_size);
+            norm(heads, heads);
+        }
+    }
+};
+
+/// Causal self-attention with a key-value cache and grouped queries:
+///   out_t = O·concat_h Σ_s softmax_s(⟨q_h, k_s⟩/√head_size)·v_s,   q, k, v = Q·x, K·x, V·x
+/// where q and k pass the head norm and, if Position rotates, the rotation.
+template <class Position, class HeadNorm, class Weights>
+struct attention {
+    linear<Weights> query;   ///< (heads·head_size, D)
+    linear<Weights> key;     ///< (kv_heads·head_size, D)
+    linear<Weights> value;   ///< (kv_heads·head_size, D)
+    linear<Weights> output;  ///< (D, heads·head_size)
+    HeadNorm query_norm;
+    HeadNorm key_norm;
+    kernels::attention_shape shape;
+
+    /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
+    void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
+                    rows<float> out) const {
+        const std::size_t first = extend(x, position, cache, ws);
+        query(x, ws.queries);
+        query_norm(ws.queries, shape.head_size);
+        if constexpr (Position::rotates) {
+            position.rotate(ws.turned, shape.head_size, ws.queries);
+        }
+        kernels::attention(shape, ws.queries, cache.keys(), cache.values(), first, ws.mixed);
+        output(ws.mixed, out);
+    }
+
+    /// Only the keys and values of x (T, D), into the cache: all that later positions need of a
+    /// layer that an early exit skips. Returns the first new position.
+    std::size_t extend(rows<const float> x, const Position& position, kv_cache& cache,
+                       workspace& ws) const {
+        const std::size_t first = cache.extend(x.count());
+        const rows<float> keys = cache.keys_from(first);
+        key(x, keys);
+        value(x, cache.values_from(first));
+        key_norm(keys, shape.head_size);
+        if constexpr (Position::rotates) { position.rotate(ws.turned, shape.head_size, keys); }
+        return first;
+    }
+};
+
+}  // namespace xlens

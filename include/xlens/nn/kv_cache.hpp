@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace xlens {
+
+/// Keys and values of the positions that one layer has seen, one row of kv_heads·head_size a
+/// position. Grows as a std::vector does; the context limit is checked where tokens enter.
+class kv_cache {
+public:
+    explicit kv_cache(std::size_t width) : m_width(width) {}
+
+    [[nodiscard]] std::size_t positions() const { return m_keys.size() / m_width; }
+    [[nodiscard]] rows<float> keys() { return block(m_keys, 0); }
+    [[nodiscard]] rows<float> values() { return block(m_values, 0); }
+
+    /// Room for `count` more positions; returns the first of them.
+    std::size_t extend(std::size_t count) {
+        const std::size_t first = positions();
+        m_keys.resize((first + count) * m_width);
+        m_values.resize((first + count) * m_width);
+        return first;
+    }
+    /// Keys and values from position `first` on: where new ones are written.
+    [[nodiscard]] rows<float> keys_from(std::size_t first) { return block(m_keys, first); }
+    [[nodiscard]] rows<float> values_from(std::size_t first) { return block(m_values, first); }
+
+    /// Forgets every position from `count` on.
+    void truncate(std::size_t count) {
+        if (count < positions()) {
+            m_keys.resize(count * m_width);
+            m_values.resize(count * m_width);
+        }
+    }
+
+private:
+    rows<float> block(std::vector<float>& data, std::size_t first) const {
+        return {data.data() + first * m_width, data.size() / m_width - first, m_width};
+    }
+
+    std::size_t m_width;
+    std::vector<float> m_keys;
+    std::vector<float> m_values;
+};
+
+}  // namespace xlens

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/norm.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <span>
+
+namespace xlens {
+
+namespace detail {
+inline std::span<const float> as_span(const xt::xtensor<float, 1>& t) {
+    return {t.data(), t.size()};
+}
+}  // namespace detail
+
+/// RMS norm: x / √(mean(x²) + ε) ⊙ γ, by row. Source: Zhang and Sennrich 2019 (1910.07467).
+struct rms_norm {
+    xt::xtensor<float, 1> gain;  ///< γ (D)
+    float epsilon = 1e-5F;
+
+    /// x (T, D) -> out (T, D); the two may be the same memory.
+    void operator()(rows<const float> x, rows<float> out) const {
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            kernels::rms_norm(x[t], detail::as_span(gain), epsilon, out[t]);
+        }
+    }
+};
+
+/// Layer norm: (x - mean(x)) / √(var(x) + ε) ⊙ γ + β, by row. Source: Ba et al. 2016 (1607.06450).
+struct layer_norm {
+    xt::xtensor<float, 1> gain;  ///< γ (D)
+    xt::xtensor<float, 1> bias;  ///< β (D), may be empty
+    float epsilon = 1e-5F;
+
+    void operator()(rows<const float> x, rows<float> out) const {
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            kernels::layer_norm(x[t], detail::as_span(gain), detail::as_span(bias), epsilon,
+                                out[t]);
+        }
+    }
+};
+
+}  // namespace xlens

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/add.hpp>
+#include <xlens/kernels/rope.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+// How a model knows where a token stands. A position type either adds a vector to the residual
+// that enters layer 0 (`add`), or rotates the queries and keys of every layer (`rotates`).
+
+namespace xlens {
+
+/// A learned vector a position, added to the embedding: x_t += P(first + t). (GPT-2)
+template <class Weights>
+struct learned_positions {
+    static constexpr bool rotates = false;
+    Weights table;  ///< (context, D)
+
+    void add(rows<float> x, std::size_t first) const {
+        std::vector<float> row(x.width());
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            table.row(first + t, row);
+            kernels::add_scaled(1.0F, row, x[t]);
+        }
+    }
+};
+
+/// Fixed sines and cosines, added to the embedding, in fairseq's layout: with h = D/2 and
+/// ω_i = 10000^(-i/(h - 1)), the first half holds sin(p·ω_i), the second cos(p·ω_i), and p counts
+/// from 2 (fairseq's padding index plus one). Source: Vaswani et al. 2017 (1706.03762).
+template <class Weights>
+struct sinusoidal_positions {
+    static constexpr bool rotates = false;
+    static constexpr std::size_t origin = 2;
+
+    void add(rows<float> x, std::size_t first) const {
+        const std::size_t half = x.width() / 2;
+        const float step = std::log(10000.0F) / static_cast<float>(half - 1);
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            const auto p = static_cast<float>(first + t + origin);
+            for (std::size_t i = 0; i < half; ++i) {
+                const float angle = p * std::exp(-step * static_cast<float>(i));
+                x[t][i] += std::sin(angle);
+                x[t][half + i] += std::cos(angle);
+            }
+        }
+    }
+};
+
+/// The cosines and sines of a run of positions: (T, R/2) each, R rotated dimensions a head. Made
+/// once a pass, used by every layer.
+struct rotation {
+    xt::xtensor<float, 2> cos;
+    xt::xtensor<float, 2> sin;
+};
+
+/// Rotary positions: pairs of dimensions of each query and key head turn by an angle that grows
+/// with the position. Source: Su et al. 2021 (2104.09864).
+template <class Weights>
+struct rotary_positions {
+    static constexpr bool rotates = true;
+    rope_table table;
+    rope_style style = rope_style::halves;
+
+    void prepare(std::size_t first, std::size_t count, rotation& out) const {
+        const std::size_t half = table.frequencies().size();
+        out.cos.resize({count, half});
+        out.sin.resize({count, half});
+        for (std::size_t t = 0; t < count; ++t) {
+            table.angles(first + t, rows<float>(out.cos)[t], rows<float>(out.sin)[t]);
+        }
+    }
+    /// Turns every head of x (T, heads·head_size) in place.
+    void rotate(const rotation& by, std::size_t head_size, rows<float> x) const {
+        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
+            const auto cos = rows<const float>(by.cos)[t];
+            const auto sin = rows<const float>(by.sin)[t];
+            for (std::size_t h = 0; h < x.width(); h += head_size) {
+                kernels::rope(x[t].subspan(h, head_size), cos, sin, style);
+            }
+        });
+    }
+};
+
+}  // namespace xlens

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// The unembedding E (V, D): row e_w scores token w, by ⟨e_w, x⟩. It is kept in sections of
+/// consecutive tokens. A dense unembedding is one section. The adaptive softmax has a head section
+/// and narrower tails: e_w = P_cᵀ·out_c[w - first_c], and a tail's probabilities are shared out of
+/// the head's row for that tail (`classes`). Source: Grave et al. 2017 (1609.04309).
+template <class Weights>
+struct unembedding {
+    struct section {
+        std::size_t first = 0;              ///< tokens first .. first + out.rows() - 1
+        Weights out;                        ///< (tokens, d), d = D without projection
+        std::optional<Weights> projection;  ///< P (d, D)
+    };
+    std::vector<section> sections;   ///< in the order of their tokens
+    std::optional<Weights> classes;  ///< (sections - 1, D): one row a tail
+
+    [[nodiscard]] std::size_t vocabulary() const {
+        return sections.back().first + sections.back().out.rows();
+    }
+    [[nodiscard]] std::size_t width() const {
+        const section& head = sections.front();
+        return head.projection ? head.projection->cols() : head.out.cols();
+    }
+    [[nodiscard]] const section& section_of(token_id token) const {
+        const auto w = static_cast<std::size_t>(token);
+        const auto after = std::find_if(sections.begin() + 1, sections.end(),
+                                        [&](const section& s) { return s.first > w; });
+        return *(after - 1);
+    }
+
+    /// out = e_w (D): the direction that a residual must have to score token w.
+    void direction(token_id token, std::span<float> out) const {
+        const section& s = section_of(token);
+        const std::size_t row = static_cast<std::size_t>(token) - s.first;
+        if (!s.projection) { return s.out.row(row, out); }
+        xt::xtensor<float, 1> narrow = xt::empty<float>({s.out.cols()});
+        s.out.row(row, {narrow.data(), narrow.size()});
+        kernels::matvec_transposed(*s.projection, {narrow.data(), narrow.size()}, out);
+    }
+
+    /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩; for an adaptive softmax
+    /// log-probabilities, which are logits as well (their softmax is themselves).
+    void logits(rows<const float> x, rows<float> out) const {
+        for (const section& s : sections) { scores(s, x, out.columns(s.first, s.out.rows())); }
+        if (classes) { share_out(x, out); }
+    }
+
+    /// The inputs of a section's rows: x itself, or P·x in `narrow`. x (N, D) -> (N, d).
+    static rows<const float> narrowed(const section& s, rows<const float> x,
+                                      xt::xtensor<float, 2>& narrow) {
+        if (!s.projection) { return x; }
+        narrow.resize({x.count(), s.out.cols()});
+        kernels::matmul(*s.projection, x, narrow);
+        return rows<const float>(narrow);
+    }
+
+private:
+    static void scores(const section& s, rows<const float> x, rows<float> out) {
+        xt::xtensor<float, 2> narrow;
+        kernels::matmul(s.out, narrowed(s, x, narrow), out);
+    }
+    // log p(w) = log p(class of w) + log p(w | class), the head's softmax running over its own
+    // tokens and the classes.
+    void share_out(rows<const float> x, rows<float> out) const {
+        xt::xtensor<float, 2> class_scores = xt::empty<float>({x.count(), classes->rows()});
+        kernels::matmul(*classes, x, class_scores);
+        for (std::size_t n = 0; n < x.count(); ++n) {
+            const std::span<float> of_class = rows<float>(class_scores)[n];
+            const std::span<float> head = out[n].first(sections.front().out.rows());
+            const float parts[] = {kernels::log_sum_exp(head), kernels::log_sum_exp(of_class)};
+            const float total = kernels::log_sum_exp(parts);
+            for (float& z : head) { z -= total; }
+            for (std::size_t c = 0; c < of_class.size(); ++c) {
+                const section& tail = sections[c + 1];
+                const std::span<float> part = out[n].subspan(tail.first, tail.out.rows());
+                const float shift = of_class[c] - total - kernels::log_sum_exp(part);
+                for (float& z : part) { z += shift; }
+            }
+        }
+    }
+};
+
+}  // namespace xlens

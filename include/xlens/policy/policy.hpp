@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/storage/rows.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+
+namespace xlens {
+
+/// What a hook answers: go on, or leave the remaining layers out (early exit).
+enum class flow { proceed, stop };
+
+/// Where in a pass a hook is called. Row t of the rows it gets belongs to position
+/// first_position + t.
+struct site {
+    std::size_t layer = 0;           ///< 0 at `embedding`, the last layer that ran at `logits`
+    std::size_t first_position = 0;  ///< counted from the start of the sequence
+};
+
+/// The places where a forward pass calls its policies. The rows of each, one a position:
+///   embedding      (T, D)  the residual that enters layer 0
+///   attention_out  (T, D)  what a layer's attention is about to add to the residual
+///   before         (T, D)  the residual before a layer's FFN update
+///   coefficients   (T, F)  m, before the sum Σ_i m_i·v_i
+///   after          (T, D)  the residual after the FFN update
+///   logits         (N, V)  of the positions whose logits are computed
+enum class hook : unsigned {
+    none = 0,
+    embedding = 1U << 0U,
+    attention_out = 1U << 1U,
+    before = 1U << 2U,
+    coefficients = 1U << 3U,
+    after = 1U << 4U,
+    logits = 1U << 5U,
+};
+
+constexpr hook operator|(hook a, hook b) {
+    return static_cast<hook>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool contains(hook set, hook h) {
+    return (static_cast<unsigned>(set) & static_cast<unsigned>(h)) != 0;
+}
+
+template <class Result>
+concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
+
+namespace detail {
+
+// One row a hook: `fits` is a call with the right types, `named` is any member of that name. The
+// two differ for an ill-typed hook, and `named` without a declaration is a hook never called.
+#define XLENS_HOOK(name)                                                                     \
+    template <class P>                                                                       \
+    concept fits_##name = requires(P& p, const site& where, rows<float> x) {                 \
+        { p.name(where, x) } -> hook_result;                                                 \
+    };                                                                                       \
+    template <class P>                                                                       \
+    concept named_##name = fits_##name<P> || requires { &P::name; };                         \
+    template <class P>                                                                       \
+    inline constexpr bool declared_##name =                                                  \
+        contains(P::hooks, hook::name) ? fits_##name<P> : !named_##name<P>;
+
+XLENS_HOOK(embedding)
+XLENS_HOOK(attention_out)
+XLENS_HOOK(before)
+XLENS_HOOK(coefficients)
+XLENS_HOOK(after)
+XLENS_HOOK(logits)
+#undef XLENS_HOOK
+
+template <class P>
+concept has_hooks = requires {
+    { P::hooks } -> std::convertible_to<hook>;
+};
+
+}  // namespace detail
+
+/// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the declared
+/// hooks as members `void|flow name(const site&, rows<float>)`. A misspelt, ill-typed or undeclared
+/// hook does not satisfy it, and the compiler names the part that failed. policy/skeleton.hpp is
+/// the one to copy.
+template <class P>
+concept policy = detail::has_hooks<P> && detail::declared_embedding<P> &&
+                 detail::declared_attention_out<P> && detail::declared_before<P> &&
+                 detail::declared_coefficients<P> && detail::declared_after<P> &&
+                 detail::declared_logits<P>;
+
+namespace detail {
+
+template <hook H, class P>
+flow call_one(P& p, const site& where, rows<float> x) {
+    const auto run = [&](auto&& member) {
+        if constexpr (std::same_as<decltype(member()), flow>) {
+            return member();
+        } else {
+            member();
+            return flow::proceed;
+        }
+    };
+    if constexpr (H == hook::embedding) { return run([&] { return p.embedding(where, x); }); }
+    if constexpr (H == hook::attention_out) { return run([&] { return p.attention_out(where, x); }); }
+    if constexpr (H == hook::before) { return run([&] { return p.before(where, x); }); }
+    if constexpr (H == hook::coefficients) { return run([&] { return p.coefficients(where, x); }); }
+    if constexpr (H == hook::after) { return run([&] { return p.after(where, x); }); }
+    if constexpr (H == hook::logits) { return run([&] { return p.logits(where, x); }); }
+}
+
+}  // namespace detail
+
+/// Calls hook H of every policy that declares it, in argument order, also after one said stop.
+/// An empty pack compiles to nothing.
+template <hook H, policy... P>
+flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x,
+                P&... policies) {
+    flow result = flow::proceed;
+    [[maybe_unused]] const auto call = [&]<class One>([[maybe_unused]] One& one) {
+        if constexpr (contains(One::hooks, H)) {
+            if (detail::call_one<H>(one, where, x) == flow::stop) { result = flow::stop; }
+        }
+    };
+    (call(policies), ...);
+    return result;
+}
+
+}  // namespace xlens
