@@ -94,6 +94,14 @@ class Parts:
     def lens(self, residual):
         return self.final_norm(residual) @ self.unembedding.T
 
+    def run(self, ids):
+        return Probe(self).run(ids)
+
+    def edited(self, ids, layer, index, value, positions):
+        """Logits (T, V) with one coefficient set at `all` positions, or at the `last` one only."""
+        with Edit(self, layer, index, value, positions), torch.no_grad():
+            return self.model(torch.tensor([ids]), use_cache=False).logits[0]
+
 
 def first(output):
     return output[0] if isinstance(output, tuple) else output

@@ -16,11 +16,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import gguf_export
-from common import (DOMINANT, Edit, Parts, Probe, dominant, greedy, numbers, smallest_gap, top_tokens, write_json)
+from common import Parts, write_json
+from model_golden import golden_of, random_ids
 
 HERE = Path(__file__).parent
-TOKENS, POSITIONS, GREEDY = 24, (7, 15, 23), 8
-SMALLEST_GAP = 2e-4
 
 LLAMA = dict(vocab_size=288, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=False, rms_norm_eps=1e-5,
@@ -124,62 +123,6 @@ def load_hf(folder):
         folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
-def layer_golden(parts, layer, record, with_output):
-    norms = parts.values(layer).norm(dim=1)
-    m = record["m"][-1]
-    golden = {"layer": layer, "before": top_tokens(parts.lens(record["before"][-1]), 5),
-              "after": top_tokens(parts.lens(record["after"][-1]), 5), "dominant": dominant(m, norms)}
-    if with_output:
-        golden["coefficients"] = numbers(m)
-        golden["ffn_output"] = numbers(record["ffn"][-1])
-        golden["residual_before"] = numbers(record["before"][-1])
-        golden["residual_after"] = numbers(record["after"][-1])
-    return golden
-
-
-def check_gaps(parts, logits, records):
-    """Rankings must not depend on rounding: the nearest neighbours in any list are this far apart."""
-    gaps = [smallest_gap(logits[p], 5) for p in POSITIONS]
-    for layer, record in enumerate(records):
-        gaps += [smallest_gap(parts.lens(record[k][-1]), 5) for k in ("before", "after")]
-        gaps.append(smallest_gap(record["m"][-1].abs() * parts.values(layer).norm(dim=1), DOMINANT))
-    return min(gaps) > SMALLEST_GAP
-
-
-def edits(parts, ids, records):
-    """Logits after one coefficient is set: everywhere to 3, and at the last position to 0."""
-    out = []
-    last = len(records) - 1
-    for layer, value, positions in ((0, 3.0, "all"), (last, 0.0, "last")):
-        norms = parts.values(layer).norm(dim=1)
-        index = dominant(records[layer]["m"][-1], norms)[0 if positions == "last" else 3]["neuron"]
-        with Edit(parts, layer, index, value, positions), torch.no_grad():
-            logits = parts.model(torch.tensor([ids]), use_cache=False).logits[0]
-        out.append({"layer": layer, "neuron": index, "value": value, "positions": positions,
-                    "logits": [{"position": p, "values": numbers(logits[p])} for p in POSITIONS]})
-    return out
-
-
-@torch.no_grad()
-def golden_of(name, model, ids):
-    """The golden of a model, or None where two neighbours in a ranking are too close to tell apart."""
-    parts = Parts(model)
-    logits, records = Probe(parts).run(ids)
-    if not check_gaps(parts, logits, records):
-        return None
-    return {
-        "model": name, "architecture": model.config.model_type, "scores": "logits", "ids": ids,
-        "logits": [{"position": p, "values": numbers(logits[p])} for p in POSITIONS],
-        "layers": [layer_golden(parts, i, r, i == 1) for i, r in enumerate(records)],
-        "greedy": greedy(lambda x: model(torch.tensor([x]), use_cache=False).logits[0], ids, GREEDY),
-        "edited": edits(parts, ids, records),
-    }
-
-
-def random_ids(vocabulary, seed):
-    return torch.randint(2, vocabulary, (TOKENS,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
 @torch.no_grad()
 def same_logits(made, loaded, ids):
     """The folder, whatever its config.json's style, means the model that was saved."""
@@ -195,7 +138,7 @@ def make(name, config, stored):
         model = load_hf(folder / "hf")
         ids = random_ids(config.vocab_size, seed)
         same_logits(made, model, ids)
-        golden = golden_of(name, model, ids)
+        golden = golden_of(name, model.config.model_type, Parts(model), ids)
         if golden:
             break
     if stored.get("bare"):
@@ -287,7 +230,7 @@ def make_mixed():
                      if name.removesuffix(".weight") in MIXED}
         assert len(quantized) == len(MIXED)
         load_dequantised(model, quantized)
-        golden = golden_of("llama_mixed", model, random_ids(config.vocab_size, seed))
+        golden = golden_of("llama_mixed", "llama", Parts(model), random_ids(config.vocab_size, seed))
         if golden:
             break
     golden["formats"] = {f"{name}.weight": kind.lower() for name, kind in MIXED.items()}
