@@ -18,9 +18,9 @@
 
 namespace {
 
-using support::byte_writer;
-using support::gguf_builder;
-using support::malformed_file;
+using xlens::test::byte_writer;
+using xlens::test::gguf_builder;
+using xlens::test::malformed_file;
 using b = gguf_builder;
 
 constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
@@ -251,9 +251,9 @@ std::vector<malformed_file> tensor_cases() {
 }
 
 void check(const malformed_file& file) {
-    const support::temporary_directory folder;
+    const xlens::test::temporary_directory folder;
     const auto path = folder.write("bad.gguf", file.bytes);
-    BOOST_TEST(support::error_message([&] { const xlens::gguf_file f(path); }) ==
+    BOOST_TEST(xlens::test::error_message([&] { const xlens::gguf_file f(path); }) ==
                path.string() + ": " + file.message);
 }
 
@@ -268,11 +268,11 @@ BOOST_DATA_TEST_CASE(tensors, data::make(tensor_cases()), file) { check(file); }
 
 BOOST_AUTO_TEST_CASE(a_header_over_the_limit_is_not_read) {
     // The limit is 100 MB: a sparse file that claims one long string.
-    const support::temporary_directory folder;
+    const xlens::test::temporary_directory folder;
     const auto bytes = raw_value(std::uint32_t{b::string}, std::uint64_t{150'000'000});
     const auto path = folder.write("bad.gguf", bytes);
     std::filesystem::resize_file(path, 200'000'000);
-    BOOST_TEST(support::error_message([&] { const xlens::gguf_file f(path); }) ==
+    BOOST_TEST(xlens::test::error_message([&] { const xlens::gguf_file f(path); }) ==
                path.string() + ": value of key 'k' at byte 45: expected 150000000 more bytes, got "
                                "99999955 before the limit of a header, 100000000 bytes");
 }

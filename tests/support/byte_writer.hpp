@@ -8,7 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace support {
+namespace xlens::test {
 
 /// Bytes written by hand, numbers in little endian.
 class byte_writer {
@@ -40,4 +40,4 @@ private:
     std::string m_bytes;
 };
 
-}  // namespace support
+}  // namespace xlens::test

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace support {
+namespace xlens::test {
 
 /// What the xlens::error says that run() throws; "(no error)" where it throws none. Any other
 /// exception passes through and fails the test.
@@ -13,10 +13,10 @@ template <class Run>
 std::string error_message(Run&& run) {
     try {
         run();
-    } catch (const xlens::error& e) {
+    } catch (const error& e) {
         return e.what();
     }
     return "(no error)";
 }
 
-}  // namespace support
+}  // namespace xlens::test

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace support {
+namespace xlens::test {
 
 /// Writes GGUF files from the format's description, independently of the reader, right or wrong:
 /// every number that a file declares can be set.
@@ -90,4 +90,4 @@ private:
     std::uint64_t m_tensor_count = 0;
 };
 
-}  // namespace support
+}  // namespace xlens::test

@@ -4,7 +4,7 @@
 #include <ostream>
 #include <string>
 
-namespace support {
+namespace xlens::test {
 
 /// One bad file of a table: what is wrong with it, its bytes, and what the reader must say after the
 /// file's name.
@@ -18,4 +18,4 @@ struct malformed_file {
     }
 };
 
-}  // namespace support
+}  // namespace xlens::test

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace support {
+namespace xlens::test {
 
 /// A safetensors file: the header's length, the header as given, and `data`.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
@@ -22,4 +22,4 @@ inline std::string safetensors_bytes(std::string_view header, std::size_t zeros)
     return safetensors_bytes(header, std::string(zeros, '\0'));
 }
 
-}  // namespace support
+}  // namespace xlens::test

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace support {
+namespace xlens::test {
 
 /// A new empty folder, removed with everything in it at the end.
 class temporary_directory {
@@ -42,4 +42,4 @@ private:
     std::filesystem::path m_path;
 };
 
-}  // namespace support
+}  // namespace xlens::test

@@ -76,17 +76,9 @@ inline std::optional<double> load_gguf_number(gguf_type type, const std::byte* f
 /// Type and value, for messages: "int32 -5", "string", "array of float32".
 inline std::string describe(const gguf_value& value) {
     if (value.is_array) { return describe_type(value); }
-    const std::byte* from = value.bytes.data();
-    if (const auto u = load_gguf_integer<std::uint64_t>(value.type, from)) {
-        return fmt::format("{} {}", gguf_type_name(value.type), *u);
-    }
-    if (const auto i = load_gguf_integer<std::int64_t>(value.type, from)) {
-        return fmt::format("{} {}", gguf_type_name(value.type), *i);
-    }
-    if (const auto n = load_gguf_number(value.type, from)) {
-        return fmt::format("{} {}", gguf_type_name(value.type), *n);
-    }
-    return describe_type(value);
+    return visit_gguf_number(value.type, describe_type(value), [&]<class T>(T) {
+        return fmt::format("{} {}", describe_type(value), load_number<T>(value.bytes.data()));
+    });
 }
 
 inline gguf_type read_gguf_type(byte_reader& in, std::string_view field) {
