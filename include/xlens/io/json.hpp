@@ -60,7 +60,7 @@ public:
                      const json::exception& e) override {
         constexpr int out_of_range = 406;  // a number that no double holds
         // The parser counts the byte that it stopped at as read.
-        fail("{}: byte {}: {} at '{}'", m_file, position == 0 ? 0 : position - 1,
+        fail("{}: byte {}: {} near '{}'", m_file, position == 0 ? 0 : position - 1,
              e.id == out_of_range ? "number out of range" : "not valid JSON", printable(token, 40));
     }
 
@@ -116,9 +116,9 @@ inline nlohmann::json parse_json(std::string_view file, std::string_view text,
         fail("{}: expected at most {} bytes of JSON, got {}", file, limits.bytes, text.size());
     }
     // nlohmann's lexer skips a byte order mark, and takes a NUL for the end of the text.
-    if (text.starts_with("\xEF")) { fail("{}: byte 0: not valid JSON at '\\xef'", file); }
+    if (text.starts_with("\xEF")) { fail("{}: byte 0: not valid JSON near '\\xef'", file); }
     if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-        fail("{}: byte {}: not valid JSON at '\\x00'", file, nul);
+        fail("{}: byte {}: not valid JSON near '\\x00'", file, nul);
     }
     return guarded(file, [&] {
         detail::json_builder builder(file, limits);
