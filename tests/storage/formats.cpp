@@ -4,32 +4,19 @@
 
 #include <xlens/storage/formats.hpp>
 
+#include "support/golden_bytes.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace {
-
-std::vector<std::byte> read_golden(const std::string& name) {
-    const char* root = std::getenv("XLENS_TEST_DATA");
-    BOOST_REQUIRE_MESSAGE(root != nullptr, "XLENS_TEST_DATA is not set");
-    std::ifstream file(std::filesystem::path(root) / "formats" / (name + ".bin"), std::ios::binary);
-    BOOST_REQUIRE_MESSAGE(file.good(), "no golden file for " + name);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    std::vector<std::byte> out(text.size());
-    std::memcpy(out.data(), text.data(), text.size());
-    return out;
-}
 
 struct golden {
     std::vector<std::byte> blocks;
@@ -38,7 +25,7 @@ struct golden {
 
 template <class F>
 golden split_golden() {
-    const auto all = read_golden(std::string(F::name));
+    const auto all = xlens::test::golden_bytes("formats/" + std::string(F::name) + ".bin");
     const std::size_t count = all.size() / (F::bytes + 4 * F::block);
     BOOST_REQUIRE(count > 0);
     BOOST_REQUIRE_EQUAL(count * (F::bytes + 4 * F::block), all.size());
