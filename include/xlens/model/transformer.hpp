@@ -12,6 +12,7 @@
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/any_matrix.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -86,6 +87,17 @@ public:
         for (std::size_t n = 0; n < out.count(); ++n) {
             std::copy(residuals[n].begin(), residuals[n].end(), out[n].begin());
         }
+    }
+
+    /// ‖v_i‖ of every value vector, a span of F a layer. The first call reads all value matrices
+    /// once, and the layers keep them.
+    [[nodiscard]] std::vector<std::span<const float>> value_norms() const {
+        std::vector<std::span<const float>> out;
+        for (const block_type& b : blocks) {
+            const auto& norms = b.ffn.value_norms();
+            out.emplace_back(norms.data(), norms.size());
+        }
+        return out;
     }
 
 private:

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/analysis/saturation.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/policy/observe.hpp>
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// A dominant sub-update and the concept of its value vector, by the folded projection. Where the
+/// coefficient is negative the two ends change roles: -v promotes what v suppresses.
+struct traced_sub_update {
+    observed_sub_update observed;
+    token_ends concept_of_value;
+};
+
+/// The prediction that a layer's FFN update finds and leaves, and the sub-updates behind it.
+struct traced_layer {
+    std::size_t layer = 0;
+    reading before;
+    reading after;
+    std::vector<traced_sub_update> sub_updates;
+};
+
+struct traced_position {
+    std::size_t position = 0;
+    std::vector<traced_layer> layers;
+    std::size_t saturation_layer = 0;
+
+    /// The model's own prediction: the last layer's `after`.
+    [[nodiscard]] const reading& prediction() const { return layers.back().after; }
+};
+
+struct trace_options {
+    std::size_t top = 10;          ///< tokens of each distribution and of each concept
+    std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
+    observe::positions positions = observe::positions::last;
+};
+
+namespace detail {
+
+/// Tokens a pass of a trace reads: bounds what `observe` holds, whatever the prompt's length.
+inline constexpr std::size_t trace_chunk = 32;
+
+inline std::vector<traced_position> traced(const observe& seen, std::size_t positions) {
+    std::vector<traced_position> out(positions);
+    for (std::size_t p = 0; p < positions; ++p) {
+        out[p].position = seen.first_position() + p;
+        out[p].layers.resize(seen.layers().size());
+    }
+    return out;
+}
+
+/// Reads every observed residual of a pass through the lens, a layer at a time.
+template <class Lens>
+std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, std::size_t top) {
+    const auto& layers = seen.layers();
+    std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+        std::vector<reading> before = lens.read(layers[l].before, top);
+        std::vector<reading> after = lens.read(layers[l].after, top);
+        for (std::size_t p = 0; p < out.size(); ++p) {
+            traced_layer& to = out[p].layers[l];
+            to.layer = l;
+            to.before = std::move(before[p]);
+            to.after = std::move(after[p]);
+            for (const observed_sub_update& s : layers[l].dominant[p]) {
+                to.sub_updates.push_back({s, {}});
+            }
+        }
+    }
+    return out;
+}
+
+/// Fills in the concepts of all sub-updates: each value vector that occurs is projected once.
+template <class Model>
+void add_concepts(const Model& model, std::size_t top, std::vector<traced_position>& positions) {
+    std::map<neuron, std::size_t> numbers;
+    const auto each = [&](auto&& visit) {
+        for (traced_position& p : positions) {
+            for (traced_layer& l : p.layers) {
+                for (traced_sub_update& s : l.sub_updates) {
+                    visit(neuron{l.layer, s.observed.index}, s);
+                }
+            }
+        }
+    };
+    each([&](const neuron& n, traced_sub_update&) { numbers.emplace(n, numbers.size()); });
+    if (numbers.empty()) { return; }
+    std::vector<token_ends> ends(numbers.size());
+    std::vector<neuron> order(numbers.size());
+    for (const auto& [n, number] : numbers) { order[number] = n; }
+    constexpr std::size_t batch_size = scan_batch;
+    for (std::size_t first = 0; first < order.size(); first += batch_size) {
+        const std::size_t count = std::min(batch_size, order.size() - first);
+        xt::xtensor<float, 2> values = xt::empty<float>({count, model.config.width});
+        for (std::size_t i = 0; i < count; ++i) {
+            const neuron& n = order[first + i];
+            model.blocks[n.layer].ffn.value(n.index, rows<float>(values)[i]);
+        }
+        auto projected = logit_lens(model).project(values, top);
+        std::move(projected.begin(), projected.end(),
+                  ends.begin() + static_cast<std::ptrdiff_t>(first));
+    }
+    each([&](const neuron& n, traced_sub_update& s) { s.concept_of_value = ends[numbers.at(n)]; });
+}
+
+inline void add_saturation(traced_position& p) {
+    std::vector<token_id> top;
+    for (const traced_layer& l : p.layers) {
+        top.push_back(l.after.top.empty() ? -1 : l.after.top.front().id);
+    }
+    p.saturation_layer = saturation_layer(top);
+}
+
+}  // namespace detail
+
+/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or at
+/// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// `progress(done, total)` is called as tokens are read. Peak memory does not grow with the prompt
+/// beyond the result and the key-value cache.
+template <class Model, class Progress, policy... P>
+std::vector<traced_position> trace(const Model& model, std::span<const token_id> tokens,
+                                   const trace_options& options, Progress progress,
+                                   P&... policies) {
+    // One token at least, for the lens tells the top token of every layer.
+    const std::size_t top = std::max<std::size_t>(options.top, 1);
+    const bool all = options.positions == observe::positions::all;
+    observe seen(model.value_norms(), options.sub_updates, options.positions);
+    sequence_state state = model.start();
+    state.wanted = logit_rows::none;
+    const logit_lens lens(model);
+
+    std::vector<traced_position> out;
+    for (std::size_t first = 0; first < tokens.size(); first += detail::trace_chunk) {
+        const auto part = tokens.subspan(first, std::min(detail::trace_chunk, tokens.size() - first));
+        model.forward(state, part, policies..., seen);
+        if (all || first + part.size() == tokens.size()) {
+            for (traced_position& p : detail::read_pass(lens, seen, top)) {
+                detail::add_saturation(p);
+                out.push_back(std::move(p));
+            }
+        }
+        progress(first + part.size(), tokens.size());
+    }
+    detail::add_concepts(model, options.top, out);
+    return out;
+}
+
+}  // namespace xlens

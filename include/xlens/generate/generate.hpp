@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/generate/sampling.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/policy/policy.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// One generated token.
+struct generated {
+    token_id id = 0;
+    float probability = 0.0F;    ///< under the model, after the policies
+    std::size_t exit_layer = 0;  ///< last layer that ran for it: L - 1 unless a policy stopped
+};
+
+/// Reads a prompt in passes of bounded size; leaves the last position's logits in the state.
+template <class Model, policy... P>
+void prefill(const Model& model, sequence_state& state, std::span<const token_id> prompt,
+             P&... policies) {
+    constexpr std::size_t chunk = 256;
+    for (std::size_t first = 0; first < prompt.size(); first += chunk) {
+        const auto part = prompt.subspan(first, std::min(chunk, prompt.size() - first));
+        const bool last = first + part.size() == prompt.size();
+        state.wanted = last ? logit_rows::last : logit_rows::none;
+        model.forward(state, part, policies...);
+    }
+}
+
+/// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` (greedy, sampler),
+/// and handed to `seen(generated)` as it comes. Ends early after the token `stop`, which is not
+/// part of the result, and at the end of the context.
+template <class Model, class Choose, class Seen, policy... P>
+std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
+                                std::size_t count, Choose& choose, std::optional<token_id> stop,
+                                Seen seen, P&... policies) {
+    std::vector<generated> out;
+    if (count == 0) { return out; }
+    sequence_state state = model.start();
+    prefill(model, state, prompt, policies...);
+    while (true) {
+        const choice next = choose(std::span<const float>(state.logits.data(), state.logits.size()));
+        if (stop && next.id == *stop) { return out; }
+        out.push_back({next.id, next.probability, state.exit_layer});
+        seen(out.back());
+        if (out.size() == count || state.position == model.config.context) { return out; }
+        model.forward(state, std::span<const token_id>(&out.back().id, 1), policies...);
+    }
+}
+
+}  // namespace xlens

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/scratch.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/nn/unembedding.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// What the vocabulary says of one vector: its best tokens by logit, and the log of the softmax's
+/// denominator over the whole vocabulary, so that probabilities are exact.
+struct reading {
+    std::vector<scored> top;      ///< best first; score = logit
+    float log_normaliser = 0.0F;  ///< log Σ_w exp(logit_w)
+    float target = 0.0F;          ///< log-probability of the token asked for, if one was
+
+    [[nodiscard]] float probability(const scored& token) const {
+        return std::exp(token.score - log_normaliser);
+    }
+};
+
+/// The two ends of a vector's scores over the vocabulary: a concept (Geva et al. 2022, section 3.1).
+struct token_ends {
+    std::vector<scored> promotes;    ///< highest scores first
+    std::vector<scored> suppresses;  ///< lowest scores first
+};
+
+namespace detail {
+
+/// Vectors that are scored against the vocabulary together: each weight tile is decoded once for
+/// all of them.
+inline constexpr std::size_t scan_batch = 64;
+/// Rows of the unembedding whose scores exist at one time, a thread.
+inline constexpr std::size_t scan_tile = 512;
+/// Tiles are dealt out to this many groups, each walked in order by one thread and merged in
+/// order, so that the result does not depend on the number of threads.
+inline constexpr std::size_t scan_groups = 16;
+
+struct scan_scores;
+
+/// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x. Scores may be changed.
+template <class Weights, class Visit>
+void scan(const Weights& w, rows<const float> x, Visit visit) {
+    const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
+    parallel_for(scan_groups, 2 * w.rows() * w.cols() * x.count() / scan_groups, [&](std::size_t g) {
+        const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
+                              scan_tile);
+        for (std::size_t tile = g; tile < tiles; tile += scan_groups) {
+            const std::size_t first = tile * scan_tile;
+            const std::size_t count = std::min(scan_tile, w.rows() - first);
+            const rows<float> scores = all.columns(0, count);
+            kernels::matmul(w.slice_rows(first, count), x, scores);
+            visit(g, first, scores);
+        }
+    });
+}
+
+/// log(exp a + exp b).
+inline double log_add(double a, double b) {
+    const double high = std::max(a, b);
+    if (std::isinf(high)) { return high; }
+    return high + std::log1p(std::exp(std::min(a, b) - high));
+}
+
+}  // namespace detail
+
+/// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
+/// of them. Borrows the unembedding.
+template <class Weights>
+class vocabulary {
+public:
+    explicit vocabulary(const unembedding<Weights>& e) : m_unembedding(&e) {}
+
+    [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
+
+    /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers; for an
+    /// adaptive softmax the logits are log-probabilities. With `targets` (N), also the
+    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k).
+    [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
+                                            std::span<const token_id> targets = {}) const {
+        std::vector<reading> out;
+        for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
+            const std::size_t count = std::min(detail::scan_batch, x.count() - n);
+            const auto wanted = targets.empty() ? targets : targets.subspan(n, count);
+            read_batch(x.subrows(n, count), k, wanted, out);
+        }
+        return out;
+    }
+
+    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D).
+    [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
+        std::vector<token_ends> out;
+        for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
+            const std::size_t count = std::min(detail::scan_batch, x.count() - n);
+            ends_batch(x.subrows(n, count), k, out);
+        }
+        return out;
+    }
+
+private:
+    using section = typename unembedding<Weights>::section;
+
+    /// One vector's result over one section, by one group of tiles or, merged, by all.
+    struct partial {
+        explicit partial(std::size_t k) : best(k) {}
+        top_k best;
+        double log_sum = -std::numeric_limits<double>::infinity();
+        float target = std::numeric_limits<float>::quiet_NaN();  // NaN: not in this part
+    };
+
+    static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
+                                             std::span<const token_id> targets) {
+        xt::xtensor<float, 2> narrow;
+        const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
+        const std::size_t n = x.count();
+        std::vector<partial> parts(detail::scan_groups * n, partial(k));
+        detail::scan(s.out, in, [&](std::size_t group, std::size_t first, rows<float> scores) {
+            const std::size_t id = s.first + first;
+            for (std::size_t i = 0; i < n; ++i) {
+                partial& p = parts[group * n + i];
+                p.best.offer_range(static_cast<token_id>(id), scores[i]);
+                p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
+                if (targets.empty()) { continue; }
+                const auto target = static_cast<std::size_t>(targets[i]);
+                if (target >= id && target - id < scores.width()) { p.target = scores[i][target - id]; }
+            }
+        });
+        for (std::size_t group = 1; group < detail::scan_groups; ++group) {
+            for (std::size_t i = 0; i < n; ++i) {
+                const partial& from = parts[group * n + i];
+                parts[i].best.merge(from.best);
+                parts[i].log_sum = detail::log_add(parts[i].log_sum, from.log_sum);
+                if (!std::isnan(from.target)) { parts[i].target = from.target; }
+            }
+        }
+        parts.resize(n, partial(0));
+        return parts;
+    }
+
+    void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
+                    std::vector<reading>& out) const {
+        std::vector<std::vector<partial>> sections;
+        for (const section& s : m_unembedding->sections) {
+            sections.push_back(read_section(s, x, k, targets));
+        }
+        const xt::xtensor<float, 2> classes = class_scores(x);
+        for (std::size_t i = 0; i < x.count(); ++i) {
+            out.push_back(join(sections, i, k, classes));
+        }
+    }
+
+    /// Joins the sections of vector i. Section c is shifted by what its class leaves to it (head:
+    /// nothing), so that all scores are logits of one softmax.
+    [[nodiscard]] reading join(const std::vector<std::vector<partial>>& sections, std::size_t i,
+                               std::size_t k, const xt::xtensor<float, 2>& classes) const {
+        double total = sections[0][i].log_sum;
+        for (std::size_t c = 1; c < sections.size(); ++c) {
+            total = detail::log_add(total, classes(i, c - 1));
+        }
+        const bool adaptive = sections.size() > 1;
+        reading out;
+        out.log_normaliser = adaptive ? 0.0F : static_cast<float>(total);
+        top_k best(k);
+        for (std::size_t c = 0; c < sections.size(); ++c) {
+            const partial& part = sections[c][i];
+            const double head_shift = adaptive ? -total : 0.0;
+            const double shift =
+                c == 0 ? head_shift : head_shift + classes(i, c - 1) - part.log_sum;
+            for (const scored& s : part.best.sorted()) {
+                best.offer(s.id, static_cast<float>(s.score + shift));
+            }
+            if (!std::isnan(part.target)) {
+                out.target = static_cast<float>(part.target + shift) - out.log_normaliser;
+            }
+        }
+        out.top = best.sorted();
+        return out;
+    }
+
+    [[nodiscard]] xt::xtensor<float, 2> class_scores(rows<const float> x) const {
+        if (!m_unembedding->classes) { return xt::empty<float>({x.count(), std::size_t{0}}); }
+        xt::xtensor<float, 2> out = xt::empty<float>({x.count(), m_unembedding->classes->rows()});
+        kernels::matmul(*m_unembedding->classes, x, out);
+        return out;
+    }
+
+    void ends_batch(rows<const float> x, std::size_t k, std::vector<token_ends>& out) const {
+        const std::size_t n = x.count();
+        std::vector<top_k> high(detail::scan_groups * n, top_k(k));
+        std::vector<top_k> low(detail::scan_groups * n, top_k(k));
+        for (const section& s : m_unembedding->sections) {
+            xt::xtensor<float, 2> narrow;
+            const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
+            detail::scan(s.out, in, [&](std::size_t group, std::size_t first, rows<float> scores) {
+                const auto id = static_cast<token_id>(s.first + first);
+                for (std::size_t i = 0; i < n; ++i) {
+                    high[group * n + i].offer_range(id, scores[i]);
+                    for (float& score : scores[i]) { score = -score; }
+                    low[group * n + i].offer_range(id, scores[i]);
+                }
+            });
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t group = 1; group < detail::scan_groups; ++group) {
+                high[i].merge(high[group * n + i]);
+                low[i].merge(low[group * n + i]);
+            }
+            token_ends ends{high[i].sorted(), low[i].sorted()};
+            for (scored& s : ends.suppresses) { s.score = -s.score; }
+            out.push_back(std::move(ends));
+        }
+    }
+
+    const unembedding<Weights>* m_unembedding;
+};
+
+}  // namespace xlens

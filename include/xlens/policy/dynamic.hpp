@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// Any number of policies chosen at run time, as one: a model's forward is compiled twice in a
+/// program, for the empty pack and for this. Calls them in the order they were added.
+class dynamic_policies {
+public:
+    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
+                                  hook::coefficients | hook::after | hook::logits;
+
+    /// Keeps a copy of the policy.
+    template <policy P>
+    void add(P p) {
+        m_policies.push_back(std::make_unique<holder<P, P>>(std::move(p)));
+    }
+    /// Calls a policy that belongs to the caller, who reads it afterwards.
+    template <policy P>
+    void borrow(P& p) {
+        m_policies.push_back(std::make_unique<holder<P, P&>>(p));
+    }
+    [[nodiscard]] bool empty() const { return m_policies.empty(); }
+
+    flow embedding(const site& where, rows<float> x) { return call(hook::embedding, where, x); }
+    flow attention_out(const site& where, rows<float> x) {
+        return call(hook::attention_out, where, x);
+    }
+    flow before(const site& where, rows<float> x) { return call(hook::before, where, x); }
+    flow coefficients(const site& where, rows<float> x) {
+        return call(hook::coefficients, where, x);
+    }
+    flow after(const site& where, rows<float> x) { return call(hook::after, where, x); }
+    flow logits(const site& where, rows<float> x) { return call(hook::logits, where, x); }
+
+private:
+    struct base {
+        virtual ~base() = default;
+        virtual flow call(hook h, const site& where, rows<float> x) = 0;
+    };
+    template <class P, class Stored>
+    struct holder final : base {
+        explicit holder(Stored p) : held(static_cast<Stored&&>(p)) {}
+        flow call(hook h, const site& where, rows<float> x) override {
+            switch (h) {
+                case hook::embedding: return call_hooks<hook::embedding>(where, x, ref());
+                case hook::attention_out: return call_hooks<hook::attention_out>(where, x, ref());
+                case hook::before: return call_hooks<hook::before>(where, x, ref());
+                case hook::coefficients: return call_hooks<hook::coefficients>(where, x, ref());
+                case hook::after: return call_hooks<hook::after>(where, x, ref());
+                case hook::logits: return call_hooks<hook::logits>(where, x, ref());
+                case hook::none: break;
+            }
+            return flow::proceed;
+        }
+        P& ref() { return held; }
+        Stored held;
+    };
+
+    flow call(hook h, const site& where, rows<float> x) {
+        flow result = flow::proceed;
+        for (const auto& p : m_policies) {
+            if (p->call(h, where, x) == flow::stop) { result = flow::stop; }
+        }
+        return result;
+    }
+
+    std::vector<std::unique_ptr<base>> m_policies;
+};
+
+}  // namespace xlens

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+
+namespace xlens {
+
+/// A policy to copy. Keep the hooks you need, in `hooks` and as members, and delete the rest: what
+/// is declared must be there with this signature, what is there must be declared, or it does not
+/// compile. A hook returns void, or flow (flow::stop leaves the remaining layers out).
+///
+///     skeleton mine;
+///     model.forward(state, tokens, mine);
+class skeleton {
+public:
+    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
+                                  hook::coefficients | hook::after | hook::logits;
+
+    /// x (T, D): the residual that enters layer 0.
+    void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
+
+    /// x (T, D): what the attention of where.layer is about to add.
+    void attention_out([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
+
+    /// x (T, D): the residual before the FFN update.
+    void before([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
+
+    /// m (T, F): the coefficients; write to them to change the update.
+    void coefficients([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> m) {}
+
+    /// x (T, D): the residual after the FFN update.
+    flow after([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {
+        return flow::proceed;
+    }
+
+    /// z (N, V): the logits of the last position, or of those that the caller asked for.
+    void logits([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> z) {}
+};
+
+static_assert(policy<skeleton>);
+
+}  // namespace xlens
