@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(numbers_must_be_finite_and_fit) {
     BOOST_TEST(error_message([&] { (void)f.number("inf"); }) ==
                f.name() + ": key 'inf': expected a finite number, got float64 inf");
     BOOST_TEST(error_message([&] { (void)f.integers("big"); }) ==
-               f.name() + ": key 'big': expected array of integers below 2^63, got array of uint64");
+               f.name() +
+                   ": key 'big': expected array of integers below 2^63, got array of uint64");
 }
 
 BOOST_AUTO_TEST_CASE(odd_but_good_files) {

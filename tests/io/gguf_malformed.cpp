@@ -79,7 +79,8 @@ std::vector<malformed_file> header_cases() {
         {"too many tensors", bytes_of([](b& f) { f.tensor_count = 131073; }),
          "number of tensors: expected 0 to 131072, got 131073"},
         {"many tensors, short file", bytes_of([](b& f) { f.tensor_count = 131072; }),
-         "name of tensor 0 of 131072 at byte 24: expected 8 more bytes, got 0 before the end of the "
+         "name of tensor 0 of 131072 at byte 24: expected 8 more bytes, got 0 before the end of "
+         "the "
          "file"},
         {"-1 keys", bytes_of([](b& f) { f.key_count = largest; }),
          "number of keys: expected 0 to 65536, got -1"},
@@ -164,7 +165,8 @@ std::vector<malformed_file> alignment_cases() {
         {"alignment array",
          gguf_builder().numbers<std::uint32_t>("general.alignment", b::u32, {32}).bytes(),
          "general.alignment: expected uint32, got array of uint32"},
-        {"one part of three", bytes_of([](b& f) { f.key("split.count", b::u16, std::uint16_t{3}); }),
+        {"one part of three",
+         bytes_of([](b& f) { f.key("split.count", b::u16, std::uint16_t{3}); }),
          "split.count: expected 1, got 3: merge the parts into one file first (llama-gguf-split "
          "--merge)"},
         {"split.count string", bytes_of([](b& f) { f.text("split.count", "one"); }),
@@ -200,10 +202,13 @@ std::vector<malformed_file> tensor_cases() {
          "tensor 't': expected 18014398509486080 bytes at byte 96 + 0, got a file of 4192 bytes"},
         {"type -1", one_tensor({1}, 0xffffffff, 0, 4),
          "tensor 't': type 4294967295 is not a GGUF tensor type"},
-        {"type 1000", one_tensor({1}, 1000, 0, 4), "tensor 't': type 1000 is not a GGUF tensor type"},
-        {"removed type", one_tensor({32}, 4, 0, 32), "tensor 't': type 4 is not a GGUF tensor type"},
+        {"type 1000", one_tensor({1}, 1000, 0, 4),
+         "tensor 't': type 1000 is not a GGUF tensor type"},
+        {"removed type", one_tensor({32}, 4, 0, 32),
+         "tensor 't': type 4 is not a GGUF tensor type"},
         {"type without support", one_tensor({256}, 10, 0, 84),
-         "tensor 't': type Q2_K is not supported: expected one of F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, "
+         "tensor 't': type Q2_K is not supported: expected one of F32, F16, Q4_0, Q4_1, Q5_0, "
+         "Q5_1, "
          "Q8_0, Q4_K, Q5_K, Q6_K, BF16"},
         {"half a block", one_tensor({48, 2}, q4_1, 0, 60),
          "tensor 't': expected rows of a multiple of 32 elements for q4_1, got 48"},
@@ -221,16 +226,15 @@ std::vector<malformed_file> tensor_cases() {
          bytes_of([](b& f) { f.tensor("t", {1}, f32, 0).tensor("u", {1}, f32, 4).data(64); }),
          "tensor 'u': offset: expected 32, where the tensor before it ends, got 4"},
         {"offset 2^64 - 1", one_tensor({1}, f32, largest, 4),
-         "tensor 't': offset: expected 0, where the tensor before it ends, got 18446744073709551615"},
-        {"sum of sizes wraps",
-         bytes_of([](b& f) {
+         "tensor 't': offset: expected 0, where the tensor before it ends, got "
+         "18446744073709551615"},
+        {"sum of sizes wraps", bytes_of([](b& f) {
              f.tensor("t", {0x1fffffffffffffe0}, f32, 0)
                  .tensor("u", {0x1fffffffffffffe0}, f32, 0x7fffffffffffff80)
                  .tensor("v", {0x1fffffffffffffe0}, f32, 0xffffffffffffff00);
          }),
          "tensor 'v': 9223372036854775680 bytes at 18446744073709551360 do not fit any file"},
-        {"padding wraps",
-         bytes_of([](b& f) {
+        {"padding wraps", bytes_of([](b& f) {
              f.tensor("t", {0x3fffffffffffffff}, f32, 0).tensor("u", {1}, f32, 0);
          }),
          "tensor 'u': offset: expected less than 2^64, where the tensor before it ends, got 0"},
@@ -273,6 +277,7 @@ BOOST_AUTO_TEST_CASE(a_header_over_the_limit_is_not_read) {
     const auto path = folder.write("bad.gguf", bytes);
     std::filesystem::resize_file(path, 200'000'000);
     BOOST_TEST(xlens::test::error_message([&] { const xlens::gguf_file f(path); }) ==
-               path.string() + ": value of key 'k' at byte 45: expected 150000000 more bytes, got "
-                               "99999955 before the limit of a header, 100000000 bytes");
+               path.string() +
+                   ": value of key 'k' at byte 45: expected 150000000 more bytes, got "
+                   "99999955 before the limit of a header, 100000000 bytes");
 }

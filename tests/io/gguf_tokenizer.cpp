@@ -53,7 +53,9 @@ std::vector<malformed_file> cases() {
         {"no tokens", gguf_builder().text("tokenizer.ggml.model", "gpt2").bytes(),
          "key 'tokenizer.ggml.tokens': expected array of string, got no such key"},
         {"no merges",
-         gguf_builder().text("tokenizer.ggml.model", "gpt2").texts("tokenizer.ggml.tokens", {"a"})
+         gguf_builder()
+             .text("tokenizer.ggml.model", "gpt2")
+             .texts("tokenizer.ggml.tokens", {"a"})
              .bytes(),
          "key 'tokenizer.ggml.merges': expected array of string, got no such key"},
         {"no scores", llama().bytes(),
@@ -64,7 +66,8 @@ std::vector<malformed_file> cases() {
          gpt2().numbers<std::int32_t>("tokenizer.ggml.token_type", b::i32, {1, 1, 1, 1}).bytes(),
          "tokenizer.ggml.token_type: expected 3 entries, as many as tokens, got 4"},
         {"type 2^40",
-         gpt2().numbers<std::int64_t>("tokenizer.ggml.token_type", b::i64, {1LL << 40U, 1, 1})
+         gpt2()
+             .numbers<std::int64_t>("tokenizer.ggml.token_type", b::i64, {1LL << 40U, 1, 1})
              .bytes(),
          "tokenizer.ggml.token_type: expected 1 to 6, got 1099511627776"},
         {"bos 3", id("tokenizer.ggml.bos_token_id", 3),
@@ -124,7 +127,8 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_model) {
     BOOST_TEST(!bytes.add_bos);
     BOOST_TEST(!bytes.add_space_prefix);
 
-    const auto llama3 = read(gpt2().text("tokenizer.ggml.pre", "llama-bpe")
+    const auto llama3 = read(gpt2()
+                                 .text("tokenizer.ggml.pre", "llama-bpe")
                                  .key("tokenizer.ggml.bos_token_id", b::u32, 0U));
     BOOST_TEST(llama3.add_bos);
 

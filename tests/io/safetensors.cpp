@@ -38,10 +38,9 @@ std::vector<float> values(const xlens::stored_tensor& t) {
 
 using shape = std::vector<std::size_t>;
 
-const std::string two_tensors =
-    R"({"__metadata__":{"format":"pt"},)"
-    R"("b":{"dtype":"F16","shape":[2,2],"data_offsets":[12,20]},)"
-    R"("a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}})";
+const std::string two_tensors = R"({"__metadata__":{"format":"pt"},)"
+                                R"("b":{"dtype":"F16","shape":[2,2],"data_offsets":[12,20]},)"
+                                R"("a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}})";
 
 }  // namespace
 

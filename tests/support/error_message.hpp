@@ -13,9 +13,7 @@ template <class Run>
 std::string error_message(Run&& run) {
     try {
         run();
-    } catch (const error& e) {
-        return e.what();
-    }
+    } catch (const error& e) { return e.what(); }
     return "(no error)";
 }
 

@@ -18,7 +18,19 @@ class gguf_builder {
 public:
     // The format's own numbers.
     enum type : std::uint32_t {
-        u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64
+        u8,
+        i8,
+        u16,
+        i16,
+        u32,
+        i32,
+        f32,
+        boolean,
+        string,
+        array,
+        u64,
+        i64,
+        f64
     };
 
     std::string magic = "GGUF";

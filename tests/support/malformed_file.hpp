@@ -6,8 +6,8 @@
 
 namespace xlens::test {
 
-/// One bad file of a table: what is wrong with it, its bytes, and what the reader must say after the
-/// file's name.
+/// One bad file of a table: what is wrong with it, its bytes, and what the reader must say after
+/// the file's name.
 struct malformed_file {
     std::string name;
     std::string bytes;

@@ -26,8 +26,8 @@ T load_number(const std::byte* from) {
     return value;
 }
 
-/// Reads the header of a binary file front to back. Every step is checked against the bytes that are
-/// left, and fails with the file, the field, and both sizes. Reads nothing past `limit` bytes.
+/// Reads the header of a binary file front to back. Every step is checked against the bytes that
+/// are left, and fails with the file, the field, and both sizes. Reads nothing past `limit` bytes.
 class byte_reader {
 public:
     byte_reader(std::string_view file, std::span<const std::byte> bytes, std::size_t limit)
@@ -58,8 +58,8 @@ public:
 
 private:
     [[noreturn]] void too_short(std::uint64_t count, std::string_view field) const {
-        fail("{}: {} at byte {}: expected {} more bytes, got {} before {}", m_file, field, m_position,
-             count, remaining(),
+        fail("{}: {} at byte {}: expected {} more bytes, got {} before {}", m_file, field,
+             m_position, count, remaining(),
              m_limited ? fmt::format("the limit of a header, {} bytes", m_bytes.size())
                        : std::string("the end of the file"));
     }

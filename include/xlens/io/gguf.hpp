@@ -94,7 +94,9 @@ public:
     [[nodiscard]] std::vector<std::string> strings(std::string_view key) const {
         constexpr std::string_view expected = "array of string";
         const gguf_value& value = get(key, expected);
-        if (!value.is_array || value.type != gguf_type::string) { wrong_type(key, expected, value); }
+        if (!value.is_array || value.type != gguf_type::string) {
+            wrong_type(key, expected, value);
+        }
         return guarded(name(), [&] {
             std::vector<std::string> out;
             out.reserve(static_cast<std::size_t>(value.count));
@@ -119,7 +121,8 @@ public:
 private:
     [[noreturn]] void wrong_type(std::string_view key, std::string_view expected,
                                  const gguf_value& value) const {
-        fail("{}: key '{}': expected {}, got {}", name(), printable(key), expected, describe(value));
+        fail("{}: key '{}': expected {}, got {}", name(), printable(key), expected,
+             describe(value));
     }
     const gguf_value& get(std::string_view key, std::string_view expected) const {
         const auto found = m_contents.metadata.find(key);

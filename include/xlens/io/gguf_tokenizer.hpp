@@ -45,8 +45,7 @@ inline std::vector<std::int32_t> read_token_types(const gguf_file& file) {
 /// What llama.cpp does where the file does not say: SentencePiece models and the Llama 3 family
 /// begin with bos.
 inline bool adds_bos_by_default(const tokenizer_data& data) {
-    const bool llama3 =
-        data.pre == "llama-bpe" || data.pre == "llama3" || data.pre == "llama-v3";
+    const bool llama3 = data.pre == "llama-bpe" || data.pre == "llama3" || data.pre == "llama-v3";
     return (data.model == "llama" || llama3) && data.bos.has_value();
 }
 
@@ -90,8 +89,7 @@ inline tokenizer_data read_tokenizer(const gguf_file& file) {
     data.bos = check_id("tokenizer.ggml.bos_token_id");
     data.eos = check_id("tokenizer.ggml.eos_token_id");
     data.unknown = check_id("tokenizer.ggml.unknown_token_id");
-    data.add_bos =
-        file.boolean("tokenizer.ggml.add_bos_token", detail::adds_bos_by_default(data));
+    data.add_bos = file.boolean("tokenizer.ggml.add_bos_token", detail::adds_bos_by_default(data));
     data.add_eos = file.boolean("tokenizer.ggml.add_eos_token", false);
     data.add_space_prefix = file.boolean("tokenizer.ggml.add_space_prefix", pieces);
     data.chat_template = file.string("tokenizer.chat_template", "");

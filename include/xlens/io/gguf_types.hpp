@@ -14,7 +14,19 @@ namespace xlens {
 
 /// The type of a metadata value in a GGUF file; the numbers are the file's.
 enum class gguf_type : std::uint32_t {
-    uint8, int8, uint16, int16, uint32, int32, float32, boolean, string, array, uint64, int64, float64
+    uint8,
+    int8,
+    uint16,
+    int16,
+    uint32,
+    int32,
+    float32,
+    boolean,
+    string,
+    array,
+    uint64,
+    int64,
+    float64
 };
 inline constexpr std::size_t gguf_type_count = 13;
 
@@ -44,17 +56,39 @@ struct gguf_tensor_type {
 inline std::optional<gguf_tensor_type> find_gguf_tensor_type(std::uint32_t id) {
     static constexpr std::optional<format_id> none;
     static constexpr std::array<gguf_tensor_type, 34> types = {{
-        {0, "F32", format_id::f32},    {1, "F16", format_id::f16},    {2, "Q4_0", format_id::q4_0},
-        {3, "Q4_1", format_id::q4_1},  {6, "Q5_0", format_id::q5_0},  {7, "Q5_1", format_id::q5_1},
-        {8, "Q8_0", format_id::q8_0},  {9, "Q8_1", none},             {10, "Q2_K", none},
-        {11, "Q3_K", none},            {12, "Q4_K", format_id::q4_k}, {13, "Q5_K", format_id::q5_k},
-        {14, "Q6_K", format_id::q6_k}, {15, "Q8_K", none},            {16, "IQ2_XXS", none},
-        {17, "IQ2_XS", none},          {18, "IQ3_XXS", none},         {19, "IQ1_S", none},
-        {20, "IQ4_NL", none},          {21, "IQ3_S", none},           {22, "IQ2_S", none},
-        {23, "IQ4_XS", none},          {24, "I8", none},              {25, "I16", none},
-        {26, "I32", none},             {27, "I64", none},             {28, "F64", none},
-        {29, "IQ1_M", none},           {30, "BF16", format_id::bf16}, {34, "TQ1_0", none},
-        {35, "TQ2_0", none},           {39, "MXFP4", none},           {40, "NVFP4", none},
+        {0, "F32", format_id::f32},
+        {1, "F16", format_id::f16},
+        {2, "Q4_0", format_id::q4_0},
+        {3, "Q4_1", format_id::q4_1},
+        {6, "Q5_0", format_id::q5_0},
+        {7, "Q5_1", format_id::q5_1},
+        {8, "Q8_0", format_id::q8_0},
+        {9, "Q8_1", none},
+        {10, "Q2_K", none},
+        {11, "Q3_K", none},
+        {12, "Q4_K", format_id::q4_k},
+        {13, "Q5_K", format_id::q5_k},
+        {14, "Q6_K", format_id::q6_k},
+        {15, "Q8_K", none},
+        {16, "IQ2_XXS", none},
+        {17, "IQ2_XS", none},
+        {18, "IQ3_XXS", none},
+        {19, "IQ1_S", none},
+        {20, "IQ4_NL", none},
+        {21, "IQ3_S", none},
+        {22, "IQ2_S", none},
+        {23, "IQ4_XS", none},
+        {24, "I8", none},
+        {25, "I16", none},
+        {26, "I32", none},
+        {27, "I64", none},
+        {28, "F64", none},
+        {29, "IQ1_M", none},
+        {30, "BF16", format_id::bf16},
+        {34, "TQ1_0", none},
+        {35, "TQ2_0", none},
+        {39, "MXFP4", none},
+        {40, "NVFP4", none},
         {41, "Q1_0", none},
     }};
     for (const auto& type : types) {

@@ -22,9 +22,9 @@ inline constexpr std::uint64_t max_gguf_array = std::uint64_t{1} << 30U;
 
 /// A metadata value where it lies in the file: checked, not copied.
 struct gguf_value {
-    gguf_type type{};               // of the value, or of an array's elements
+    gguf_type type{};  // of the value, or of an array's elements
     bool is_array = false;
-    std::uint64_t count = 1;        // elements of an array
+    std::uint64_t count = 1;           // elements of an array
     std::span<const std::byte> bytes;  // what follows the type (and the count)
 };
 
@@ -81,11 +81,23 @@ inline std::string describe(const gguf_value& value) {
     });
 }
 
+/// A name of 1 to `longest` bytes without NUL, which code in C would take for its end.
+inline std::string read_gguf_name(byte_reader& in, std::string_view field, std::size_t longest) {
+    const auto name = in.string(field);
+    if (name.empty() || name.size() > longest) {
+        fail("{}: {}: expected 1 to {} bytes, got {}", in.file(), field, longest, name.size());
+    }
+    if (name.find('\0') != std::string_view::npos) {
+        fail("{}: {}: expected no NUL byte, got '{}'", in.file(), field, printable(name));
+    }
+    return std::string(name);
+}
+
 inline gguf_type read_gguf_type(byte_reader& in, std::string_view field) {
     const auto id = in.number<std::uint32_t>(field);
     if (id >= gguf_type_count) {
-        fail("{}: type of {}: expected a number below {}, got {}", in.file(), field, gguf_type_count,
-             id);
+        fail("{}: type of {}: expected a number below {}, got {}", in.file(), field,
+             gguf_type_count, id);
     }
     return static_cast<gguf_type>(id);
 }
@@ -110,8 +122,8 @@ inline gguf_value read_gguf_value(byte_reader& in, std::string_view field) {
         value.is_array = true;
         value.type = read_gguf_type(in, field);
         if (value.type == gguf_type::array) {
-            fail("{}: {}: expected an array of numbers or strings, got an array of arrays", in.file(),
-                 field);
+            fail("{}: {}: expected an array of numbers or strings, got an array of arrays",
+                 in.file(), field);
         }
         value.count = in.number<std::uint64_t>(field);
         if (value.count > max_gguf_array) {

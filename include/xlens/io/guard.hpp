@@ -16,9 +16,7 @@ template <class Read>
 decltype(auto) guarded(std::string_view file, Read&& read) {
     try {
         return std::forward<Read>(read)();
-    } catch (const error&) {
-        throw;
-    } catch (const std::bad_alloc&) {
+    } catch (const error&) { throw; } catch (const std::bad_alloc&) {
         fail("{}: there is not enough memory to read it", file);
     } catch (const std::exception& e) {
         fail("{}: cannot be read: {}", file, printable(e.what(), 200));

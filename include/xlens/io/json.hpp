@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -27,13 +28,24 @@ struct json_limits {
 
 namespace detail {
 
+/// Fails with what is wrong at a byte of a JSON text, and the text that leads to it.
+[[noreturn]] inline void fail_json(std::string_view file, std::string_view text,
+                                   std::size_t position, std::string_view what) {
+    constexpr std::size_t before = 16;
+    const auto end = std::min(position + 1, text.size());
+    const auto begin = end > before ? end - before : 0;
+    fail("{}: byte {}: {} near '{}'", file, position, what,
+         printable(text.substr(begin, end - begin)));
+}
+
 /// Builds the value from the parser's events, without recursion. Stricter than nlohmann's own
 /// builder: no key twice, bounded depth, bounded number of values.
 class json_builder final : public nlohmann::json::json_sax_t {
 public:
     using json = nlohmann::json;
 
-    json_builder(std::string_view file, const json_limits& limits) : m_file(file), m_limits(limits) {}
+    json_builder(std::string_view file, std::string_view text, const json_limits& limits)
+        : m_file(file), m_text(text), m_limits(limits) {}
 
     json take() { return std::move(m_root); }
 
@@ -56,12 +68,11 @@ public:
         return true;
     }
 
-    bool parse_error(std::size_t position, const std::string& token,
-                     const json::exception& e) override {
+    bool parse_error(std::size_t position, const std::string&, const json::exception& e) override {
         constexpr int out_of_range = 406;  // a number that no double holds
         // The parser counts the byte that it stopped at as read.
-        fail("{}: byte {}: {} near '{}'", m_file, position == 0 ? 0 : position - 1,
-             e.id == out_of_range ? "number out of range" : "not valid JSON", printable(token, 40));
+        fail_json(m_file, m_text, position == 0 ? 0 : position - 1,
+                  e.id == out_of_range ? "number out of range" : "not valid JSON");
     }
 
 private:
@@ -98,30 +109,31 @@ private:
     }
 
     std::string_view m_file;
+    std::string_view m_text;
     json_limits m_limits;
     json m_root;
-    std::vector<json*> m_open;   // a container does not move while it is open
-    json* m_member = nullptr;    // of the innermost object: where the next value goes
+    std::vector<json*> m_open;  // a container does not move while it is open
+    json* m_member = nullptr;   // of the innermost object: where the next value goes
     std::size_t m_values = 0;
 };
 
 }  // namespace detail
 
-/// The value of a JSON text (RFC 8259, UTF-8). Fails, naming `file` and the byte, for anything else:
-/// also for a byte order mark, NUL bytes, keys that appear twice, numbers that no double holds, and
-/// texts over the limits. Never recurses.
+/// The value of a JSON text (RFC 8259, UTF-8). Fails, naming `file` and the byte, for anything
+/// else; also for a byte order mark, NUL bytes, keys that appear twice, numbers that no double
+/// holds, and texts over the limits. Never recurses.
 inline nlohmann::json parse_json(std::string_view file, std::string_view text,
                                  const json_limits& limits = {}) {
     if (text.size() > limits.bytes) {
         fail("{}: expected at most {} bytes of JSON, got {}", file, limits.bytes, text.size());
     }
     // nlohmann's lexer skips a byte order mark, and takes a NUL for the end of the text.
-    if (text.starts_with("\xEF")) { fail("{}: byte 0: not valid JSON near '\\xef'", file); }
+    if (text.starts_with('\xEF')) { detail::fail_json(file, text, 0, "not valid JSON"); }
     if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-        fail("{}: byte {}: not valid JSON near '\\x00'", file, nul);
+        detail::fail_json(file, text, nul, "not valid JSON");
     }
     return guarded(file, [&] {
-        detail::json_builder builder(file, limits);
+        detail::json_builder builder(file, text, limits);
         nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
         return builder.take();
     });

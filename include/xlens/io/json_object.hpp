@@ -13,16 +13,19 @@
 namespace xlens {
 
 /// Typed reading of a JSON object from outside. The getters fail where a key is missing or has
-/// another type, naming the file, the key and what was found. Those with a fallback accept a missing
-/// key and null, never a wrong type. Borrows the value.
+/// another type, naming the file, the key and what was found. Those with a fallback accept a
+/// missing key and null, never a wrong type. Borrows the value.
 class json_object {
 public:
     /// Fails if `value` is no object. `where` is the key that led to it, empty at the top.
     json_object(std::string file, const nlohmann::json& value, std::string where = {})
         : m_file(std::move(file)), m_where(std::move(where)), m_value(&value) {
         if (!value.is_object()) {
-            if (m_where.empty()) { fail("{}: expected a JSON object, got {}", m_file, text(value)); }
-            fail("{}: {}: expected an object, got {}", m_file, printable(m_where, 200), text(value));
+            if (m_where.empty()) {
+                fail("{}: expected a JSON object, got {}", m_file, text(value));
+            }
+            fail("{}: {}: expected an object, got {}", m_file, printable(m_where, 200),
+                 text(value));
         }
     }
     json_object(std::string file, nlohmann::json&& value, std::string where = {}) = delete;
@@ -92,12 +95,14 @@ private:
     }
     [[noreturn]] void wrong(std::string_view key, std::string_view expected,
                             const nlohmann::json& value) const {
-        fail("{}: {}: expected {}, got {}", m_file, printable(path(key), 200), expected, text(value));
+        fail("{}: {}: expected {}, got {}", m_file, printable(path(key), 200), expected,
+             text(value));
     }
     const nlohmann::json& get(std::string_view key, std::string_view expected) const {
         const auto found = m_value->find(key);
         if (found == m_value->end()) {
-            fail("{}: {}: expected {}, got no such key", m_file, printable(path(key), 200), expected);
+            fail("{}: {}: expected {}, got no such key", m_file, printable(path(key), 200),
+                 expected);
         }
         return *found;
     }

@@ -16,8 +16,8 @@
 
 namespace xlens {
 
-/// A safetensors file, mapped and checked when it is opened. Tensors point into the mapping and live
-/// as long as this object, which may be moved. Opening is O(header); the data are not read.
+/// A safetensors file, mapped and checked when it is opened. Tensors point into the mapping and
+/// live as long as this object, which may be moved. Opening is O(header); the data are not read.
 class safetensors_file {
 public:
     explicit safetensors_file(const std::filesystem::path& path)

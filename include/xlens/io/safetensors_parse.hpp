@@ -40,6 +40,12 @@ struct safetensors_entry {
     std::vector<std::size_t> shape;
 };
 
+/// What stands where an unsigned integer should, for messages. The parser keeps -0 as a signed 0.
+inline std::string unsigned_array_element(const nlohmann::json& element) {
+    if (element.is_number_integer() && element == 0) { return "-0"; }
+    return element.is_primitive() ? printable(element.dump()) : element.type_name();
+}
+
 /// Array `key` of a tensor's entry, every element an integer of at least 0.
 inline std::vector<std::uint64_t> read_unsigned_array(const std::string& file,
                                                       const std::string& label,
@@ -54,7 +60,7 @@ inline std::vector<std::uint64_t> read_unsigned_array(const std::string& file,
     for (const auto& element : *found) {
         if (!element.is_number_unsigned()) {
             fail("{}: {}: {}: expected integers from 0 to 2^64 - 1, got {}", file, label, key,
-                 element.is_primitive() ? printable(element.dump()) : element.type_name());
+                 unsigned_array_element(element));
         }
         out.push_back(element.get<std::uint64_t>());
     }
@@ -110,22 +116,26 @@ inline safetensors_entry read_safetensors_entry(const std::string& file, const s
     return {offsets[0], offsets[1], name, *type, {shape.begin(), shape.end()}};
 }
 
-/// The tensors must fill the data from the first byte to the last: no hole, no overlap, nothing after.
+/// The tensors must fill the data from the first byte to the last: no hole, no overlap, no rest.
 inline void check_safetensors_layout(const std::string& file,
                                      std::vector<safetensors_entry>& entries, std::size_t size) {
-    std::ranges::sort(entries, {}, [](const safetensors_entry& e) {
-        return std::tie(e.begin, e.end, e.name);
-    });
+    std::ranges::sort(entries, {},
+                      [](const safetensors_entry& e) { return std::tie(e.begin, e.end, e.name); });
     std::uint64_t end = 0;
     for (const auto& entry : entries) {
         if (entry.begin != end) {
-            fail("{}: tensor '{}': data_offsets: expected to begin at {}, where the tensor before it "
-                 "ends, got {}", file, printable(entry.name), end, entry.begin);
+            fail(
+                "{}: tensor '{}': data_offsets: expected to begin at {}, where the tensor before "
+                "it "
+                "ends, got {}",
+                file, printable(entry.name), end, entry.begin);
         }
         end = entry.end;
         if (end > size) {
-            fail("{}: tensor '{}': data_offsets: expected an end of at most {}, got {}: the file is "
-                 "too short", file, printable(entry.name), size, end);
+            fail(
+                "{}: tensor '{}': data_offsets: expected an end of at most {}, got {}: the file is "
+                "too short",
+                file, printable(entry.name), size, end);
         }
     }
     if (end != size) {
@@ -146,7 +156,8 @@ inline std::map<std::string, std::string, std::less<>> read_safetensors_metadata
 /// Checks the whole header of a safetensors file and returns what it declares. The data are not
 /// touched. White space before the header's first brace is accepted, as the reference reader does
 /// (writers that align to pages put it there), and so is white space after its last one.
-/// O(header); memory at most a few dozen times the header. Format: README of huggingface/safetensors.
+/// O(header); memory at most a few dozen times the header.
+/// Format: README of huggingface/safetensors.
 inline safetensors_contents parse_safetensors(const std::string& file,
                                               std::span<const std::byte> bytes) {
     byte_reader in(file, bytes, bytes.size());
@@ -154,8 +165,8 @@ inline safetensors_contents parse_safetensors(const std::string& file,
     if (length > max_header_bytes) {
         fail("{}: header length: expected at most {}, got {}", file, max_header_bytes, length);
     }
-    const auto header = parse_json(file + ": header", in.take(length, "header"),
-                                   {.values = 16 * max_tensors});
+    const auto header =
+        parse_json(file + ": header", in.take(length, "header"), {.values = 16 * max_tensors});
     const auto data = bytes.subspan(in.position());
     const json_object fields(file, header, "header");
     if (header.size() > max_tensors) {
@@ -174,9 +185,9 @@ inline safetensors_contents parse_safetensors(const std::string& file,
     for (auto& e : entries) {
         if (e.type.format) {
             out.tensors.emplace(
-                e.name, stored_tensor{e.name, *e.type.format, std::move(e.shape),
-                                      data.data() + e.begin,
-                                      static_cast<std::size_t>(e.end - e.begin), file});
+                e.name,
+                stored_tensor{e.name, *e.type.format, std::move(e.shape), data.data() + e.begin,
+                              static_cast<std::size_t>(e.end - e.begin), file});
         } else {
             out.skipped.emplace(e.name, e.type.name);
         }

@@ -11,10 +11,10 @@
 
 namespace xlens {
 
-/// A weight tensor where it lies in a mapped file: nothing is copied, so it lives no longer than the
-/// reader that gave it. The readers have checked that `bytes` is what `shape` and `format` need, that
-/// [data, data + bytes) is inside the file, and that the product of the shape does not overflow.
-/// `data` may have any alignment.
+/// A weight tensor where it lies in a mapped file: nothing is copied, so it lives no longer than
+/// the reader that gave it. The readers have checked that `bytes` is what `shape` and `format`
+/// need, that [data, data + bytes) is inside the file, and that the product of the shape does not
+/// overflow. `data` may have any alignment.
 struct stored_tensor {
     std::string name;
     format_id format{};

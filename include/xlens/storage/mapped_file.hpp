@@ -31,17 +31,22 @@ namespace xlens {
 /// without being read from.
 class mapped_file {
 public:
-    explicit mapped_file(const std::filesystem::path& path) : m_name(printable(path.string(), 1024)) {
+    explicit mapped_file(const std::filesystem::path& path)
+        : m_name(printable(path.string(), 1024)) {
         // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
         const descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
         if (file.number < 0) { fail("{}: cannot be opened: {}", m_name, reason()); }
         struct stat status {};
-        if (::fstat(file.number, &status) != 0) { fail("{}: cannot be read: {}", m_name, reason()); }
+        if (::fstat(file.number, &status) != 0) {
+            fail("{}: cannot be read: {}", m_name, reason());
+        }
         if (!S_ISREG(status.st_mode)) {
             fail("{}: expected a regular file, got {}", m_name, kind(status.st_mode));
         }
         const auto size = static_cast<std::uint64_t>(status.st_size);
-        if (!std::in_range<std::size_t>(size)) { fail("{}: {} bytes cannot be mapped", m_name, size); }
+        if (!std::in_range<std::size_t>(size)) {
+            fail("{}: {} bytes cannot be mapped", m_name, size);
+        }
         if (size > 0) { map(file.number, static_cast<std::size_t>(size)); }
     }
     ~mapped_file() { unmap(); }
