@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the golden makers share: a probe that records a transformers model, rankings, and a JSON writer."""
+"""What the golden makers share: a probe that records a transformers model, rankings, and a JSON
+writer."""
 
 import json
 import math
@@ -22,18 +23,29 @@ def numbers(values):
 
 
 def write_json(path, document):
-    """One key or list element a line down to depth 3, then compact: readable, and small in a diff."""
+    """One key or list element a line down to depth 3, then compact: readable, and small in a
+    diff."""
     Path(path).write_text(pretty(document, 3) + "\n", encoding="utf-8")
 
 
 def pretty(node, depth, indent=""):
-    nested = isinstance(node, (dict, list)) and any(isinstance(v, (dict, list)) for v in
-                                                    (node.values() if isinstance(node, dict) else node))
+    nested = isinstance(node, (dict, list)) and any(
+        isinstance(v, (dict, list)) for v in (node.values() if isinstance(node, dict) else node)
+    )
     if isinstance(node, dict) and depth > 0 and (nested or depth > 2):
-        lines = [f"{indent} {json.dumps(k)}: {pretty(v, depth - 1, indent + ' ')}" for k, v in node.items()]
+        lines = [
+            f"{indent} {json.dumps(k)}: {pretty(v, depth - 1, indent + ' ')}"
+            for k, v in node.items()
+        ]
         return "{\n" + ",\n".join(lines) + "\n" + indent + "}"
     if isinstance(node, list) and depth > 0 and nested:
-        return "[\n" + ",\n".join(f"{indent} {pretty(v, depth - 1, indent + ' ')}" for v in node) + "\n" + indent + "]"
+        return (
+            "[\n"
+            + ",\n".join(f"{indent} {pretty(v, depth - 1, indent + ' ')}" for v in node)
+            + "\n"
+            + indent
+            + "]"
+        )
     return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -43,22 +55,33 @@ def ranked(scores, k, largest=True):
 
 
 def top_tokens(logits, k):
-    """TOK records of a vector of logits (or log-probabilities): softmax over the whole vocabulary."""
+    """TOK records of a vector of logits (or log-probabilities): softmax over the whole
+    vocabulary."""
     probabilities = torch.softmax(logits.double(), 0)
-    return [{"id": i, "probability": number(probabilities[i].item()), "logit": number(logits[i].item())}
-            for i in ranked(logits, k)]
+    return [
+        {"id": i, "probability": number(probabilities[i].item()), "logit": number(logits[i].item())}
+        for i in ranked(logits, k)
+    ]
 
 
 def dominant(m, norms, k=DOMINANT):
     """The k sub-updates with the largest |m_i| * |v_i|."""
     dominance = m.abs() * norms
-    return [{"neuron": i, "coefficient": number(m[i].item()), "norm": number(norms[i].item()),
-             "dominance": number(dominance[i].item())} for i in ranked(dominance, k)]
+    return [
+        {
+            "neuron": i,
+            "coefficient": number(m[i].item()),
+            "norm": number(norms[i].item()),
+            "dominance": number(dominance[i].item()),
+        }
+        for i in ranked(dominance, k)
+    ]
 
 
 def smallest_gap(scores, k):
-    """Smallest relative gap between neighbours among the k+1 best: a golden ranking must not hang on rounding."""
-    best = scores.sort(descending=True).values[:k + 1].double()
+    """Smallest relative gap between neighbours among the k+1 best: a golden ranking must not hang
+    on rounding."""
+    best = scores.sort(descending=True).values[: k + 1].double()
     return ((best[:-1] - best[1:]) / best.abs().clamp(min=1e-3)[:-1]).min().item()
 
 
@@ -108,7 +131,8 @@ def first(output):
 
 
 class Probe:
-    """Records before, after, m and the FFN's output of every layer, (T, .) each, in one forward pass."""
+    """Records before, after, m and the FFN's output of every layer, (T, .) each, in one forward
+    pass."""
 
     def __init__(self, parts):
         self.parts = parts
@@ -121,6 +145,7 @@ class Probe:
         def keep(key, pick):
             def hook(module, inputs, *output):
                 record[key] = pick(inputs, *output).detach()[0].clone()
+
             return hook
 
         yield norm.register_forward_pre_hook(keep("before", lambda i: i[0]))
@@ -146,7 +171,8 @@ class Probe:
 
 
 def greedy(logits_of, ids, count):
-    """`count` tokens, each the argmax of `logits_of(ids)` at the last position; recomputes the prefix each time."""
+    """`count` tokens, each the argmax of `logits_of(ids)` at the last position; recomputes the
+    prefix each time."""
     ids, out = list(ids), []
     for _ in range(count):
         out.append(int(logits_of(ids)[-1].argmax()))
@@ -155,10 +181,16 @@ def greedy(logits_of, ids, count):
 
 
 class Edit:
-    """Context in which coefficient `index` of `layer` is `value` at all positions, or at the last one only."""
+    """Context in which coefficient `index` of `layer` is `value` at all positions, or at the last
+    one only."""
 
     def __init__(self, parts, layer, index, value, positions):
-        self.module, self.index, self.value, self.positions = parts.down(layer), index, value, positions
+        self.module, self.index, self.value, self.positions = (
+            parts.down(layer),
+            index,
+            value,
+            positions,
+        )
 
     def hook(self, module, inputs):
         m = inputs[0].clone()

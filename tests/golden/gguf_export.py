@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes a transformers model as GGUF in llama.cpp's conventions: its key names, tensor names and weight layouts."""
+"""Writes a transformers model as GGUF in llama.cpp's conventions: its key names, tensor names and
+weight layouts."""
 
 import gguf
 import numpy as np
 import torch
 
-ARCHITECTURES = {"gpt2": gguf.MODEL_ARCH.GPT2, "llama": gguf.MODEL_ARCH.LLAMA, "mistral": gguf.MODEL_ARCH.LLAMA,
-                 "qwen2": gguf.MODEL_ARCH.QWEN2, "qwen3": gguf.MODEL_ARCH.QWEN3, "gpt_neox": gguf.MODEL_ARCH.GPTNEOX}
+ARCHITECTURES = {
+    "gpt2": gguf.MODEL_ARCH.GPT2,
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "mistral": gguf.MODEL_ARCH.LLAMA,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "gpt_neox": gguf.MODEL_ARCH.GPTNEOX,
+}
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
 def interleave(weight, heads):
-    """Rows of each head from (first half, second half) to pairs (0, hd/2, 1, hd/2+1, ..): RoPE on neighbours."""
+    """Rows of each head from (first half, second half) to pairs (0, hd/2, 1, hd/2+1, ..): RoPE on
+    neighbours."""
     rows = weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1)
     return np.ascontiguousarray(rows.swapaxes(1, 2)).reshape(weight.shape)
 
@@ -33,7 +41,9 @@ def convert(name, weight, config):
     kind = config.model_type
     if kind in ("llama", "mistral") and name.endswith(("q_proj.weight", "k_proj.weight")):
         query = name.endswith("q_proj.weight")
-        return interleave(weight, config.num_attention_heads if query else config.num_key_value_heads)
+        return interleave(
+            weight, config.num_attention_heads if query else config.num_key_value_heads
+        )
     if kind == "gpt2" and name.endswith(TRANSPOSED):
         return np.ascontiguousarray(weight.T)
     if kind == "gpt_neox" and "query_key_value" in name:
@@ -84,7 +94,9 @@ def add_keys(writer, config):
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_feed_forward_length(4 * config.n_embd if kind == "gpt2" else config.intermediate_size)
+    writer.add_feed_forward_length(
+        4 * config.n_embd if kind == "gpt2" else config.intermediate_size
+    )
     writer.add_tokenizer_model("none")
     if kind == "gpt2":
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
@@ -109,7 +121,8 @@ def add_keys(writer, config):
 
 
 def write(path, model, quantized=None):
-    """Writes `model`; `quantized` maps a GGUF name to (raw bytes as uint8 (rows, row bytes), quantization type)."""
+    """Writes `model`; `quantized` maps a GGUF name to (raw bytes as uint8 (rows, row bytes),
+    quantization type)."""
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[ARCHITECTURES[model.config.model_type]])
     add_keys(writer, model.config)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
