@@ -112,33 +112,39 @@ struct q6_k {
         std::memcpy(scales.data(), src + 192, scales.size());
         std::array<float, 16> group;
         for (std::size_t g = 0; g < 16; ++g) { group[g] = d * static_cast<float>(scales[g]); }
-        decode_half(src, src + 128, group.data(), out);
-        decode_half(src + 64, src + 160, group.data() + 8, out + 128);
+        for (std::size_t half = 0; half < 2; ++half, out += 128) {
+            const std::byte* low = src + 64 * half;
+            const std::byte* high = src + 128 + 32 * half;
+            const float* scale = group.data() + 8 * half;
+            decode_run<0>(low, high, scale, out);
+            decode_run<1>(low + 32, high, scale + 2, out + 32);
+            decode_run<2>(low, high, scale + 4, out + 64);
+            decode_run<3>(low + 32, high, scale + 6, out + 96);
+        }
     }
 
 private:
-    /// 128 elements in four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles of
-    /// bytes 0-31 and 32-63, runs 2 and 3 in the high ones; bits 2r and 2r+1 of a byte of `high`
-    /// belong to run r.
-    static void decode_half(const std::byte* low, const std::byte* high, const float* group,
-                            float* out) {
-        const auto low_bits = detail::load_bytes<64>(low);
+    /// One of the four runs of 32 elements of half a block. Runs 0 and 1 have their low four bits in
+    /// the low nibbles of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of
+    /// a byte of `high` are on top. A template, because g++ vectorises shifts by constants best.
+    template <unsigned run>
+    static void decode_run(const std::byte* low, const std::byte* high, const float* scale,
+                           float* out) {
+        const auto low_bits = detail::load_bytes<32>(low);
         const auto high_bits = detail::load_bytes<32>(high);
-        for (std::size_t run = 0; run < 4; ++run, out += 32) {
-            const std::size_t first = 32 * (run % 2);
-            const std::size_t low_shift = 4 * (run / 2);
-            const std::size_t high_shift = 2 * run;
-            std::array<std::int8_t, 32> q;
-            for (std::size_t i = 0; i < 32; ++i) {
-                const int low_four = (low_bits[first + i] >> low_shift) & 0x0F;
-                const int high_two = (high_bits[i] >> high_shift) & 0x03;
-                q[i] = static_cast<std::int8_t>((low_four | (high_two << 4)) - 32);
-            }
-            const float scale0 = group[2 * run];
-            const float scale1 = group[2 * run + 1];
-            for (std::size_t i = 0; i < 16; ++i) { out[i] = scale0 * static_cast<float>(q[i]); }
-            for (std::size_t i = 16; i < 32; ++i) { out[i] = scale1 * static_cast<float>(q[i]); }
+        std::array<std::int8_t, 32> q;
+        for (std::size_t i = 0; i < 32; ++i) {
+            const int low_four = (low_bits[i] >> (run / 2 * 4)) & 0x0F;
+            const int high_two = (high_bits[i] >> (2 * run)) & 0x03;
+            q[i] = static_cast<std::int8_t>((low_four | (high_two << 4)) - 32);
         }
+        // Not unrolled, as in decode_nibbles.
+        const float scale0 = scale[0];
+        const float scale1 = scale[1];
+#pragma GCC unroll 1
+        for (std::size_t i = 0; i < 16; ++i) { out[i] = scale0 * static_cast<float>(q[i]); }
+#pragma GCC unroll 1
+        for (std::size_t i = 16; i < 32; ++i) { out[i] = scale1 * static_cast<float>(q[i]); }
     }
 };
 
