@@ -144,7 +144,9 @@ private:
             }
             position.table = rope_table(m_config.rotary_size, m_config.rotary_base, scaling);
             position.style = m_config.rotary_style;
-        } else if constexpr (requires { position.table; }) {
+        } else if constexpr (requires { position.origin; }) {
+            position.origin = m_config.position_origin;
+        } else {
             position.table = matrix("position_embd.weight", m_config.context, m_config.width);
         }
     }

@@ -194,13 +194,13 @@ inline void read_cutoffs(const hugging_face_folder& folder, hyperparameters& p) 
     std::size_t last = 0;
     for (const auto& item : *found) {
         const bool fits = item.is_number_unsigned() && item.get<std::uint64_t>() > last &&
-                          item.get<std::uint64_t>() < p.vocabulary;
+                          item.get<std::uint64_t>() <= p.vocabulary;
         if (!fits) {
-            fail("{}: adaptive_cutoffs: expected rising numbers below the vocabulary {}, got {}",
+            fail("{}: adaptive_cutoffs: expected rising numbers up to the vocabulary {}, got {}",
                  folder.fields().file(), p.vocabulary, printable(item.dump()));
         }
         last = item.get<std::size_t>();
-        p.cutoffs.push_back(last);
+        if (last < p.vocabulary) { p.cutoffs.push_back(last); }
     }
 }
 
@@ -260,6 +260,8 @@ inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
     if (p.architecture == "wikilm") {
         detail::read_cutoffs(folder, p);
         p.final_norm = folder.boolean("final_norm", true);
+        p.position_origin =
+            static_cast<std::size_t>(folder.unsigned_integer("pad_token_id", 1)) + 1;
         p.embedding_scale = folder.boolean("scale_embedding", true)
                                 ? std::sqrt(static_cast<float>(p.width))
                                 : 1.0F;

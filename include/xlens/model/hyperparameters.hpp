@@ -34,6 +34,7 @@ struct hyperparameters {
     bool final_norm = true;               ///< wikilm may have none
     float embedding_scale = 1.0F;         ///< wikilm: √D
     std::vector<std::size_t> cutoffs;     ///< wikilm: first token of each tail cluster
+    std::size_t position_origin = 0;      ///< wikilm: what position 0 counts as
     std::string quantization;             ///< format that most weights are stored in
 };
 

@@ -35,11 +35,11 @@ struct learned_positions {
 
 /// Fixed sines and cosines, added to the embedding, in fairseq's layout: with h = D/2 and
 /// ω_i = 10000^(-i/(h - 1)), the first half holds sin(p·ω_i), the second cos(p·ω_i), and p counts
-/// from 2 (fairseq's padding index plus one). Source: Vaswani et al. 2017 (1706.03762).
+/// from `origin` (fairseq's padding index plus one). Source: Vaswani et al. 2017 (1706.03762).
 template <class Weights>
 struct sinusoidal_positions {
     static constexpr bool rotates = false;
-    static constexpr std::size_t origin = 2;
+    std::size_t origin = 2;
 
     void add(rows<float> x, std::size_t first) const {
         const std::size_t half = x.width() / 2;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// SmolLM2-135M-Instruct against transformers in float32, on the same dequantised weights.
+#define BOOST_TEST_MODULE smollm2
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "support/golden.hpp"
+
+#include <xlens/analysis/perplexity.hpp>
+#include <xlens/analysis/trace.hpp>
+#include <xlens/generate/generate.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/io/load.hpp>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace xlens;
+using nlohmann::json;
+namespace data = boost::unit_test::data;
+
+namespace {
+
+const std::vector<std::string> prompts = {"breakfast", "capital", "chat",    "chinese",
+                                          "code",      "emoji",   "french",  "japanese",
+                                          "long",      "numbers", "opposite", "single"};
+
+const loaded_model& model() {
+    static const loaded_model m = load(support::default_model());
+    return m;
+}
+const transformer<presets::llama>& smollm2() {
+    return model().model().visit([](const auto& m) -> const transformer<presets::llama>& {
+        if constexpr (std::is_same_v<decltype(m), const transformer<presets::llama>&>) {
+            return m;
+        } else {
+            throw std::runtime_error("not a llama");
+        }
+    });
+}
+
+struct prompt {
+    explicit prompt(const std::string& name)
+        : golden(support::read_golden(support::golden_path("smollm2/" + name + ".json"))),
+          ids(golden["ids"].get<std::vector<token_id>>()) {}
+    json golden;
+    std::vector<token_id> ids;
+};
+
+constexpr auto silent = [](std::size_t, std::size_t) {};
+
+/// Equal lists, but tokens whose probabilities are closer than 1e-4 may stand in either order.
+void check_ranking(const json& expected, const reading& found, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const double probability = expected[i]["probability"];
+        BOOST_TEST(std::abs(found.probability(found.top[i]) - probability) < 1e-4);
+        if (found.top[i].id == expected[i]["id"].get<token_id>()) { continue; }
+        bool tied = false;
+        for (const json& other : expected) {
+            tied = tied || (other["id"].get<token_id>() == found.top[i].id &&
+                            std::abs(other["probability"].get<double>() - probability) < 1e-4);
+        }
+        BOOST_TEST(tied, "rank " << i << ": token " << found.top[i].id << ", expected "
+                                 << expected[i]["id"]);
+    }
+}
+
+void check_ends(const json& expected, const std::vector<scored>& found) {
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const double score = expected[i]["score"];
+        BOOST_TEST(std::abs(double{found[i].score} - score) < 1e-3 * std::max(1.0, std::abs(score)));
+        bool tied = found[i].id == expected[i]["id"].get<token_id>();
+        for (const json& other : expected) {
+            tied = tied || (other["id"].get<token_id>() == found[i].id &&
+                            std::abs(other["score"].get<double>() - score) < 1e-4);
+        }
+        const bool at_the_end = i + 1 == expected.size();
+        BOOST_TEST((tied || at_the_end), "rank " << i << ": token " << found[i].id);
+    }
+}
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(the_tokenizer_gives_the_ids, data::make(prompts), name) {
+    const prompt p(name);
+    const auto text = p.golden["prompt"].get<std::string>();
+    const auto ids = model().text().encode(text, true);
+    BOOST_TEST(ids == p.ids, boost::test_tools::per_element());
+}
+
+BOOST_DATA_TEST_CASE(logits_are_within_2e_3, data::make(prompts), name) {
+    const prompt p(name);
+    if (!p.golden.contains("logits")) {
+        BOOST_TEST(p.golden.contains("prediction"));  // four prompts keep no full logits
+        return;
+    }
+    std::vector<float> expected(smollm2().config.vocabulary);
+    const auto path = support::golden_path("smollm2/" + p.golden["logits"].get<std::string>());
+    std::ifstream in(path, std::ios::binary);
+    in.read(reinterpret_cast<char*>(expected.data()),
+            static_cast<std::streamsize>(expected.size() * sizeof(float)));
+    BOOST_TEST_REQUIRE(in.good());
+    sequence_state state = smollm2().start();
+    smollm2().forward(state, p.ids);
+    const double error =
+        support::max_difference({state.logits.data(), state.logits.size()}, expected);
+    BOOST_TEST_MESSAGE(name << ": logits differ by at most " << error);
+    BOOST_TEST(error < 2e-3);
+}
+
+BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts), name) {
+    const prompt p(name);
+    const auto traced = trace(smollm2(), std::span<const token_id>(p.ids),
+                              {10, 10, observe::positions::last}, silent);
+    BOOST_TEST_REQUIRE(traced.size() == 1U);
+    BOOST_TEST(traced[0].saturation_layer == p.golden["saturation_layer"].get<std::size_t>());
+    check_ranking(p.golden["prediction"], traced[0].prediction(), 9);
+    BOOST_TEST_REQUIRE(traced[0].layers.size() == 30U);
+    for (std::size_t l = 0; l < 30; ++l) {
+        BOOST_TEST_CONTEXT("layer " << l) {
+            const traced_layer& found = traced[0].layers[l];
+            const json& expected = p.golden["layers"][l];
+            check_ranking(expected["before"], found.before, 5);
+            check_ranking(expected["after"], found.after, 5);
+            for (std::size_t i = 0; i < 10; ++i) {
+                const json& e = expected["sub_updates"][i];
+                const traced_sub_update& f = found.sub_updates[i];
+                BOOST_TEST(f.observed.index == e["neuron"].get<std::size_t>());
+                const auto near = boost::test_tools::tolerance(1e-3F);
+                BOOST_TEST(f.observed.coefficient == e["coefficient"].get<float>(), near);
+                BOOST_TEST(f.observed.norm == e["norm"].get<float>(), near);
+                BOOST_TEST(f.observed.dominance == e["dominance"].get<float>(), near);
+                if (e.contains("promotes")) {
+                    check_ends(e["promotes"], f.concept_of_value.promotes);
+                    check_ends(e["suppresses"], f.concept_of_value.suppresses);
+                }
+            }
+        }
+    }
+}
+
+BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) {
+    const prompt p(name);
+    const auto expected = p.golden["greedy"].get<std::vector<token_id>>();
+    BOOST_TEST_REQUIRE(expected.size() == 32U);
+    greedy choose;
+    const auto found = generate(smollm2(), std::span<const token_id>(p.ids), 32, choose,
+                                std::nullopt, [](const generated&) {});
+    BOOST_TEST_REQUIRE(found.size() == 32U);
+    for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
+}
+
+BOOST_AUTO_TEST_CASE(perplexity_is_within_a_tenth_of_a_percent) {
+    const json golden = support::read_golden(support::golden_path("smollm2/perplexity.json"));
+    std::ifstream in(support::golden_path("smollm2/perplexity.txt"));
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    const auto ids = model().text().encode(text);
+    BOOST_TEST_REQUIRE(ids.size() == golden["tokens"].get<std::size_t>());
+    const auto found = perplexity(smollm2(), std::span<const token_id>(ids), 1024, silent);
+    BOOST_TEST(found.tokens == golden["predicted"].get<std::size_t>());
+    BOOST_TEST(found.perplexity() == golden["perplexity"].get<double>(),
+               boost::test_tools::tolerance(1e-3));
+}
+
+BOOST_AUTO_TEST_CASE(concepts_are_equal_in_all_three_projections) {
+    const json golden = support::read_golden(support::golden_path("smollm2/concepts.json"));
+    const logit_lens lens(smollm2());
+    for (const json& e : golden["concepts"]) {
+        const neuron n = parse_neuron(e["neuron"].get<std::string>(), "golden");
+        xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, smollm2().config.width});
+        smollm2().blocks[n.layer].ffn.value(n.index, rows<float>(value)[0]);
+        for (const std::string form : {"raw", "folded", "normed"}) {
+            BOOST_TEST_CONTEXT(e["neuron"] << ' ' << form) {
+                const auto ends = lens.project(value, 30, parse_projection(form))[0];
+                check_ends(e[form]["promotes"], ends.promotes);
+                check_ends(e[form]["suppresses"], ends.suppresses);
+            }
+        }
+    }
+}
