@@ -26,7 +26,8 @@ namespace xlens {
 /// one object may be used by several threads at once.
 ///
 /// The pattern comes from a file, so its time is bounded: one search may take 1,000,000 + 16·bytes
-/// backtracking steps and 64 MiB of heap. A pattern that needs more ends in an error.
+/// backtracking steps and 64 MiB + 256·bytes of heap, for a text of that many bytes. A pattern that
+/// needs more ends in an error.
 class regex {
 public:
     /// `where` names the file and the field, for errors. Throws xlens::error where the pattern is
@@ -35,15 +36,18 @@ public:
         compile(to_pcre2(pattern, m_where));
     }
 
-    /// Calls visit(begin, end) for each match of valid UTF-8, left to right, without overlap; after
-    /// an empty match the search goes on one character later. Throws where the limits are reached.
+    /// Calls visit(begin, end) for each match in valid UTF-8, left to right, without overlap. An
+    /// empty match right behind the match before it does not count (as in Oniguruma's iteration).
+    /// Throws where the limits are reached.
     template <class Visit>
     void for_each_match(std::string_view text, Visit&& visit) const {
         const matcher match(*this, text);
+        std::size_t last_end = no_match;
         for (std::size_t at = 0; at <= text.size();) {
             const auto [begin, end] = match.next(at);
             if (begin == no_match) { break; }
-            visit(begin, end);
+            if (begin < end || end != last_end) { visit(begin, end); }
+            last_end = end;
             at = end > begin ? end : end + (end < text.size() ? read_utf8(text, end).length : 1);
         }
     }
@@ -51,7 +55,6 @@ public:
 private:
     static constexpr std::size_t no_match = std::numeric_limits<std::size_t>::max();
     static constexpr std::size_t max_pattern = std::size_t{64} << 10U;
-    static constexpr std::uint32_t max_heap_kib = 64U << 10U;
 
     /// The state of one run over one text: what PCRE2 writes to while it matches.
     class matcher {
@@ -62,11 +65,12 @@ private:
               m_data(pcre2_match_data_create(1, nullptr), pcre2_match_data_free),
               m_context(pcre2_match_context_create(nullptr), pcre2_match_context_free) {
             if (!m_data || !m_context) { fail("{}: out of memory", owner.m_where); }
-            const std::size_t steps = 1'000'000 + 16 * text.size();
-            m_steps = static_cast<std::uint32_t>(
-                std::min<std::size_t>(steps, std::numeric_limits<std::uint32_t>::max()));
+            constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+            m_steps = static_cast<std::uint32_t>(std::min(1'000'000 + 16 * text.size(), most));
             pcre2_set_match_limit(m_context.get(), m_steps);
-            pcre2_set_heap_limit(m_context.get(), max_heap_kib);
+            const std::size_t heap_kib = (std::size_t{64} << 10U) + text.size() / 4;
+            pcre2_set_heap_limit(m_context.get(),
+                                 static_cast<std::uint32_t>(std::min(heap_kib, most)));
         }
 
         [[nodiscard]] std::pair<std::size_t, std::size_t> next(std::size_t at) const {
