@@ -37,10 +37,10 @@ const std::vector<std::string> checkpoints = {
 
 struct opened {
     explicit opened(const std::string& name)
-        : golden(support::read_golden(
-              support::golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))),
+        : golden(xlens::test::read_golden(
+              xlens::test::golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))),
           ids(golden["ids"].get<std::vector<token_id>>()),
-          model(load(support::golden_path("models/" + name))) {}
+          model(load(xlens::test::golden_path("models/" + name))) {}
     json golden;
     std::vector<token_id> ids;
     loaded_model model;
@@ -89,8 +89,8 @@ void check_logits(const json& expected, const xt::xtensor<float, 2>& logits) {
         const auto values = row["values"].get<std::vector<float>>();
         const auto found = rows<const float>(logits)[row["position"].get<std::size_t>()];
         BOOST_TEST_INFO("position " << row["position"]);
-        BOOST_TEST(support::max_difference(found, values) <
-                   1e-4 * std::max(1.0, support::largest_magnitude(values)));
+        BOOST_TEST(xlens::test::max_difference(found, values) <
+                   1e-4 * std::max(1.0, xlens::test::largest_magnitude(values)));
     }
 }
 

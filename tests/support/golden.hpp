@@ -15,7 +15,7 @@
 
 // Reading the goldens that tests/golden/README.md describes.
 
-namespace support {
+namespace xlens::test {
 
 inline std::filesystem::path variable(const char* name) {
     const char* value = std::getenv(name);
@@ -50,4 +50,4 @@ inline double largest_magnitude(std::span<const float> a) {
     return largest;
 }
 
-}  // namespace support
+}  // namespace xlens::test

@@ -21,11 +21,12 @@ public:
 /// escaped as \xNN, and anything over `limit` bytes is cut and marked with "...".
 inline std::string printable(std::string_view text, std::size_t limit = 80) {
     std::string out;
-    for (const unsigned char c : text.substr(0, limit)) {
+    for (const char byte : text.substr(0, limit)) {
+        const auto c = static_cast<unsigned char>(byte);
         if (c < 0x20 || c > 0x7e) {
             out += fmt::format("\\x{:02x}", c);
         } else {
-            out += static_cast<char>(c);
+            out += byte;
         }
     }
     if (text.size() > limit) { out += "..."; }

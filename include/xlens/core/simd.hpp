@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+// GCC 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for mistakes.
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <xsimd/xsimd.hpp>
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 #include <cstddef>
 

@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
+#include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/feed_forward.hpp>

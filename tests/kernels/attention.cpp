@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE attention
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/attention.hpp>
+#include <xlens/reference/attention.hpp>
+
+#include "support/rows_of_floats.hpp"
+
+#include <cmath>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+struct inputs {
+    inputs(const kernels::attention_shape& s, std::size_t first, std::size_t count)
+        : queries(random_row(count * s.heads * s.head_size, 1)),
+          keys(random_row((first + count) * s.kv_heads * s.head_size, 2)),
+          values(random_row((first + count) * s.kv_heads * s.head_size, 3)),
+          shape(s),
+          first_position(first),
+          positions(count) {}
+
+    template <class Attention>
+    std::vector<float> run(Attention attend) const {
+        const std::size_t q = shape.heads * shape.head_size;
+        const std::size_t kv = shape.kv_heads * shape.head_size;
+        std::vector<float> out(positions * q, NAN);
+        attend(shape, rows<const float>(queries.data(), positions, q),
+               rows<const float>(keys.data(), first_position + positions, kv),
+               rows<const float>(values.data(), first_position + positions, kv), first_position,
+               rows<float>(out.data(), positions, q));
+        return out;
+    }
+
+    std::vector<float> queries;
+    std::vector<float> keys;
+    std::vector<float> values;
+    kernels::attention_shape shape;
+    std::size_t first_position;
+    std::size_t positions;
+};
+
+constexpr auto fast = [](auto&&... args) { kernels::attention(args...); };
+constexpr auto slow = [](auto&&... args) { reference::attention(args...); };
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(equals_the_reference_for_all_shapes) {
+    for (const std::size_t head_size : {1U, 3U, 8U, 16U, 17U, 64U}) {
+        for (const auto& [heads, kv_heads] : {std::pair{1U, 1U}, {4U, 4U}, {6U, 2U}, {4U, 1U}}) {
+            for (const std::size_t window : {0U, 1U, 4U, 100U}) {
+                for (const auto& [first, count] : {std::pair{0U, 1U}, {0U, 9U}, {13U, 1U}, {7U, 5U}}) {
+                    const kernels::attention_shape shape{heads, kv_heads, head_size, window, 0.3F};
+                    const inputs in(shape, first, count);
+                    const auto found = in.run(fast);
+                    const auto expected = in.run(slow);
+                    for (std::size_t i = 0; i < found.size(); ++i) {
+                        BOOST_REQUIRE_SMALL(found[i] - expected[i], 4e-6F);
+                    }
+                }
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
+    const inputs in({9, 3, 64, 0, 0.125F}, 20, 30);
+    set_threads(1);
+    const auto one = in.run(fast);
+    set_threads(2);
+    BOOST_TEST(same_bits(one, in.run(fast)));
+}
+
+BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
+    inputs in({1, 1, 4, 0, 1.0F}, 0, 6);
+    for (float& q : in.queries) { q *= 1e4F; }
+    for (const float x : in.run(fast)) { BOOST_TEST(std::isfinite(x)); }
+}
