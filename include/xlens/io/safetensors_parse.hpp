@@ -9,6 +9,8 @@
 #include <xlens/io/safetensors_types.hpp>
 #include <xlens/io/tensor.hpp>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -67,24 +69,20 @@ inline std::vector<std::uint64_t> read_unsigned_array(const std::string& file,
     return out;
 }
 
-/// Bytes of a tensor of `shape`; fails where the product or the bits overflow, or are no bytes.
+/// Bytes of a tensor of `shape`; fails where the product overflows.
 inline std::uint64_t safetensors_bytes(const std::string& file, const std::string& label,
                                        const safetensors_type& type,
                                        const std::vector<std::uint64_t>& shape) {
-    std::uint64_t bits = type.bits;
+    std::uint64_t bytes = type.bytes;
     for (const std::uint64_t size : shape) {
-        const auto product = checked_multiply(bits, size);
+        const auto product = checked_multiply(bytes, size);
         if (!product) {
-            fail("{}: {}: shape: {} elements of {} are more bits than 2^64 - 1", file, label,
+            fail("{}: {}: shape: {} elements of {} are more bytes than 2^64 - 1", file, label,
                  fmt::join(shape, " x "), type.name);
         }
-        bits = *product;
+        bytes = *product;
     }
-    if (bits % 8 != 0) {
-        fail("{}: {}: expected a whole number of bytes, got {} bits of {}", file, label, bits,
-             type.name);
-    }
-    return bits / 8;
+    return bytes;
 }
 
 inline safetensors_entry read_safetensors_entry(const std::string& file, const std::string& name,

@@ -14,7 +14,7 @@ namespace xlens {
 /// and booleans are no weights (attention masks, position ids): readers keep them aside.
 struct safetensors_type {
     std::string_view name;
-    std::size_t bits;
+    std::size_t bytes = 0;  // of an element; 0 where xlens reads none
     bool is_integer = false;
     std::optional<format_id> format{};
 };
@@ -22,28 +22,28 @@ struct safetensors_type {
 /// The dtype of that name, or nothing. List: Dtype in tensor.rs of huggingface/safetensors.
 inline std::optional<safetensors_type> find_safetensors_type(std::string_view name) {
     static constexpr std::array types = {
-        safetensors_type{"F32", 32, false, format_id::f32},
-        safetensors_type{"F16", 16, false, format_id::f16},
-        safetensors_type{"BF16", 16, false, format_id::bf16},
-        safetensors_type{"BOOL", 8, true},
-        safetensors_type{"U8", 8, true},
-        safetensors_type{"I8", 8, true},
-        safetensors_type{"U16", 16, true},
-        safetensors_type{"I16", 16, true},
-        safetensors_type{"U32", 32, true},
-        safetensors_type{"I32", 32, true},
-        safetensors_type{"U64", 64, true},
-        safetensors_type{"I64", 64, true},
-        safetensors_type{"F64", 64},
-        safetensors_type{"C64", 64},
-        safetensors_type{"F8_E5M2", 8},
-        safetensors_type{"F8_E4M3", 8},
-        safetensors_type{"F8_E8M0", 8},
-        safetensors_type{"F8_E4M3FNUZ", 8},
-        safetensors_type{"F8_E5M2FNUZ", 8},
-        safetensors_type{"F6_E2M3", 6},
-        safetensors_type{"F6_E3M2", 6},
-        safetensors_type{"F4", 4},
+        safetensors_type{"F32", 4, false, format_id::f32},
+        safetensors_type{"F16", 2, false, format_id::f16},
+        safetensors_type{"BF16", 2, false, format_id::bf16},
+        safetensors_type{"BOOL", 1, true},
+        safetensors_type{"U8", 1, true},
+        safetensors_type{"I8", 1, true},
+        safetensors_type{"U16", 2, true},
+        safetensors_type{"I16", 2, true},
+        safetensors_type{"U32", 4, true},
+        safetensors_type{"I32", 4, true},
+        safetensors_type{"U64", 8, true},
+        safetensors_type{"I64", 8, true},
+        safetensors_type{"F64"},
+        safetensors_type{"C64"},
+        safetensors_type{"F8_E5M2"},
+        safetensors_type{"F8_E4M3"},
+        safetensors_type{"F8_E8M0"},
+        safetensors_type{"F8_E4M3FNUZ"},
+        safetensors_type{"F8_E5M2FNUZ"},
+        safetensors_type{"F6_E2M3"},
+        safetensors_type{"F6_E3M2"},
+        safetensors_type{"F4"},
     };
     for (const auto& type : types) {
         if (type.name == name) { return type; }
