@@ -58,7 +58,9 @@ BOOST_AUTO_TEST_CASE(strips_and_words) {
 
 BOOST_AUTO_TEST_CASE(many_tokens_and_a_hostile_text_take_linear_time) {
     std::vector<added_token> many;
-    for (int i = 0; i < 2000; ++i) { many.push_back({i, "<|reserved_" + std::to_string(i) + "|>"}); }
+    for (int i = 0; i < 2000; ++i) {
+        many.push_back({i, "<|reserved_" + std::to_string(i) + "|>"});
+    }
     const added_tokens tokens(std::move(many));
     std::string text;
     for (int i = 0; i < 200000; ++i) { text += "<|res"; }

@@ -30,7 +30,8 @@ BOOST_AUTO_TEST_CASE(all_bytes_come_back) {
 }
 
 BOOST_AUTO_TEST_CASE(other_characters_are_not_in_it) {
-    for (const char* text : {" ", "a b", "\n", "\x7F", "\xC2\xAD", "\xC5\x84", "\xE4\xB8\xAD", "\xFF"}) {
+    for (const char* text :
+         {" ", "a b", "\n", "\x7F", "\xC2\xAD", "\xC5\x84", "\xE4\xB8\xAD", "\xFF"}) {
         BOOST_TEST(!xlens::from_byte_alphabet(text).has_value());
     }
 }

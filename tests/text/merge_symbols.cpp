@@ -65,7 +65,9 @@ BOOST_AUTO_TEST_CASE(equals_the_definition_on_random_rules) {
         rules known;
         token_id next = 3;
         for (unsigned order = 0; order < 12; ++order) {
-            const auto any = [&] { return static_cast<token_id>(random() % static_cast<unsigned>(next)); };
+            const auto any = [&] {
+                return static_cast<token_id>(random() % static_cast<unsigned>(next));
+            };
             if (known.try_emplace({any(), any()}, candidate{order, next, true}).second) { ++next; }
         }
         std::string text(random() % 30, 'a');

@@ -27,7 +27,7 @@ std::vector<std::string> texts(const std::vector<text_piece>& pieces) {
 
 pre_tokenizer read(const nlohmann::json& config) {
     std::vector<pre_tokenizer::step> steps;
-    xlens::detail::read_pre_tokenizer(xlens::json_field(config, "golden:"), steps);
+    xlens::detail::read_pre_tokenizer(xlens::json_field(config, "golden"), steps);
     return pre_tokenizer(std::move(steps));
 }
 

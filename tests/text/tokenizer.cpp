@@ -124,7 +124,8 @@ BOOST_DATA_TEST_CASE(tokenizer_json_equals_hugging_face,
                      name) {
     const tokenizer tok = from_json(name);
     check_all(tok, name);
-    for (const auto& [line, expected] : xlens::test::golden_ids(std::string(name) + ".prompt.bin")) {
+    const std::string file = std::string(name) + ".prompt.bin";
+    for (const auto& [line, expected] : xlens::test::golden_ids(file)) {
         check_ids("prompt", line, tok.encode_prompt(strings()[line], true), expected);
     }
 }

@@ -20,8 +20,10 @@ namespace xlens {
 /// mistake is reported where it stands. Borrows the document.
 class json_field {
 public:
-    json_field(const nlohmann::json& value, std::string place)
-        : m_value(&value), m_place(std::move(place)) {}
+    /// `joint` stands between the place and a member's key; a document's root, whose place is the
+    /// file's name, has ": ".
+    json_field(const nlohmann::json& value, std::string place, std::string_view joint = ".")
+        : m_value(&value), m_place(std::move(place)), m_joint(joint) {}
 
     [[nodiscard]] const nlohmann::json& value() const { return *m_value; }
     [[nodiscard]] const std::string& place() const { return m_place; }
@@ -31,12 +33,11 @@ public:
         expect(m_value->is_object(), "an object");
         const auto it = m_value->find(std::string(key));
         if (it == m_value->end() || it->is_null()) { return std::nullopt; }
-        const char* joint = m_place.ends_with(':') ? " " : ".";
-        return json_field(*it, m_place + joint + printable(key));
+        return json_field(*it, place_of(key));
     }
     [[nodiscard]] json_field at(std::string_view key) const {
         const auto found = find(key);
-        if (!found) { fail("{}: {} is missing", m_place, key); }
+        if (!found) { fail("{} is missing", place_of(key)); }
         return *found;
     }
 
@@ -81,8 +82,13 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string place_of(std::string_view key) const {
+        return fmt::format("{}{}{}", m_place, m_joint, printable(key));
+    }
+
     const nlohmann::json* m_value;
     std::string m_place;
+    std::string_view m_joint;
 };
 
 }  // namespace xlens

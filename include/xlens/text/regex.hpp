@@ -26,7 +26,7 @@ namespace xlens {
 /// one object may be used by several threads at once.
 ///
 /// The pattern comes from a file, so its time is bounded: one search may take 1,000,000 + 16·bytes
-/// backtracking steps and 64 MiB + 256·bytes of heap, for a text of that many bytes. A pattern that
+/// backtracking steps and 64 MiB + 256·bytes of heap, for a text of so many bytes. A pattern that
 /// needs more ends in an error.
 class regex {
 public:

@@ -201,7 +201,7 @@ inline void read_config(const json_field& config, const std::vector<std::string>
 inline tokenizer read_tokenizer(const std::filesystem::path& path) {
     const std::string file = printable(path.string(), 4096);
     const nlohmann::json document = read_json(path);
-    const json_field root(document, file + ":");
+    const json_field root(document, file, ": ");
     const json_field model = root.at("model");
     if (const auto type = model.find("type")) {  // the oldest files have none
         type->expect(type->string() == "BPE", "BPE, the only model that is supported");
@@ -238,7 +238,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
     const std::filesystem::path beside = path.parent_path() / "tokenizer_config.json";
     if (std::filesystem::exists(beside)) {
         const nlohmann::json config = read_json(beside);
-        read_config({config, printable(beside.string(), 4096) + ":"}, names, has_template, parts);
+        read_config({config, printable(beside.string(), 4096), ": "}, names, has_template, parts);
     }
     return tokenizer(std::move(parts));
 }
