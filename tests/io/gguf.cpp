@@ -224,6 +224,18 @@ BOOST_AUTO_TEST_CASE(a_moved_file_keeps_its_tensors) {
     BOOST_TEST(second.string("value.string") == "na\xc3\xafve\n");
 }
 
+BOOST_AUTO_TEST_CASE(opening_does_not_read_the_data) {
+    // 64 GiB that no disk holds: a sparse file opens, since nothing but its header is read.
+    const std::uint64_t bytes = std::uint64_t{1} << 36U;
+    const xlens::test::temporary_directory folder;
+    const auto path = folder.write("m.gguf", gguf_builder().tensor("t", {bytes / 4}, 0, 0).bytes());
+    const auto header = std::filesystem::file_size(path);
+    std::filesystem::resize_file(path, header + bytes);
+    const xlens::gguf_file f(path);
+    BOOST_TEST(f.find("t")->bytes == bytes);
+    BOOST_TEST(f.bytes().size() == header + bytes);
+}
+
 BOOST_AUTO_TEST_CASE(every_prefix_is_refused) {
     const auto bytes = sample();
     BOOST_TEST(parse(bytes).tensors.size() == 2U);
