@@ -27,7 +27,7 @@ struct perplexity_result {
 /// overlap; the first token of each window is not predicted. Logits are streamed, never kept whole.
 /// `progress(done, total)` is called as tokens are read. Throws xlens::error if nothing can be
 /// predicted or a window does not fit the model's context.
-template <class Model, class Progress, policy... P>
+template <class Model, class Progress, class... P>
 perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
                              std::size_t window, Progress progress, P&... policies) {
     constexpr std::size_t chunk = 64;

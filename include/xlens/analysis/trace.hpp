@@ -132,7 +132,7 @@ inline void add_saturation(traced_position& p) {
 /// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
 /// `progress(done, total)` is called as tokens are read. Peak memory does not grow with the prompt
 /// beyond the result and the key-value cache.
-template <class Model, class Progress, policy... P>
+template <class Model, class Progress, class... P>
 std::vector<traced_position> trace(const Model& model, std::span<const token_id> tokens,
                                    const trace_options& options, Progress progress,
                                    P&... policies) {

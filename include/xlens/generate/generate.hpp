@@ -22,7 +22,7 @@ struct generated {
 };
 
 /// Reads a prompt in passes of bounded size; leaves the last position's logits in the state.
-template <class Model, policy... P>
+template <class Model, class... P>
 void prefill(const Model& model, sequence_state& state, std::span<const token_id> prompt,
              P&... policies) {
     constexpr std::size_t chunk = 256;
@@ -37,7 +37,7 @@ void prefill(const Model& model, sequence_state& state, std::span<const token_id
 /// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` (greedy, sampler),
 /// and handed to `seen(generated)` as it comes. Ends early after the token `stop`, which is not
 /// part of the result, and at the end of the context.
-template <class Model, class Choose, class Seen, policy... P>
+template <class Model, class Choose, class Seen, class... P>
 std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
                                 std::size_t count, Choose& choose, std::optional<token_id> stop,
                                 Seen seen, P&... policies) {

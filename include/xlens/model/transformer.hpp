@@ -51,8 +51,9 @@ public:
     /// one says flow::stop at `after`, the remaining layers are left out for all T positions, and
     /// only their keys and values are computed, from the exit residual.
     /// Throws xlens::error if the tokens do not fit the context or the vocabulary.
-    template <policy... P>
+    template <class... P>
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
+        (check_policy<P>(), ...);
         check(state, tokens);
         site where{0, state.position};
         state.residual.resize({tokens.size(), config.width});

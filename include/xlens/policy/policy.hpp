@@ -77,14 +77,33 @@ concept has_hooks = requires {
 }  // namespace detail
 
 /// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the declared
-/// hooks as members `void|flow name(const site&, rows<float>)`. A misspelt, ill-typed or undeclared
-/// hook does not satisfy it, and the compiler names the part that failed. policy/skeleton.hpp is
-/// the one to copy.
+/// hooks as members `void|flow name(const site&, rows<float>)`. policy/skeleton.hpp is the one to
+/// copy.
 template <class P>
 concept policy = detail::has_hooks<P> && detail::declared_embedding<P> &&
                  detail::declared_attention_out<P> && detail::declared_before<P> &&
                  detail::declared_coefficients<P> && detail::declared_after<P> &&
                  detail::declared_logits<P>;
+
+/// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
+/// takes any pack and checks it here, since a failed constraint on a pack would not say why.
+template <class P>
+constexpr void check_policy() {
+#define XLENS_HOOK(name)                                                                          \
+    static_assert(detail::declared_##name<P>,                                                     \
+                  "policy: hook '" #name "' must be declared in `hooks` and be a member function " \
+                  "`void|xlens::flow " #name "(const xlens::site&, xlens::rows<float>)`, or neither");
+    static_assert(detail::has_hooks<P>, "policy: expected `static constexpr xlens::hook hooks`");
+    if constexpr (detail::has_hooks<P>) {
+        XLENS_HOOK(embedding)
+        XLENS_HOOK(attention_out)
+        XLENS_HOOK(before)
+        XLENS_HOOK(coefficients)
+        XLENS_HOOK(after)
+        XLENS_HOOK(logits)
+    }
+#undef XLENS_HOOK
+}
 
 namespace detail {
 

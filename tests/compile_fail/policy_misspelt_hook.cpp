@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// expect: policy: hook 'coefficients' must be declared
+#include <xlens/model/transformer.hpp>
+
+struct mine {
+    static constexpr xlens::hook hooks = xlens::hook::coefficients;
+#ifdef XLENS_MUST_NOT_COMPILE
+    void coeficients(const xlens::site&, xlens::rows<float>) {}
+#else
+    void coefficients(const xlens::site&, xlens::rows<float>) {}
+#endif
+};
+
+void f(const xlens::transformer<xlens::presets::llama>& model, xlens::sequence_state& state,
+       std::span<const xlens::token_id> tokens, mine& policy) {
+    model.forward(state, tokens, policy);
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// expect: deleted function
+// expect: deleted member function
+#include <xlens/nn/sub_updates.hpp>
+
+#include <vector>
+
+using layer = xlens::feed_forward<xlens::relu, xlens::none, xlens::matrix<xlens::f32>>;
+
+void f(const layer& ffn, const std::vector<float>& x) {
+#ifdef XLENS_MUST_NOT_COMPILE
+    (void)ffn.sub_updates(std::vector<float>(x));
+#else
+    (void)ffn.sub_updates(x);
+#endif
+}
