@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// The whole library from one include: what a model expects after a prompt, and the dominant
+// sub-updates of one layer.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
+#include <fmt/format.h>
+#include <xlens/xlens.hpp>
+
+#include <cstddef>
+#include <cstdlib>
+
+int main(int argc, char** argv) try {
+    const char* path = argc > 1 ? argv[1] : std::getenv("XLENS_MODEL");
+    if (path == nullptr) { xlens::fail("usage: include_only MODEL [PROMPT]"); }
+    const char* prompt = argc > 2 ? argv[2] : "The capital of France is";
+
+    const xlens::loaded_model file = xlens::load(path);
+    const xlens::tokenizer& text = file.text();
+    const auto ids = text.encode_prompt(prompt);
+
+    file.model().visit([&](const auto& model) {
+        const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
+        const xlens::traced_position& last = positions.back();
+        const xlens::reading& next = last.prediction();
+        for (std::size_t i = 0; i < 5; ++i) {
+            fmt::print("{:7.4f}  {}\n", next.probability(next.top[i]), text.text(next.top[i].id));
+        }
+        const xlens::traced_layer& layer = last.layers[last.saturation_layer];
+        for (const xlens::traced_sub_update& s : layer.sub_updates) {
+            const xlens::neuron n{layer.layer, s.observed.index};
+            fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
+                       s.observed.dominance, xlens::to_string(n));
+            for (const xlens::scored& token : s.concept_of_value.promotes) {
+                fmt::print(" {}", text.text(token.id));
+            }
+            fmt::print("\n");
+        }
+    });
+} catch (const xlens::error& e) { return fmt::print(stderr, "{}\n", e.what()), 2; }
