@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// An experiment fixed at compile time: an architecture of one's own (llama with a ReLU gate), weights
-// of one's own (random, in memory, f32 by type), and a policy of one's own: how much of the model is
-// left when each feed-forward layer keeps its k dominant sub-updates only?
+// An experiment fixed at compile time: an architecture of one's own (llama with a ReLU gate),
+// weights of one's own (random, in memory, f32 by type), and a policy of one's own: how much of the
+// model is left when each feed-forward layer keeps its k dominant sub-updates only?
 #include <fmt/format.h>
 #include <xlens/model/transformer.hpp>
 #include <xlens/nn/sub_updates.hpp>
@@ -27,8 +27,8 @@ struct relu_llama : xlens::presets::llama {
 using weights = xlens::matrix<xlens::f32>;
 using model_type = xlens::transformer<relu_llama, weights>;
 
-/// The policy: sets all but the K dominant coefficients of every layer and position to 0, and adds up
-/// how much dominance |m_i|·‖v_i‖ is left. Its one hook is called in the middle of the layer.
+/// The policy: sets all but the K dominant coefficients of every layer and position to 0, and adds
+/// up how much dominance |m_i|·‖v_i‖ is left. Its one hook is called in the middle of the layer.
 template <std::size_t K>
 class keep_dominant {
 public:

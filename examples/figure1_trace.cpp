@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Figure 1 of Geva et al. 2022 on real weights: one feed-forward layer, the prediction that it finds,
-// the sub-updates m_i·v_i that change it, and the prediction that it leaves. The layer is the one that
-// raises the probability of the model's final token most, unless it is given.
+// Figure 1 of Geva et al. 2022 on real weights: one feed-forward layer, the prediction that it
+// finds, the sub-updates m_i·v_i that change it, and the prediction that it leaves. The layer is
+// the one that raises the probability of the model's final token most, unless it is given.
 //   figure1_trace [MODEL [PROMPT [LAYER]]]; without MODEL, $XLENS_MODEL
 #include <fmt/format.h>
 #include <xlens/analysis/trace.hpp>

@@ -18,7 +18,7 @@ public:
 };
 
 /// Text from outside, made safe for a one-line message: control bytes and non-ASCII bytes are
-/// escaped as \xNN, and anything over `limit` bytes is cut and marked with "...".
+/// escaped as `\xNN`, and anything over `limit` bytes is cut and marked with "...".
 inline std::string printable(std::string_view text, std::size_t limit = 80) {
     std::string out;
     for (const char byte : text.substr(0, limit)) {

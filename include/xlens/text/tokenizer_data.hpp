@@ -8,7 +8,7 @@
 
 namespace xlens {
 
-/// The tokenizer as GGUF metadata holds it (`tokenizer.ggml.*`), one member a key.
+/// The tokenizer as GGUF metadata holds it (`tokenizer.ggml...`), one member a key.
 /// make_tokenizer() checks it and builds the tokenizer.
 struct tokenizer_data {
     std::string file;                       // for messages
