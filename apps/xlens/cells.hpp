@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace xlens::program {
+
+/// Text in the cells of a terminal.
+
+/// A token as a person can read it in a table: spaces become ␣, line ends ⏎, other control
+/// characters their pictures, and characters without a shape of their own their numbers. The result
+/// has no control characters. `token` must be valid UTF-8.
+std::string visible(std::string_view token);
+
+/// Columns that the text takes: wide characters two, combining ones none.
+std::size_t columns(std::string_view text);
+
+/// The text cut to at most `limit` columns; … marks the cut.
+std::string cut(std::string_view text, std::size_t limit);
+
+}  // namespace xlens::program

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine.hpp"
+
+#include "model_path.hpp"
+#include "value_concept.hpp"
+
+#include <xlens/analysis/perplexity.hpp>
+#include <xlens/analysis/trace.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/simd.hpp>
+#include <xlens/generate/generate.hpp>
+#include <xlens/io/fingerprint.hpp>
+#include <xlens/io/load.hpp>
+#include <xlens/policy/dynamic.hpp>
+#include <xlens/policy/intervene.hpp>
+
+#include <type_traits>
+
+namespace xlens::program {
+
+struct engine::parts {
+    std::string path;
+    std::string precision;
+    loaded_model model;
+};
+
+namespace {
+
+loaded_model open(const std::filesystem::path& path, const common_flags& flags) {
+    if (flags.threads) { set_threads(*flags.threads); }
+    return load(path);
+}
+
+void check_tokens(std::span<const token_id> tokens, const hyperparameters& config) {
+    for (const token_id id : tokens) {
+        if (static_cast<std::size_t>(id) >= config.vocabulary) {
+            fail("--ids: token {}: expected 0 to {}", id, config.vocabulary - 1);
+        }
+    }
+}
+
+/// Sites are checked here; a pack without edits changes nothing.
+dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& config) {
+    intervene changes;
+    for (const auto& [where, value] : edits.set) { changes.set(where, value); }
+    for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
+    changes.check(config.layers, config.inner_width);
+    dynamic_policies out;
+    if (!changes.empty()) { out.add(std::move(changes)); }
+    return out;
+}
+
+}  // namespace
+
+engine::engine(const common_flags& flags) {
+    const std::filesystem::path path = model_path(flags.model);
+    m_parts = std::make_unique<parts>(parts{path.string(), flags.precision, open(path, flags)});
+}
+engine::~engine() = default;
+
+const std::string& engine::path() const { return m_parts->path; }
+const hyperparameters& engine::config() const { return m_parts->model.config(); }
+
+model_facts engine::facts() const {
+    const tensor_map& tensors = m_parts->model.file().tensors();
+    model_facts out;
+    out.fingerprint = fingerprint(tensors);
+    for (const auto& [name, tensor] : tensors) {
+        std::uint64_t weights = 1;
+        for (const std::size_t size : tensor.shape) { weights *= size; }
+        out.parameters += weights;
+    }
+    m_parts->model.model().visit([&](const auto& model) {
+        using preset = typename std::remove_cvref_t<decltype(model)>::preset;
+        out.activation = preset::activation::name;
+        out.gated = std::is_same_v<typename preset::gate, gated>;
+    });
+    return out;
+}
+
+std::string engine::manifest() const {
+    return fmt::format("model {:016x}, precision {}, instruction set {}, {} threads",
+                       fingerprint(m_parts->model.file().tensors()), "f32", instruction_set(),
+                       max_threads());
+}
+
+const tokenizer& engine::text() const { return m_parts->model.text(); }
+
+std::string engine::token_text(token_id id) const { return replace_invalid(token_bytes(id)); }
+
+std::string engine::token_bytes(token_id id) const {
+    const loaded_model& model = m_parts->model;
+    const bool known = model.has_text() && static_cast<std::size_t>(id) < model.text().size();
+    return known ? model.text().bytes(id) : std::string();
+}
+
+std::vector<token_id> engine::read(const prompt_flags& prompt) const {
+    prompt.check();
+    std::vector<token_id> out =
+        prompt.ids ? parse_ids(*prompt.ids) : text().encode_prompt(*prompt.text);
+    if (prompt.ids) { check_tokens(out, config()); }
+    if (out.empty()) {
+        fail("--prompt: expected at least 1 token, got 0 ('{}'); the model has no start token",
+             printable(*prompt.text));
+    }
+    if (out.size() > config().context) {
+        fail("{}: {} tokens, the model reads at most {}", prompt.ids ? "--ids" : "--prompt",
+             out.size(), config().context);
+    }
+    return out;
+}
+
+std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
+                                           const trace_request& request, const edit_flags& edits,
+                                           const progress& report) const {
+    dynamic_policies policies = policies_of(edits, config());
+    const trace_options options{
+        request.top, request.sub_updates,
+        request.all_positions ? observe::positions::all : observe::positions::last};
+    return m_parts->model.model().visit([&](const auto& model) {
+        return xlens::trace(model, tokens, options, report, policies);
+    });
+}
+
+value_concept engine::concept_of(const neuron& where, std::size_t top,
+                                 std::string_view form) const {
+    check_neuron(where, config().layers, config().inner_width);
+    xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, config().width});
+    return m_parts->model.model().visit([&](const auto& model) {
+        model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
+        double squares = 0.0;
+        for (const float x : value) { squares += double{x} * double{x}; }
+        auto ends = logit_lens(model).project(value, top, parse_projection(form));
+        return value_concept{static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
+    });
+}
+
+std::vector<generated> engine::generate(std::span<const token_id> prompt, std::size_t count,
+                                        const sampling_request& sampling, const edit_flags& edits,
+                                        const token_seen& seen) const {
+    dynamic_policies policies = policies_of(edits, config());
+    sampler choose({sampling.temperature, sampling.top_k, sampling.top_p, sampling.seed});
+    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
+    return m_parts->model.model().visit([&](const auto& model) {
+        return xlens::generate(model, prompt, count, choose, stop, seen, policies);
+    });
+}
+
+perplexity_result engine::perplexity(std::span<const token_id> tokens, std::size_t window,
+                                     const edit_flags& edits, const progress& report) const {
+    dynamic_policies policies = policies_of(edits, config());
+    return m_parts->model.model().visit([&](const auto& model) {
+        return xlens::perplexity(model, tokens, window, report, policies);
+    });
+}
+
+}  // namespace xlens::program

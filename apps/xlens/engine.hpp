@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "flags.hpp"
+
+#include <xlens/core/types.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xlens {
+struct generated;
+struct hyperparameters;
+struct perplexity_result;
+struct token_ends;
+struct traced_position;
+class tokenizer;
+}  // namespace xlens
+
+namespace xlens::program {
+
+struct model_facts {
+    std::string activation;
+    bool gated = false;
+    std::uint64_t parameters = 0;  // weights in all tensors of the file
+    std::uint64_t fingerprint = 0;
+};
+
+struct trace_request {
+    std::size_t top = 10;
+    std::size_t sub_updates = 10;
+    bool all_positions = false;
+};
+
+struct sampling_request {
+    float temperature = 0.0F;  // 0: greedy
+    std::size_t top_k = 0;
+    float top_p = 1.0F;
+    std::uint64_t seed = 0;
+};
+
+struct value_concept;
+
+/// An open model. The library's templates are instantiated behind this class, in engine.cpp and
+/// nowhere else, so that the rest of the program compiles in seconds. Everything throws
+/// xlens::error for bad input, before any work is done.
+class engine {
+public:
+    using progress = std::function<void(std::size_t done, std::size_t total)>;
+    using token_seen = std::function<void(const generated&)>;
+
+    explicit engine(const common_flags& flags);
+    ~engine();
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+
+    [[nodiscard]] const std::string& path() const;
+    [[nodiscard]] const hyperparameters& config() const;
+    [[nodiscard]] model_facts facts() const;
+    /// One line with what it takes to repeat a run.
+    [[nodiscard]] std::string manifest() const;
+
+    [[nodiscard]] const tokenizer& text() const;
+    /// A token as valid UTF-8; empty where the model has no text for it.
+    [[nodiscard]] std::string token_text(token_id id) const;
+    /// Its exact bytes, which need not be valid UTF-8; empty likewise.
+    [[nodiscard]] std::string token_bytes(token_id id) const;
+    /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds.
+    [[nodiscard]] std::vector<token_id> read(const prompt_flags& prompt) const;
+
+    [[nodiscard]] std::vector<traced_position> trace(std::span<const token_id> tokens,
+                                                     const trace_request& request,
+                                                     const edit_flags& edits,
+                                                     const progress& report) const;
+    /// ‖v‖ and the two ends of one value vector.
+    [[nodiscard]] value_concept concept_of(const neuron& where, std::size_t top,
+                                           std::string_view form) const;
+    std::vector<generated> generate(std::span<const token_id> prompt, std::size_t count,
+                                    const sampling_request& sampling, const edit_flags& edits,
+                                    const token_seen& seen) const;
+    [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens, std::size_t window,
+                                               const edit_flags& edits,
+                                               const progress& report) const;
+
+private:
+    struct parts;
+    std::unique_ptr<parts> m_parts;
+};
+
+}  // namespace xlens::program

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "subcommands.hpp"
+
+int main(int count, char** values) {
+    using namespace xlens::program;
+    command_line program;
+    add_info(program);
+    add_tokenize(program);
+    add_trace(program);
+    add_concept(program);
+    add_generate(program);
+    add_perplexity(program);
+    return program.run(count, values);
+}

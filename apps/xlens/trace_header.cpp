@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "trace_header.hpp"
+
+#include "cells.hpp"
+#include "table_line.hpp"
+
+#include <xlens/model/hyperparameters.hpp>
+#include <xlens/text/utf8.hpp>
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+
+namespace xlens::program {
+
+std::string token_label(const engine& model, token_id id) {
+    const std::string text = visible(model.token_text(id));
+    return text.empty() ? fmt::format("#{}", id) : text;
+}
+
+std::string percent(float probability) {
+    if (std::isnan(probability)) { return "nan"; }
+    if (probability < 0.005F) { return "<1%"; }
+    return fmt::format("{:.0f}%", 100.0F * probability);
+}
+
+void print_trace_header(const trace_view& view) {
+    const hyperparameters& config = view.model.config();
+    const std::filesystem::path path(view.model.path());
+    const auto name = path.has_filename() ? path.filename() : path.parent_path().filename();
+    table_line model;
+    model.put(visible(replace_invalid(name.string())), style::bold);
+    model.put(fmt::format("  {}, {} layers of {} sub-updates, {}", config.architecture,
+                          config.layers, config.inner_width, config.quantization),
+              style::dim);
+    model.print();
+
+    // From the last token backwards, for that is the one whose prediction is shown.
+    std::size_t first = view.tokens.size();
+    std::size_t used = 12;
+    while (first > 0) {
+        const std::size_t width = columns(token_label(view.model, view.tokens[first - 1])) + 1;
+        if (used + width > page_width) { break; }
+        used += width;
+        --first;
+    }
+    table_line text;
+    text.put(fmt::format("{} token{}", view.tokens.size(), view.tokens.size() == 1 ? "" : "s"),
+             style::dim);
+    text.put(first > 0 ? " …" : " ", style::dim);
+    for (std::size_t i = first; i < view.tokens.size(); ++i) {
+        text.put("│", style::dim).put(token_label(view.model, view.tokens[i]));
+    }
+    text.print();
+}
+
+}  // namespace xlens::program

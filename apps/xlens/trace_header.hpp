@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "trace.hpp"
+
+#include <string>
+
+namespace xlens::program {
+
+/// The model and the tokens that were read, as many of the last as fit a line.
+void print_trace_header(const trace_view& view);
+
+/// A token as the pictures show it: visible(text), or its number where the model has no text.
+std::string token_label(const engine& model, token_id id);
+
+/// "35%" of a probability; "<1%" below that.
+std::string percent(float probability);
+
+}  // namespace xlens::program
