@@ -63,6 +63,8 @@ BOOST_AUTO_TEST_CASE(fields_of_pre_tokenizers) {
                "f: pre_tokenizer.pattern.String: expected a non-empty string, got \"\"");
     BOOST_TEST(cut_message(R"({"type":"Metaspace","prepend_scheme":"last"})") ==
                "f: pre_tokenizer.prepend_scheme: expected always, first or never, got \"last\"");
+    BOOST_TEST(cut_message(R"({"type":"Metaspace","split":1})") ==
+               "f: pre_tokenizer.split: expected true or false, got 1");
     BOOST_TEST(cut_message(R"({"type":"Digits","individual_digits":"yes"})") ==
                "f: pre_tokenizer.individual_digits: expected true or false, got \"yes\"");
     BOOST_TEST(cut_message(R"({"type":"Sequence","pretokenizers":{}})") ==

@@ -46,7 +46,8 @@ struct tokenizer_parts {
     std::string chat_template;
 };
 
-/// Text to tokens and back. Equal to Hugging Face's tokenizers on valid UTF-8.
+/// Text to tokens and back. Equal to Hugging Face's tokenizers on valid UTF-8; only characters that
+/// are younger than one side's Unicode tables may be classed or normalised otherwise.
 ///
 /// Any bytes may be encoded. A stretch of bytes that belong to no valid UTF-8 sequence is a piece
 /// of its own: no normaliser or pattern sees it, and the text on both sides is cut as if it ended

@@ -60,10 +60,14 @@ inline std::vector<added_token> read_added_tokens(const json_field& root) {
     const auto field = root.find("added_tokens");
     if (!field) { return out; }
     for (const json_field& item : field->items()) {
-        const bool special = item.flag("special", false);
-        out.push_back({item.at("id").id(), item.at("content").string(), special,
-                       item.flag("lstrip", false), item.flag("rstrip", false),
-                       item.flag("single_word", false), item.flag("normalized", !special)});
+        added_token& token = out.emplace_back();
+        token.id = item.at("id").id();
+        token.content = item.at("content").string();
+        token.special = item.flag("special", false);
+        token.left_strip = item.flag("lstrip", false);
+        token.right_strip = item.flag("rstrip", false);
+        token.single_word = item.flag("single_word", false);
+        token.normalized = item.flag("normalized", !token.special);
     }
     return out;
 }
@@ -227,10 +231,10 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
         entries[static_cast<std::size_t>(token.id)] = {token.content, token.special, false};
     }
 
+    bpe merging = read_bpe(model, std::move(vocabulary), file);
     tokenizer_parts parts{file, std::move(entries), std::move(added),
                           normalizer(std::move(normal_steps)), pre_tokenizer(std::move(cut_steps)),
-                          read_bpe(model, std::move(vocabulary), file), {}, {}, {}, {},
-                          how.drops_leading_space, {}};
+                          std::move(merging), {}, {}, {}, {}, how.drops_leading_space, {}};
     const auto processor = root.find("post_processor");
     if (processor) { read_post_processor(*processor, parts); }
     const bool has_template = !parts.prefix.empty() || !parts.suffix.empty();

@@ -16,6 +16,9 @@
 
 /// The steps of a tokenizer.json, by their `type`. A type that is not known is an error that lists
 /// those that are: a step left out would give other tokens without a word.
+///
+/// Whatever may throw is evaluated before an aggregate is begun: g++ 12 destroys members twice where
+/// a later initialiser throws.
 namespace xlens::detail {
 
 [[noreturn]] inline void unknown_type(const json_field& step, std::string_view known) {
@@ -46,10 +49,12 @@ inline void read_normalizer(const json_field& field, std::vector<normalizer::ste
     } else if (type == "Lowercase") {
         out.emplace_back(lower_case{});
     } else if (type == "Prepend") {
-        out.emplace_back(prepend{field.at("prepend").string()});
+        std::string text = field.at("prepend").string();
+        out.emplace_back(prepend{std::move(text)});
     } else if (type == "Replace") {
-        out.emplace_back(
-            replace_all{read_pattern(field.at("pattern")), field.at("content").string()});
+        regex pattern = read_pattern(field.at("pattern"));
+        std::string text = field.at("content").string();
+        out.emplace_back(replace_all{std::move(pattern), std::move(text)});
     } else {
         unknown_type(field, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace");
     }
@@ -80,9 +85,10 @@ inline metaspace_step read_metaspace(const json_field& field) {
                  : name == "first" ? prepend_scheme::first
                                    : prepend_scheme::never;
     }
-    return {mark, scheme,
-            {regex(escape_pattern(mark), field.place()), split_behavior::merged_with_next, false},
-            field.flag("split", true)};
+    const bool split = field.flag("split", true);
+    regex pattern(escape_pattern(mark), field.place());
+    split_step cut{std::move(pattern), split_behavior::merged_with_next, false};
+    return {mark, scheme, std::move(cut), split};
 }
 
 inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenizer::step>& out) {
@@ -95,13 +101,14 @@ inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenize
             read_pre_tokenizer(item, out);
         }
     } else if (type == "Split") {
-        out.emplace_back(split_step{read_pattern(field.at("pattern")),
-                                    read_behavior(field.at("behavior")),
-                                    field.flag("invert", false)});
+        regex pattern = read_pattern(field.at("pattern"));
+        const split_behavior behavior = read_behavior(field.at("behavior"));
+        const bool invert = field.flag("invert", false);
+        out.emplace_back(split_step{std::move(pattern), behavior, invert});
     } else if (type == "ByteLevel") {
-        std::optional<regex> pattern;
-        if (field.flag("use_regex", true)) { pattern = regex(gpt2_pattern, field.place()); }
-        out.emplace_back(byte_level_step{field.flag("add_prefix_space", true), pattern});
+        byte_level_step step{field.flag("add_prefix_space", true), std::nullopt};
+        if (field.flag("use_regex", true)) { step.pattern = regex(gpt2_pattern, field.place()); }
+        out.emplace_back(std::move(step));
     } else if (type == "Digits") {
         split(R"(\p{N})", field.flag("individual_digits", false) ? split_behavior::isolated
                                                                  : split_behavior::contiguous);
