@@ -17,8 +17,8 @@
 /// The steps of a tokenizer.json, by their `type`. A type that is not known is an error that lists
 /// those that are: a step left out would give other tokens without a word.
 ///
-/// Whatever may throw is evaluated before an aggregate is begun: g++ 12 destroys members twice where
-/// a later initialiser throws.
+/// Whatever may throw is evaluated before an aggregate is begun: g++ 12 destroys members twice
+/// where a later initialiser throws.
 namespace xlens::detail {
 
 [[noreturn]] inline void unknown_type(const json_field& step, std::string_view known) {
