@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE sampling
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/generate/generate.hpp>
+#include <xlens/generate/sampling.hpp>
+
+#include "support/error_message.hpp"
+#include "support/tiny_model.hpp"
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+
+/// How often each token is drawn from these logits.
+std::map<token_id, double> frequencies(const sampler::options& o, const std::vector<float>& logits) {
+    constexpr int draws = 20000;
+    sampler choose(o);
+    std::map<token_id, double> out;
+    for (int i = 0; i < draws; ++i) { out[choose(logits).id] += 1.0 / draws; }
+    return out;
+}
+
+std::vector<token_id> sampled_text(std::uint64_t seed) {
+    const tiny_model<presets::llama> m("llama/hf");
+    sampler choose({.temperature = 1.5F, .top_k = 50, .top_p = 0.95F, .seed = seed});
+    std::vector<token_id> out;
+    for (const generated& g : generate(m.model, std::span<const token_id>(m.ids), 12, choose,
+                                       std::nullopt, [](const generated&) {})) {
+        out.push_back(g.id);
+    }
+    return out;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(greedy_takes_the_best_and_of_equals_the_lower) {
+    const std::vector<float> logits = {0.0F, 3.0F, not_a_number, 3.0F, -1.0F};
+    BOOST_TEST(greedy{}(logits).id == 1);
+    const std::vector<float> finite = {std::log(1.0F), std::log(3.0F)};
+    BOOST_TEST(greedy{}(finite).probability == 0.75F, boost::test_tools::tolerance(1e-5F));
+    BOOST_TEST(error_message([] { greedy{}(std::vector<float>{not_a_number}); }) == "logits: none is a number");
+}
+
+BOOST_AUTO_TEST_CASE(draws_follow_the_tempered_softmax) {
+    const std::vector<float> logits = {1.0F, 2.0F, 0.0F};
+    for (const float temperature : {0.5F, 1.0F, 2.0F}) {
+        const auto found = frequencies({.temperature = temperature, .seed = 3}, logits);
+        double total = 0.0;
+        for (const float z : logits) { total += std::exp(double{z} / double{temperature}); }
+        for (std::size_t i = 0; i < 3; ++i) {
+            const double expected = std::exp(double{logits[i]} / double{temperature}) / total;
+            BOOST_TEST(std::abs(found.at(static_cast<token_id>(i)) - expected) < 0.015);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(top_k_and_top_p_cut_the_tail) {
+    const std::vector<float> logits = {std::log(0.5F), std::log(0.1F), std::log(0.3F), std::log(0.1F)};
+    const auto two = frequencies({.top_k = 2, .seed = 1}, logits);
+    BOOST_TEST(two.size() == 2U);
+    BOOST_TEST(std::abs(two.at(0) - 0.625) < 0.015);
+    // The smallest set that reaches 0.75 is {0, 2}.
+    const auto nucleus = frequencies({.top_p = 0.75F, .seed = 1}, logits);
+    BOOST_TEST(nucleus.size() == 2U);
+    BOOST_TEST(nucleus.count(2) == 1U);
+    BOOST_TEST(frequencies({.temperature = 0.0F}, logits).size() == 1U);
+    BOOST_TEST(frequencies({.top_p = 1e-6F}, logits).size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_seed_gives_the_same_text_for_any_number_of_threads) {
+    set_threads(1);
+    const auto one = sampled_text(5);
+    set_threads(2);
+    BOOST_TEST(sampled_text(5) == one, boost::test_tools::per_element());
+    BOOST_TEST(sampled_text(6) != one);
+}
+
+BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
+    const auto refusal = [](const sampler::options& o) {
+        return error_message([&] { (void)sampler(o); });
+    };
+    BOOST_TEST(refusal({.temperature = -1.0F}) == "temperature: expected at least 0, got -1");
+    BOOST_TEST(refusal({.temperature = not_a_number}) == "temperature: expected at least 0, got nan");
+    BOOST_TEST(refusal({.top_p = 0.0F}) == "top-p: expected above 0 and up to 1, got 0");
+    BOOST_TEST(refusal({.top_p = 1.5F}) == "top-p: expected above 0 and up to 1, got 1.5");
+}
+
+BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
+    const tiny_model<presets::llama> m("llama/hf");
+    const std::span<const token_id> ids = m.ids;
+    greedy choose;
+    std::size_t seen = 0;
+    const auto all = generate(m.model, ids, 1000, choose, std::nullopt,
+                              [&](const generated&) { ++seen; });
+    // Position 64 is the last; the token after it is predicted, but cannot be read.
+    BOOST_TEST(all.size() == 64 - ids.size() + 1);
+    BOOST_TEST(seen == all.size());
+    BOOST_TEST(all[0].exit_layer == 1U);
+    const auto stopped =
+        generate(m.model, ids, 1000, choose, all[2].id, [](const generated&) {});
+    BOOST_TEST(stopped.size() <= 2U);
+    BOOST_TEST(generate(m.model, ids, 0, choose, std::nullopt, [](const generated&) {}).empty());
+}

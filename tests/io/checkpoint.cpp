@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Models whose parts do not fit together: every one refused, by name, before any compute.
+#define BOOST_TEST_MODULE checkpoint
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "support/error_message.hpp"
+#include "support/gguf_builder.hpp"
+#include "support/golden.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <xlens/io/assemble.hpp>
+#include <xlens/io/checkpoint.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+using nlohmann::json;
+namespace data = boost::unit_test::data;
+
+namespace {
+
+/// A good folder of tests/golden/models with a changed config.json.
+struct bad_config {
+    std::string model;
+    std::string change;  // a JSON merge patch
+    std::string message;
+    friend std::ostream& operator<<(std::ostream& out, const bad_config& c) {
+        return out << c.model << ' ' << c.change;
+    }
+};
+
+const std::vector<bad_config> bad_configs = {
+    {"llama", R"({"model_type": "bert"})",
+     "model_type: expected one of gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm, got 'bert'"},
+    {"llama", R"({"model_type": null})", "model_type: expected a string, got"},
+    {"llama", R"({"num_hidden_layers": 0})", "num_hidden_layers: expected 1 to 4096, got 0"},
+    {"llama", R"({"num_hidden_layers": -1})",
+     "num_hidden_layers: expected an integer of at least 0, got -1"},
+    {"llama", R"({"num_hidden_layers": 5000})", "num_hidden_layers: expected 1 to 4096, got 5000"},
+    {"llama", R"({"num_hidden_layers": 3})",
+     "tensor 'model.layers.2.input_layernorm.weight': expected by llama, got no such tensor"},
+    {"llama", R"({"hidden_size": 0})", "hidden_size: expected 1 to 1048576, got 0"},
+    {"llama", R"({"hidden_size": 64})", "expected (64), got (32)"},
+    {"llama", R"({"hidden_size": "32"})", "hidden_size: expected an integer of at least 0, got '32'"},
+    {"llama", R"({"intermediate_size": 40})",
+     "mlp.up_proj.weight: expected (40, 32), got (48, 32)"},
+    {"llama", R"({"num_attention_heads": 0})", "num_attention_heads: expected 1 to 1048576, got 0"},
+    {"llama", R"({"num_attention_heads": 5, "head_dim": null})",
+     "heads: 5 do not divide the width 32"},
+    {"llama", R"({"num_key_value_heads": 3})", "key-value heads: 3 do not divide the 4 heads"},
+    {"llama", R"({"num_key_value_heads": 8})", "key-value heads: 8 do not divide the 4 heads"},
+    {"llama", R"({"num_key_value_heads": 0})", "num_key_value_heads: expected 1 to 1048576, got 0"},
+    {"llama", R"({"vocab_size": 289})",
+     "model.embed_tokens.weight: expected (289, 32), got (288, 32)"},
+    {"llama", R"({"vocab_size": 4294967296})", "vocab_size: expected 1 to 134217728, got 4294967296"},
+    {"llama", R"({"max_position_embeddings": 0})",
+     "max_position_embeddings: expected 1 to 268435456, got 0"},
+    {"llama", R"({"head_dim": 7})",
+     "rotated dimensions: expected an even number up to the head size 7, got 7"},
+    {"llama", R"({"hidden_act": "relu"})", "hidden_act: expected silu for llama, got 'relu'"},
+    {"llama", R"({"rms_norm_eps": -1e-5})", "rms_norm_eps: expected 0 to 1, got -1e-05"},
+    {"llama", R"({"rope_theta": 0})", "rope_theta: expected a positive number, got 0"},
+    {"llama", R"({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})",
+     "rope_type: expected default, linear or llama3, got 'yarn'"},
+    {"llama", R"({"rope_scaling": {"rope_type": "linear", "factor": 0.0}})",
+     "factor: expected a positive number, got 0"},
+    {"llama", R"({"rope_scaling": [1]})", "rope_scaling: expected an object, got an array"},
+    {"mistral", R"({"sliding_window": 0})", "sliding_window: expected 1 to 268435456, got 0"},
+    {"gpt2", R"({"activation_function": "relu"})",
+     "activation_function: expected gelu_new for gpt2, got 'relu'"},
+    {"gpt2", R"({"n_positions": 50})",
+     "transformer.wpe.weight: expected (50, 32), got (40, 32)"},
+    {"gpt2", R"({"n_inner": 64})", "mlp.c_fc.weight: expected (32, 64), got (32, 128)"},
+    {"gpt_neox", R"({"hidden_act": "gelu_fast"})",
+     "hidden_act: expected gelu for gpt_neox, got 'gelu_fast'"},
+    {"gpt_neox", R"({"rotary_pct": 1.5})", "rotary_pct: expected above 0 and up to 1, got 1.5"},
+    {"wikilm", R"({"adaptive_cutoffs": [160, 60]})",
+     "adaptive_cutoffs: expected rising numbers up to the vocabulary 300, got 60"},
+    {"wikilm", R"({"adaptive_cutoffs": []})",
+     "adaptive_cutoffs: expected an array of token counts"},
+    {"wikilm", R"({"adaptive_cutoffs": [60, 161]})",
+     "decoder.embed_tokens.embeddings.1.0.weight: expected (101, 8), got (100, 8)"},
+    {"qwen3", R"({"head_dim": 8})", "self_attn.o_proj.weight: expected (32, 32), got (32, 64)"},
+};
+
+template <class... Preset>
+void assemble_one_of(const checkpoint& file) {
+    ((file.config().architecture == Preset::name ? (void)assemble<Preset>(file) : void()), ...);
+}
+/// What opening and assembling the model says.
+std::string refusal(const std::filesystem::path& path) {
+    return error_message([&] {
+        const checkpoint file(path);
+        assemble_one_of<presets::llama, presets::qwen3, presets::gpt2, presets::gpt_neox,
+                        presets::wikilm>(file);
+    });
+}
+
+void check_refusal(const std::filesystem::path& path, const std::string& expected) {
+    const std::string message = refusal(path);
+    BOOST_TEST(message.find(expected) != std::string::npos,
+               "expected '" << expected << "' in '" << message << "'");
+    BOOST_TEST(message.find('\n') == std::string::npos);
+    BOOST_TEST(message.find(path.filename().string()) != std::string::npos, message);
+}
+
+/// A small llama GGUF: 1 layer, D 4, F 8, 2 heads, V 5; one part may be changed.
+struct llama_file {
+    std::uint32_t layers = 1;
+    std::uint32_t width = 4;
+    std::uint32_t inner = 8;
+    std::uint32_t heads = 2;
+    std::string architecture = "llama";
+    std::function<void(gguf_builder&)> more = [](gguf_builder&) {};
+
+    [[nodiscard]] std::string bytes() const {
+        using b = gguf_builder;
+        b file;
+        file.text("general.architecture", architecture);
+        const auto key = [&](const char* name, std::uint32_t value) {
+            file.key(architecture + "." + name, b::u32, value);
+        };
+        key("block_count", layers);
+        key("embedding_length", width);
+        key("feed_forward_length", inner);
+        key("attention.head_count", heads);
+        key("context_length", 16);
+        file.key(architecture + ".attention.layer_norm_rms_epsilon", b::f32, 1e-5F);
+        more(file);
+        const std::vector<std::pair<const char*, std::vector<std::uint64_t>>> tensors = {
+            {"token_embd.weight", {4, 5}},        {"output_norm.weight", {4}},
+            {"blk.0.attn_norm.weight", {4}},      {"blk.0.attn_q.weight", {4, 4}},
+            {"blk.0.attn_k.weight", {4, 4}},      {"blk.0.attn_v.weight", {4, 4}},
+            {"blk.0.attn_output.weight", {4, 4}}, {"blk.0.ffn_norm.weight", {4}},
+            {"blk.0.ffn_gate.weight", {4, 8}},    {"blk.0.ffn_up.weight", {4, 8}},
+            {"blk.0.ffn_down.weight", {8, 4}}};
+        std::uint64_t offset = 0;
+        for (const auto& [name, dims] : tensors) {
+            file.tensor(name, dims, 0, offset);
+            std::uint64_t bytes = 4;
+            for (const auto d : dims) { bytes *= d; }
+            offset += (bytes + 31) / 32 * 32;
+        }
+        file.data(offset);
+        return file.bytes();
+    }
+};
+
+struct bad_gguf {
+    llama_file file;
+    std::string message;
+    friend std::ostream& operator<<(std::ostream& out, const bad_gguf& c) { return out << c.message; }
+};
+
+bad_gguf with_key(std::function<void(gguf_builder&)> more, std::string message) {
+    bad_gguf out{{}, std::move(message)};
+    out.file.more = std::move(more);
+    return out;
+}
+
+const std::vector<bad_gguf> bad_ggufs = {
+    {{.architecture = "mamba"},
+     "general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, got 'mamba'"},
+    {{.layers = 0}, "llama.block_count: expected 1 to 4096, got 0"},
+    {{.layers = 4097}, "llama.block_count: expected 1 to 4096, got 4097"},
+    {{.layers = 2}, "tensor 'blk.1.attn_norm.weight': expected by llama, got no such tensor"},
+    {{.width = 8}, "blk.0.attn_norm.weight: expected (8), got (4)"},
+    {{.inner = 9}, "blk.0.ffn_up.weight: expected (9, 4), got (8, 4)"},
+    {{.heads = 0}, "llama.attention.head_count: expected 1 to 1048576, got 0"},
+    {{.heads = 3}, "heads: 3 do not divide the width 4"},
+    with_key([](auto& f) { f.key("llama.attention.head_count_kv", gguf_builder::u32, 3U); },
+             "key-value heads: 3 do not divide the 2 heads"),
+    with_key([](auto& f) { f.text("llama.attention.head_count_kv", "two"); },
+             "llama.attention.head_count_kv': expected an integer of at least 0, got string"),
+    with_key([](auto& f) { f.key("llama.rope.dimension_count", gguf_builder::u32, 4U); },
+             "rotated dimensions: expected an even number up to the head size 2, got 4"),
+    with_key([](auto& f) { f.key("llama.rope.freq_base", gguf_builder::f32, -1.0F); },
+             "rope.freq_base: expected a positive number, got -1"),
+    with_key([](auto& f) { f.text("llama.rope.scaling.type", "yarn"); },
+             "llama.rope.scaling.type: expected none or linear, got 'yarn'"),
+    with_key([](auto& f) { f.key("llama.attention.sliding_window", gguf_builder::u32, 0U); },
+             "llama.attention.sliding_window: expected 1 to 268435456, got 0"),
+};
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(a_config_that_does_not_fit_is_refused, data::make(bad_configs), c) {
+    const temporary_directory folder;
+    const auto from = golden_path("models/" + c.model + "/hf");
+    std::filesystem::copy(from, folder.path() / "model", std::filesystem::copy_options::recursive);
+    json config = read_golden(from / "config.json");
+    config.merge_patch(json::parse(c.change));
+    std::ofstream(folder.path() / "model" / "config.json") << config;
+    check_refusal(folder.path() / "model", c.message);
+}
+
+BOOST_DATA_TEST_CASE(a_gguf_that_does_not_fit_is_refused, data::make(bad_ggufs), c) {
+    const temporary_directory folder;
+    const auto path = folder.write("bad.gguf", c.file.bytes());
+    check_refusal(path, c.message);
+}
+
+BOOST_AUTO_TEST_CASE(the_good_file_beside_them_is_read) {
+    const temporary_directory folder;
+    const auto path = folder.write("good.gguf", llama_file{}.bytes());
+    const checkpoint file(path);
+    BOOST_TEST(file.config().vocabulary == 5U);
+    BOOST_TEST(file.config().quantization == "f32");
+    BOOST_TEST(assemble<presets::llama>(file).blocks.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_path_that_is_no_model_is_refused) {
+    const temporary_directory folder;
+    check_refusal(folder.path() / "missing.gguf", "missing.gguf");
+    check_refusal(folder.path(), "config.json");
+}
