@@ -69,9 +69,11 @@ public:
 
 private:
     struct subcommand {
+        std::string name;
         CLI::App* app;
         std::function<void()> run;
     };
+    void check_subcommand(std::string_view given) const;
     void parse_and_run(int count, const char* const* values);
 
     std::unique_ptr<CLI::App> m_app;

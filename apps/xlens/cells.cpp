@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cells.hpp"
 
+#include <xlens/core/error.hpp>
 #include <xlens/text/utf8.hpp>
 
 #include <fmt/format.h>
@@ -62,7 +63,14 @@ void for_each_character(std::string_view text, Visit visit) {
 
 std::string visible(std::string_view token) {
     std::string out;
-    for_each_character(token, [&](char32_t value, std::string_view) { append_visible(out, value); });
+    for_each_stretch(token, [&](std::string_view stretch, bool valid) {
+        if (!valid) {
+            out += printable(stretch);
+            return;
+        }
+        for_each_character(stretch,
+                           [&](char32_t value, std::string_view) { append_visible(out, value); });
+    });
     return out;
 }
 

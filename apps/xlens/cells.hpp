@@ -10,8 +10,9 @@ namespace xlens::program {
 /// Text in the cells of a terminal.
 
 /// A token as a person can read it in a table: spaces become ␣, line ends ⏎, other control
-/// characters their pictures, and characters without a shape of their own their numbers. The result
-/// has no control characters. `token` must be valid UTF-8.
+/// characters their pictures, characters without a shape of their own <their numbers>, and bytes
+/// that are no UTF-8, as of a token that is part of a character, \xNN. The result is valid UTF-8
+/// without control characters.
 std::string visible(std::string_view token);
 
 /// Columns that the text takes: wide characters two, combining ones none.

@@ -72,8 +72,9 @@ void run(const concept_flags& flags) {
 void add_concept(command_line& program) {
     constexpr std::size_t most = 10'000'000;
     const auto flags = std::make_shared<concept_flags>();
-    arguments a = program.add("concept", "Show the tokens that a value vector promotes and suppresses",
-                              "xlens concept default 12:1033 --top 15", [flags] { run(*flags); });
+    arguments a =
+        program.add("concept", "Show the tokens that a value vector promotes and suppresses",
+                    "xlens concept default 12:1033 --top 15", [flags] { run(*flags); });
     flags->common.declare(a);
     a.positional("L:I", flags->where, "The neuron: layer and index, from 0");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");

@@ -21,7 +21,6 @@ namespace xlens::program {
 
 struct engine::parts {
     std::string path;
-    std::string precision;
     loaded_model model;
 };
 
@@ -55,7 +54,7 @@ dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& con
 
 engine::engine(const common_flags& flags) {
     const std::filesystem::path path = model_path(flags.model);
-    m_parts = std::make_unique<parts>(parts{path.string(), flags.precision, open(path, flags)});
+    m_parts = std::make_unique<parts>(parts{path.string(), open(path, flags)});
 }
 engine::~engine() = default;
 
@@ -80,8 +79,8 @@ model_facts engine::facts() const {
 }
 
 std::string engine::manifest() const {
-    return fmt::format("model {:016x}, precision {}, instruction set {}, {} threads",
-                       fingerprint(m_parts->model.file().tensors()), "f32", instruction_set(),
+    return fmt::format("model {:016x}, precision f32, instruction set {}, threads {}",
+                       fingerprint(m_parts->model.file().tensors()), instruction_set(),
                        max_threads());
 }
 
@@ -111,6 +110,10 @@ std::vector<token_id> engine::read(const prompt_flags& prompt) const {
     return out;
 }
 
+void engine::check(const edit_flags& edits) const {
+    static_cast<void>(policies_of(edits, config()));
+}
+
 std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
                                            const trace_request& request, const edit_flags& edits,
                                            const progress& report) const {
@@ -118,9 +121,8 @@ std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
     const trace_options options{
         request.top, request.sub_updates,
         request.all_positions ? observe::positions::all : observe::positions::last};
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::trace(model, tokens, options, report, policies);
-    });
+    return m_parts->model.model().visit(
+        [&](const auto& model) { return xlens::trace(model, tokens, options, report, policies); });
 }
 
 value_concept engine::concept_of(const neuron& where, std::size_t top,

@@ -26,6 +26,8 @@ class tokenizer;
 
 namespace xlens::program {
 
+struct value_concept;
+
 struct model_facts {
     std::string activation;
     bool gated = false;
@@ -45,8 +47,6 @@ struct sampling_request {
     float top_p = 1.0F;
     std::uint64_t seed = 0;
 };
-
-struct value_concept;
 
 /// An open model. The library's templates are instantiated behind this class, in engine.cpp and
 /// nowhere else, so that the rest of the program compiles in seconds. Everything throws
@@ -74,6 +74,9 @@ public:
     [[nodiscard]] std::string token_bytes(token_id id) const;
     /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds.
     [[nodiscard]] std::vector<token_id> read(const prompt_flags& prompt) const;
+
+    /// Throws xlens::error if an edit names a neuron that the model does not have.
+    void check(const edit_flags& edits) const;
 
     [[nodiscard]] std::vector<traced_position> trace(std::span<const token_id> tokens,
                                                      const trace_request& request,

@@ -13,9 +13,11 @@ namespace {
 edit_flags::change parse_change(std::string_view flag, std::string_view text) {
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) {
-        fail("{}: expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got '{}'", flag, printable(text));
+        fail("{}: expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got '{}'", flag,
+             printable(text));
     }
-    return {parse_neuron(text.substr(0, equals), flag), parse_number(flag, text.substr(equals + 1))};
+    return {parse_neuron(text.substr(0, equals), flag),
+            parse_number(flag, text.substr(equals + 1))};
 }
 
 }  // namespace
@@ -24,9 +26,9 @@ void common_flags::declare(arguments& to) {
     constexpr std::size_t most_threads = 1024;
     to.positional("MODEL", model, "A .gguf file, a Hugging Face folder, or the word default");
     to.whole("--threads", threads, 1, most_threads, "Threads to use (all processors)");
-    to.flag("--json", json, "Print one JSON document on standard output and nothing else");
+    to.flag("--json", json, "Print one JSON document and nothing else");
     to.choice("--precision", precision, {"f32", "native"},
-              "Precision to compute in; native is accepted and computes in f32 for now");
+              "Precision to compute in; native computes in f32, too, for now");
 }
 
 void prompt_flags::declare(arguments& to) {
@@ -56,11 +58,11 @@ void edit_flags::declare(arguments& to) {
     to.repeated(
         "--set", "L:I=M",
         [this](const std::string& value) { set.push_back(parse_change("--set", value)); },
-        "Set coefficient I of layer L to M at every position; may be repeated");
+        "Set coefficient I of layer L to M, at every position; repeatable");
     to.repeated(
         "--scale", "L:I=A",
         [this](const std::string& value) { scale.push_back(parse_change("--scale", value)); },
-        "Multiply coefficient I of layer L by A, after every --set; may be repeated");
+        "Multiply coefficient I of layer L by A, after all --set; repeatable");
 }
 
 }  // namespace xlens::program

@@ -118,8 +118,9 @@ void run(const generate_flags& flags) {
     const sampling_request sampling = request_of(flags);
     const engine model(flags.common);
     const std::vector<token_id> prompt = model.read(flags.prompt);
-    note(model.manifest() + (sampling.temperature > 0.0F ? fmt::format(", seed {}", sampling.seed)
-                                                         : ", greedy"));
+    model.check(flags.edits);
+    note(model.manifest() +
+         (sampling.temperature > 0.0F ? fmt::format(", seed {}", sampling.seed) : ", greedy"));
     listener seen(model, !flags.common.json);
     const auto steps = model.generate(prompt, flags.count, sampling, flags.edits, std::ref(seen));
     const std::string text = seen.finish();
@@ -141,9 +142,9 @@ void add_generate(command_line& program) {
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
-    a.whole("-n,--count", flags->count, 0, 1'000'000, "Tokens to generate at most");
+    a.whole("-n", flags->count, 0, 1'000'000, "Tokens to generate at most");
     a.number("--temperature", flags->temperature,
-             "Sample from softmax(logits / X); 0 is greedy, as is giving no sampling flag");
+             "Sample from softmax(logits / X); 0, or no such flag at all: greedy");
     a.whole("--top-k", flags->top_k, 0, 10'000'000, "Sample from the N most probable; 0: from all");
     a.number("--top-p", flags->top_p, "Sample from the most probable that sum to X (1)");
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),

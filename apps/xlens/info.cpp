@@ -42,7 +42,7 @@ void print_info(const engine& model) {
     const auto line = [](std::string_view name, const std::string& content) {
         fmt::print("{:<14}{}\n", name, content);
     };
-    line("path", visible(replace_invalid(model.path())));
+    line("path", visible(model.path()));
     line("architecture", config.architecture);
     line("layers", std::to_string(config.layers));
     line("width", std::to_string(config.width));

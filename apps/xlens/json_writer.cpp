@@ -20,8 +20,12 @@ void json_writer::value(std::string_view text) {
     quote(text);
 }
 
-void json_writer::value(float number) { raw(std::isfinite(number) ? fmt::to_string(number) : "null"); }
-void json_writer::value(double number) { raw(std::isfinite(number) ? fmt::to_string(number) : "null"); }
+void json_writer::value(float number) {
+    raw(std::isfinite(number) ? fmt::to_string(number) : "null");
+}
+void json_writer::value(double number) {
+    raw(std::isfinite(number) ? fmt::to_string(number) : "null");
+}
 
 void json_writer::open(char bracket) {
     comma();

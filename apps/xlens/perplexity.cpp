@@ -53,6 +53,7 @@ void run(const perplexity_flags& flags) {
     const engine model(flags.common);
     const std::size_t window = window_of(flags, model.config().context);
     const std::vector<token_id> tokens = read_file(model, *flags.file);
+    model.check(flags.edits);
     note(model.manifest());
     const perplexity_result result = [&] {
         progress_bar bar("perplexity");

@@ -40,7 +40,7 @@ void run(const tokenize_flags& flags) {
         write_tokens(model, ids);
         return;
     }
-    for (const token_id id : ids) { fmt::print("{:>7}  {}\n", id, visible(model.token_text(id))); }
+    for (const token_id id : ids) { fmt::print("{:>7}  {}\n", id, visible(model.token_bytes(id))); }
 }
 
 }  // namespace
@@ -51,8 +51,7 @@ void add_tokenize(command_line& program) {
                               "xlens tokenize default --text \"The capital of France is\"",
                               [flags] { run(*flags); });
     flags->common.declare(a);
-    a.text("--text", flags->text, "TEXT",
-           "The text; strings such as <|endoftext|> are plain text");
+    a.text("--text", flags->text, "TEXT", "The text; strings such as <|endoftext|> are plain text");
 }
 
 }  // namespace xlens::program

@@ -90,12 +90,13 @@ trace_request request_of(const trace_flags& flags) {
 void run(const trace_flags& flags) {
     const engine model(flags.common);
     const std::vector<token_id> tokens = model.read(flags.prompt);
+    model.check(flags.edits);
+    note(model.manifest());
     std::vector<traced_position> positions;
     {
         progress_bar bar("trace");
         positions = model.trace(tokens, request_of(flags), flags.edits, std::ref(bar));
     }
-    note(model.manifest());
     const trace_view view{model, tokens, flags.top.value_or(10), flags.sub_updates.value_or(2)};
     if (flags.common.json) {
         write_trace(model, tokens, positions);
@@ -112,7 +113,7 @@ void add_trace(command_line& program) {
     constexpr std::size_t most = 100'000;
     const auto flags = std::make_shared<trace_flags>();
     arguments a = program.add(
-        "trace", "Show how a prediction is built: what each layer's feed-forward update promotes",
+        "trace", "Show how a prediction is built, layer by layer",
         "xlens trace default --prompt \"The capital of France is\"\n"
         "  xlens trace default --prompt \"The capital of France is\" --set 12:1033=0 --json",
         [flags] { run(*flags); });
@@ -122,7 +123,7 @@ void add_trace(command_line& program) {
     a.whole("--sub-updates", flags->sub_updates, 0, most,
             "Dominant sub-updates a layer (10 with --json, 2 in the table)");
     a.choice("--positions", flags->positions, {"last", "all"},
-             "Trace the last position, or all; the table of all is a grid of top tokens");
+             "Trace the last position, or all: a grid of top tokens");
     flags->edits.declare(a);
 }
 

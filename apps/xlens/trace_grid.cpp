@@ -36,7 +36,8 @@ void print_cell(table_line& line, const trace_view& view, const traced_position&
               settled     ? style::good
               : final_one ? style::accent
                           : style::plain);
-    line.right(percent(after.probability(token)), 5, style::dim).put(settled ? "▏" : " ", style::good);
+    line.right(percent(after.probability(token)), 5, style::dim)
+        .put(settled ? "▏" : " ", style::good);
 }
 
 void print_block(const trace_view& view, std::span<const traced_position> block) {
@@ -62,12 +63,13 @@ void print_block(const trace_view& view, std::span<const traced_position> block)
 void print_grid(const trace_view& view, std::span<const traced_position> positions) {
     print_trace_header(view);
     table_line legend;
-    legend.put("top token after each layer (rows) at each position (columns); ▏: it stays to the end",
-               style::dim);
+    legend.put(
+        "top token after each layer (rows) at each position (columns); ▏: it stays to the end",
+        style::dim);
     legend.print();
     for (std::size_t first = 0; first < positions.size(); first += positions_a_block) {
-        print_block(view, positions.subspan(first, std::min(positions_a_block,
-                                                            positions.size() - first)));
+        print_block(
+            view, positions.subspan(first, std::min(positions_a_block, positions.size() - first)));
     }
 }
 

@@ -5,7 +5,6 @@
 #include "table_line.hpp"
 
 #include <xlens/model/hyperparameters.hpp>
-#include <xlens/text/utf8.hpp>
 
 #include <fmt/format.h>
 
@@ -15,7 +14,7 @@
 namespace xlens::program {
 
 std::string token_label(const engine& model, token_id id) {
-    const std::string text = visible(model.token_text(id));
+    const std::string text = visible(model.token_bytes(id));
     return text.empty() ? fmt::format("#{}", id) : text;
 }
 
@@ -30,7 +29,7 @@ void print_trace_header(const trace_view& view) {
     const std::filesystem::path path(view.model.path());
     const auto name = path.has_filename() ? path.filename() : path.parent_path().filename();
     table_line model;
-    model.put(visible(replace_invalid(name.string())), style::bold);
+    model.put(visible(name.string()), style::bold);
     model.put(fmt::format("  {}, {} layers of {} sub-updates, {}", config.architecture,
                           config.layers, config.inner_width, config.quantization),
               style::dim);

@@ -22,8 +22,8 @@ namespace xlens::program {
 
 namespace {
 
-constexpr std::size_t top_token = 4;    // columns where the parts of a line begin
-constexpr std::size_t other_tokens = 23;
+constexpr std::size_t top_token = 5;  // columns where the parts of a line begin
+constexpr std::size_t other_tokens = 20;
 constexpr std::size_t rank = 44;
 constexpr std::size_t rule = 50;
 constexpr std::size_t right_side = 52;
@@ -44,6 +44,13 @@ std::optional<std::size_t> rank_of(const reading& tokens, token_id id) {
 
 std::string rank_text(std::optional<std::size_t> r) {
     return r ? fmt::format("#{}", *r) : fmt::format(">{}", rank_depth);
+}
+
+/// Of the model's longest "layer:index".
+std::size_t neuron_width(const trace_view& view) {
+    const hyperparameters& config = view.model.config();
+    return std::max(std::string_view("neuron").size(),
+                    to_string(neuron{config.layers - 1, config.inner_width - 1}).size());
 }
 
 class layer_lines {
@@ -72,13 +79,13 @@ private:
                m_layer->before.top.front().id != m_layer->after.top.front().id;
     }
     void before(table_line& line) const {
-        line.right(std::to_string(m_layer->layer), 2, style::bold).to(3);
+        line.right(std::to_string(m_layer->layer), 3, style::bold);
         line.put(eliminates() ? "✗" : " ", style::bad);
         prediction(line, m_layer->before, eliminates() ? style::bad : style::plain);
         line.to(rank).right(rank_text(rank_of(m_layer->before, m_final)), 5, style::dim);
     }
     void after(table_line& line) const {
-        line.right("→", 2, style::dim).to(3).put(eliminates() ? "▲" : " ", style::good);
+        line.right("→", 3, style::dim).put(eliminates() ? "▲" : " ", style::good);
         prediction(line, m_layer->after, eliminates() ? style::good : style::plain);
         const auto was = rank_of(m_layer->before, m_final).value_or(rank_depth + 1);
         const auto is = rank_of(m_layer->after, m_final).value_or(rank_depth + 1);
@@ -93,25 +100,28 @@ private:
         put_token(line.to(top_token), *m_view, tokens, 0, other_tokens - top_token - 1,
                   tokens.top.front().id == m_final && first == style::plain ? style::bold : first);
         line.to(other_tokens);
-        constexpr std::size_t narrow = 10;
+        constexpr std::size_t narrow = 12;
         for (std::size_t i = 1; i < count && line.left(rank) >= narrow; ++i) {
             put_token(line, *m_view, tokens, i, narrow, style::plain);
         }
     }
     void sub_update(table_line& line, const traced_sub_update& s) const {
         const bool negative = std::signbit(s.observed.coefficient);
-        line.cell(to_string(neuron{m_layer->layer, s.observed.index}), 7, style::accent);
+        line.cell(to_string(neuron{m_layer->layer, s.observed.index}), neuron_width(*m_view),
+                  style::accent);
         line.right(fmt::format("{:+.2f}", s.observed.coefficient), 8,
                    negative ? style::negative : style::plain);
         line.right(fmt::format("{:.1f}", s.observed.dominance), 7, style::dim).put(" ");
         // m·v with m < 0 promotes what v suppresses.
         line.put(negative ? "−" : " ", style::negative);
-        const auto& tokens =
-            negative ? s.concept_of_value.suppresses : s.concept_of_value.promotes;
+        const auto& tokens = negative ? s.concept_of_value.suppresses : s.concept_of_value.promotes;
         for (std::size_t i = 0; i < std::min(m_view->top, tokens.size()); ++i) {
             const std::string label = token_label(m_view->model, tokens[i].id);
             if (i > 0 && columns(label) + 1 > line.left(page_width)) { break; }
-            line.put(i > 0 ? " " : "").put(label, negative ? style::negative : style::plain);
+            line.put(i > 0 ? " " : "");
+            line.put(label, tokens[i].id == m_final ? style::good
+                            : negative              ? style::negative
+                                                    : style::plain);
         }
     }
 
@@ -128,10 +138,10 @@ void print_columns(const trace_view& view, token_id final_token) {
     upper.to(right_side).put("dominant sub-updates m·v and what they promote", style::dim);
     upper.print();
     table_line lower;
-    lower.right("→", 2, style::dim).to(top_token).put("and after it", style::dim);
+    lower.right("→", 3, style::dim).to(top_token).put("and after it", style::dim);
     lower.to(rank).right("rank", 5, style::dim).to(rule).put("│", style::dim);
-    lower.to(right_side).cell("neuron", 7, style::dim).right("m", 8, style::dim);
-    lower.right("|m|·‖v‖", 8, style::dim).put("− m < 0: what v suppresses", style::dim);
+    lower.to(right_side).cell("neuron", neuron_width(view), style::dim).right("m", 8, style::dim);
+    lower.right("|m|‖v‖", 7, style::dim).put(" ").put("−: m<0, what v suppresses", style::dim);
     lower.print();
 }
 

@@ -31,8 +31,8 @@ private:
         while (at < m_held.size()) {
             const utf8_unit unit = read_utf8(m_held, at);
             const auto lead = static_cast<unsigned char>(m_held[at]);
-            const bool begun = !unit.valid && at + unit.length == m_held.size() &&
-                               lead >= 0xC2 && lead <= 0xF4;
+            const bool begun =
+                !unit.valid && at + unit.length == m_held.size() && lead >= 0xC2 && lead <= 0xF4;
             if (begun) { break; }
             at += unit.length;
         }
