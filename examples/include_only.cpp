@@ -29,7 +29,7 @@ int main(int argc, char** argv) try {
             const xlens::neuron n{layer.layer, s.observed.index};
             fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
                        s.observed.dominance, xlens::to_string(n));
-            for (const xlens::scored& token : s.concept_of_value.promotes) {
+            for (const xlens::scored& token : s.concept_of_value->promotes) {
                 fmt::print(" {}", text.text(token.id));
             }
             fmt::print("\n");

@@ -38,7 +38,7 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
         out.field("coefficient", s.observed.coefficient);
         out.field("norm", s.observed.norm);
         out.field("dominance", s.observed.dominance);
-        write_ends(out, model, s.concept_of_value);
+        write_ends(out, model, *s.concept_of_value);
         out.end_object();
     }
     out.end_array();

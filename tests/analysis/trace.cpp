@@ -67,8 +67,8 @@ BOOST_AUTO_TEST_CASE(all_positions_hold_what_a_trace_of_each_prefix_shows) {
                 BOOST_TEST(a.sub_updates[i].observed.index == b.sub_updates[i].observed.index);
                 BOOST_TEST(a.sub_updates[i].observed.coefficient ==
                            b.sub_updates[i].observed.coefficient);
-                BOOST_TEST(a.sub_updates[i].concept_of_value.promotes ==
-                           b.sub_updates[i].concept_of_value.promotes);
+                BOOST_TEST(a.sub_updates[i].concept_of_value->promotes ==
+                           b.sub_updates[i].concept_of_value->promotes);
             }
         }
     }

@@ -132,8 +132,8 @@ BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts),
                 BOOST_TEST(f.observed.norm == e["norm"].get<float>(), near);
                 BOOST_TEST(f.observed.dominance == e["dominance"].get<float>(), near);
                 if (e.contains("promotes")) {
-                    check_ends(e["promotes"], f.concept_of_value.promotes);
-                    check_ends(e["suppresses"], f.concept_of_value.suppresses);
+                    check_ends(e["promotes"], f.concept_of_value->promotes);
+                    check_ends(e["suppresses"], f.concept_of_value->suppresses);
                 }
             }
         }

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -23,7 +24,7 @@ namespace xlens {
 /// coefficient is negative the two ends change roles: -v promotes what v suppresses.
 struct traced_sub_update {
     observed_sub_update observed;
-    token_ends concept_of_value;
+    std::shared_ptr<const token_ends> concept_of_value;  ///< one a value vector, shared
 };
 
 /// The prediction that a layer's FFN update finds and leaves, and the sub-updates behind it.
@@ -84,10 +85,30 @@ std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, st
     return out;
 }
 
+/// Concepts of these neurons' value vectors, in their order.
+template <class Model>
+std::vector<std::shared_ptr<const token_ends>> concepts_of(const Model& model, std::size_t top,
+                                                           std::span<const neuron> neurons) {
+    std::vector<std::shared_ptr<const token_ends>> out;
+    const logit_lens lens(model);
+    for (std::size_t first = 0; first < neurons.size(); first += scan_batch) {
+        const auto part = neurons.subspan(first, std::min(scan_batch, neurons.size() - first));
+        xt::xtensor<float, 2> values = xt::empty<float>({part.size(), model.config.width});
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            model.blocks[part[i].layer].ffn.value(part[i].index, rows<float>(values)[i]);
+        }
+        for (token_ends& ends : lens.project(values, top)) {
+            out.push_back(std::make_shared<const token_ends>(std::move(ends)));
+        }
+    }
+    return out;
+}
+
 /// Fills in the concepts of all sub-updates: each value vector that occurs is projected once.
 template <class Model>
 void add_concepts(const Model& model, std::size_t top, std::vector<traced_position>& positions) {
     std::map<neuron, std::size_t> numbers;
+    std::vector<neuron> order;
     const auto each = [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {
@@ -97,24 +118,11 @@ void add_concepts(const Model& model, std::size_t top, std::vector<traced_positi
             }
         }
     };
-    each([&](const neuron& n, traced_sub_update&) { numbers.emplace(n, numbers.size()); });
-    if (numbers.empty()) { return; }
-    std::vector<token_ends> ends(numbers.size());
-    std::vector<neuron> order(numbers.size());
-    for (const auto& [n, number] : numbers) { order[number] = n; }
-    constexpr std::size_t batch_size = scan_batch;
-    for (std::size_t first = 0; first < order.size(); first += batch_size) {
-        const std::size_t count = std::min(batch_size, order.size() - first);
-        xt::xtensor<float, 2> values = xt::empty<float>({count, model.config.width});
-        for (std::size_t i = 0; i < count; ++i) {
-            const neuron& n = order[first + i];
-            model.blocks[n.layer].ffn.value(n.index, rows<float>(values)[i]);
-        }
-        auto projected = logit_lens(model).project(values, top);
-        std::move(projected.begin(), projected.end(),
-                  ends.begin() + static_cast<std::ptrdiff_t>(first));
-    }
-    each([&](const neuron& n, traced_sub_update& s) { s.concept_of_value = ends[numbers.at(n)]; });
+    each([&](const neuron& n, traced_sub_update&) {
+        if (numbers.emplace(n, order.size()).second) { order.push_back(n); }
+    });
+    const auto concepts = concepts_of(model, top, order);
+    each([&](const neuron& n, traced_sub_update& s) { s.concept_of_value = concepts[numbers.at(n)]; });
 }
 
 inline void add_saturation(traced_position& p) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/tile.hpp>
 #include <xlens/storage/any_matrix.hpp>
@@ -48,17 +49,30 @@ void stored_sums(const matrix<Format>& w, rows<const float> x, rows<float> y) {
     });
 }
 
+/// In debug builds: x must have `inputs` columns and y `outputs`, and both as many rows.
+inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] std::size_t inputs,
+                         [[maybe_unused]] rows<const float> x, [[maybe_unused]] rows<float> y) {
+#ifndef NDEBUG
+    if (x.width() != inputs || y.width() != outputs || x.count() != y.count()) {
+        fail("matmul: x ({}, {}) and y ({}, {}), expected x (T, {}) and y (T, {})", x.count(),
+             x.width(), y.count(), y.width(), inputs, outputs);
+    }
+#endif
+}
+
 }  // namespace detail
 
 /// y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
 template <class Format>
 void matmul(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+    detail::check_shapes(w.rows(), w.cols(), x, y);
     w.transposed() ? detail::stored_sums(w, x, y) : detail::stored_dots(w, x, y);
 }
 
 /// y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols).
 template <class Format>
 void matmul_transposed(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+    detail::check_shapes(w.cols(), w.rows(), x, y);
     w.transposed() ? detail::stored_dots(w, x, y) : detail::stored_sums(w, x, y);
 }
 

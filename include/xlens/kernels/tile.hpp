@@ -110,7 +110,7 @@ void dot_positions(const row_tile& tile, std::size_t first_row, std::size_t n, r
     dot_block<R, P>(tile.rows() + first_row, n, x, first_x, out);
     for (std::size_t p = 0; p < P; ++p) {
         const std::size_t count = std::min(R, tile.count() - first_row);
-        std::copy_n(out[p].begin(), count, y[first_x + p].begin() + first_row);
+        std::copy_n(out[p].begin(), count, &y[first_x + p][first_row]);
     }
 }
 
