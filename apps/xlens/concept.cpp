@@ -79,7 +79,7 @@ void add_concept(command_line& program) {
     a.positional("L:I", flags->where, "The neuron: layer and index, from 0");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");
     a.choice("--projection", flags->form, {"folded", "raw", "normed"},
-             "How the vector is read: with the final norm's gain, without, or through the norm");
+             "How v is read: with the final norm's gain, as it is, or normed");
 }
 
 }  // namespace xlens::program

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE cli_bad_input
+#include <boost/test/unit_test.hpp>
+
+#include "support/golden.hpp"
+#include "support/run_program.hpp"
+
+#include <string>
+#include <vector>
+
+// Every bad input gives exit code 2, nothing on standard output, and this one line on standard
+// error. TINY stands for a model of 2 layers, 128 neurons each, 40 positions, without a tokenizer.
+
+namespace {
+
+struct bad_case {
+    std::vector<std::string> arguments;
+    std::string message;
+};
+
+const std::string tiny = xlens::test::golden_path("models/gpt2/hf").string();
+const std::string model = xlens::test::default_model().string();
+
+std::vector<std::string> with(std::vector<std::string> front, std::vector<std::string> more) {
+    front.insert(front.end(), more.begin(), more.end());
+    return front;
+}
+bad_case tiny_trace(std::vector<std::string> more, std::string message) {
+    return {with({"trace", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
+}
+bad_case tiny_generate(std::vector<std::string> more, std::string message) {
+    return {with({"generate", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
+}
+std::string many_ids(int count) {
+    std::string out = "0";
+    for (int i = 1; i < count; ++i) { out += ",0"; }
+    return out;
+}
+
+const std::string names = "info, tokenize, trace, concept, generate, perplexity";
+const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
+const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
+const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
+const std::string neuron_form = "expected a neuron LAYER:INDEX such as 12:1033, got ";
+const std::string no_tokenizer = tiny + ": no tokenizer in it; give token ids (--ids)";
+
+const std::vector<bad_case> cases{
+    // The command line itself.
+    {{}, "expected one of " + names + ", or --help; got nothing"},
+    {{"nonsense"}, "expected one of " + names + ", or --help; got 'nonsense'"},
+    {{"--version"}, "expected one of " + names + ", or --help; got '--version'"},
+    {{"inf\x1b[31mo"}, "expected one of " + names + ", or --help; got 'inf\\x1b[31mo'"},
+    {{"info"}, "MODEL is required"},
+    {{"info", tiny, "more"}, "info: unknown argument 'more'; xlens info --help lists them"},
+    {{"info", tiny, "--nope"}, "info: unknown argument '--nope'; xlens info --help lists them"},
+    tiny_generate({"--beam", "4"},
+                  "generate: unknown argument '--beam'; xlens generate --help lists them"),
+    {{"info", tiny, "--threads"}, "--threads: expected a value, got nothing"},
+    {{"info", tiny, "--threads", "0"}, whole_threads + "'0'"},
+    {{"info", tiny, "--threads", "-1"}, whole_threads + "'-1'"},
+    {{"info", tiny, "--threads", "1e9"}, whole_threads + "'1e9'"},
+    {{"info", tiny, "--threads", "1000000000"}, whole_threads + "'1000000000'"},
+    {{"info", tiny, "--threads", "99999999999999999999999"},
+     whole_threads + "'99999999999999999999999'"},
+    {{"info", tiny, "--threads", "2", "--threads", "3"}, "--threads: expected once, got 2 times"},
+    {{"info", tiny, "--precision", "f16"}, "--precision: expected one of f32, native, got 'f16'"},
+    // The model.
+    {{"info", ""}, "MODEL: expected a .gguf file, a Hugging Face folder or default, got ''"},
+    {{"info", "/no/such"}, "/no/such: cannot be opened: No such file or directory"},
+    {{"info", "/dev/zero"}, "/dev/zero: expected a regular file, got a device"},
+    {{"info", "/proc/self"}, "/proc/self/config.json: cannot be opened: No such file or directory"},
+    // The prompt.
+    {{"trace", tiny}, "--prompt, --ids: expected one of the two, got neither"},
+    tiny_trace({"--prompt", "a"}, "--prompt, --ids: expected one of the two, got both"),
+    tiny_trace({"--ids", "2"}, "--ids: expected once, got 2 times"),
+    {{"trace", tiny, "--prompt", "hi"}, no_tokenizer},
+    {{"tokenize", tiny, "--text", "hi"}, no_tokenizer},
+    {{"tokenize", model}, "--text: expected a text, got nothing"},
+    {{"trace", model, "--prompt", ""},
+     "--prompt: expected at least 1 token, got 0 (''); the model has no start token"},
+    {{"trace", tiny, "--ids", ""}, whole_ids + "''"},
+    {{"trace", tiny, "--ids", "1,,2"}, whole_ids + "''"},
+    {{"trace", tiny, "--ids", "1,2,"}, whole_ids + "''"},
+    {{"trace", tiny, "--ids", "1, 2"}, whole_ids + "' 2'"},
+    {{"trace", tiny, "--ids", "-1"}, whole_ids + "'-1'"},
+    {{"trace", tiny, "--ids", "2147483648"}, whole_ids + "'2147483648'"},
+    {{"trace", model, "--ids", "1,49152"}, "--ids: token 49152: expected 0 to 49151"},
+    {{"trace", tiny, "--ids", many_ids(41)}, "--ids: 41 tokens, the model reads at most 40"},
+    {{"generate", model, "--ids", many_ids(8193)},
+     "--ids: 8193 tokens, the model reads at most 8192"},
+    // Numbers and words.
+    tiny_trace({"--top", "0"}, "--top: expected a whole number from 1 to 100000, got '0'"),
+    tiny_trace({"--top", "abc"}, "--top: expected a whole number from 1 to 100000, got 'abc'"),
+    tiny_trace({"--sub-updates", "-1"},
+               "--sub-updates: expected a whole number from 0 to 100000, got '-1'"),
+    tiny_trace({"--positions", "first"}, "--positions: expected one of last, all, got 'first'"),
+    tiny_generate({"-n", "-5"}, "-n: expected a whole number from 0 to 1000000, got '-5'"),
+    tiny_generate({"-n", "-2147483648"},
+                  "-n: expected a whole number from 0 to 1000000, got '-2147483648'"),
+    tiny_generate({"--top-k", "-5"},
+                  "--top-k: expected a whole number from 0 to 10000000, got '-5'"),
+    tiny_generate({"--temperature", "-1"}, "--temperature: expected at least 0, got -1"),
+    tiny_generate({"--temperature", "nan"}, "--temperature: expected a finite number, got 'nan'"),
+    tiny_generate({"--top-p", "0"}, "--top-p: expected above 0 and up to 1, got 0"),
+    tiny_generate({"--top-p", "1.5"}, "--top-p: expected above 0 and up to 1, got 1.5"),
+    tiny_generate({"--seed", "x"},
+                  "--seed: expected a whole number from 0 to 18446744073709551615, got 'x'"),
+    // Neurons and edits.
+    {{"concept", tiny}, "L:I is required"},
+    {{"concept", tiny, "0"}, "L:I: " + neuron_form + "'0'"},
+    {{"concept", tiny, "2:0"}, "neuron 2:0: layer 2, the model has layers 0 to 1"},
+    {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
+    {{"concept", tiny, "0:0", "--projection", "cooked"},
+     "--projection: expected one of folded, raw, normed, got 'cooked'"},
+    tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
+    tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
+    tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),
+    tiny_trace({"--set", "0:1=nan"}, "--set: expected a finite number, got 'nan'"),
+    tiny_trace({"--set", "0:1=1e99"}, "--set: expected a finite number, got '1e99'"),
+    tiny_trace({"--scale", "0:1=inf"}, "--scale: expected a finite number, got 'inf'"),
+    tiny_trace({"--scale", "9:1=1"}, "neuron 9:1: layer 9, the model has layers 0 to 1"),
+    tiny_generate({"--set", "0:1000000000=1"},
+                  "neuron 0:1000000000: index 1000000000, a layer has neurons 0 to 127"),
+    // Files of text.
+    {{"perplexity", model}, "--file: expected a text file, got nothing"},
+    {{"perplexity", model, "--file", "/no/such"},
+     "/no/such: cannot be opened: No such file or directory"},
+    {{"perplexity", model, "--file", "/dev/null"},
+     "/dev/null: expected a regular file, got a device"},
+    {{"perplexity", model, "--file", "/proc"}, "/proc: expected a regular file, got a folder"},
+    {{"perplexity", model, "--file", "x", "--window", "1"},
+     "--window: expected a whole number from 2 to 268435456, got '1'"},
+    {{"perplexity", model, "--file", "x", "--window", "8193"},
+     "--window: expected 2 to 8192, the model's context, got 8193"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(each_bad_input_says_what_is_wrong_in_one_line) {
+    for (const bad_case& one : cases) {
+        std::string shown;
+        for (const std::string& argument : one.arguments) { shown += argument.substr(0, 80) + ' '; }
+        BOOST_TEST_CONTEXT(shown) {
+            const auto result = xlens::test::run_program(one.arguments);
+            BOOST_TEST(result.exit_code == 2);
+            BOOST_TEST(result.out == "");
+            BOOST_TEST(result.err == "xlens: " + one.message + "\n");
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {
+    const xlens::test::temporary_directory folder;
+    ::setenv("XLENS_CACHE", folder.path().c_str(), 1);
+    const auto result = xlens::test::run_program({"info", "default"});
+    ::unsetenv("XLENS_CACHE");
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.err == "xlens: default: " + folder.path().string() +
+                                 "/SmolLM2-135M-Instruct.Q4_1.gguf is not there; ./demo or "
+                                 "scripts/fetch_model fetches it\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_text_file_with_one_token_cannot_be_measured) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = folder.write("one.txt", "a").string();
+    const auto result = xlens::test::run_program({"perplexity", model, "--file", path});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.err == "xlens: " + path + ": 1 tokens, expected at least 2\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_of_any_bytes_is_read) {
+    for (const std::string prompt : {"\xff\xfe\x80", "\xed\xa0\x80", "\xc0\xaf", "a\xe2\x82"}) {
+        const auto result =
+            xlens::test::run_program({"tokenize", model, "--json", "--text", prompt});
+        BOOST_TEST(result.exit_code == 0);
+        BOOST_TEST(nlohmann::json::accept(result.out));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(output_that_cannot_be_written_is_no_success) {
+    if (::access("/dev/full", W_OK) != 0) {
+        BOOST_TEST_MESSAGE("no /dev/full here");
+        return;
+    }
+    const std::string command =
+        std::string(std::getenv("XLENS_PROGRAM")) + " info '" + tiny + "' >/dev/full 2>/dev/null";
+    const int status = std::system(command.c_str());
+    BOOST_TEST(WIFEXITED(status));
+    BOOST_TEST(WEXITSTATUS(status) == 1);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE cli_tables
+#include <boost/test/unit_test.hpp>
+
+#include "support/golden.hpp"
+#include "support/run_program.hpp"
+
+#include <wchar.h>
+
+#include <algorithm>
+#include <clocale>
+#include <cwchar>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using xlens::test::run_program;
+using xlens::test::run_program_on_terminal;
+
+namespace {
+
+const std::string model = xlens::test::default_model().string();
+const std::string tiny = xlens::test::golden_path("models/llama/hf").string();
+
+/// Columns of a line as the C library counts them; -1 for a character that does not print.
+int terminal_columns(const std::string& line) {
+    std::wstring wide(line.size() + 1, L'\0');
+    const std::size_t length = std::mbstowcs(wide.data(), line.c_str(), wide.size());
+    if (length == static_cast<std::size_t>(-1)) { return -1; }
+    int sum = 0;
+    for (std::size_t i = 0; i < length; ++i) {
+        const int columns = ::wcwidth(wide[i]);
+        if (columns < 0) { return -1; }
+        sum += columns;
+    }
+    return sum;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> out;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) { out.push_back(line); }
+    return out;
+}
+
+void check_page(const std::vector<std::string>& arguments) {
+    const auto result = run_program(arguments);
+    BOOST_TEST(result.exit_code == 0);
+    BOOST_TEST(result.out.find('\x1b') == std::string::npos);
+    const auto lines = lines_of(result.out);
+    BOOST_TEST(lines.size() > 3U);
+    for (const std::string& line : lines) {
+        const int columns = terminal_columns(line);
+        BOOST_TEST(columns >= 0, "not printable: " << line);
+        BOOST_TEST(columns <= 100, columns << " columns: " << line);
+    }
+}
+
+struct utf8_locale {
+    utf8_locale() { BOOST_REQUIRE(std::setlocale(LC_ALL, "C.UTF-8") != nullptr); }
+};
+BOOST_TEST_GLOBAL_FIXTURE(utf8_locale);
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_trace_fits_100_columns) {
+    for (const std::string prompt :
+         {"The capital of France is", "日本の首都は東京です。中国の首都は",
+          "👍🏽👩‍👩‍👧 ok 👍", "a\tb\n\n\x01 c", "\xff\xfe broken", "שלום עולם",
+          "e\xcc\x81\xcc\x81"}) {
+        BOOST_TEST_CONTEXT(prompt) { check_page({"trace", model, "--prompt", prompt}); }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_grid_fits_100_columns) {
+    check_page({"trace", model, "--positions", "all", "--prompt",
+                "The 日本 capital\n of 中华人民共和国 is 👍🏽 and a long prompt goes on"});
+}
+
+BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
+    check_page({"concept", model, "12:33"});
+    check_page({"info", tiny});
+    check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
+    check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
+    for (const std::string name :
+         {"info", "tokenize", "trace", "concept", "generate", "perplexity"}) {
+        check_page({name, "--help"});
+    }
+    check_page({"--help"});
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_shows_the_prediction_and_where_it_settles) {
+    const auto golden = xlens::test::read_golden(xlens::test::golden_path("smollm2/capital.json"));
+    const auto result = run_program({"trace", model, "--prompt", golden["prompt"]});
+    const std::string layer = std::to_string(golden["saturation_layer"].get<int>());
+    BOOST_TEST(result.out.find("saturation: ␣Paris stays on top from layer " + layer + " on") !=
+               std::string::npos);
+    BOOST_TEST(result.out.find("\nprediction  ␣Paris 77%  ␣the") != std::string::npos);
+    // Two lines a layer, and every dominant neuron of the golden in its place.
+    const auto lines = lines_of(result.out);
+    for (const auto& golden_layer : golden["layers"]) {
+        const auto& top = golden_layer["sub_updates"][0];
+        const std::string neuron = std::to_string(golden_layer["layer"].get<int>()) + ":" +
+                                   std::to_string(top["neuron"].get<int>()) + " ";
+        const auto found = std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+            return line.find("│ " + neuron) != std::string::npos;
+        });
+        BOOST_TEST(found == 1, neuron);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(colours_on_a_terminal_only_and_not_against_no_color) {
+    const std::vector<std::string> arguments{"trace", tiny, "--ids", "1,2,3"};
+    ::unsetenv("NO_COLOR");
+    const auto coloured = run_program_on_terminal(arguments);
+    BOOST_TEST(coloured.exit_code == 0);
+    BOOST_TEST(coloured.out.find("\x1b[") != std::string::npos);
+    ::setenv("NO_COLOR", "1", 1);
+    const auto plain = run_program_on_terminal(arguments);
+    ::unsetenv("NO_COLOR");
+    BOOST_TEST(plain.exit_code == 0);
+    BOOST_TEST(plain.out.find('\x1b') == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_that_stops_early_gets_no_message) {
+    const xlens::test::temporary_directory folder;
+    const auto errors = folder.write("errors", "");
+    const std::string command = std::string(std::getenv("XLENS_PROGRAM")) + " trace '" + tiny +
+                                "' --ids 1,2,3 --json --top 300 --positions all 2>'" +
+                                errors.string() + "' | head -c 1 >/dev/null";
+    BOOST_TEST(std::system(command.c_str()) == 0);
+    // The one line that says how to repeat the run, and nothing else.
+    const auto lines = lines_of(xlens::test::detail::contents(errors));
+    BOOST_TEST(lines.size() == 1U);
+    BOOST_TEST(lines.at(0).starts_with("model "));
+}
