@@ -14,15 +14,17 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/core/version.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/sampling.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
+#include <xlens/io/config_hyperparameters.hpp>
 #include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
-#include <xlens/io/hyperparameters.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
@@ -63,6 +65,7 @@
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

@@ -3,9 +3,10 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/io/config_hyperparameters.hpp>
 #include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/hugging_face.hpp>
-#include <xlens/io/hyperparameters.hpp>
 #include <xlens/io/tensor.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/storage/any_matrix.hpp>

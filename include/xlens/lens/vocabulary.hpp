@@ -10,6 +10,7 @@
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -79,7 +80,7 @@ inline double log_add(double a, double b) {
 
 /// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
 /// of them. Borrows the unembedding.
-template <class Weights>
+template <weight_matrix Weights>
 class vocabulary {
 public:
     explicit vocabulary(const unembedding<Weights>& e) : m_unembedding(&e) {}

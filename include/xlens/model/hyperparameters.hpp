@@ -10,8 +10,9 @@
 
 namespace xlens {
 
-/// Everything about a model that its file says in numbers. Checked when it is read
-/// (io/hyperparameters.hpp): counts are positive and consistent, so nothing after it has to ask.
+/// Everything about a model that its file says in numbers. Checked when it is read (io/
+/// gguf_hyperparameters.hpp, config_hyperparameters.hpp): counts are positive and consistent, so
+/// nothing after it has to ask.
 struct hyperparameters {
     std::string architecture;      ///< preset name: "llama", "gpt2", ...
     std::size_t layers = 0;        ///< L

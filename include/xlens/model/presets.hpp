@@ -6,6 +6,7 @@
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/nn/position.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <string_view>
 
@@ -20,7 +21,7 @@ namespace xlens::presets {
 struct gpt2 {
     static constexpr std::string_view name = "gpt2";
     using norm = layer_norm;
-    template <class Weights>
+    template <weight_matrix Weights>
     using position = learned_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::gelu_tanh;
@@ -31,7 +32,7 @@ struct gpt2 {
 struct llama {
     static constexpr std::string_view name = "llama";
     using norm = rms_norm;
-    template <class Weights>
+    template <weight_matrix Weights>
     using position = rotary_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::silu;
@@ -53,7 +54,7 @@ struct qwen3 : llama {
 struct gpt_neox {
     static constexpr std::string_view name = "gpt_neox";
     using norm = layer_norm;
-    template <class Weights>
+    template <weight_matrix Weights>
     using position = rotary_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::gelu;
@@ -65,7 +66,7 @@ struct gpt_neox {
 struct wikilm {
     static constexpr std::string_view name = "wikilm";
     using norm = layer_norm;
-    template <class Weights>
+    template <weight_matrix Weights>
     using position = sinusoidal_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::relu;

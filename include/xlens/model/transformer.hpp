@@ -10,7 +10,7 @@
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/policy/policy.hpp>
-#include <xlens/storage/any_matrix.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -24,7 +24,7 @@ namespace xlens {
 /// its matrices are stored (any_matrix: as the file says; matrix<q4_1>: fixed by the type).
 /// Computes in f32 whatever the storage. Weights are borrowed: the file must stay open (any_model
 /// keeps it). A const transformer may be used by several threads, each with its own state.
-template <class Preset, class Weights = any_matrix>
+template <class Preset, weight_matrix Weights = any_matrix>
 class transformer {
 public:
     using preset = Preset;

@@ -8,6 +8,7 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/nn/workspace.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <type_traits>
@@ -33,7 +34,7 @@ struct rms_head_norm {
 /// Causal self-attention with a key-value cache and grouped queries:
 ///   out_t = O·concat_h Σ_s softmax_s(⟨q_h, k_s⟩/√head_size)·v_s,   q, k, v = Q·x, K·x, V·x
 /// where q and k pass the head norm and, if Position rotates, the rotation.
-template <class Position, class HeadNorm, class Weights>
+template <class Position, class HeadNorm, weight_matrix Weights>
 struct attention {
     linear<Weights> query;   ///< (heads·head_size, D)
     linear<Weights> key;     ///< (kv_heads·head_size, D)

@@ -8,6 +8,7 @@
 #include <xlens/nn/workspace.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <span>
@@ -19,7 +20,7 @@ namespace xlens {
 ///   m = coefficients(norm_f(x))
 ///   x ← x + Σ_i m_i·v_i + b            then it is `after`
 /// With a parallel residual (GPT-NeoX) norm_f reads the x that entered the layer.
-template <class Preset, class Weights>
+template <class Preset, weight_matrix Weights>
 struct block {
     using norm_type = typename Preset::norm;
     using position_type = typename Preset::template position<Weights>;

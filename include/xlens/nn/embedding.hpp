@@ -5,6 +5,7 @@
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -17,7 +18,7 @@ namespace xlens {
 /// Token embedding: x_t = scale · P_c·table_c[id_t - first_c], c the cluster that holds the id.
 /// A dense embedding is one cluster without projection. The adaptive one gives rarer tokens
 /// narrower tables, each with a projection to D. Source: Baevski and Auli 2019 (1809.10853).
-template <class Weights>
+template <weight_matrix Weights>
 struct embedding {
     struct cluster {
         std::size_t first = 0;              ///< ids first .. first + table.rows() - 1

@@ -25,11 +25,11 @@ struct none {};
 struct gated {};
 
 namespace detail {
-template <class Gate, class Weights>
+template <class Gate, weight_matrix Weights>
 struct gate_weights {
     linear<Weights> gate;
 };
-template <class Weights>
+template <weight_matrix Weights>
 struct gate_weights<none, Weights> {};
 }  // namespace detail
 
@@ -38,7 +38,7 @@ struct gate_weights<none, Weights> {};
 ///                               m = act(G·x + b_g)·(U·x + b_u)  Gate = gated
 /// with coefficients m (F) and value vectors v_i, the columns of the second matrix V (D, F).
 /// A value type: weights are borrowed views, biases and norms its own.
-template <class Activation, class Gate, class Weights>
+template <class Activation, class Gate, weight_matrix Weights>
 class feed_forward : detail::gate_weights<Gate, Weights> {
 public:
     using activation = Activation;
@@ -136,3 +136,4 @@ private:
 }  // namespace xlens
 
 #include <xlens/nn/sub_updates.hpp>
+#include <xlens/storage/weight_matrix.hpp>

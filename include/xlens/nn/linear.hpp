@@ -5,6 +5,7 @@
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <span>
@@ -13,7 +14,7 @@ namespace xlens {
 
 /// y = W·x + b, W (outputs, inputs). The bias is f32 (files keep it so, or it is decoded once) and
 /// empty where the architecture has none.
-template <class Weights>
+template <weight_matrix Weights>
 struct linear {
     Weights weight;
     xt::xtensor<float, 1> bias;

@@ -6,6 +6,7 @@
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/rope.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -19,7 +20,7 @@
 namespace xlens {
 
 /// A learned vector a position, added to the embedding: x_t += P(first + t). (GPT-2)
-template <class Weights>
+template <weight_matrix Weights>
 struct learned_positions {
     static constexpr bool rotates = false;
     Weights table;  ///< (context, D)
@@ -36,7 +37,7 @@ struct learned_positions {
 /// Fixed sines and cosines, added to the embedding, in fairseq's layout: with h = D/2 and
 /// ω_i = 10000^(-i/(h - 1)), the first half holds sin(p·ω_i), the second cos(p·ω_i), and p counts
 /// from `origin` (fairseq's padding index plus one). Source: Vaswani et al. 2017 (1706.03762).
-template <class Weights>
+template <weight_matrix Weights>
 struct sinusoidal_positions {
     static constexpr bool rotates = false;
     std::size_t origin = 2;
@@ -64,7 +65,7 @@ struct rotation {
 
 /// Rotary positions: pairs of dimensions of each query and key head turn by an angle that grows
 /// with the position. Source: Su et al. 2021 (2104.09864).
-template <class Weights>
+template <weight_matrix Weights>
 struct rotary_positions {
     static constexpr bool rotates = true;
     rope_table table;

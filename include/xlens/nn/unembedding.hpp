@@ -6,6 +6,7 @@
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -19,7 +20,7 @@ namespace xlens {
 /// consecutive tokens. A dense unembedding is one section. The adaptive softmax has a head section
 /// and narrower tails: e_w = P_cᵀ·out_c[w - first_c], and a tail's probabilities are shared out of
 /// the head's row for that tail (`classes`). Source: Grave et al. 2017 (1609.04309).
-template <class Weights>
+template <weight_matrix Weights>
 struct unembedding {
     struct section {
         std::size_t first = 0;              ///< tokens first .. first + out.rows() - 1

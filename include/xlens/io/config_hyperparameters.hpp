@@ -2,107 +2,24 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/io/gguf.hpp>
 #include <xlens/io/hugging_face.hpp>
+#include <xlens/io/hyperparameter_checks.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
-#include <array>
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cmath>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
-// Hyperparameters from a file's own keys, checked here and nowhere else: every count is between 1
-// and a stated maximum, heads divide what they must divide, and what a preset cannot do is refused.
-
 namespace xlens {
-
-inline constexpr std::uint64_t max_layers = 4096;
-inline constexpr std::uint64_t max_width = 1U << 20U;
-inline constexpr std::uint64_t max_context = 1U << 28U;
-inline constexpr std::uint64_t max_vocabulary = 1U << 27U;
 
 inline constexpr std::string_view supported_architectures =
     "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm";
 
 namespace detail {
-
-template <class Source>
-std::size_t count_in(const Source& source, std::string_view key, std::uint64_t value,
-                     std::uint64_t most) {
-    if (value < 1 || value > most) {
-        fail("{}: {}: expected 1 to {}, got {}", source.name(), key, most, value);
-    }
-    return static_cast<std::size_t>(value);
-}
-template <class Source>
-std::size_t count(const Source& source, const std::string& key, std::uint64_t most) {
-    return count_in(source, key, source.unsigned_integer(key), most);
-}
-template <class Source>
-std::size_t count(const Source& source, const std::string& key, std::uint64_t most,
-                  std::uint64_t fallback) {
-    return count_in(source, key, source.unsigned_integer(key, fallback), most);
-}
-template <class Source>
-float positive(const Source& source, std::string_view key, double value) {
-    if (!(value > 0.0) || !(value < 1e30)) {
-        fail("{}: {}: expected a positive number, got {}", source.name(), key, value);
-    }
-    return static_cast<float>(value);
-}
-template <class Source>
-float epsilon(const Source& source, std::string_view key) {
-    const double value = source.number(key);
-    if (!(value >= 0.0) || value > 1.0) {
-        fail("{}: {}: expected 0 to 1, got {}", source.name(), key, value);
-    }
-    return static_cast<float>(value);
-}
-
-inline void check_heads(const std::string& file, const hyperparameters& p, bool head_size_given) {
-    if (!head_size_given && p.width % p.heads != 0) {
-        fail("{}: heads: {} do not divide the width {}", file, p.heads, p.width);
-    }
-    if (p.heads % p.kv_heads != 0) {
-        fail("{}: key-value heads: {} do not divide the {} heads", file, p.kv_heads, p.heads);
-    }
-    if (p.rotary_size > p.head_size || p.rotary_size % 2 != 0) {
-        fail("{}: rotated dimensions: expected an even number up to the head size {}, got {}", file,
-             p.head_size, p.rotary_size);
-    }
-}
-
-// --- GGUF ------------------------------------------------------------------------------------
-
-inline std::string preset_of_gguf(const gguf_file& file) {
-    const std::string name = file.string("general.architecture");
-    if (name == "gptneox") { return "gpt_neox"; }
-    if (name == "mistral") { return "llama"; }
-    for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3"}) {
-        if (name == known) { return name; }
-    }
-    fail("{}: general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, got '{}'",
-         file.name(), printable(name));
-}
-
-inline void read_gguf_rope(const gguf_file& file, const std::string& prefix, hyperparameters& p) {
-    p.rotary_size = count(file, prefix + "rope.dimension_count", max_width, p.head_size);
-    p.rotary_base = positive(file, "rope.freq_base", file.number(prefix + "rope.freq_base", 10000));
-    // Converters permute llama's query and key rows so that neighbours turn together.
-    p.rotary_style = p.architecture == "llama" ? rope_style::pairs : rope_style::halves;
-    const std::string type = file.string(prefix + "rope.scaling.type", "none");
-    if (type == "linear") {
-        const std::string key = prefix + "rope.scaling.factor";
-        p.rotary_scaling = rope_linear{positive(file, key, file.number(key))};
-    } else if (type != "none") {
-        fail("{}: {}rope.scaling.type: expected none or linear, got '{}'", file.name(), prefix,
-             printable(type));
-    }
-}
-
-// --- Hugging Face ----------------------------------------------------------------------------
 
 /// What config.json calls each hyperparameter; empty: the architecture has none.
 struct config_keys {
@@ -205,35 +122,6 @@ inline void read_cutoffs(const hugging_face_folder& folder, hyperparameters& p) 
 }
 
 }  // namespace detail
-
-/// The hyperparameters of a GGUF file. `vocabulary` is left to the embedding's rows.
-/// Throws xlens::error naming the file, the key and both values.
-inline hyperparameters read_hyperparameters(const gguf_file& file) {
-    using detail::count;
-    hyperparameters p;
-    p.architecture = detail::preset_of_gguf(file);
-    const std::string prefix = file.string("general.architecture") + ".";
-    p.layers = count(file, prefix + "block_count", max_layers);
-    p.width = count(file, prefix + "embedding_length", max_width);
-    p.inner_width = count(file, prefix + "feed_forward_length", max_width);
-    p.heads = count(file, prefix + "attention.head_count", max_width);
-    p.kv_heads = count(file, prefix + "attention.head_count_kv", max_width, p.heads);
-    p.context = count(file, prefix + "context_length", max_context);
-    const bool rms = file.has(prefix + "attention.layer_norm_rms_epsilon");
-    p.norm_epsilon = detail::epsilon(
-        file, prefix + (rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
-    const std::string size_key = prefix + "attention.key_length";
-    p.head_size = count(file, size_key, max_width, std::max<std::size_t>(p.width / p.heads, 1));
-    p.window = file.has(prefix + "attention.sliding_window")
-                   ? count(file, prefix + "attention.sliding_window", max_context)
-                   : 0;
-    if (p.architecture != "gpt2") { detail::read_gguf_rope(file, prefix, p); }
-    if (p.architecture == "gpt_neox") {
-        p.parallel_residual = file.boolean(prefix + "use_parallel_residual", true);
-    }
-    detail::check_heads(file.name(), p, file.has(size_key));
-    return p;
-}
 
 /// The hyperparameters of a Hugging Face folder's config.json.
 /// Throws xlens::error naming the file, the key and both values.
