@@ -102,7 +102,7 @@ private:
         line.to(other_tokens);
         constexpr std::size_t narrow = 12;
         for (std::size_t i = 1; i < count && line.left(rank) >= narrow; ++i) {
-            put_token(line, *m_view, tokens, i, narrow, style::plain);
+            put_token(line.put(" "), *m_view, tokens, i, narrow - 1, style::plain);
         }
     }
     void sub_update(table_line& line, const traced_sub_update& s) const {
