@@ -114,7 +114,8 @@ private:
         line.right(fmt::format("{:.1f}", s.observed.dominance), 7, style::dim).put(" ");
         // m·v with m < 0 promotes what v suppresses.
         line.put(negative ? "−" : " ", style::negative);
-        const auto& tokens = negative ? s.concept_of_value->suppresses : s.concept_of_value->promotes;
+        const auto& tokens =
+            negative ? s.concept_of_value->suppresses : s.concept_of_value->promotes;
         for (std::size_t i = 0; i < std::min(m_view->top, tokens.size()); ++i) {
             const std::string label = token_label(m_view->model, tokens[i].id);
             if (i > 0 && columns(label) + 1 > line.left(page_width)) { break; }
