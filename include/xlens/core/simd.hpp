@@ -14,6 +14,10 @@
 
 #include <cstddef>
 
+#ifdef __FAST_MATH__
+#error "xlens needs IEEE arithmetic: -ffast-math (-Ofast) breaks NaN, infinity and equal bits"
+#endif
+
 namespace xlens {
 
 /// The vector of floats that every kernel is written in: 16 lanes with AVX-512, 8 with AVX2, 4 with

@@ -93,7 +93,7 @@ inline void read_config_rope(const hugging_face_folder& folder, hyperparameters&
 }
 
 inline std::string preset_of_config(const hugging_face_folder& folder) {
-    const std::string name = folder.string("model_type");
+    std::string name = folder.string("model_type");
     if (name == "mistral") { return "llama"; }
     for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3", "gpt_neox", "wikilm"}) {
         if (name == known) { return name; }

@@ -15,7 +15,7 @@ namespace xlens {
 namespace detail {
 
 inline std::string preset_of_gguf(const gguf_file& file) {
-    const std::string name = file.string("general.architecture");
+    std::string name = file.string("general.architecture");
     if (name == "gptneox") { return "gpt_neox"; }
     if (name == "mistral") { return "llama"; }
     for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3"}) {

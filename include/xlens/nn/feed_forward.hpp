@@ -7,6 +7,7 @@
 #include <xlens/kernels/column_norms.hpp>
 #include <xlens/nn/linear.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <ranges>
@@ -136,4 +137,3 @@ private:
 }  // namespace xlens
 
 #include <xlens/nn/sub_updates.hpp>
-#include <xlens/storage/weight_matrix.hpp>

@@ -52,8 +52,8 @@ concept token_directions = requires(const U& u, token_id token, std::span<float>
 ///
 /// Nothing is computed or allocated before it is asked for: the coefficients on the first look at
 /// an element or a coefficient (O(F·D), then kept), an element by decoding its weight block, and
-/// sum() by the layer's own fast path. Selections and edits return a new expression and are
-/// themselves run on the first look, in the order they were written:
+/// sum() by the layer's own fast path. Selections and edits return a new expression, which takes the
+/// coefficients along if they are known, and are run on its first look, in the order written:
 ///
 ///     auto e = ffn.sub_updates(x);
 ///     e.sum();                                   // ffn(x) without the output bias, bit for bit
@@ -233,7 +233,7 @@ private:
 
     [[nodiscard]] const selection& selected() const {
         return m_selection.get([this] {
-            selection s(m_layer->coefficients(m_x));
+            selection s(m_coefficients.get([this] { return m_layer->coefficients(m_x); }));
             for (const step& run : m_steps) { run(*m_layer, s); }
             s.shape = {s.neurons.size(), m_layer->width()};
             return s;
@@ -248,6 +248,7 @@ private:
     }
     [[nodiscard]] sub_updates with(step next, bool selects) const {
         sub_updates out(*m_layer, m_x);
+        out.m_coefficients = m_coefficients;  // if they are known already
         out.m_steps = m_steps;
         out.m_steps.push_back(std::move(next));
         out.m_selects = m_selects || selects;
@@ -270,6 +271,7 @@ private:
     inner_shape_type m_full_shape;
     std::vector<step> m_steps;
     bool m_selects = false;
+    lazy<xt::xtensor<float, 1>> m_coefficients;
     lazy<selection> m_selection;
 };
 

@@ -52,7 +52,7 @@ inline std::string normalize(const normal_form& form, std::string text) {
     return {reinterpret_cast<const char*>(raw), static_cast<std::size_t>(length)};
 }
 
-inline std::string normalize(lower_case, std::string text) {
+inline std::string normalize(lower_case, const std::string& text) {
     std::string out;
     for (std::size_t at = 0; at < text.size();) {
         const utf8_unit unit = read_utf8(text, at);
@@ -67,7 +67,7 @@ inline std::string normalize(lower_case, std::string text) {
     return out;
 }
 
-inline std::string normalize(const prepend& step, std::string text) {
+inline std::string normalize(const prepend& step, const std::string& text) {
     return text.empty() ? text : step.text + text;
 }
 
