@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// The whole library from one include: what a model expects after a prompt, and the dominant
-// sub-updates of one layer.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
+// The library from one include: what a GGUF model of the llama kind expects after a prompt, and the
+// dominant sub-updates of one layer.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
 #include <fmt/format.h>
 #include <xlens/xlens.hpp>
 
@@ -13,11 +13,11 @@ int main(int argc, char** argv) try {
     if (path == nullptr) { xlens::fail("usage: include_only MODEL [PROMPT]"); }
     const char* prompt = argc > 2 ? argv[2] : "The capital of France is";
 
-    const xlens::loaded_model file = xlens::load(path);
-    const xlens::tokenizer& text = file.text();
+    const xlens::checkpoint file{xlens::gguf_file(path)};
+    const auto model = xlens::assemble<xlens::presets::llama>(file);
+    const auto text = xlens::make_tokenizer(xlens::read_tokenizer(*file.gguf()));
     const auto ids = text.encode_prompt(prompt);
-
-    file.model().visit([&](const auto& model) {
+    {
         const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
         const xlens::traced_position& last = positions.back();
         const xlens::reading& next = last.prediction();
@@ -34,5 +34,5 @@ int main(int argc, char** argv) try {
             }
             fmt::print("\n");
         }
-    });
+    }
 } catch (const xlens::error& e) { return fmt::print(stderr, "{}\n", e.what()), 2; }

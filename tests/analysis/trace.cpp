@@ -118,17 +118,21 @@ BOOST_AUTO_TEST_CASE(perplexity_is_the_mean_over_windows) {
         m.forward(state, window);
         for (std::size_t t = 0; t + 1 < window.size(); ++t) {
             double total = 0.0;
-            for (const float z : rows<const float>(state.logits)[t]) { total += std::exp(double{z}); }
-            expected += std::log(total) -
-                        double{state.logits(t, static_cast<std::size_t>(window[t + 1]))};
+            for (const float z : rows<const float>(state.logits)[t]) {
+                total += std::exp(double{z});
+            }
+            expected +=
+                std::log(total) - double{state.logits(t, static_cast<std::size_t>(window[t + 1]))};
             ++count;
         }
     }
     const auto found = perplexity(m, std::span<const token_id>(ids), 20, silent);
     BOOST_TEST(found.tokens == count);
-    BOOST_TEST(found.nll == expected / static_cast<double>(count), boost::test_tools::tolerance(1e-5));
-    BOOST_TEST(error_message([&] { (void)perplexity(m, std::span<const token_id>(ids), 65, silent); }) ==
-               "window: expected 2 to 64, got 65");
+    BOOST_TEST(found.nll == expected / static_cast<double>(count),
+               boost::test_tools::tolerance(1e-5));
+    BOOST_TEST(error_message([&] {
+                   (void)perplexity(m, std::span<const token_id>(ids), 65, silent);
+               }) == "window: expected 2 to 64, got 65");
     BOOST_TEST(error_message([&] {
                    (void)perplexity(m, std::span<const token_id>(ids).first(1), 20, silent);
                }) == "perplexity: 1 tokens, expected at least 2");

@@ -22,7 +22,8 @@ namespace {
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 /// How often each token is drawn from these logits.
-std::map<token_id, double> frequencies(const sampler::options& o, const std::vector<float>& logits) {
+std::map<token_id, double> frequencies(const sampler::options& o,
+                                       const std::vector<float>& logits) {
     constexpr int draws = 20000;
     sampler choose(o);
     std::map<token_id, double> out;
@@ -48,7 +49,8 @@ BOOST_AUTO_TEST_CASE(greedy_takes_the_best_and_of_equals_the_lower) {
     BOOST_TEST(greedy{}(logits).id == 1);
     const std::vector<float> finite = {std::log(1.0F), std::log(3.0F)};
     BOOST_TEST(greedy{}(finite).probability == 0.75F, boost::test_tools::tolerance(1e-5F));
-    BOOST_TEST(error_message([] { greedy{}(std::vector<float>{not_a_number}); }) == "logits: none is a number");
+    BOOST_TEST(error_message([] { greedy{}(std::vector<float>{not_a_number}); }) ==
+               "logits: none is a number");
 }
 
 BOOST_AUTO_TEST_CASE(draws_follow_the_tempered_softmax) {
@@ -65,7 +67,8 @@ BOOST_AUTO_TEST_CASE(draws_follow_the_tempered_softmax) {
 }
 
 BOOST_AUTO_TEST_CASE(top_k_and_top_p_cut_the_tail) {
-    const std::vector<float> logits = {std::log(0.5F), std::log(0.1F), std::log(0.3F), std::log(0.1F)};
+    const std::vector<float> logits = {std::log(0.5F), std::log(0.1F), std::log(0.3F),
+                                       std::log(0.1F)};
     const auto two = frequencies({.top_k = 2, .seed = 1}, logits);
     BOOST_TEST(two.size() == 2U);
     BOOST_TEST(std::abs(two.at(0) - 0.625) < 0.015);
@@ -90,7 +93,8 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
         return error_message([&] { (void)sampler(o); });
     };
     BOOST_TEST(refusal({.temperature = -1.0F}) == "temperature: expected at least 0, got -1");
-    BOOST_TEST(refusal({.temperature = not_a_number}) == "temperature: expected at least 0, got nan");
+    BOOST_TEST(refusal({.temperature = not_a_number}) ==
+               "temperature: expected at least 0, got nan");
     BOOST_TEST(refusal({.top_p = 0.0F}) == "top-p: expected above 0 and up to 1, got 0");
     BOOST_TEST(refusal({.top_p = 1.5F}) == "top-p: expected above 0 and up to 1, got 1.5");
 }
@@ -100,14 +104,13 @@ BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
     const std::span<const token_id> ids = m.ids;
     greedy choose;
     std::size_t seen = 0;
-    const auto all = generate(m.model, ids, 1000, choose, std::nullopt,
-                              [&](const generated&) { ++seen; });
+    const auto all =
+        generate(m.model, ids, 1000, choose, std::nullopt, [&](const generated&) { ++seen; });
     // Position 64 is the last; the token after it is predicted, but cannot be read.
     BOOST_TEST(all.size() == 64 - ids.size() + 1);
     BOOST_TEST(seen == all.size());
     BOOST_TEST(all[0].exit_layer == 1U);
-    const auto stopped =
-        generate(m.model, ids, 1000, choose, all[2].id, [](const generated&) {});
+    const auto stopped = generate(m.model, ids, 1000, choose, all[2].id, [](const generated&) {});
     BOOST_TEST(stopped.size() <= 2U);
     BOOST_TEST(generate(m.model, ids, 0, choose, std::nullopt, [](const generated&) {}).empty());
 }

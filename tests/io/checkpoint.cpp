@@ -38,7 +38,8 @@ struct bad_config {
 
 const std::vector<bad_config> bad_configs = {
     {"llama", R"({"model_type": "bert"})",
-     "model_type: expected one of gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm, got 'bert'"},
+     "model_type: expected one of gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm, got "
+     "'bert'"},
     {"llama", R"({"model_type": null})", "model_type: expected a string, got"},
     {"llama", R"({"num_hidden_layers": 0})", "num_hidden_layers: expected 1 to 4096, got 0"},
     {"llama", R"({"num_hidden_layers": -1})",
@@ -48,7 +49,8 @@ const std::vector<bad_config> bad_configs = {
      "tensor 'model.layers.2.input_layernorm.weight': expected by llama, got no such tensor"},
     {"llama", R"({"hidden_size": 0})", "hidden_size: expected 1 to 1048576, got 0"},
     {"llama", R"({"hidden_size": 64})", "expected (64), got (32)"},
-    {"llama", R"({"hidden_size": "32"})", "hidden_size: expected an integer of at least 0, got '32'"},
+    {"llama", R"({"hidden_size": "32"})",
+     "hidden_size: expected an integer of at least 0, got '32'"},
     {"llama", R"({"intermediate_size": 40})",
      "mlp.up_proj.weight: expected (40, 32), got (48, 32)"},
     {"llama", R"({"num_attention_heads": 0})", "num_attention_heads: expected 1 to 1048576, got 0"},
@@ -59,7 +61,8 @@ const std::vector<bad_config> bad_configs = {
     {"llama", R"({"num_key_value_heads": 0})", "num_key_value_heads: expected 1 to 1048576, got 0"},
     {"llama", R"({"vocab_size": 289})",
      "model.embed_tokens.weight: expected (289, 32), got (288, 32)"},
-    {"llama", R"({"vocab_size": 4294967296})", "vocab_size: expected 1 to 134217728, got 4294967296"},
+    {"llama", R"({"vocab_size": 4294967296})",
+     "vocab_size: expected 1 to 134217728, got 4294967296"},
     {"llama", R"({"max_position_embeddings": 0})",
      "max_position_embeddings: expected 1 to 268435456, got 0"},
     {"llama", R"({"head_dim": 7})",
@@ -75,8 +78,7 @@ const std::vector<bad_config> bad_configs = {
     {"mistral", R"({"sliding_window": 0})", "sliding_window: expected 1 to 268435456, got 0"},
     {"gpt2", R"({"activation_function": "relu"})",
      "activation_function: expected gelu_new for gpt2, got 'relu'"},
-    {"gpt2", R"({"n_positions": 50})",
-     "transformer.wpe.weight: expected (50, 32), got (40, 32)"},
+    {"gpt2", R"({"n_positions": 50})", "transformer.wpe.weight: expected (50, 32), got (40, 32)"},
     {"gpt2", R"({"n_inner": 64})", "mlp.c_fc.weight: expected (32, 64), got (32, 128)"},
     {"gpt_neox", R"({"hidden_act": "gelu_fast"})",
      "hidden_act: expected gelu for gpt_neox, got 'gelu_fast'"},
@@ -92,7 +94,8 @@ const std::vector<bad_config> bad_configs = {
 
 template <class... Preset>
 void assemble_one_of(const checkpoint& file) {
-    ((file.config().architecture == Preset::name ? (void)assemble<Preset>(file) : void()), ...);
+    ((presets::runs<Preset>(file.config().architecture) ? (void)assemble<Preset>(file) : void()),
+     ...);
 }
 /// What opening and assembling the model says.
 std::string refusal(const std::filesystem::path& path) {
@@ -156,7 +159,9 @@ struct llama_file {
 struct bad_gguf {
     llama_file file;
     std::string message;
-    friend std::ostream& operator<<(std::ostream& out, const bad_gguf& c) { return out << c.message; }
+    friend std::ostream& operator<<(std::ostream& out, const bad_gguf& c) {
+        return out << c.message;
+    }
 };
 
 bad_gguf with_key(std::function<void(gguf_builder&)> more, std::string message) {

@@ -54,7 +54,8 @@ BOOST_AUTO_TEST_CASE(equals_the_reference_for_all_shapes) {
     for (const std::size_t head_size : {1U, 3U, 8U, 16U, 17U, 64U}) {
         for (const auto& [heads, kv_heads] : {std::pair{1U, 1U}, {4U, 4U}, {6U, 2U}, {4U, 1U}}) {
             for (const std::size_t window : {0U, 1U, 4U, 100U}) {
-                for (const auto& [first, count] : {std::pair{0U, 1U}, {0U, 9U}, {13U, 1U}, {7U, 5U}}) {
+                for (const auto& [first, count] :
+                     {std::pair{0U, 1U}, {0U, 9U}, {13U, 1U}, {7U, 5U}}) {
                     const kernels::attention_shape shape{heads, kv_heads, head_size, window, 0.3F};
                     const inputs in(shape, first, count);
                     const auto found = in.run(fast);

@@ -21,8 +21,7 @@ using namespace xlens::test;
 
 namespace {
 
-using formats =
-    boost::mpl::list<f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k>;
+using formats = boost::mpl::list<f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k>;
 
 /// Stored shapes (rows, cols) around the tile sizes; cols a multiple of the block.
 template <class Format>
@@ -75,12 +74,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(products_equal_the_reference, Format, formats) {
                 const stored_matrix<Format> stored(stored_rows, stored_cols, 3, shift, transposed);
                 const auto w = stored.view();
                 const double scale = 8.0 * largest(w);
-                check(w.cols(), w.rows(), scale,
-                      [&](auto x, auto y) { kernels::matmul(w, x, y); },
-                      [&](auto x, auto y) { reference::matmul(w, x, y); });
-                check(w.rows(), w.cols(), scale,
-                      [&](auto x, auto y) { kernels::matmul_transposed(w, x, y); },
-                      [&](auto x, auto y) { reference::matmul_transposed(w, x, y); });
+                check(
+                    w.cols(), w.rows(), scale, [&](auto x, auto y) { kernels::matmul(w, x, y); },
+                    [&](auto x, auto y) { reference::matmul(w, x, y); });
+                check(
+                    w.rows(), w.cols(), scale,
+                    [&](auto x, auto y) { kernels::matmul_transposed(w, x, y); },
+                    [&](auto x, auto y) { reference::matmul_transposed(w, x, y); });
             }
         }
     }

@@ -60,7 +60,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(streaming_equals_the_whole_row, Format, token_form
             BOOST_TEST(read[n].top == reference::top_k(logits, 12));
             BOOST_TEST(ends[n].promotes == reference::top_k(logits, 7));
             const double total = reference::log_sum_exp(logits);
-            BOOST_REQUIRE_SMALL(double{read[n].log_normaliser} - total, 1e-5 * std::abs(total) + 1e-5);
+            BOOST_REQUIRE_SMALL(double{read[n].log_normaliser} - total,
+                                1e-5 * std::abs(total) + 1e-5);
             const auto target = static_cast<std::size_t>(targets[n]);
             BOOST_REQUIRE_SMALL(double{read[n].target} - (double{logits[target]} - total), 1e-4);
             for (float& z : logits) { z = -z; }

@@ -21,24 +21,31 @@ namespace data = boost::unit_test::data;
 
 namespace {
 
-const std::vector<std::string> checkpoints = {
-    "gpt2/hf",       "gpt2/hf_bare",
-    "gpt2/model.gguf",
-    "llama/hf",      "llama/model.gguf",
-    "llama3/hf",     "llama3/model.gguf",
-    "mistral/hf",    "mistral/model.gguf",
-    "qwen2/hf",      "qwen2/model.gguf",
-    "qwen3/hf",      "qwen3/model.gguf",
-    "gpt_neox/hf",   "gpt_neox/model.gguf",
-    "gpt_neox_sequential/hf",
-    "gpt_neox_sequential/model.gguf",
-    "llama_mixed/model.gguf",
-    "wikilm/hf",     "wikilm_final_norm/hf"};
+const std::vector<std::string> checkpoints = {"gpt2/hf",
+                                              "gpt2/hf_bare",
+                                              "gpt2/model.gguf",
+                                              "llama/hf",
+                                              "llama/model.gguf",
+                                              "llama3/hf",
+                                              "llama3/model.gguf",
+                                              "mistral/hf",
+                                              "mistral/model.gguf",
+                                              "qwen2/hf",
+                                              "qwen2/model.gguf",
+                                              "qwen3/hf",
+                                              "qwen3/model.gguf",
+                                              "gpt_neox/hf",
+                                              "gpt_neox/model.gguf",
+                                              "gpt_neox_sequential/hf",
+                                              "gpt_neox_sequential/model.gguf",
+                                              "llama_mixed/model.gguf",
+                                              "wikilm/hf",
+                                              "wikilm_final_norm/hf"};
 
 struct opened {
     explicit opened(const std::string& name)
-        : golden(xlens::test::read_golden(
-              xlens::test::golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))),
+        : golden(xlens::test::read_golden(xlens::test::golden_path(
+              "models/" + name.substr(0, name.find('/')) + "/golden.json"))),
           ids(golden["ids"].get<std::vector<token_id>>()),
           model(load(xlens::test::golden_path("models/" + name))) {}
     json golden;
@@ -139,7 +146,8 @@ BOOST_DATA_TEST_CASE(greedy_text_equals_the_reference, data::make(checkpoints), 
     for (std::size_t i = 0; i < found.size(); ++i) { BOOST_TEST(found[i].id == expected[i]); }
 }
 
-BOOST_DATA_TEST_CASE(edited_coefficients_change_what_they_change_there, data::make(checkpoints), name) {
+BOOST_DATA_TEST_CASE(edited_coefficients_change_what_they_change_there, data::make(checkpoints),
+                     name) {
     const opened o(name);
     for (const json& e : o.golden["edited"]) {
         edit change{{e["layer"].get<std::size_t>(), e["neuron"].get<std::size_t>()},
@@ -153,7 +161,8 @@ BOOST_DATA_TEST_CASE(edited_coefficients_change_what_they_change_there, data::ma
     }
 }
 
-BOOST_DATA_TEST_CASE(one_pass_and_token_by_token_give_the_same_bits, data::make(checkpoints), name) {
+BOOST_DATA_TEST_CASE(one_pass_and_token_by_token_give_the_same_bits, data::make(checkpoints),
+                     name) {
     const opened o(name);
     dynamic_policies none;
     const auto together = all_logits(o, none);

@@ -8,8 +8,8 @@
 
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/trace.hpp>
-#include <xlens/generate/generate.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/generate/generate.hpp>
 #include <xlens/io/load.hpp>
 
 #include <fstream>
@@ -22,8 +22,8 @@ namespace data = boost::unit_test::data;
 
 namespace {
 
-const std::vector<std::string> prompts = {"breakfast", "capital", "chat",    "chinese",
-                                          "code",      "emoji",   "french",  "japanese",
+const std::vector<std::string> prompts = {"breakfast", "capital", "chat",     "chinese",
+                                          "code",      "emoji",   "french",   "japanese",
                                           "long",      "numbers", "opposite", "single"};
 
 const loaded_model& model() {
@@ -73,7 +73,8 @@ void check_ranking(const json& expected, const reading& found, std::size_t count
 void check_ends(const json& expected, const std::vector<scored>& found) {
     for (std::size_t i = 0; i < expected.size(); ++i) {
         const double score = expected[i]["score"];
-        BOOST_TEST(std::abs(double{found[i].score} - score) < 1e-3 * std::max(1.0, std::abs(score)));
+        BOOST_TEST(std::abs(double{found[i].score} - score) <
+                   1e-3 * std::max(1.0, std::abs(score)));
         bool tied = found[i].id == expected[i]["id"].get<token_id>();
         for (const json& other : expected) {
             tied = tied || (other["id"].get<token_id>() == found[i].id &&
@@ -152,7 +153,8 @@ BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) 
 }
 
 BOOST_AUTO_TEST_CASE(perplexity_is_within_a_tenth_of_a_percent) {
-    const json golden = xlens::test::read_golden(xlens::test::golden_path("smollm2/perplexity.json"));
+    const json golden =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/perplexity.json"));
     std::ifstream in(xlens::test::golden_path("smollm2/perplexity.txt"));
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     const auto ids = model().text().encode(text);

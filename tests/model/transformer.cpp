@@ -18,7 +18,9 @@ const tiny_model<presets::llama>& llama() {
     static const tiny_model<presets::llama> m("llama/hf");
     return m;
 }
-std::span<const float> logits_of(const sequence_state& s) { return {s.logits.data(), s.logits.size()}; }
+std::span<const float> logits_of(const sequence_state& s) {
+    return {s.logits.data(), s.logits.size()};
+}
 
 /// Stops after one layer, and counts how often it was called there.
 struct stop_after {
@@ -58,8 +60,8 @@ BOOST_AUTO_TEST_CASE(hooks_are_called_in_the_order_of_the_equations) {
     journal j;
     m.forward(state, std::span(llama().ids).first(5), j);
     BOOST_TEST(j.calls == "e0t0b0c0a0t1b1c1a1z1");
-    const std::vector<std::size_t> expected = {5032, 5032, 5032, 5048, 5032, 5032,
-                                               5032, 5048, 5032, 1288};
+    const std::vector<std::size_t> expected = {5032, 5032, 5032, 5048, 5032,
+                                               5032, 5032, 5048, 5032, 1288};
     BOOST_TEST(j.widths == expected, boost::test_tools::per_element());
 }
 
@@ -136,7 +138,8 @@ BOOST_AUTO_TEST_CASE(an_early_exit_leaves_layers_out_and_keys_for_later_position
     // The skipped layer holds what it would compute from that residual, so the text can go on.
     xt::xtensor<float, 2> normed = xt::empty<float>({std::size_t{6}, m.config.width});
     m.blocks[1].attention_norm(state.residual, normed);
-    xt::xtensor<float, 2> values = xt::empty<float>({std::size_t{6}, m.blocks[1].attention.value.weight.rows()});
+    xt::xtensor<float, 2> values =
+        xt::empty<float>({std::size_t{6}, m.blocks[1].attention.value.weight.rows()});
     m.blocks[1].attention.value(normed, values);
     BOOST_TEST(state.caches[1].positions() == 6U);
     BOOST_TEST(same_bits(state.caches[1].values()[3], rows<const float>(values)[3]));

@@ -42,10 +42,10 @@ template <class Activation, class Gate, class Format, class Weights = matrix<For
 struct kind {
     using ffn = random_ffn<Activation, Gate, Format, Weights>;
 };
-using kinds = boost::mpl::list<
-    kind<relu, none, f32>, kind<gelu_tanh, none, f32, any_matrix>, kind<silu, gated, f32>,
-    kind<silu, gated, q4_1>, kind<silu, gated, q4_1, any_matrix>, kind<gelu, none, q8_0>,
-    kind<silu, gated, q6_k, any_matrix>, kind<silu, gated, bf16>>;
+using kinds = boost::mpl::list<kind<relu, none, f32>, kind<gelu_tanh, none, f32, any_matrix>,
+                               kind<silu, gated, f32>, kind<silu, gated, q4_1>,
+                               kind<silu, gated, q4_1, any_matrix>, kind<gelu, none, q8_0>,
+                               kind<silu, gated, q6_k, any_matrix>, kind<silu, gated, bf16>>;
 
 std::vector<float> input() { return random_row(width, 17, 0.2F); }
 
@@ -95,7 +95,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(it_is_an_xtensor_expression, Kind, kinds) {
     const xt::xtensor<float, 1> summed = xt::sum(e, {0});
     const auto fast = e.sum();
     const float size = xt::amax(xt::abs(fast))();
-    for (std::size_t d = 0; d < width; ++d) { BOOST_REQUIRE_SMALL(summed(d) - fast(d), 1e-4F * size); }
+    for (std::size_t d = 0; d < width; ++d) {
+        BOOST_REQUIRE_SMALL(summed(d) - fast(d), 1e-4F * size);
+    }
 
     const xt::xtensor<float, 2> doubled = 2.0F * e + all;
     BOOST_TEST(doubled(9, 9) == 2.0F * all(9, 9) + all(9, 9));
@@ -126,7 +128,8 @@ BOOST_AUTO_TEST_CASE(dominant_and_top_order_the_rows) {
     std::vector<float> value(width);
     for (std::size_t i = 0; i < inner; ++i) {
         ffn.layer.value(i, value);
-        const double norm = std::sqrt(std::inner_product(value.begin(), value.end(), value.begin(), 0.0));
+        const double norm =
+            std::sqrt(std::inner_product(value.begin(), value.end(), value.begin(), 0.0));
         dominance[i] = double{m(i)} * norm;
         BOOST_REQUIRE_CLOSE(double{e.dominance(i)}, std::abs(dominance[i]), 1e-3);
     }

@@ -5,8 +5,8 @@
 
 #include <xlens/text/utf8.hpp>
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+#include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
@@ -19,9 +19,7 @@ namespace xlens::test {
 
 inline std::uint64_t fnv1a(std::string_view bytes) {
     std::uint64_t value = 0xCBF29CE484222325U;
-    for (const char c : bytes) {
-        value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-    }
+    for (const char c : bytes) { value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3U; }
     return value;
 }
 

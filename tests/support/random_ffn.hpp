@@ -15,7 +15,8 @@ class random_ffn {
 public:
     /// `transposed`: matrices stored as (inputs, outputs), as GPT-2's files have them.
     random_ffn(std::size_t width, std::size_t inner, bool transposed = false)
-        : m_gate(first(inner, width, transposed), second(inner, width, transposed), 1, 0, transposed),
+        : m_gate(first(inner, width, transposed), second(inner, width, transposed), 1, 0,
+                 transposed),
           m_up(first(inner, width, transposed), second(inner, width, transposed), 2, 0, transposed),
           m_values(first(width, inner, transposed), second(width, inner, transposed), 3, 0,
                    transposed) {

@@ -39,7 +39,9 @@ private:
         const std::size_t size = m_bytes.size() - m_shift;
         if constexpr (Format::block == 1) {
             std::normal_distribution<float> normal;
-            for (std::size_t i = 0; i < size; i += Format::bytes) { put(data + i, normal(generator)); }
+            for (std::size_t i = 0; i < size; i += Format::bytes) {
+                put(data + i, normal(generator));
+            }
             return;
         }
         for (std::size_t i = 0; i < size; ++i) { data[i] = static_cast<std::byte>(generator()); }

@@ -16,8 +16,9 @@ struct tiny_model {
     explicit tiny_model(const std::string& name)
         : file(golden_path("models/" + name)),
           model(assemble<Preset>(file)),
-          ids(read_golden(golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))
-                  ["ids"].template get<std::vector<token_id>>()) {}
+          ids(read_golden(
+                  golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))["ids"]
+                  .template get<std::vector<token_id>>()) {}
     checkpoint file;
     transformer<Preset> model;
     std::vector<token_id> ids;

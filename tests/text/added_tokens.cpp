@@ -47,13 +47,15 @@ BOOST_AUTO_TEST_CASE(strips_and_words) {
                                {3, "dog", false, false, false, true}});
     BOOST_TEST((cut(tokens, "a \t<l> b") == parts{"a", "1: \t<l>", " b"}));
     BOOST_TEST((cut(tokens, "a <r> \n<l>") == parts{"a ", "2:<r> \n", "1:<l>"}));
-    BOOST_TEST((cut(tokens, "dog hotdog dogs dog.") ==
-                parts{"3:dog", " hotdog dogs ", "3:dog", "."}));
-    BOOST_TEST((cut(tokens, "_dog \xC3\xA9"
-                            "dog\xFF") == parts{"_dog \xC3\xA9"
-                                                "dog\xFF"}));
-    BOOST_TEST((cut(tokens, "\xFF"
-                            "dog") == parts{"\xFF", "3:dog"}));
+    BOOST_TEST(
+        (cut(tokens, "dog hotdog dogs dog.") == parts{"3:dog", " hotdog dogs ", "3:dog", "."}));
+    BOOST_TEST((cut(tokens,
+                    "_dog \xC3\xA9"
+                    "dog\xFF") == parts{"_dog \xC3\xA9"
+                                        "dog\xFF"}));
+    BOOST_TEST((cut(tokens,
+                    "\xFF"
+                    "dog") == parts{"\xFF", "3:dog"}));
 }
 
 BOOST_AUTO_TEST_CASE(many_tokens_and_a_hostile_text_take_linear_time) {

@@ -32,13 +32,15 @@ const xlens::token_map abc{{"a", 0}, {"b", 1}, {"c", 2}, {"ab", 3}, {"bc", 4}, {
 
 BOOST_AUTO_TEST_CASE(lower_rank_first) {
     BOOST_TEST((encode(bpe(abc, {{"a", "b"}, {"b", "c"}}, {}, "f"), "abcbc") == ids{3, 2, 4}));
-    BOOST_TEST((encode(bpe(abc, {{"b", "c"}, {"a", "b"}, {"a", "bc"}}, {}, "f"), "abcab") ==
-                ids{5, 3}));
+    BOOST_TEST(
+        (encode(bpe(abc, {{"b", "c"}, {"a", "b"}, {"a", "bc"}}, {}, "f"), "abcab") == ids{5, 3}));
     BOOST_TEST(encode(bpe(abc, {}, {}, "f"), "").empty());
 }
 
 BOOST_AUTO_TEST_CASE(characters_without_a_token) {
-    const std::string text = "a\xC3\xA9\xE4\xB8\xAD" "b";
+    const std::string text =
+        "a\xC3\xA9\xE4\xB8\xAD"
+        "b";
     BOOST_TEST((encode(bpe(abc, {}, {}, "f"), text) == ids{0, 1}));  // dropped
     bpe_options options;
     options.unknown = 2;

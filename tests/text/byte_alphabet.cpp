@@ -18,8 +18,9 @@ BOOST_AUTO_TEST_CASE(it_is_the_alphabet_of_tokenizers) {
         const std::string byte(1, static_cast<char>(b));
         BOOST_TEST(vocabulary.contains(xlens::to_byte_alphabet(byte)), "byte " << b);
     }
-    BOOST_TEST(xlens::to_byte_alphabet("a b\n") == "a\xC4\xA0"
-                                                   "b\xC4\x8A");
+    BOOST_TEST(xlens::to_byte_alphabet("a b\n") ==
+               "a\xC4\xA0"
+               "b\xC4\x8A");
 }
 
 BOOST_AUTO_TEST_CASE(all_bytes_come_back) {

@@ -24,7 +24,13 @@ tokenizer_data gpt2() {
     data.file = "m.gguf";
     data.model = "gpt2";
     data.pre = "gpt-2";
-    data.tokens = {"<s>", "a", "b", "\xC4\xA0", "ab", "\xC4\xA0" "ab"};
+    data.tokens = {"<s>",
+                   "a",
+                   "b",
+                   "\xC4\xA0",
+                   "ab",
+                   "\xC4\xA0"
+                   "ab"};
     data.types = {3, 1, 1, 1, 1, 1};
     data.merges = {"a b", "\xC4\xA0 ab"};
     data.bos = 0;
@@ -36,7 +42,13 @@ tokenizer_data llama() {
     tokenizer_data data;
     data.file = "m.gguf";
     data.model = "llama";
-    data.tokens = {"<unk>", "<s>", "<0x61>", "\xE2\x96\x81", "b", "\xE2\x96\x81" "b"};
+    data.tokens = {"<unk>",
+                   "<s>",
+                   "<0x61>",
+                   "\xE2\x96\x81",
+                   "b",
+                   "\xE2\x96\x81"
+                   "b"};
     data.types = {2, 3, 6, 1, 1, 1};
     data.scores = {0, 0, 0, -3, -2, -1};
     data.unknown = 0;
@@ -96,8 +108,9 @@ BOOST_AUTO_TEST_CASE(user_defined_tokens_are_always_found) {
 BOOST_AUTO_TEST_CASE(what_the_model_may_be) {
     BOOST_TEST(message(gpt2(), [](auto& d) { d.model = "bert"; }) ==
                "m.gguf: tokenizer.ggml.model: expected gpt2 or llama, got bert");
-    BOOST_TEST(message(gpt2(), [](auto& d) { d.pre = "deepseek-llm"; })
-                   .starts_with("m.gguf: tokenizer.ggml.pre is deepseek-llm, expected one of"));
+    BOOST_TEST(message(gpt2(), [](auto& d) {
+                   d.pre = "deepseek-llm";
+               }).starts_with("m.gguf: tokenizer.ggml.pre is deepseek-llm, expected one of"));
 }
 
 BOOST_AUTO_TEST_CASE(arrays_of_different_lengths) {
@@ -133,9 +146,9 @@ BOOST_AUTO_TEST_CASE(entries_that_make_no_sense) {
     BOOST_TEST(message(gpt2(), [](auto& d) { d.tokens[5] = "a"; }) ==
                "m.gguf: tokenizer.ggml.tokens[5]: a is already token 1");
     for (const std::string bad : {"<0x-1>", "<0xZZ>", "<0x1>", "a"}) {
-        BOOST_TEST(message(llama(), [&](auto& d) { d.tokens[2] = bad; }) ==
-                   "m.gguf: tokenizer.ggml.tokens[2]: expected a byte token <0x00> to <0xFF>, got "
-                       + bad);
+        BOOST_TEST(
+            message(llama(), [&](auto& d) { d.tokens[2] = bad; }) ==
+            "m.gguf: tokenizer.ggml.tokens[2]: expected a byte token <0x00> to <0xFF>, got " + bad);
     }
     BOOST_TEST(message(llama(), [](auto& d) {
                    d.tokens[4] = "<0x4a>";

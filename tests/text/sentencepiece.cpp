@@ -52,8 +52,9 @@ BOOST_AUTO_TEST_CASE(all_bytes_or_an_unknown_token) {
     BOOST_TEST((encode(sentencepiece(words, scores, bytes, std::nullopt, "f"), "\xC3\xA9") ==
                 ids{100 + 0xC3, 100 + 0xA9}));
     bytes[0x41] = std::nullopt;
-    BOOST_TEST(xlens::test::error_message([&] {
-        sentencepiece(words, scores, bytes, std::nullopt, "m.gguf");
-    }) == "m.gguf: tokenizer.ggml.tokens: expected all byte tokens or an unknown token, but <0x41> "
-          "is missing");
+    BOOST_TEST(
+        xlens::test::error_message(
+            [&] { sentencepiece(words, scores, bytes, std::nullopt, "m.gguf"); }) ==
+        "m.gguf: tokenizer.ggml.tokens: expected all byte tokens or an unknown token, but <0x41> "
+        "is missing");
 }

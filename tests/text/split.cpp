@@ -41,8 +41,8 @@ BOOST_AUTO_TEST_CASE(the_behaviours) {
 
 BOOST_AUTO_TEST_CASE(inverted) {
     BOOST_TEST((cut("[a-z]+", split_behavior::removed, "ab-c", true) == texts{"ab", "c"}));
-    BOOST_TEST((cut("[a-z]+", split_behavior::merged_with_previous, "ab-c", true) ==
-                texts{"ab-", "c"}));
+    BOOST_TEST(
+        (cut("[a-z]+", split_behavior::merged_with_previous, "ab-c", true) == texts{"ab-", "c"}));
 }
 
 BOOST_AUTO_TEST_CASE(no_piece_is_empty) {

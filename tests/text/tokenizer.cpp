@@ -12,8 +12,8 @@
 #include <xlens/text/tokenizer_json.hpp>
 
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cstddef>

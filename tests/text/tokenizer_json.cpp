@@ -239,8 +239,8 @@ BOOST_AUTO_TEST_CASE(a_catastrophic_pattern_of_the_file_ends_in_an_error) {
     const written file(with("/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(a+)+$"},
                                                   "behavior":"Isolated"})"));
     const xlens::tokenizer tok = file.load();
-    const std::string said = xlens::test::error_message(
-        [&] { (void)tok.encode(std::string(5000, 'a') + "b"); });
+    const std::string said =
+        xlens::test::error_message([&] { (void)tok.encode(std::string(5000, 'a') + "b"); });
     BOOST_TEST(said.find("tokenizer.json: pre_tokenizer.pattern.Regex: matching gave up at byte 0 "
                          "of 5001: ") != std::string::npos,
                said);

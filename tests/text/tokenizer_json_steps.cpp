@@ -48,11 +48,11 @@ BOOST_AUTO_TEST_CASE(decoders_tell_the_spelling) {
 
 BOOST_AUTO_TEST_CASE(decoders_that_are_not_supported) {
     BOOST_TEST(error_message([] {
-        decoder(R"({"type":"Strip","content":" ","start":2,"stop":0})");
-    }) == "f: decoder: expected start 0 or 1 and stop 0, got object");
+                   decoder(R"({"type":"Strip","content":" ","start":2,"stop":0})");
+               }) == "f: decoder: expected start 0 or 1 and stop 0, got object");
     BOOST_TEST(error_message([] {
-        decoder(R"({"type":"Replace","pattern":{"String":"_"},"content":"-"})");
-    }) == "f: decoder.content: expected one space, got \"-\"");
+                   decoder(R"({"type":"Replace","pattern":{"String":"_"},"content":"-"})");
+               }) == "f: decoder.content: expected one space, got \"-\"");
 }
 
 BOOST_AUTO_TEST_CASE(fields_of_pre_tokenizers) {

@@ -17,9 +17,7 @@ namespace {
 bool valid_by_json(std::string_view bytes) {
     try {
         return !nlohmann::json(std::string(bytes)).dump().empty();
-    } catch (const nlohmann::json::exception&) {
-        return false;
-    }
+    } catch (const nlohmann::json::exception&) { return false; }
 }
 
 bool valid(std::string_view bytes) {

@@ -9,6 +9,7 @@
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -86,18 +87,18 @@ std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, st
 }
 
 /// Concepts of these neurons' value vectors, in their order.
-template <class Model>
-std::vector<std::shared_ptr<const token_ends>> concepts_of(const Model& model, std::size_t top,
-                                                           std::span<const neuron> neurons) {
+template <class Lens, weight_matrix Weights>
+std::vector<std::shared_ptr<const token_ends>> concepts_of(
+    const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+    std::span<const neuron> neurons) {
     std::vector<std::shared_ptr<const token_ends>> out;
-    const logit_lens lens(model);
     for (std::size_t first = 0; first < neurons.size(); first += scan_batch) {
         const auto part = neurons.subspan(first, std::min(scan_batch, neurons.size() - first));
-        xt::xtensor<float, 2> values = xt::empty<float>({part.size(), model.config.width});
+        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
         for (std::size_t i = 0; i < part.size(); ++i) {
-            model.blocks[part[i].layer].ffn.value(part[i].index, rows<float>(values)[i]);
+            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
         }
-        for (token_ends& ends : lens.project(values, top)) {
+        for (token_ends& ends : lens.project(vectors, top)) {
             out.push_back(std::make_shared<const token_ends>(std::move(ends)));
         }
     }
@@ -105,8 +106,9 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of(const Model& model, s
 }
 
 /// Fills in the concepts of all sub-updates: each value vector that occurs is projected once.
-template <class Model>
-void add_concepts(const Model& model, std::size_t top, std::vector<traced_position>& positions) {
+template <class Lens, weight_matrix Weights>
+void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+                  std::vector<traced_position>& positions) {
     std::map<neuron, std::size_t> numbers;
     std::vector<neuron> order;
     const auto each = [&](auto&& visit) {
@@ -121,8 +123,10 @@ void add_concepts(const Model& model, std::size_t top, std::vector<traced_positi
     each([&](const neuron& n, traced_sub_update&) {
         if (numbers.emplace(n, order.size()).second) { order.push_back(n); }
     });
-    const auto concepts = concepts_of(model, top, order);
-    each([&](const neuron& n, traced_sub_update& s) { s.concept_of_value = concepts[numbers.at(n)]; });
+    const auto concepts = concepts_of(lens, values, top, order);
+    each([&](const neuron& n, traced_sub_update& s) {
+        s.concept_of_value = concepts[numbers.at(n)];
+    });
 }
 
 inline void add_saturation(traced_position& p) {
@@ -154,7 +158,8 @@ std::vector<traced_position> trace(const Model& model, std::span<const token_id>
 
     std::vector<traced_position> out;
     for (std::size_t first = 0; first < tokens.size(); first += detail::trace_chunk) {
-        const auto part = tokens.subspan(first, std::min(detail::trace_chunk, tokens.size() - first));
+        const auto part =
+            tokens.subspan(first, std::min(detail::trace_chunk, tokens.size() - first));
         model.forward(state, part, policies..., seen);
         if (all || first + part.size() == tokens.size()) {
             for (traced_position& p : detail::read_pass(lens, seen, top)) {
@@ -164,7 +169,7 @@ std::vector<traced_position> trace(const Model& model, std::span<const token_id>
         }
         progress(first + part.size(), tokens.size());
     }
-    detail::add_concepts(model, options.top, out);
+    detail::add_concepts(lens, model.value_matrices(), options.top, out);
     return out;
 }
 

@@ -33,7 +33,8 @@ inline neuron parse_neuron(std::string_view text, std::string_view field) {
 /// Throws xlens::error unless a model of `layers` layers of `inner_width` neurons has this one.
 inline void check_neuron(const neuron& n, std::size_t layers, std::size_t inner_width) {
     if (n.layer >= layers) {
-        fail("neuron {}: layer {}, the model has layers 0 to {}", to_string(n), n.layer, layers - 1);
+        fail("neuron {}: layer {}, the model has layers 0 to {}", to_string(n), n.layer,
+             layers - 1);
     }
     if (n.index >= inner_width) {
         fail("neuron {}: index {}, a layer has neurons 0 to {}", to_string(n), n.index,

@@ -46,7 +46,8 @@ std::vector<generated> generate(const Model& model, std::span<const token_id> pr
     sequence_state state = model.start();
     prefill(model, state, prompt, policies...);
     while (true) {
-        const choice next = choose(std::span<const float>(state.logits.data(), state.logits.size()));
+        const choice next =
+            choose(std::span<const float>(state.logits.data(), state.logits.size()));
         if (stop && next.id == *stop) { return out; }
         out.push_back({next.id, next.probability, state.exit_layer});
         seen(out.back());

@@ -39,7 +39,8 @@ void read_adaptive(const checkpoint& file, embedding<Weights>& in, unembedding<W
         first = last;
     }
     in.scale = p.embedding_scale;
-    out.classes = matrix("decoder.adaptive_softmax.head.class_proj.weight", p.cutoffs.size(), p.width);
+    out.classes =
+        matrix("decoder.adaptive_softmax.head.class_proj.weight", p.cutoffs.size(), p.width);
 }
 
 }  // namespace xlens::detail

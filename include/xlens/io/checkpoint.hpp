@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -31,15 +32,17 @@ public:
     using source = std::variant<gguf_file, hugging_face_folder>;
 
     /// `path`: a .gguf file or a Hugging Face folder. Throws xlens::error.
-    explicit checkpoint(const std::filesystem::path& path)
-        : m_source(open(path)),
-          m_config(std::visit([](const auto& s) { return read_hyperparameters(s); }, m_source)) {
-        if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
-        m_config.quantization = main_format();
-    }
+    explicit checkpoint(const std::filesystem::path& path) : checkpoint(open(path)) {}
+    /// A program that opens only one kind of file compiles only that kind's reader.
+    explicit checkpoint(gguf_file file)
+        : checkpoint(read_hyperparameters(file), source(std::move(file))) {}
+    explicit checkpoint(hugging_face_folder folder)
+        : checkpoint(read_hyperparameters(folder), source(std::move(folder))) {}
 
     [[nodiscard]] const hyperparameters& config() const { return m_config; }
     [[nodiscard]] const source& origin() const { return m_source; }
+    /// The GGUF file, or null if it is a folder.
+    [[nodiscard]] const gguf_file* gguf() const { return std::get_if<gguf_file>(&m_source); }
     [[nodiscard]] const std::string& name() const {
         return std::visit([](const auto& s) -> const std::string& { return s.name(); }, m_source);
     }
@@ -85,10 +88,17 @@ public:
     }
 
 private:
-    static source open(const std::filesystem::path& path) {
+    checkpoint(hyperparameters config, source from)
+        : m_source(std::move(from)), m_config(std::move(config)) {
+        if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
+        m_config.quantization = main_format();
+    }
+    static checkpoint open(const std::filesystem::path& path) {
         std::error_code ignored;
-        if (std::filesystem::is_directory(path, ignored)) { return hugging_face_folder(path); }
-        return gguf_file(path);
+        if (std::filesystem::is_directory(path, ignored)) {
+            return checkpoint(hugging_face_folder(path));
+        }
+        return checkpoint(gguf_file(path));
     }
     [[nodiscard]] bool is_gguf() const { return std::holds_alternative<gguf_file>(m_source); }
     /// GPT-2's Conv1D layers keep (inputs, outputs); GGUF's converters transpose them.
@@ -125,8 +135,9 @@ private:
         for (const auto& [name, t] : tensors()) {
             if (t.shape.size() == 2 && name != "token_embd.weight") { bytes[t.format] += t.bytes; }
         }
-        const auto most = std::max_element(
-            bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+        const auto most =
+            std::max_element(bytes.begin(), bytes.end(),
+                             [](const auto& a, const auto& b) { return a.second < b.second; });
         return std::string(most == bytes.end() ? "f32" : format_name(most->first));
     }
 

@@ -34,8 +34,13 @@ struct config_keys {
 
 inline config_keys keys_of(std::string_view preset) {
     if (preset == "gpt2") {
-        return {"n_layer",     "n_embd",          "n_inner", "n_head", "n_positions",
-                "layer_norm_epsilon", "activation_function"};
+        return {"n_layer",
+                "n_embd",
+                "n_inner",
+                "n_head",
+                "n_positions",
+                "layer_norm_epsilon",
+                "activation_function"};
     }
     config_keys keys;
     if (preset == "gpt_neox" || preset == "wikilm") { keys.epsilon = "layer_norm_eps"; }
@@ -69,7 +74,8 @@ inline void read_config_rope(const hugging_face_folder& folder, hyperparameters&
                              : top.has("rope_scaling") ? top.object("rope_scaling")
                                                        : top;
     const double base = top.number("rope_theta", top.number("rotary_emb_base", 10000.0));
-    p.rotary_base = positive(folder, "rope_theta", together ? rope.number("rope_theta", base) : base);
+    p.rotary_base =
+        positive(folder, "rope_theta", together ? rope.number("rope_theta", base) : base);
     const double part = top.number("partial_rotary_factor", top.number("rotary_pct", 1.0));
     const double share = together ? rope.number("partial_rotary_factor", part) : part;
     if (!(share > 0.0) || share > 1.0) {
@@ -83,9 +89,9 @@ inline void read_config_rope(const hugging_face_folder& folder, hyperparameters&
     if (type == "linear") {
         p.rotary_scaling = rope_linear{value("factor")};
     } else if (type == "llama3") {
-        p.rotary_scaling = rope_llama3{value("factor"), value("low_freq_factor"),
-                                       value("high_freq_factor"),
-                                       value("original_max_position_embeddings")};
+        p.rotary_scaling =
+            rope_llama3{value("factor"), value("low_freq_factor"), value("high_freq_factor"),
+                        value("original_max_position_embeddings")};
     } else if (type != "default") {
         fail("{}: rope_type: expected default, linear or llama3, got '{}'", top.file(),
              printable(type));
@@ -150,9 +156,8 @@ inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
         p.final_norm = folder.boolean("final_norm", true);
         p.position_origin =
             static_cast<std::size_t>(folder.unsigned_integer("pad_token_id", 1)) + 1;
-        p.embedding_scale = folder.boolean("scale_embedding", true)
-                                ? std::sqrt(static_cast<float>(p.width))
-                                : 1.0F;
+        p.embedding_scale =
+            folder.boolean("scale_embedding", true) ? std::sqrt(static_cast<float>(p.width)) : 1.0F;
     } else if (p.architecture != "gpt2") {
         detail::read_config_rope(folder, p);
     }

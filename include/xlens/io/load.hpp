@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace xlens {
 
@@ -42,14 +43,18 @@ private:
 
 namespace detail {
 
+/// The alternative of any_model's variant whose preset runs the file's architecture.
+template <class Preset, class... Others>
+any_model assemble_one_of(const checkpoint& file, std::variant<transformer<Preset>, Others...>*) {
+    if constexpr (sizeof...(Others) > 0) {
+        if (!presets::runs<Preset>(file.config().architecture)) {
+            return assemble_one_of(file, static_cast<std::variant<Others...>*>(nullptr));
+        }
+    }
+    return assemble<Preset>(file);
+}
 inline any_model assemble_any(const checkpoint& file) {
-    const std::string& name = file.config().architecture;
-    if (name == presets::gpt2::name) { return assemble<presets::gpt2>(file); }
-    if (name == presets::qwen2::name) { return assemble<presets::qwen2>(file); }
-    if (name == presets::qwen3::name) { return assemble<presets::qwen3>(file); }
-    if (name == presets::gpt_neox::name) { return assemble<presets::gpt_neox>(file); }
-    if (name == presets::wikilm::name) { return assemble<presets::wikilm>(file); }
-    return assemble<presets::llama>(file);
+    return assemble_one_of(file, static_cast<any_model::variant*>(nullptr));
 }
 
 inline std::optional<tokenizer> read_text(const checkpoint& file) {

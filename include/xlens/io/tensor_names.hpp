@@ -29,30 +29,31 @@ namespace detail {
 
 inline constexpr std::array llama_outside = std::to_array<tensor_name>(
     {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}});
-inline constexpr std::array llama_inside = std::to_array<tensor_name>(
-    {{"attn_norm", "input_layernorm"},
-     {"attn_q", "self_attn.q_proj"},
-     {"attn_k", "self_attn.k_proj"},
-     {"attn_v", "self_attn.v_proj"},
-     {"attn_output", "self_attn.o_proj"},
-     {"attn_q_norm", "self_attn.q_norm"},
-     {"attn_k_norm", "self_attn.k_norm"},
-     {"ffn_norm", "post_attention_layernorm"},
-     {"ffn_gate", "mlp.gate_proj"},
-     {"ffn_up", "mlp.up_proj"},
-     {"ffn_down", "mlp.down_proj"}});
+inline constexpr std::array llama_inside =
+    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
+                                {"attn_q", "self_attn.q_proj"},
+                                {"attn_k", "self_attn.k_proj"},
+                                {"attn_v", "self_attn.v_proj"},
+                                {"attn_output", "self_attn.o_proj"},
+                                {"attn_q_norm", "self_attn.q_norm"},
+                                {"attn_k_norm", "self_attn.k_norm"},
+                                {"ffn_norm", "post_attention_layernorm"},
+                                {"ffn_gate", "mlp.gate_proj"},
+                                {"ffn_up", "mlp.up_proj"},
+                                {"ffn_down", "mlp.down_proj"}});
 
 inline constexpr std::array gpt2_outside =
     std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
                                 {"position_embd", "transformer.wpe"},
                                 {"output_norm", "transformer.ln_f"},
                                 {"output", "lm_head"}});
-inline constexpr std::array gpt2_inside = std::to_array<tensor_name>({{"attn_norm", "ln_1"},
-                                                                      {"attn_qkv", "attn.c_attn"},
-                                                                      {"attn_output", "attn.c_proj"},
-                                                                      {"ffn_norm", "ln_2"},
-                                                                      {"ffn_up", "mlp.c_fc"},
-                                                                      {"ffn_down", "mlp.c_proj"}});
+inline constexpr std::array gpt2_inside =
+    std::to_array<tensor_name>({{"attn_norm", "ln_1"},
+                                {"attn_qkv", "attn.c_attn"},
+                                {"attn_output", "attn.c_proj"},
+                                {"ffn_norm", "ln_2"},
+                                {"ffn_up", "mlp.c_fc"},
+                                {"ffn_down", "mlp.c_proj"}});
 
 inline constexpr std::array gpt_neox_outside =
     std::to_array<tensor_name>({{"token_embd", "gpt_neox.embed_in"},

@@ -47,8 +47,8 @@ inline void attend(std::span<const float> q, rows<const float> keys, rows<const 
 /// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
 /// One row of scores at a time: memory O(positions) a thread, never T×T.
 inline void attention(const attention_shape& shape, rows<const float> queries,
-                      rows<const float> keys, rows<const float> values,
-                      std::size_t first_position, rows<float> out) {
+                      rows<const float> keys, rows<const float> values, std::size_t first_position,
+                      rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
     const std::size_t seen = first_position + queries.count();

@@ -6,9 +6,13 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -32,18 +36,25 @@ inline projection parse_projection(std::string_view name) {
 
 /// The logit lens: final norm, then unembedding, applied to the residual of any layer (nostalgebraist
 /// 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies). Also projects value
-/// vectors. Borrows the model.
-template <class Model>
+/// vectors. Borrows the model: `const logit_lens lens(model);`.
+template <class Norm, weight_matrix Weights>
 class logit_lens {
 public:
-    explicit logit_lens(const Model& model) : m_model(&model), m_vocabulary(model.unembedding) {}
+    template <class Preset>
+    explicit logit_lens(const transformer<Preset, Weights>& model)
+        : m_norm(&model.final_norm),
+          m_unembedding(&model.unembedding),
+          m_vocabulary(model.unembedding) {}
+    /// Refused: the lens borrows the model. Keep the model in a variable that outlives it.
+    template <class Preset>
+    explicit logit_lens(const transformer<Preset, Weights>&& model) = delete;
 
     /// The k best tokens of each residual (N, D), with exact probabilities; with `targets` (N) the
     /// log-probability of one token a row as well.
     [[nodiscard]] std::vector<reading> read(rows<const float> residuals, std::size_t k,
                                             std::span<const token_id> targets = {}) const {
         xt::xtensor<float, 2> normed = xt::empty<float>({residuals.count(), residuals.width()});
-        m_model->normalise(residuals, normed);
+        normalise(*m_norm, residuals, normed);
         return m_vocabulary.read(normed, k, targets);
     }
 
@@ -52,7 +63,7 @@ public:
                                                   projection form = projection::folded) const {
         xt::xtensor<float, 2> prepared = vectors.tensor();
         if (form == projection::normed) {
-            m_model->normalise(vectors, prepared);
+            normalise(*m_norm, vectors, prepared);
         } else if (form == projection::folded) {
             for (std::size_t n = 0; n < vectors.count(); ++n) { fold(rows<float>(prepared)[n]); }
         }
@@ -61,20 +72,23 @@ public:
 
     /// out = γ⊙e_w (D): ⟨out, v⟩ is token w's score in the folded projection of v.
     void direction(token_id token, std::span<float> out) const {
-        m_model->unembedding.direction(token, out);
+        m_unembedding->direction(token, out);
         fold(out);
     }
 
 private:
     void fold(std::span<float> v) const {
-        if (!m_model->final_norm) { return; }
-        const auto& gain = m_model->final_norm->gain;
+        if (!*m_norm) { return; }
+        const auto& gain = (*m_norm)->gain;
         for (std::size_t d = 0; d < v.size(); ++d) { v[d] *= gain(d); }
     }
 
-    using weights = std::remove_cvref_t<decltype(std::declval<Model>().unembedding.sections[0].out)>;
-    const Model* m_model;
-    vocabulary<weights> m_vocabulary;
+    const std::optional<Norm>* m_norm;
+    const unembedding<Weights>* m_unembedding;
+    vocabulary<Weights> m_vocabulary;
 };
+
+template <class Preset, weight_matrix Weights>
+logit_lens(const transformer<Preset, Weights>&) -> logit_lens<typename Preset::norm, Weights>;
 
 }  // namespace xlens

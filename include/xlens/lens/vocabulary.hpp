@@ -56,17 +56,18 @@ struct scan_scores;
 template <class Weights, class Visit>
 void scan(const Weights& w, rows<const float> x, Visit visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
-    parallel_for(scan_groups, 2 * w.rows() * w.cols() * x.count() / scan_groups, [&](std::size_t g) {
-        const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
-                              scan_tile);
-        for (std::size_t tile = g; tile < tiles; tile += scan_groups) {
-            const std::size_t first = tile * scan_tile;
-            const std::size_t count = std::min(scan_tile, w.rows() - first);
-            const rows<float> scores = all.columns(0, count);
-            kernels::matmul(w.slice_rows(first, count), x, scores);
-            visit(g, first, scores);
-        }
-    });
+    parallel_for(scan_groups, 2 * w.rows() * w.cols() * x.count() / scan_groups,
+                 [&](std::size_t g) {
+                     const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile),
+                                           x.count(), scan_tile);
+                     for (std::size_t tile = g; tile < tiles; tile += scan_groups) {
+                         const std::size_t first = tile * scan_tile;
+                         const std::size_t count = std::min(scan_tile, w.rows() - first);
+                         const rows<float> scores = all.columns(0, count);
+                         kernels::matmul(w.slice_rows(first, count), x, scores);
+                         visit(g, first, scores);
+                     }
+                 });
 }
 
 /// log(exp a + exp b).
@@ -136,7 +137,9 @@ private:
                 p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
                 if (targets.empty()) { continue; }
                 const auto target = static_cast<std::size_t>(targets[i]);
-                if (target >= id && target - id < scores.width()) { p.target = scores[i][target - id]; }
+                if (target >= id && target - id < scores.width()) {
+                    p.target = scores[i][target - id];
+                }
             }
         });
         for (std::size_t group = 1; group < detail::scan_groups; ++group) {

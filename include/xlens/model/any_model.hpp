@@ -13,9 +13,9 @@ namespace xlens {
 /// transformer that is held; each preset is compiled once, for any mix of formats.
 class any_model {
 public:
-    using variant = std::variant<transformer<presets::llama>, transformer<presets::qwen2>,
-                                 transformer<presets::qwen3>, transformer<presets::gpt2>,
-                                 transformer<presets::gpt_neox>, transformer<presets::wikilm>>;
+    using variant = std::variant<transformer<presets::llama>, transformer<presets::qwen3>,
+                                 transformer<presets::gpt2>, transformer<presets::gpt_neox>,
+                                 transformer<presets::wikilm>>;
 
     template <class Preset>
     any_model(transformer<Preset> model)  // NOLINT(google-explicit-constructor)

@@ -8,6 +8,8 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 // An architecture is a preset: the types that fill the one block of nn/block.hpp. What differs from
@@ -19,7 +21,7 @@ namespace xlens::presets {
 
 /// Radford et al. 2019.
 struct gpt2 {
-    static constexpr std::string_view name = "gpt2";
+    static constexpr std::array<std::string_view, 1> architectures = {"gpt2"};
     using norm = layer_norm;
     template <weight_matrix Weights>
     using position = learned_positions<Weights>;
@@ -28,9 +30,10 @@ struct gpt2 {
     using gate = none;
 };
 
-/// LLaMA (2302.13971) and everything of its shape: Mistral, SmolLM2, TinyLlama.
+/// LLaMA (2302.13971) and everything of its shape: Mistral, SmolLM2, TinyLlama, and Qwen2
+/// (2407.10671), whose biases on queries, keys and values are data.
 struct llama {
-    static constexpr std::string_view name = "llama";
+    static constexpr std::array<std::string_view, 2> architectures = {"llama", "qwen2"};
     using norm = rms_norm;
     template <weight_matrix Weights>
     using position = rotary_positions<Weights>;
@@ -39,20 +42,15 @@ struct llama {
     using gate = gated;
 };
 
-/// Qwen2 (2407.10671): llama with biases on queries, keys and values, which are data.
-struct qwen2 : llama {
-    static constexpr std::string_view name = "qwen2";
-};
-
 /// Qwen3 (2505.09388): llama with an RMS norm on each query and key head.
 struct qwen3 : llama {
-    static constexpr std::string_view name = "qwen3";
+    static constexpr std::array<std::string_view, 1> architectures = {"qwen3"};
     using head_norm = rms_head_norm;
 };
 
 /// GPT-NeoX and Pythia (2204.06745): partial rotation, attention and FFN side by side.
 struct gpt_neox {
-    static constexpr std::string_view name = "gpt_neox";
+    static constexpr std::array<std::string_view, 1> architectures = {"gpt_neox"};
     using norm = layer_norm;
     template <weight_matrix Weights>
     using position = rotary_positions<Weights>;
@@ -64,7 +62,7 @@ struct gpt_neox {
 /// The paper's WikiText-103 model (Baevski and Auli 2019, 1809.10853): ReLU, fixed positions,
 /// adaptive embedding and softmax.
 struct wikilm {
-    static constexpr std::string_view name = "wikilm";
+    static constexpr std::array<std::string_view, 1> architectures = {"wikilm"};
     using norm = layer_norm;
     template <weight_matrix Weights>
     using position = sinusoidal_positions<Weights>;
@@ -72,5 +70,11 @@ struct wikilm {
     using activation = xlens::relu;
     using gate = none;
 };
+
+/// Whether models of this architecture are transformers of this preset.
+template <class Preset>
+constexpr bool runs(std::string_view architecture) {
+    return std::ranges::find(Preset::architectures, architecture) != Preset::architectures.end();
+}
 
 }  // namespace xlens::presets

@@ -79,17 +79,9 @@ public:
     /// Logits (N, V) of residuals (N, D): final norm, then unembedding.
     void read_out(rows<const float> residuals, rows<float> logits) const {
         xt::xtensor<float, 2> normed = xt::empty<float>({residuals.count(), config.width});
-        normalise(residuals, normed);
+        normalise(final_norm, residuals, normed);
         unembedding.logits(normed, logits);
     }
-    /// The final norm by row, or a copy where the model has none. (N, D) -> (N, D).
-    void normalise(rows<const float> residuals, rows<float> out) const {
-        if (final_norm) { return (*final_norm)(residuals, out); }
-        for (std::size_t n = 0; n < out.count(); ++n) {
-            std::copy(residuals[n].begin(), residuals[n].end(), out[n].begin());
-        }
-    }
-
     /// ‖v_i‖ of every value vector, a span of F a layer. The first call reads all value matrices
     /// once, and the layers keep them.
     [[nodiscard]] std::vector<std::span<const float>> value_norms() const {
@@ -98,6 +90,13 @@ public:
             const auto& norms = b.ffn.value_norms();
             out.emplace_back(norms.data(), norms.size());
         }
+        return out;
+    }
+
+    /// The value matrix V (D, F) of every layer.
+    [[nodiscard]] std::vector<const Weights*> value_matrices() const {
+        std::vector<const Weights*> out;
+        for (const block_type& b : blocks) { out.push_back(&b.ffn.values()); }
         return out;
     }
 

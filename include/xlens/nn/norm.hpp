@@ -5,7 +5,9 @@
 #include <xlens/kernels/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 namespace xlens {
@@ -42,5 +44,14 @@ struct layer_norm {
         }
     }
 };
+
+/// The final norm by row, or a copy where the model has none. (N, D) -> (N, D).
+template <class Norm>
+void normalise(const std::optional<Norm>& norm, rows<const float> x, rows<float> out) {
+    if (norm) { return (*norm)(x, out); }
+    for (std::size_t n = 0; n < out.count(); ++n) {
+        std::copy(x[n].begin(), x[n].end(), out[n].begin());
+    }
+}
 
 }  // namespace xlens

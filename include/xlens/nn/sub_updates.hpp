@@ -43,9 +43,8 @@ namespace xlens {
 
 /// What promote() needs of an unembedding: the direction e_w (D) of a token.
 template <class U>
-concept token_directions = requires(const U& u, token_id token, std::span<float> out) {
-    u.direction(token, out);
-};
+concept token_directions =
+    requires(const U& u, token_id token, std::span<float> out) { u.direction(token, out); };
 
 /// The sub-updates of a feed-forward layer for one input: a lazy xtensor expression whose row r is
 /// m_i·v_i, i = neuron(r) (Geva et al. 2022, section 2). Shape (F, D), or (rows, D) of a selection.

@@ -20,7 +20,7 @@ struct edit {
 
     neuron where;
     kind how = kind::set;
-    float value = 0.0F;                                 ///< set: m_i := value; scale: m_i := value·m_i
+    float value = 0.0F;  ///< set: m_i := value; scale: m_i := value·m_i
     std::optional<std::vector<std::size_t>> positions;  ///< sorted; none: every position
 };
 

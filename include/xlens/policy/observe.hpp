@@ -35,8 +35,7 @@ struct observed_layer {
 /// bits of one without. Memory O(L·P·(D + k)); the coefficients themselves are not kept.
 class observe {
 public:
-    static constexpr hook hooks =
-        hook::embedding | hook::before | hook::coefficients | hook::after;
+    static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
 
     enum class positions { last, all };
 
@@ -79,12 +78,11 @@ private:
             m_dominance[i] = std::isnan(d) ? -1.0F : d;  // a NaN has no place in an order
         }
         const auto count = static_cast<std::ptrdiff_t>(std::min(m_dominant, m.size()));
-        std::partial_sort(m_order.begin(), m_order.begin() + count, m_order.end(),
-                          [&](std::size_t a, std::size_t b) {
-                              return m_dominance[a] != m_dominance[b]
-                                         ? m_dominance[a] > m_dominance[b]
-                                         : a < b;
-                          });
+        std::partial_sort(
+            m_order.begin(), m_order.begin() + count, m_order.end(),
+            [&](std::size_t a, std::size_t b) {
+                return m_dominance[a] != m_dominance[b] ? m_dominance[a] > m_dominance[b] : a < b;
+            });
         std::vector<observed_sub_update> out;
         for (auto i = m_order.begin(); i != m_order.begin() + count; ++i) {
             out.push_back({*i, m[*i], norms[*i], std::abs(m[*i]) * norms[*i]});

@@ -50,15 +50,15 @@ namespace detail {
 
 // One row a hook: `fits` is a call with the right types, `named` is any member of that name. The
 // two differ for an ill-typed hook, and `named` without a declaration is a hook never called.
-#define XLENS_HOOK(name)                                                                     \
-    template <class P>                                                                       \
-    concept fits_##name = requires(P& p, const site& where, rows<float> x) {                 \
-        { p.name(where, x) } -> hook_result;                                                 \
-    };                                                                                       \
-    template <class P>                                                                       \
-    concept named_##name = fits_##name<P> || requires { &P::name; };                         \
-    template <class P>                                                                       \
-    inline constexpr bool declared_##name =                                                  \
+#define XLENS_HOOK(name)                                                     \
+    template <class P>                                                       \
+    concept fits_##name = requires(P& p, const site& where, rows<float> x) { \
+        { p.name(where, x) } -> hook_result;                                 \
+    };                                                                       \
+    template <class P>                                                       \
+    concept named_##name = fits_##name<P> || requires { &P::name; };         \
+    template <class P>                                                       \
+    inline constexpr bool declared_##name =                                  \
         contains(P::hooks, hook::name) ? fits_##name<P> : !named_##name<P>;
 
 XLENS_HOOK(embedding)
@@ -80,19 +80,21 @@ concept has_hooks = requires {
 /// hooks as members `void|flow name(const site&, rows<float>)`. policy/skeleton.hpp is the one to
 /// copy.
 template <class P>
-concept policy = detail::has_hooks<P> && detail::declared_embedding<P> &&
-                 detail::declared_attention_out<P> && detail::declared_before<P> &&
-                 detail::declared_coefficients<P> && detail::declared_after<P> &&
-                 detail::declared_logits<P>;
+concept policy =
+    detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
+    detail::declared_before<P> && detail::declared_coefficients<P> && detail::declared_after<P> &&
+    detail::declared_logits<P>;
 
 /// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
 /// takes any pack and checks it here, since a failed constraint on a pack would not say why.
 template <class P>
 constexpr void check_policy() {
-#define XLENS_HOOK(name)                                                                          \
-    static_assert(detail::declared_##name<P>,                                                     \
-                  "policy: hook '" #name "' must be declared in `hooks` and be a member function " \
-                  "`void|xlens::flow " #name "(const xlens::site&, xlens::rows<float>)`, or neither");
+#define XLENS_HOOK(name)                                                    \
+    static_assert(detail::declared_##name<P>,                               \
+                  "policy: hook '" #name                                    \
+                  "' must be declared in `hooks` and be a member function " \
+                  "`void|xlens::flow " #name                                \
+                  "(const xlens::site&, xlens::rows<float>)`, or neither");
     static_assert(detail::has_hooks<P>, "policy: expected `static constexpr xlens::hook hooks`");
     if constexpr (detail::has_hooks<P>) {
         XLENS_HOOK(embedding)
@@ -117,12 +119,24 @@ flow call_one(P& p, const site& where, rows<float> x) {
             return flow::proceed;
         }
     };
-    if constexpr (H == hook::embedding) { return run([&] { return p.embedding(where, x); }); }
-    if constexpr (H == hook::attention_out) { return run([&] { return p.attention_out(where, x); }); }
-    if constexpr (H == hook::before) { return run([&] { return p.before(where, x); }); }
-    if constexpr (H == hook::coefficients) { return run([&] { return p.coefficients(where, x); }); }
-    if constexpr (H == hook::after) { return run([&] { return p.after(where, x); }); }
-    if constexpr (H == hook::logits) { return run([&] { return p.logits(where, x); }); }
+    if constexpr (H == hook::embedding) {
+        return run([&] { return p.embedding(where, x); });
+    }
+    if constexpr (H == hook::attention_out) {
+        return run([&] { return p.attention_out(where, x); });
+    }
+    if constexpr (H == hook::before) {
+        return run([&] { return p.before(where, x); });
+    }
+    if constexpr (H == hook::coefficients) {
+        return run([&] { return p.coefficients(where, x); });
+    }
+    if constexpr (H == hook::after) {
+        return run([&] { return p.after(where, x); });
+    }
+    if constexpr (H == hook::logits) {
+        return run([&] { return p.logits(where, x); });
+    }
 }
 
 }  // namespace detail

@@ -30,8 +30,7 @@ public:
         : rows(t.data(), t.shape(0), t.shape(1)) {}
     template <class U>
         requires(std::is_const_v<T> && std::is_same_v<U, value_type>)
-    rows(const rows<U>& other)
-        : rows(other.data(), other.count(), other.width(), other.stride()) {}
+    rows(const rows<U>& other) : rows(other.data(), other.count(), other.width(), other.stride()) {}
     // NOLINTEND(google-explicit-constructor)
 
     /// Refused: the tensor would be gone before the rows are read. Name the tensor first.

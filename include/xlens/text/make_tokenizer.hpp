@@ -110,8 +110,8 @@ inline bpe make_byte_level(const tokenizer_data& data, bool ignore_merges) {
     std::vector<merge_parts> merges;
     merges.reserve(data.merges.size());
     for (std::size_t i = 0; i < data.merges.size(); ++i) {
-        merges.push_back(parse_merge(
-            data.merges[i], fmt::format("{}: tokenizer.ggml.merges[{}]", data.file, i)));
+        merges.push_back(parse_merge(data.merges[i],
+                                     fmt::format("{}: tokenizer.ggml.merges[{}]", data.file, i)));
     }
     bpe_options options;
     options.ignore_merges = ignore_merges;
@@ -173,9 +173,10 @@ inline tokenizer make_tokenizer(tokenizer_data data) {
     const bool pieces = data.model == "llama";
     text_family family = pieces ? text_family{detail::mark_spaces(data), {}, false}
                                 : find_family(data.pre, data.file);
-    auto model = pieces ? std::variant<bpe, sentencepiece>(
-                              detail::make_sentencepiece(data, unknown, entries))
-                        : detail::make_byte_level(data, family.ignore_merges);
+    auto model =
+        pieces
+            ? std::variant<bpe, sentencepiece>(detail::make_sentencepiece(data, unknown, entries))
+            : detail::make_byte_level(data, family.ignore_merges);
     return tokenizer({data.file, std::move(entries), std::move(added), std::move(family.normalize),
                       std::move(family.cut), std::move(model),
                       data.add_bos ? std::vector{*bos} : std::vector<token_id>{},

@@ -46,9 +46,7 @@ inline text_family find_family(std::string_view pre, const std::string& file) {
     if (pre.empty() || pre == "default" || pre == "gpt-2") {
         return {{}, pre_tokenizer({gpt2}), false};
     }
-    if (pre == "smollm") {
-        return {{}, pre_tokenizer({isolate(R"(\p{N})"), gpt2}), false};
-    }
+    if (pre == "smollm") { return {{}, pre_tokenizer({isolate(R"(\p{N})"), gpt2}), false}; }
     if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3") {
         return {{}, split_bytes(llama3_pattern), true};
     }

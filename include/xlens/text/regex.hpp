@@ -95,9 +95,8 @@ private:
 
     private:
         [[nodiscard]] int run(std::size_t at, std::uint32_t options) const {
-            return pcre2_match(m_owner.m_code.get(),
-                               reinterpret_cast<PCRE2_SPTR>(m_text.data()), m_text.size(), at,
-                               options, m_data.get(), m_context.get());
+            return pcre2_match(m_owner.m_code.get(), reinterpret_cast<PCRE2_SPTR>(m_text.data()),
+                               m_text.size(), at, options, m_data.get(), m_context.get());
         }
 
         const regex& m_owner;

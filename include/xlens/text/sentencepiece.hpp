@@ -35,9 +35,10 @@ public:
         const auto missing =
             std::ranges::find_if(m_byte_tokens, [](const auto& id) { return !id.has_value(); });
         if (missing != m_byte_tokens.end() && !unknown) {
-            fail("{}: tokenizer.ggml.tokens: expected all byte tokens or an unknown token, but "
-                 "<0x{:02X}> is missing",
-                 file, missing - m_byte_tokens.begin());
+            fail(
+                "{}: tokenizer.ggml.tokens: expected all byte tokens or an unknown token, but "
+                "<0x{:02X}> is missing",
+                file, missing - m_byte_tokens.begin());
         }
     }
 

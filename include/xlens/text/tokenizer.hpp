@@ -24,9 +24,9 @@ namespace xlens {
 
 /// What a token is written as, and what it is.
 struct token_entry {
-    std::string bytes;          // exactly what it stands for in the text
-    bool special = false;       // control token, as <|endoftext|>
-    bool single_byte = false;   // a <0xHH> token of SentencePiece
+    std::string bytes;         // exactly what it stands for in the text
+    bool special = false;      // control token, as <|endoftext|>
+    bool single_byte = false;  // a <0xHH> token of SentencePiece
 };
 
 /// The checked parts that a tokenizer is put together from; see make_tokenizer and

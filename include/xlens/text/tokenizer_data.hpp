@@ -11,19 +11,19 @@ namespace xlens {
 /// The tokenizer as GGUF metadata holds it (`tokenizer.ggml...`), one member a key.
 /// make_tokenizer() checks it and builds the tokenizer.
 struct tokenizer_data {
-    std::string file;                       // for messages
-    std::string model;                      // "gpt2" (byte-level BPE) or "llama" (SentencePiece)
-    std::string pre;                        // the pre-tokenizer's name; gpt2 only
-    std::vector<std::string> tokens;        // (V)
-    std::vector<float> scores;              // (V); llama only
-    std::vector<std::int32_t> types;        // (V) token_type values, or empty: all normal
-    std::vector<std::string> merges;        // "left right", best first; gpt2 only
-    std::optional<std::int64_t> bos;        // bos_token_id
-    std::optional<std::int64_t> eos;        // eos_token_id
-    std::optional<std::int64_t> unknown;    // unknown_token_id
-    bool add_bos = false;                   // a file without the key means true for llama
+    std::string file;                     // for messages
+    std::string model;                    // "gpt2" (byte-level BPE) or "llama" (SentencePiece)
+    std::string pre;                      // the pre-tokenizer's name; gpt2 only
+    std::vector<std::string> tokens;      // (V)
+    std::vector<float> scores;            // (V); llama only
+    std::vector<std::int32_t> types;      // (V) token_type values, or empty: all normal
+    std::vector<std::string> merges;      // "left right", best first; gpt2 only
+    std::optional<std::int64_t> bos;      // bos_token_id
+    std::optional<std::int64_t> eos;      // eos_token_id
+    std::optional<std::int64_t> unknown;  // unknown_token_id
+    bool add_bos = false;                 // a file without the key means true for llama
     bool add_eos = false;
-    bool add_space_prefix = false;          // a file without the key means true for llama
+    bool add_space_prefix = false;  // a file without the key means true for llama
     std::string chat_template;
 };
 

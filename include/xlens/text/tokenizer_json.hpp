@@ -232,9 +232,18 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
     }
 
     bpe merging = read_bpe(model, std::move(vocabulary), file);
-    tokenizer_parts parts{file, std::move(entries), std::move(added),
-                          normalizer(std::move(normal_steps)), pre_tokenizer(std::move(cut_steps)),
-                          std::move(merging), {}, {}, {}, {}, how.drops_leading_space, {}};
+    tokenizer_parts parts{file,
+                          std::move(entries),
+                          std::move(added),
+                          normalizer(std::move(normal_steps)),
+                          pre_tokenizer(std::move(cut_steps)),
+                          std::move(merging),
+                          {},
+                          {},
+                          {},
+                          {},
+                          how.drops_leading_space,
+                          {}};
     const auto processor = root.find("post_processor");
     if (processor) { read_post_processor(*processor, parts); }
     const bool has_template = !parts.prefix.empty() || !parts.suffix.empty();

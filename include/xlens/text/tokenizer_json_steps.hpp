@@ -75,8 +75,8 @@ inline metaspace_step read_metaspace(const json_field& field) {
     const auto replacement = field.find("replacement");
     const std::string mark = replacement ? replacement->string() : std::string(space_mark);
     field.expect(!mark.empty(), "a replacement character");
-    prepend_scheme scheme = field.flag("add_prefix_space", true) ? prepend_scheme::always
-                                                                 : prepend_scheme::never;
+    prepend_scheme scheme =
+        field.flag("add_prefix_space", true) ? prepend_scheme::always : prepend_scheme::never;
     if (const auto given = field.find("prepend_scheme")) {
         const std::string name = given->string();
         given->expect(name == "always" || name == "first" || name == "never",
