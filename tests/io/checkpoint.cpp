@@ -75,6 +75,11 @@ const std::vector<bad_config> bad_configs = {
     {"llama", R"({"rope_scaling": {"rope_type": "linear", "factor": 0.0}})",
      "factor: expected a positive number, got 0"},
     {"llama", R"({"rope_scaling": [1]})", "rope_scaling: expected an object, got an array"},
+    {"qwen2", R"({"use_sliding_window": true})", "use_sliding_window: expected false, got true"},
+    {"qwen2", R"({"tie_word_embeddings": false})",
+     "tensor 'lm_head.weight': expected by qwen2, got no such tensor"},
+    {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})",
+     "scale_attn_by_inverse_layer_idx: expected false, got true"},
     {"mistral", R"({"sliding_window": 0})", "sliding_window: expected 1 to 268435456, got 0"},
     {"gpt2", R"({"activation_function": "relu"})",
      "activation_function: expected gelu_new for gpt2, got 'relu'"},
@@ -89,7 +94,7 @@ const std::vector<bad_config> bad_configs = {
      "adaptive_cutoffs: expected an array of token counts"},
     {"wikilm", R"({"adaptive_cutoffs": [60, 161]})",
      "decoder.embed_tokens.embeddings.1.0.weight: expected (101, 8), got (100, 8)"},
-    {"qwen3", R"({"head_dim": 8})", "self_attn.o_proj.weight: expected (32, 32), got (32, 64)"},
+    {"qwen3", R"({"head_dim": 8})", "self_attn.q_proj.weight: expected (32, 32), got (64, 32)"},
 };
 
 template <class... Preset>

@@ -26,10 +26,13 @@ inline choice chosen(token_id id, std::span<const float> logits) {
     return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
 }
 inline token_id best_of(std::span<const float> logits) {
-    top_k best(1);
-    best.offer_range(0, logits);
-    if (best.size() == 0) { fail("logits: none is a number"); }
-    return best.sorted().front().id;
+    std::size_t best = logits.size();
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const bool first = best == logits.size() && !std::isnan(logits[i]);
+        if (first || (best < logits.size() && logits[i] > logits[best])) { best = i; }
+    }
+    if (best == logits.size()) { fail("logits: none is a number"); }
+    return static_cast<token_id>(best);
 }
 }  // namespace detail
 

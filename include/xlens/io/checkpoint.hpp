@@ -35,9 +35,13 @@ public:
     explicit checkpoint(const std::filesystem::path& path) : checkpoint(open(path)) {}
     /// A program that opens only one kind of file compiles only that kind's reader.
     explicit checkpoint(gguf_file file)
-        : checkpoint(read_hyperparameters(file), source(std::move(file))) {}
+        : m_config(read_hyperparameters(file)), m_source(std::move(file)) {
+        complete();
+    }
     explicit checkpoint(hugging_face_folder folder)
-        : checkpoint(read_hyperparameters(folder), source(std::move(folder))) {}
+        : m_config(read_hyperparameters(folder)), m_source(std::move(folder)) {
+        complete();
+    }
 
     [[nodiscard]] const hyperparameters& config() const { return m_config; }
     [[nodiscard]] const source& origin() const { return m_source; }
@@ -88,8 +92,8 @@ public:
     }
 
 private:
-    checkpoint(hyperparameters config, source from)
-        : m_source(std::move(from)), m_config(std::move(config)) {
+    /// What the tensors say: the vocabulary where no key does, and the main format.
+    void complete() {
         if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
         m_config.quantization = main_format();
     }
@@ -141,8 +145,8 @@ private:
         return std::string(most == bytes.end() ? "f32" : format_name(most->first));
     }
 
-    source m_source;
     hyperparameters m_config;
+    source m_source;
 };
 
 }  // namespace xlens

@@ -66,6 +66,13 @@ inline void check_activation(const hugging_face_folder& folder, const std::strin
     }
 }
 
+/// Refuses what the one attention cannot do.
+inline void check_unset(const hugging_face_folder& folder, std::string_view key) {
+    if (folder.boolean(key, false)) {
+        fail("{}: {}: expected false, got true", folder.fields().file(), key);
+    }
+}
+
 /// transformers 4 keeps θ beside rope_scaling, 5 keeps both in rope_parameters.
 inline void read_config_rope(const hugging_face_folder& folder, hyperparameters& p) {
     const json_object top = folder.fields();
@@ -147,8 +154,11 @@ inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
     p.vocabulary = count(folder, "vocab_size", max_vocabulary);
     p.norm_epsilon = detail::epsilon(folder, keys.epsilon);
     p.head_size = count(folder, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
-    const bool windowed = folder.has("sliding_window") &&
-                          folder.boolean("use_sliding_window", p.architecture == "llama");
+    p.tied = folder.boolean("tie_word_embeddings", true);
+    // Qwen's windows hold for some layers only; llama's (Mistral) for all.
+    detail::check_unset(folder, "use_sliding_window");
+    detail::check_unset(folder, "scale_attn_by_inverse_layer_idx");
+    const bool windowed = folder.has("sliding_window") && p.architecture == "llama";
     p.window = windowed ? count(folder, "sliding_window", max_context) : 0;
     detail::check_activation(folder, keys.activation, p.architecture);
     if (p.architecture == "wikilm") {

@@ -65,7 +65,7 @@ public:
         const Weights table = matrix("token_embd.weight", v, m_config.width);
         in.clusters.push_back({0, table, {}});
         in.scale = m_config.embedding_scale;
-        const bool tied = !m_file.has("output.weight");
+        const bool tied = m_config.tied && !m_file.has("output.weight");
         out.sections.push_back({0, tied ? table : matrix("output.weight", v, m_config.width), {}});
     }
 

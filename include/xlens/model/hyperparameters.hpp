@@ -31,6 +31,7 @@ struct hyperparameters {
     rope_scaling rotary_scaling;
     rope_style rotary_style = rope_style::halves;
 
+    bool tied = true;                  ///< the unembedding may be the embedding
     bool parallel_residual = false;    ///< gpt_neox
     bool final_norm = true;            ///< wikilm may have none
     float embedding_scale = 1.0F;      ///< wikilm: √D

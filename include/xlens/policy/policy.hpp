@@ -46,6 +46,11 @@ constexpr bool contains(hook set, hook h) {
 template <class Result>
 concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 
+// The hooks once, for what is said of each.
+#define XLENS_FOR_EACH_HOOK(apply)                                                       \
+    apply(embedding) apply(attention_out) apply(before) apply(coefficients) apply(after) \
+        apply(logits)
+
 namespace detail {
 
 // One row a hook: `fits` is a call with the right types, `named` is any member of that name. The
@@ -61,12 +66,7 @@ namespace detail {
     inline constexpr bool declared_##name =                                  \
         contains(P::hooks, hook::name) ? fits_##name<P> : !named_##name<P>;
 
-XLENS_HOOK(embedding)
-XLENS_HOOK(attention_out)
-XLENS_HOOK(before)
-XLENS_HOOK(coefficients)
-XLENS_HOOK(after)
-XLENS_HOOK(logits)
+XLENS_FOR_EACH_HOOK(XLENS_HOOK)
 #undef XLENS_HOOK
 
 template <class P>
@@ -96,14 +96,7 @@ constexpr void check_policy() {
                   "`void|xlens::flow " #name                                \
                   "(const xlens::site&, xlens::rows<float>)`, or neither");
     static_assert(detail::has_hooks<P>, "policy: expected `static constexpr xlens::hook hooks`");
-    if constexpr (detail::has_hooks<P>) {
-        XLENS_HOOK(embedding)
-        XLENS_HOOK(attention_out)
-        XLENS_HOOK(before)
-        XLENS_HOOK(coefficients)
-        XLENS_HOOK(after)
-        XLENS_HOOK(logits)
-    }
+    if constexpr (detail::has_hooks<P>) { XLENS_FOR_EACH_HOOK(XLENS_HOOK) }
 #undef XLENS_HOOK
 }
 
@@ -119,24 +112,12 @@ flow call_one(P& p, const site& where, rows<float> x) {
             return flow::proceed;
         }
     };
-    if constexpr (H == hook::embedding) {
-        return run([&] { return p.embedding(where, x); });
+#define XLENS_HOOK(name)                              \
+    if constexpr (H == hook::name) {                  \
+        return run([&] { return p.name(where, x); }); \
     }
-    if constexpr (H == hook::attention_out) {
-        return run([&] { return p.attention_out(where, x); });
-    }
-    if constexpr (H == hook::before) {
-        return run([&] { return p.before(where, x); });
-    }
-    if constexpr (H == hook::coefficients) {
-        return run([&] { return p.coefficients(where, x); });
-    }
-    if constexpr (H == hook::after) {
-        return run([&] { return p.after(where, x); });
-    }
-    if constexpr (H == hook::logits) {
-        return run([&] { return p.logits(where, x); });
-    }
+    XLENS_FOR_EACH_HOOK(XLENS_HOOK)
+#undef XLENS_HOOK
 }
 
 }  // namespace detail
@@ -157,3 +138,5 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
 }
 
 }  // namespace xlens
+
+#undef XLENS_FOR_EACH_HOOK
