@@ -161,6 +161,7 @@ inline void rotate_strided(float* first, float* second, std::size_t step, const 
 inline void rope(std::span<float> head, std::span<const float> cos, std::span<const float> sin,
                  rope_style style) {
     const std::size_t n = cos.size();
+    if (n == 0) { return; }
     const bool halves = style == rope_style::halves;
     float* const first = head.data();
     float* const second = halves ? first + n : first + 1;
