@@ -2,10 +2,12 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
-#include <xlens/kernels/add.hpp>
-#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot_tile.hpp>
+#include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/sum_tile.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -28,15 +30,63 @@ namespace detail {
 
 struct attention_scores;
 
-/// out = Σ_s softmax_s(scale·⟨q, k_s⟩)·v_s over positions s in [first, last].
-inline void attend(std::span<const float> q, rows<const float> keys, rows<const float> values,
-                   std::size_t first, std::size_t last, float scale, std::span<float> out) {
-    const std::size_t count = last - first + 1;
-    const std::span<float> scores(scratch<attention_scores>(count), count);
-    for (std::size_t s = 0; s < count; ++s) { scores[s] = scale * dot(q, keys[first + s]); }
-    softmax(scores);
-    std::fill(out.begin(), out.end(), 0.0F);
-    for (std::size_t s = 0; s < count; ++s) { add_scaled(scores[s], values[first + s], out); }
+/// A run of positions s that a query sees: [first, end).
+struct key_range {
+    std::size_t first = 0;
+    std::size_t end = 0;
+};
+
+/// scores(t, s - first) = ⟨q_t, k_s⟩ for every s of the range; queries (T, size), keys
+/// (positions, size).
+inline void score(rows<const float> queries, rows<const float> keys, const key_range& range,
+                  rows<float> scores) {
+    for (std::size_t s = range.first; s < range.end; s += blocking::dot_tile_rows) {
+        const std::size_t count = std::min(blocking::dot_tile_rows, range.end - s);
+        dot_tile(keys.subrows(s, count))
+            .meet(queries, scores.columns(s - range.first, count), false);
+    }
+}
+
+/// out_t += Σ_s weights(t, s - origin)·v_s over the range.
+inline void mix(rows<const float> weights, std::size_t origin, rows<const float> values,
+                const key_range& range, rows<float> out) {
+    for (std::size_t s = range.first; s < range.end; s += blocking::sum_tile_rows) {
+        const std::size_t count = std::min(blocking::sum_tile_rows, range.end - s);
+        sum_tile(values.subrows(s, count)).add_to(weights.columns(s - origin, count), out);
+    }
+}
+
+/// Attention of one head for some queries in a row, `seen(t)` being what query t sees. The ranges
+/// begin and end in the order of the queries.
+template <class Seen>
+void attend(rows<const float> queries, rows<const float> keys, rows<const float> values, Seen seen,
+            float scale, rows<float> out) {
+    const std::size_t last = queries.count() - 1;
+    const key_range all{seen(0).first, seen(last).end};
+    const std::size_t width = all.end - all.first;
+    const rows<float> weights(scratch<attention_scores>(queries.count() * width), queries.count(),
+                              width);
+    score(queries, keys, all, weights);
+    for (std::size_t t = 0; t <= last; ++t) {
+        const key_range own = seen(t);
+        const std::span<float> row = weights[t].subspan(own.first - all.first, own.end - own.first);
+        transform(row, [scale](const batch& v) { return batch(scale) * v; });
+        softmax(row);
+        std::fill(out[t].begin(), out[t].end(), 0.0F);
+    }
+    // What every query sees is mixed for all of them together, the rest query by query. A weight of
+    // 0 would not do: times an infinite value it is a NaN.
+    const key_range common{seen(last).first, std::max(seen(last).first, seen(0).end)};
+    const auto each = [&](auto part) {
+        for (std::size_t t = 0; t <= last; ++t) {
+            mix(weights.subrows(t, 1), all.first, values, part(seen(t)), out.subrows(t, 1));
+        }
+    };
+    each([&](const key_range& own) {
+        return key_range{own.first, std::min(own.end, common.first)};
+    });
+    mix(weights, all.first, values, common, out);
+    each([&](const key_range& own) { return key_range{std::max(own.first, common.end), own.end}; });
 }
 
 }  // namespace detail
@@ -45,22 +95,29 @@ inline void attend(std::span<const float> q, rows<const float> keys, rows<const 
 ///   out(t, h) = Σ_s softmax_s(scale·⟨q(t, h), k(s, g)⟩)·v(s, g),  g = h·kv_heads/heads,
 ///   s from max(0, p - window + 1) to p = first_position + t.
 /// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
-/// One row of scores at a time: memory O(positions) a thread, never T×T.
+/// Memory O(attention_positions·positions) a thread, never T×T.
 inline void attention(const attention_shape& shape, rows<const float> queries,
                       rows<const float> keys, rows<const float> values, std::size_t first_position,
                       rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
-    const std::size_t seen = first_position + queries.count();
-    parallel_for(queries.count() * shape.heads, 4 * size * seen, [&](std::size_t task) {
-        const std::size_t t = task / shape.heads;
-        const std::size_t h = task % shape.heads;
-        const std::size_t last = first_position + t;
-        const bool cut = shape.window != 0 && last + 1 > shape.window;
-        const std::size_t first = cut ? last + 1 - shape.window : 0;
-        detail::attend(queries[t].subspan(h * size, size), keys.columns(h / group * size, size),
-                       values.columns(h / group * size, size), first, last, shape.scale,
-                       out[t].subspan(h * size, size));
+    const std::size_t seen_by_last = first_position + queries.count();
+    constexpr std::size_t block = blocking::attention_positions;
+    const std::size_t blocks = (queries.count() + block - 1) / block;
+    // Head by head, so that equal shares of the tasks are about equal shares of the work, which
+    // grows along the positions.
+    parallel_for(shape.heads * blocks, 4 * size * seen_by_last * block, [&](std::size_t task) {
+        const std::size_t h = task / blocks;
+        const std::size_t t = task % blocks * block;
+        const std::size_t count = std::min(block, queries.count() - t);
+        const auto seen = [&](std::size_t i) {
+            const std::size_t end = first_position + t + i + 1;
+            const bool cut = shape.window != 0 && end > shape.window;
+            return detail::key_range{cut ? end - shape.window : 0, end};
+        };
+        detail::attend(queries.subrows(t, count).columns(h * size, size),
+                       keys.columns(h / group * size, size), values.columns(h / group * size, size),
+                       seen, shape.scale, out.subrows(t, count).columns(h * size, size));
     });
 }
 

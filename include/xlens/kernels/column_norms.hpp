@@ -2,8 +2,9 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/decoded.hpp>
 #include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/tile.hpp>
+#include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/any_matrix.hpp>
 
 #include <algorithm>
@@ -15,12 +16,15 @@ namespace xlens::kernels {
 
 namespace detail {
 
+/// Columns whose norms one task computes (a whole block if that is larger).
+inline constexpr std::size_t column_norms_tile = 64;
+
 struct column_norms_buffer;
 
 /// out_c = √Σ_r S(r, c)², rows added in their order.
 template <class Format>
 void stored_column_norms(const matrix<Format>& w, std::span<float> out) {
-    constexpr std::size_t width = std::max<std::size_t>(Format::block, tile_columns);
+    constexpr std::size_t width = std::max<std::size_t>(Format::block, column_norms_tile);
     const std::size_t tiles = (out.size() + width - 1) / width;
     parallel_for(tiles, 2 * width * w.stored_rows(), [&](std::size_t tile) {
         const std::size_t first = tile * width;

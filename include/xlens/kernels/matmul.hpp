@@ -3,12 +3,15 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
-#include <xlens/kernels/tile.hpp>
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot_tile.hpp>
+#include <xlens/kernels/sum_tile.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
 
@@ -22,31 +25,77 @@
 
 namespace xlens::kernels {
 
+/// A product y_t = W·x_t (or Wᵀ·x_t) that is ready to run, cut into tiles of outputs. Several
+/// products can share one parallel loop (`run`), and a tile's outputs can be worked on while they are
+/// in the cache. The format of W is looked at once, when the product is made.
+struct product {
+    std::size_t outputs = 0;        ///< columns of y
+    std::size_t tile_size = 0;      ///< outputs a tile
+    std::size_t work_per_tile = 0;  ///< floating-point operations
+    rows<const float> x;            ///< borrowed
+    rows<float> y;                  ///< borrowed
+    const void* weights = nullptr;  ///< borrowed
+    void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
+
+    [[nodiscard]] std::size_t tiles() const { return (outputs + tile_size - 1) / tile_size; }
+    /// The outputs of a tile: where they begin, and how many there are.
+    [[nodiscard]] std::size_t first(std::size_t tile) const { return tile * tile_size; }
+    [[nodiscard]] std::size_t count(std::size_t tile) const {
+        return std::min(tile_size, outputs - first(tile));
+    }
+    void compute_tile(std::size_t tile) const { compute(*this, first(tile), count(tile)); }
+};
+
 namespace detail {
 
-/// y(t, r) = ⟨S_r, x_t⟩ over the stored rows S_r. Cost 2·T·rows·cols.
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
 template <class Format>
-void stored_dots(const matrix<Format>& w, rows<const float> x, rows<float> y) {
-    const std::size_t n = w.stored_cols();
-    const std::size_t tiles = (w.stored_rows() + tile_rows - 1) / tile_rows;
-    parallel_for(tiles, 2 * tile_rows * n * x.count(), [&](std::size_t tile) {
-        const std::size_t first = tile * tile_rows;
-        const std::size_t count = std::min(tile_rows, w.stored_rows() - first);
-        const row_tile decoded(w, first, count);
-        dot_tile(decoded, n, x, y.columns(first, count));
-    });
+void stored_dots(const product& p, std::size_t first, std::size_t count) {
+    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const std::size_t n = p.x.width();
+    if (p.x.count() == 1) {
+        constexpr std::size_t R = blocking::matvec_rows<Format>;
+        const std::span<float> y = p.y[0].subspan(first, count);
+        for (std::size_t r = 0; r < count; r += R) {
+            dot_vector<R>(w, first + r, p.x[0], y.subspan(r, std::min(R, count - r)));
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < n; i += blocking::depth) {
+        const std::size_t depth = std::min(blocking::depth, n - i);
+        const dot_tile rows_of_w(w, first, count, i, depth);
+        rows_of_w.meet(p.x.columns(i, depth), p.y.columns(first, count), i > 0);
+    }
 }
 
-/// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r. Cost 2·T·rows·cols.
+/// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
 template <class Format>
-void stored_sums(const matrix<Format>& w, rows<const float> x, rows<float> y) {
-    constexpr std::size_t width = std::max<std::size_t>(Format::block, tile_columns);
-    const std::size_t tiles = (w.stored_cols() + width - 1) / width;
-    parallel_for(tiles, 2 * width * w.stored_rows() * x.count(), [&](std::size_t tile) {
-        const std::size_t first = tile * width;
-        const std::size_t count = std::min(width, w.stored_cols() - first);
-        sum_tile(w, first, count, x, y.columns(first, count));
-    });
+void stored_sums(const product& p, std::size_t first, std::size_t count) {
+    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const rows<float> out = p.y.columns(first, count);
+    for (std::size_t t = 0; t < out.count(); ++t) { std::fill(out[t].begin(), out[t].end(), 0.0F); }
+    for (std::size_t r = 0; r < w.stored_rows(); r += blocking::sum_tile_rows) {
+        const std::size_t some = std::min(blocking::sum_tile_rows, w.stored_rows() - r);
+        const sum_tile rows_of_w(w, r, some, first, count);
+        rows_of_w.add_to(p.x.columns(r, some), out);
+    }
+}
+
+/// `transpose` says whether Wᵀ multiplies; the storage order decides what that is.
+template <class Format>
+product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y, bool transpose) {
+    const bool dots = w.transposed() == transpose;
+    product out{.outputs = y.width(), .x = x, .y = y, .weights = &w};
+    if (dots) {
+        const bool one = x.count() == 1;
+        out.tile_size = one ? blocking::vector_tile_rows : blocking::dot_tile_rows;
+        out.compute = stored_dots<Format>;
+    } else {
+        out.tile_size = std::max<std::size_t>(Format::block, sum_columns);
+        out.compute = stored_sums<Format>;
+    }
+    out.work_per_tile = 2 * out.tile_size * x.width() * x.count();
+    return out;
 }
 
 /// In debug builds: x must have `inputs` columns and y `outputs`, and both as many rows.
@@ -62,25 +111,72 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 
 }  // namespace detail
 
-/// y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
+/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
 template <class Format>
-void matmul(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y) {
     detail::check_shapes(w.rows(), w.cols(), x, y);
-    w.transposed() ? detail::stored_sums(w, x, y) : detail::stored_dots(w, x, y);
+    return detail::make_product(w, x, y, false);
+}
+/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols).
+template <class Format>
+product make_transposed_product(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+    detail::check_shapes(w.cols(), w.rows(), x, y);
+    return detail::make_product(w, x, y, true);
+}
+inline product make_product(const any_matrix& w, rows<const float> x, rows<float> y) {
+    return w.visit([&](const auto& m) { return make_product(m, x, y); });
+}
+inline product make_transposed_product(const any_matrix& w, rows<const float> x, rows<float> y) {
+    return w.visit([&](const auto& m) { return make_transposed_product(m, x, y); });
+}
+
+/// Runs products side by side in one parallel loop; `done(i, first, count)` is called when outputs
+/// [first, first + count) of product i are there.
+template <std::size_t N, class Done>
+void run(const std::array<product, N>& products, Done done) {
+    std::size_t tiles = 0;
+    std::size_t work = 0;
+    for (const product& p : products) {
+        tiles += p.tiles();
+        work = std::max(work, p.work_per_tile);
+    }
+    parallel_for(tiles, work, [&](std::size_t tile) {
+        std::size_t i = 0;
+        while (tile >= products[i].tiles()) { tile -= products[i++].tiles(); }
+        products[i].compute_tile(tile);
+        done(i, products[i].first(tile), products[i].count(tile));
+    });
+}
+
+/// Runs products with equally many outputs tile by tile, all of them on a tile before the next, in
+/// one parallel loop; `done(first, count)` is called when outputs [first, first + count) of all are
+/// there. Only products that are cut up alike (their weights stored the same way round) can share a
+/// loop; others run one after the other.
+template <std::size_t N, class Done>
+void run_together(const std::array<product, N>& products, Done done) {
+    const product& one = products.front();
+    if (!std::ranges::all_of(products, [&](auto& p) { return p.tile_size == one.tile_size; })) {
+        for (const product& p : products) {
+            run(std::array{p}, [](auto...) {});
+        }
+        return done(std::size_t{0}, one.outputs);
+    }
+    parallel_for(one.tiles(), N * one.work_per_tile, [&](std::size_t tile) {
+        for (const product& p : products) { p.compute_tile(tile); }
+        done(one.first(tile), one.count(tile));
+    });
+}
+
+/// y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
+template <class Weights>
+void matmul(const Weights& w, rows<const float> x, rows<float> y) {
+    run(std::array{make_product(w, x, y)}, [](auto...) {});
 }
 
 /// y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols).
-template <class Format>
-void matmul_transposed(const matrix<Format>& w, rows<const float> x, rows<float> y) {
-    detail::check_shapes(w.cols(), w.rows(), x, y);
-    w.transposed() ? detail::stored_dots(w, x, y) : detail::stored_sums(w, x, y);
-}
-
-inline void matmul(const any_matrix& w, rows<const float> x, rows<float> y) {
-    w.visit([&](const auto& m) { matmul(m, x, y); });
-}
-inline void matmul_transposed(const any_matrix& w, rows<const float> x, rows<float> y) {
-    w.visit([&](const auto& m) { matmul_transposed(m, x, y); });
+template <class Weights>
+void matmul_transposed(const Weights& w, rows<const float> x, rows<float> y) {
+    run(std::array{make_transposed_product(w, x, y)}, [](auto...) {});
 }
 
 /// y = W·x. x (cols), y (rows). The bits of matmul with T = 1.

@@ -10,6 +10,7 @@
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <array>
 #include <cstddef>
 #include <type_traits>
 
@@ -47,8 +48,16 @@ struct attention {
     /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
                     rows<float> out) const {
-        const std::size_t first = extend(x, position, cache, ws);
-        query(x, ws.queries);
+        const std::size_t first = cache.extend(x.count());
+        const std::array<const linear<Weights>*, 3> layers{&query, &key, &value};
+        const std::array<rows<float>, 3> outs{ws.queries, cache.keys_from(first),
+                                              cache.values_from(first)};
+        kernels::run(std::array{query.product(x, outs[0]), key.product(x, outs[1]),
+                                value.product(x, outs[2])},
+                     [&](std::size_t i, std::size_t begin, std::size_t count) {
+                         layers[i]->add_bias(outs[i], begin, count);
+                     });
+        place_keys(position, ws, outs[1]);
         query_norm(ws.queries, shape.head_size);
         if constexpr (Position::rotates) {
             position.rotate(ws.turned, shape.head_size, ws.queries);
@@ -58,16 +67,20 @@ struct attention {
     }
 
     /// Only the keys and values of x (T, D), into the cache: all that later positions need of a
-    /// layer that an early exit skips. Returns the first new position.
-    std::size_t extend(rows<const float> x, const Position& position, kv_cache& cache,
-                       workspace& ws) const {
+    /// layer that an early exit skips.
+    void extend(rows<const float> x, const Position& position, kv_cache& cache,
+                const workspace& ws) const {
         const std::size_t first = cache.extend(x.count());
         const rows<float> keys = cache.keys_from(first);
         key(x, keys);
         value(x, cache.values_from(first));
+        place_keys(position, ws, keys);
+    }
+
+private:
+    void place_keys(const Position& position, const workspace& ws, rows<float> keys) const {
         key_norm(keys, shape.head_size);
         if constexpr (Position::rotates) { position.rotate(ws.turned, shape.head_size, keys); }
-        return first;
     }
 };
 

@@ -5,10 +5,13 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/activation.hpp>
 #include <xlens/kernels/column_norms.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/scratch.hpp>
 #include <xlens/nn/linear.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <array>
 #include <cstddef>
 #include <ranges>
 #include <span>
@@ -62,15 +65,27 @@ public:
     /// m (T, F) of inputs x (T, D), which are residuals after the layer's norm.
     void coefficients(rows<const float> x, rows<float> m) const {
         if constexpr (is_gated) {
-            xt::xtensor<float, 2> up = xt::empty<float>({x.count(), inner_width()});
-            m_up(x, up);
-            this->gate(x, m);
-            for (std::size_t t = 0; t < x.count(); ++t) {
-                kernels::activate_gated<Activation>(m[t], rows<const float>(up)[t]);
-            }
+            struct up_rows;
+            const std::size_t width = inner_width();
+            const rows<float> up(kernels::scratch<up_rows>(x.count() * width), x.count(), width);
+            const std::array products{this->gate.product(x, m), m_up.product(x, up)};
+            const auto finish = [&](std::size_t first, std::size_t count) {
+                this->gate.add_bias(m, first, count);
+                m_up.add_bias(up, first, count);
+                for (std::size_t t = 0; t < x.count(); ++t) {
+                    kernels::activate_gated<Activation>(m[t].subspan(first, count),
+                                                        up[t].subspan(first, count));
+                }
+            };
+            kernels::run_together(products, finish);
         } else {
-            m_up(x, m);
-            for (std::size_t t = 0; t < x.count(); ++t) { kernels::activate<Activation>(m[t]); }
+            kernels::run(std::array{m_up.product(x, m)},
+                         [&](std::size_t, std::size_t first, std::size_t count) {
+                             m_up.add_bias(m, first, count);
+                             for (std::size_t t = 0; t < x.count(); ++t) {
+                                 kernels::activate<Activation>(m[t].subspan(first, count));
+                             }
+                         });
         }
     }
     /// m (F) of one input x (D).

@@ -7,6 +7,7 @@
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <array>
 #include <cstddef>
 #include <span>
 
@@ -21,14 +22,24 @@ struct linear {
 
     /// x (T, inputs) -> out (T, outputs).
     void operator()(rows<const float> x, rows<float> out) const {
-        kernels::matmul(weight, x, out);
-        add_bias(out);
+        kernels::run(std::array{product(x, out)},
+                     [&](std::size_t, std::size_t first, std::size_t count) {
+                         add_bias(out, first, count);
+                     });
     }
-    void add_bias(rows<float> out) const {
+    /// W·x into out, to run beside other products; the bias is added afterwards.
+    [[nodiscard]] kernels::product product(rows<const float> x, rows<float> out) const {
+        return kernels::make_product(weight, x, out);
+    }
+    /// out(:, first + i) += b(first + i), i < count.
+    void add_bias(rows<float> out, std::size_t first, std::size_t count) const {
         if (bias.size() == 0) { return; }
-        const std::span<const float> b(bias.data(), bias.size());
-        for (std::size_t t = 0; t < out.count(); ++t) { kernels::add_scaled(1.0F, b, out[t]); }
+        const auto b = std::span<const float>(bias.data(), bias.size()).subspan(first, count);
+        for (std::size_t t = 0; t < out.count(); ++t) {
+            kernels::add_scaled(1.0F, b, out[t].subspan(first, count));
+        }
     }
+    void add_bias(rows<float> out) const { add_bias(out, 0, out.width()); }
 };
 
 }  // namespace xlens

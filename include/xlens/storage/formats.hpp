@@ -18,34 +18,51 @@
 
 namespace xlens {
 
-/// How numbers are stored: `block` elements in `bytes` bytes, turned into floats by `decode`, which
+/// How numbers are stored: `block` elements in `bytes` bytes. `each_batch(src, sink)` turns a group
+/// (a block, but at least a batch of elements) into floats and calls sink(k, batch k) in order. It
 /// reads from any alignment. The bits are those of the `dequantize` of llama.cpp's gguf package.
 template <class F>
-concept block_format = requires(const std::byte* src, float* out) {
+concept block_format = requires(const std::byte* src, void (*sink)(std::size_t, const batch&)) {
     { F::block } -> std::convertible_to<std::size_t>;
     { F::bytes } -> std::convertible_to<std::size_t>;
     { F::name } -> std::convertible_to<std::string_view>;
-    F::decode(src, out);
+    F::each_batch(src, sink);
 };
+
+/// Elements that one call of each_batch gives.
+template <block_format Format>
+inline constexpr std::size_t group_elements = std::max<std::size_t>(Format::block, lanes);
+template <block_format Format>
+inline constexpr std::size_t group_bytes = group_elements<Format> / Format::block * Format::bytes;
+
+/// The first `count` < lanes elements at src as a batch, then zeros. Formats whose block is larger
+/// than a batch have no such rest.
+template <block_format Format>
+    requires(Format::block == 1)
+batch decode_rest(const std::byte* src, std::size_t count) {
+    std::array<std::byte, group_bytes<Format>> padded{};
+    std::memcpy(padded.data(), src, count * Format::bytes);
+    batch out;
+    Format::each_batch(padded.data(), [&](std::size_t, const batch& values) { out = values; });
+    return out;
+}
 
 /// out = the out.size() elements that begin at `src`, a multiple of Format::block of them.
 template <block_format Format>
 void decode_row(const std::byte* src, std::span<float> out) {
+    const std::size_t whole = out.size() - out.size() % group_elements<Format>;
+    for (std::size_t i = 0; i < whole; i += group_elements<Format>) {
+        Format::each_batch(src + i / Format::block * Format::bytes,
+                           [to = out.data() + i](std::size_t k, const batch& values) {
+                               values.store_unaligned(to + k * lanes);
+                           });
+    }
     if constexpr (Format::block == 1) {
-        // Through a local array, which cannot overlap the output, so that the loop vectorises.
-        constexpr std::size_t chunk = 32;
-        std::array<typename Format::stored, chunk> bits;
-        std::size_t i = 0;
-        for (; i + chunk <= out.size(); i += chunk) {
-            std::memcpy(bits.data(), src + i * Format::bytes, chunk * Format::bytes);
-            float* to = out.data() + i;
-            for (std::size_t j = 0; j < chunk; ++j) { to[j] = Format::value(bits[j]); }
-        }
-        for (; i < out.size(); ++i) { Format::decode(src + i * Format::bytes, &out[i]); }
-    } else {
-        const std::size_t blocks = out.size() / Format::block;
-        for (std::size_t b = 0; b < blocks; ++b) {
-            Format::decode(src + b * Format::bytes, out.data() + b * Format::block);
+        if (whole < out.size()) {
+            const std::size_t count = out.size() - whole;
+            std::array<float, lanes> rest;
+            decode_rest<Format>(src + whole * Format::bytes, count).store_unaligned(rest.data());
+            std::memcpy(out.data() + whole, rest.data(), count * sizeof(float));
         }
     }
 }
@@ -54,6 +71,12 @@ void decode_row(const std::byte* src, std::span<float> out) {
 template <>
 inline void decode_row<f32>(const std::byte* src, std::span<float> out) {
     if (!out.empty()) { std::memcpy(out.data(), src, out.size_bytes()); }
+}
+
+/// The Format::block elements at src.
+template <block_format Format>
+void decode_block(const std::byte* src, float* out) {
+    decode_row<Format>(src, {out, Format::block});
 }
 
 /// A format that is known only when the file is read.

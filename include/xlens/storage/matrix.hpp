@@ -97,7 +97,7 @@ public:
 private:
     [[nodiscard]] float element(std::size_t stored_r, std::size_t stored_c) const {
         float block[Format::block];
-        Format::decode(stored_row(stored_r) + row_bytes(stored_c), block);
+        decode_block<Format>(stored_row(stored_r) + row_bytes(stored_c), block);
         return block[stored_c % Format::block];
     }
     void gather(std::size_t stored_c, std::span<float> out) const {

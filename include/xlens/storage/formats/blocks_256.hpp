@@ -27,7 +27,7 @@ struct group_scales {
 /// Groups 0-3 sit in the low six bits of bytes 0-3 (scales) and 4-7 (minima). Groups 4-7 have their
 /// low four bits in the nibbles of bytes 8-11, their high two bits on top of bytes 0-7.
 [[nodiscard]] inline group_scales unpack_group_scales(const std::byte* src) {
-    const auto packed = load_bytes<12>(src);
+    const auto packed = copy_bytes<12>(src);
     group_scales out;
     for (std::size_t i = 0; i < 4; ++i) {
         const std::uint32_t scale = packed[i];
@@ -41,6 +41,38 @@ struct group_scales {
     return out;
 }
 
+/// Batches of 32 elements.
+inline constexpr std::size_t batches_of_32 = 32 / lanes;
+
+/// The 32 bytes at src, one a lane.
+inline std::array<words, batches_of_32> load_32_bytes(const std::byte* src) {
+    std::array<words, batches_of_32> out;
+    for (std::size_t k = 0; k < batches_of_32; ++k) { out[k] = load_bytes(src + k * lanes); }
+    return out;
+}
+
+/// A q4_k or q5_k block: calls sink(k, (d·s)·q - (dmin·m)) for its batches, q being the nibbles at
+/// `low` with `high(g, k)` on top in batch k of group g. 32 bytes hold two groups: the low nibbles,
+/// then the high ones.
+template <class High, class Sink>
+void each_grouped(const std::byte* src, const std::byte* low, High high, Sink sink) {
+    const float d = load_half(src);
+    const float d_min = load_half(src + 2);
+    const group_scales groups = unpack_group_scales(src + 4);
+    for (std::size_t pair = 0; pair < 8; pair += 2) {
+        const auto packed = load_32_bytes(low + 16 * pair);
+        for (std::size_t g = pair; g < pair + 2; ++g) {
+            const batch scale(d * static_cast<float>(groups.scale[g]));
+            const batch minimum(d_min * static_cast<float>(groups.minimum[g]));
+            for (std::size_t k = 0; k < batches_of_32; ++k) {
+                const words nibble = g == pair ? packed[k] & 0x0FU : packed[k] >> 4U;
+                sink(g * batches_of_32 + k,
+                     xsimd::fms(to_floats(nibble | high(g, k)), scale, minimum));
+            }
+        }
+    }
+}
+
 }  // namespace detail
 
 /// (d·s)·q - (dmin·m), q in [0, 15]; s and m of each group of 32 in [0, 63].
@@ -49,24 +81,10 @@ struct q4_k {
     static constexpr std::size_t bytes = 2 + 2 + 12 + 128;
     static constexpr std::string_view name = "q4_k";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const float d_min = load_half(src + 2);
-        const auto groups = detail::unpack_group_scales(src + 4);
-        // 32 bytes hold two groups: the low nibbles, then the high ones.
-        for (std::size_t g = 0; g < 8; g += 2, out += 64) {
-            const auto packed = detail::load_bytes<32>(src + 16 + 16 * g);
-            const float d0 = d * static_cast<float>(groups.scale[g]);
-            const float d1 = d * static_cast<float>(groups.scale[g + 1]);
-            const float m0 = d_min * static_cast<float>(groups.minimum[g]);
-            const float m1 = d_min * static_cast<float>(groups.minimum[g + 1]);
-            for (std::size_t i = 0; i < 32; ++i) {
-                out[i] = d0 * static_cast<float>(packed[i] & 0x0F) - m0;
-            }
-            for (std::size_t i = 0; i < 32; ++i) {
-                out[i + 32] = d1 * static_cast<float>(packed[i] >> 4) - m1;
-            }
-        }
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        detail::each_grouped(
+            src, src + 16, [](std::size_t, std::size_t) { return words{}; }, sink);
     }
 };
 
@@ -76,27 +94,14 @@ struct q5_k {
     static constexpr std::size_t bytes = 2 + 2 + 12 + 32 + 128;
     static constexpr std::string_view name = "q5_k";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const float d_min = load_half(src + 2);
-        const auto groups = detail::unpack_group_scales(src + 4);
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
         // Bit g of byte i is the fifth bit of element i of group g.
-        const auto high = detail::load_bytes<32>(src + 16);
-        for (std::size_t g = 0; g < 8; g += 2, out += 64) {
-            const auto packed = detail::load_bytes<32>(src + 48 + 16 * g);
-            const float d0 = d * static_cast<float>(groups.scale[g]);
-            const float d1 = d * static_cast<float>(groups.scale[g + 1]);
-            const float m0 = d_min * static_cast<float>(groups.minimum[g]);
-            const float m1 = d_min * static_cast<float>(groups.minimum[g + 1]);
-            for (std::size_t i = 0; i < 32; ++i) {
-                const int q = (packed[i] & 0x0F) | (((high[i] >> g) & 1) << 4);
-                out[i] = d0 * static_cast<float>(q) - m0;
-            }
-            for (std::size_t i = 0; i < 32; ++i) {
-                const int q = (packed[i] >> 4) | (((high[i] >> (g + 1)) & 1) << 4);
-                out[i + 32] = d1 * static_cast<float>(q) - m1;
-            }
-        }
+        const auto fifths = detail::load_32_bytes(src + 16);
+        const auto high = [&](std::size_t g, std::size_t k) {
+            return ((fifths[k] >> static_cast<std::uint32_t>(g)) & 1U) << 4U;
+        };
+        detail::each_grouped(src, src + 48, high, sink);
     }
 };
 
@@ -106,45 +111,27 @@ struct q6_k {
     static constexpr std::size_t bytes = 128 + 64 + 16 + 2;
     static constexpr std::string_view name = "q6_k";
 
-    static void decode(const std::byte* src, float* out) {
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
         const float d = load_half(src + 208);
-        std::array<std::int8_t, 16> scales;
-        std::memcpy(scales.data(), src + 192, scales.size());
-        std::array<float, 16> group;
-        for (std::size_t g = 0; g < 16; ++g) { group[g] = d * static_cast<float>(scales[g]); }
-        for (std::size_t half = 0; half < 2; ++half, out += 128) {
-            const std::byte* low = src + 64 * half;
-            const std::byte* high = src + 128 + 32 * half;
-            const float* scale = group.data() + 8 * half;
-            decode_run<0>(low, high, scale, out);
-            decode_run<1>(low + 32, high, scale + 2, out + 32);
-            decode_run<2>(low, high, scale + 4, out + 64);
-            decode_run<3>(low + 32, high, scale + 6, out + 96);
+        // Half a block is four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles
+        // of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of a byte of
+        // `high` are on top.
+        for (std::size_t run = 0; run < 8; ++run) {
+            const std::size_t half = run / 4;
+            const auto low = detail::load_32_bytes(src + 64 * half + run % 2 * 32);
+            const auto high = detail::load_32_bytes(src + 128 + 32 * half);
+            const auto low_shift = static_cast<std::uint32_t>(run % 4 / 2 * 4);
+            const auto high_shift = static_cast<std::uint32_t>(run % 4 * 2);
+            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                const words q =
+                    ((low[k] >> low_shift) & 0x0FU) | (((high[k] >> high_shift) & 0x03U) << 4U);
+                const auto scale =
+                    load_unaligned<std::int8_t>(src + 192 + 2 * run + k * lanes / 16);
+                sink(run * detail::batches_of_32 + k,
+                     to_floats(q - 32U) * batch(d * static_cast<float>(scale)));
+            }
         }
-    }
-
-private:
-    /// One of the four runs of 32 elements of half a block. Runs 0 and 1 have their low four bits in
-    /// the low nibbles of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of
-    /// a byte of `high` are on top. A template, because g++ vectorises shifts by constants best.
-    template <unsigned run>
-    static void decode_run(const std::byte* low, const std::byte* high, const float* scale,
-                           float* out) {
-        const auto low_bits = detail::load_bytes<32>(low);
-        const auto high_bits = detail::load_bytes<32>(high);
-        std::array<std::int8_t, 32> q;
-        for (std::size_t i = 0; i < 32; ++i) {
-            const int low_four = (low_bits[i] >> (run / 2 * 4)) & 0x0F;
-            const int high_two = (high_bits[i] >> (2 * run)) & 0x03;
-            q[i] = static_cast<std::int8_t>((low_four | (high_two << 4)) - 32);
-        }
-        // Not unrolled, as in decode_nibbles.
-        const float scale0 = scale[0];
-        const float scale1 = scale[1];
-#pragma GCC unroll 1
-        for (std::size_t i = 0; i < 16; ++i) { out[i] = scale0 * static_cast<float>(q[i]); }
-#pragma GCC unroll 1
-        for (std::size_t i = 16; i < 32; ++i) { out[i] = scale1 * static_cast<float>(q[i]); }
     }
 };
 

@@ -11,44 +11,44 @@
 
 // GGUF's formats of 32 elements a block. Each stores q, small integers, and the scale d (and, in
 // the _1 formats, the offset m) as binary16; an element is d·q or d·q + m. Every product d·q fits
-// the 24 bits of a float exactly, so a compiler that fuses d·q + m computes the same bits.
+// the 24 bits of a float exactly, so d·q + m has the same bits with and without fused arithmetic.
 // Layouts: ggml-common.h and gguf-py/gguf/quants.py of llama.cpp.
 
 namespace xlens {
 
 namespace detail {
 
-/// Copies n bytes to a local array. What is local cannot overlap the output, which is what lets the
-/// compiler vectorise the loops below without a run-time test.
+/// Copies n bytes to a local array.
 template <std::size_t n>
-[[nodiscard]] inline std::array<std::uint8_t, n> load_bytes(const std::byte* src) {
+[[nodiscard]] std::array<std::uint8_t, n> copy_bytes(const std::byte* src) {
     std::array<std::uint8_t, n> out;
     std::memcpy(out.data(), src, n);
     return out;
 }
 
-/// 16 bytes of nibbles: out[i] = value(q_i), the low nibbles first. Two loops over the same bytes:
-/// collecting the 32 integers before the arithmetic costs g++ half of the speed. Not unrolled: at
-/// -O3 both g++ and clang would unroll loops of 16 before they vectorise, up to five times slower.
-template <class Value>
-inline void decode_nibbles(const std::byte* src, Value value, float* out) {
-    const auto packed = load_bytes<16>(src);
-#pragma GCC unroll 1
-    for (std::size_t i = 0; i < 16; ++i) { out[i] = value(packed[i] & 0x0F); }
-#pragma GCC unroll 1
-    for (std::size_t i = 0; i < 16; ++i) { out[i + 16] = value(packed[i] >> 4); }
+/// Batches of 16 elements.
+inline constexpr std::size_t batches_of_16 = 16 / lanes;
+
+/// 16 bytes of nibbles: calls sink(k, value(q)) for the 32 elements, the low nibbles first.
+template <class Value, class Sink>
+void each_nibbles(const std::byte* src, Value value, Sink sink) {
+    std::array<words, batches_of_16> packed;
+    for (std::size_t k = 0; k < batches_of_16; ++k) { packed[k] = load_bytes(src + k * lanes); }
+    for (std::size_t k = 0; k < batches_of_16; ++k) { sink(k, value(k, packed[k] & 0x0FU)); }
+    for (std::size_t k = 0; k < batches_of_16; ++k) {
+        sink(k + batches_of_16, value(k + batches_of_16, packed[k] >> 4U));
+    }
 }
 
 /// Nibbles plus a fifth bit each: bit i of the word at `high` belongs to element i.
-template <class Value>
-inline void decode_five_bits(const std::byte* high, const std::byte* low, Value value, float* out) {
-    const auto word = load_unaligned<std::uint32_t>(high);
-    const auto packed = load_bytes<16>(low);
-    const auto fifth = [word](std::size_t i) { return static_cast<int>((word >> i) & 1U) << 4; };
-#pragma GCC unroll 1
-    for (std::size_t i = 0; i < 16; ++i) { out[i] = value((packed[i] & 0x0F) | fifth(i)); }
-#pragma GCC unroll 1
-    for (std::size_t i = 0; i < 16; ++i) { out[i + 16] = value((packed[i] >> 4) | fifth(i + 16)); }
+template <class Value, class Sink>
+void each_five_bits(const std::byte* high, const std::byte* low, Value value, Sink sink) {
+    const words fifths = words{} + load_unaligned<std::uint32_t>(high);
+    const auto with_fifth = [&](std::size_t k, const words& nibble) {
+        const words bit = fifths >> (lane_numbers() + static_cast<std::uint32_t>(k * lanes));
+        return value(k, nibble | ((bit & 1U) << 4U));
+    };
+    each_nibbles(low, with_fifth, sink);
 }
 
 }  // namespace detail
@@ -59,11 +59,12 @@ struct q8_0 {
     static constexpr std::size_t bytes = 2 + 32;
     static constexpr std::string_view name = "q8_0";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        std::array<std::int8_t, block> q;
-        std::memcpy(q.data(), src + 2, block);
-        for (std::size_t i = 0; i < block; ++i) { out[i] = d * static_cast<float>(q[i]); }
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        const batch d(load_half(src));
+        for (std::size_t k = 0; k < block / lanes; ++k) {
+            sink(k, to_floats(sign_extend_bytes(load_bytes(src + 2 + k * lanes))) * d);
+        }
     }
 };
 
@@ -73,10 +74,11 @@ struct q4_0 {
     static constexpr std::size_t bytes = 2 + 16;
     static constexpr std::string_view name = "q4_0";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const auto value = [d](int q) { return d * static_cast<float>(q - 8); };
-        detail::decode_nibbles(src + 2, value, out);
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        const batch d(load_half(src));
+        const auto value = [&](std::size_t, const words& q) { return to_floats(q - 8U) * d; };
+        detail::each_nibbles(src + 2, value, sink);
     }
 };
 
@@ -86,11 +88,14 @@ struct q4_1 {
     static constexpr std::size_t bytes = 2 + 2 + 16;
     static constexpr std::string_view name = "q4_1";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const float m = load_half(src + 2);
-        const auto value = [d, m](int q) { return d * static_cast<float>(q) + m; };
-        detail::decode_nibbles(src + 4, value, out);
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        const batch d(load_half(src));
+        const batch m(load_half(src + 2));
+        const auto value = [&](std::size_t, const words& q) {
+            return xsimd::fma(to_floats(q), d, m);
+        };
+        detail::each_nibbles(src + 4, value, sink);
     }
 };
 
@@ -100,10 +105,11 @@ struct q5_0 {
     static constexpr std::size_t bytes = 2 + 4 + 16;
     static constexpr std::string_view name = "q5_0";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const auto value = [d](int q) { return d * static_cast<float>(q - 16); };
-        detail::decode_five_bits(src + 2, src + 6, value, out);
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        const batch d(load_half(src));
+        const auto value = [&](std::size_t, const words& q) { return to_floats(q - 16U) * d; };
+        detail::each_five_bits(src + 2, src + 6, value, sink);
     }
 };
 
@@ -113,11 +119,14 @@ struct q5_1 {
     static constexpr std::size_t bytes = 2 + 2 + 4 + 16;
     static constexpr std::string_view name = "q5_1";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src);
-        const float m = load_half(src + 2);
-        const auto value = [d, m](int q) { return d * static_cast<float>(q) + m; };
-        detail::decode_five_bits(src + 4, src + 8, value, out);
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        const batch d(load_half(src));
+        const batch m(load_half(src + 2));
+        const auto value = [&](std::size_t, const words& q) {
+            return xsimd::fma(to_floats(q), d, m);
+        };
+        detail::each_five_bits(src + 4, src + 8, value, sink);
     }
 };
 

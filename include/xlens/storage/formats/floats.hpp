@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/words.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -36,49 +38,62 @@ template <class T>
     return std::bit_cast<float>(sign | (exponent == 0U ? subnormal : normal));
 }
 
+/// half_to_float of each lane.
+[[nodiscard]] inline batch half_to_float(const words& half) {
+    constexpr std::uint32_t rebias = (127U - 15U) << 23U;
+    constexpr std::uint32_t exponent_mask = 0x1FU << 23U;
+    constexpr std::uint32_t two_to_minus_14 = rebias + (1U << 23U);
+    const words shifted = (half & 0x7FFFU) << 13U;
+    const words exponent = shifted & exponent_mask;
+    const words normal = shifted + rebias + (exponent == exponent_mask ? rebias : words{});
+    const batch difference =
+        as_floats(shifted + two_to_minus_14) - batch(std::bit_cast<float>(two_to_minus_14));
+    const words magnitude = exponent == 0U ? as_words(difference) : normal;
+    return as_floats(((half & 0x8000U) << 16U) | magnitude);
+}
+
 /// The scale of a quantised block, stored as binary16.
 [[nodiscard]] inline float load_half(const std::byte* src) {
+#ifdef __F16C__
+    return static_cast<float>(load_unaligned<_Float16>(src));  // one instruction
+#else
     return half_to_float(load_unaligned<std::uint16_t>(src));
+#endif
 }
 
 /// IEEE 754 binary32.
 struct f32 {
-    using stored = std::uint32_t;
     static constexpr std::size_t block = 1;
     static constexpr std::size_t bytes = 4;
     static constexpr std::string_view name = "f32";
 
-    static float value(stored bits) { return std::bit_cast<float>(bits); }
-    static void decode(const std::byte* src, float* out) {
-        *out = value(load_unaligned<stored>(src));
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        sink(0, as_floats(load_unaligned<words>(src)));
     }
 };
 
 /// IEEE 754 binary16.
 struct f16 {
-    using stored = std::uint16_t;
     static constexpr std::size_t block = 1;
     static constexpr std::size_t bytes = 2;
     static constexpr std::string_view name = "f16";
 
-    static float value(stored bits) { return half_to_float(bits); }
-    static void decode(const std::byte* src, float* out) {
-        *out = value(load_unaligned<stored>(src));
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        sink(0, half_to_float(load_halves(src)));
     }
 };
 
 /// bfloat16: the upper half of a binary32.
 struct bf16 {
-    using stored = std::uint16_t;
     static constexpr std::size_t block = 1;
     static constexpr std::size_t bytes = 2;
     static constexpr std::string_view name = "bf16";
 
-    static float value(stored bits) {
-        return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
-    }
-    static void decode(const std::byte* src, float* out) {
-        *out = value(load_unaligned<stored>(src));
+    template <class Sink>
+    static void each_batch(const std::byte* src, Sink sink) {
+        sink(0, as_floats(load_halves(src) << 16U));
     }
 };
 

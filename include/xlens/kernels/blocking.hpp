@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+
+#include <cstddef>
+
+// The sizes by which every product is cut up, in one place. Registers: AVX-512 has 32, AVX2 and SSE
+// have 16. A level-1 cache is taken to hold 32 KiB, a level-2 cache 512 KiB or more.
+
+namespace xlens::kernels::blocking {
+
+inline constexpr bool many_registers = lanes >= 16;
+
+/// Register block of y = W·x with many positions: rows × positions accumulators, beside a batch of
+/// each row and one of x.
+inline constexpr std::size_t dot_rows = many_registers ? 6 : 3;
+inline constexpr std::size_t dot_positions = 4;
+
+/// Rows that meet one position together, as many sums as hide the latency of a multiply-add; fewer
+/// where decoding blocks gives the processor other work.
+template <class Format>
+inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
+
+/// A product with one position reads memory once, in short runs that the processor's own prefetching
+/// is slow to follow: ask for the rows that come this many groups of matvec_rows later.
+inline constexpr std::size_t prefetch_groups = 2;
+/// Rows that a task of such a product computes.
+inline constexpr std::size_t vector_tile_rows = 16;
+
+/// Elements of a row between two foldings of the lanes of a sum: dot_rows + dot_positions runs of
+/// this depth fill level 1. A multiple of every format's block.
+inline constexpr std::size_t depth = 768;
+
+/// Rows of W that are decoded together: dot_tile_rows × depth floats stay in level 2 while all
+/// positions pass by.
+inline constexpr std::size_t dot_tile_rows = 48;
+
+/// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
+inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;
+inline constexpr std::size_t sum_positions = many_registers ? 6 : 4;
+/// Rows of W that are decoded together for these columns.
+inline constexpr std::size_t sum_tile_rows = 256;
+
+/// Queries of a head that attention takes together: a multiple of both register blocks.
+inline constexpr std::size_t attention_positions = 12;
+
+}  // namespace xlens::kernels::blocking

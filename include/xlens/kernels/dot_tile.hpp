@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+#include <xlens/core/unroll.hpp>
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/decoded.hpp>
+#include <xlens/kernels/fold.hpp>
+#include <xlens/kernels/lanes.hpp>
+#include <xlens/kernels/scratch.hpp>
+#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <span>
+
+// Products in which a stored row meets a whole input: y(t, r) = ⟨S_r, x_t⟩. Every output is summed
+// in one order, whichever of the loops below computes it: lane l of one batch takes the elements l,
+// l + lanes, ... of blocking::depth elements, the lanes are folded, and the depths are added up. So
+// a prefill has the bits of a decode.
+
+namespace xlens::kernels {
+
+namespace detail {
+
+/// out[i] = the sum of the lanes of sums[i].
+template <std::size_t N>
+[[gnu::always_inline]] inline void fold_to(const std::array<batch, N>& sums, float* out) {
+    constexpr std::size_t whole = N / lanes * lanes;
+    unrolled<N / lanes>([&](auto part) {
+        std::array<batch, lanes> some;
+        unrolled<lanes>([&](auto i) { some[i] = sums[part * lanes + i]; });
+        fold(some).store_unaligned(out + part * lanes);
+    });
+    if constexpr (whole < N) {
+        std::array<batch, std::bit_ceil(N - whole)> some;
+        unrolled<some.size()>([&](auto i) {
+            if constexpr (whole + i < N) {
+                some[i] = sums[whole + i];
+            } else {
+                some[i] = batch(0.0F);
+            }
+        });
+        store_partial(fold(some), out + whole, N - whole);
+    }
+}
+
+/// y := or += values.
+inline void put(const float* values, std::span<float> y, bool add) {
+    for (std::size_t i = 0; i < y.size(); ++i) { y[i] = add ? y[i] + values[i] : values[i]; }
+}
+
+/// ⟨w_r, x_p⟩ over n elements for R rows and P positions, to y(first + p, r) for y.width() <= R.
+template <std::size_t R, std::size_t P>
+void dot_block(const float* const* w, rows<const float> x, std::size_t n, rows<float> y, bool add) {
+    std::array<const float*, R> in;
+    std::array<const float*, P> with;
+    unrolled<R>([&](auto r) { in[r] = w[r]; });
+    unrolled<P>([&](auto p) { with[p] = x[p].data(); });
+    std::array<batch, P * R> sum;
+    unrolled<P * R>([&](auto i) { sum[i] = batch(0.0F); });
+
+    const auto step = [&](auto load) XLENS_INLINE {
+        std::array<batch, R> wv;
+        unrolled<R>([&](auto r) XLENS_INLINE {
+            wv[r] = load(in[r]);
+            keep_in_register(wv[r]);
+        });
+        unrolled<P>([&](auto p) XLENS_INLINE {
+            const batch xv = load(with[p]);
+            unrolled<R>([&](auto r) XLENS_INLINE {
+                sum[p * R + r] = xsimd::fma(wv[r], xv, sum[p * R + r]);
+            });
+        });
+    };
+    const std::size_t whole = n - n % lanes;
+    for (std::size_t i = 0; i < whole; i += lanes) {
+        step([i](const float* row) { return batch::load_unaligned(row + i); });
+    }
+    if (whole < n) {
+        step([whole, n](const float* row) { return load_partial(row + whole, n - whole, 0.0F); });
+    }
+    std::array<float, P * R> out;
+    fold_to(sum, out.data());
+    for (std::size_t p = 0; p < P; ++p) { put(out.data() + p * R, y[p], add); }
+}
+
+struct dot_tile_buffer;
+
+/// Up to dot_tile_rows stored rows over some of their elements as f32; the missing ones repeat the
+/// last, so that kernels need no special case.
+class dot_tile {
+public:
+    template <class Format>
+    dot_tile(const matrix<Format>& w, std::size_t first_row, std::size_t count, std::size_t begin,
+             std::size_t n)
+        : m_count(count), m_n(n) {
+        float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * blocking::depth);
+        for (std::size_t r = 0; r < count; ++r) {
+            m_rows[r] = decoded(w, first_row + r, begin, n, buffer + r * blocking::depth);
+        }
+        std::fill(m_rows.begin() + static_cast<std::ptrdiff_t>(count), m_rows.end(),
+                  m_rows[count - 1]);
+    }
+
+    /// The rows themselves, which are f32: up to dot_tile_rows.
+    explicit dot_tile(rows<const float> w) : m_count(w.count()), m_n(w.width()) {
+        for (std::size_t r = 0; r < m_rows.size(); ++r) {
+            m_rows[r] = w[std::min(r, m_count - 1)].data();
+        }
+    }
+
+    /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count).
+    void meet(rows<const float> x, rows<float> y, bool add) const {
+        std::size_t t = 0;
+        for (; t + blocking::dot_positions <= x.count(); t += blocking::dot_positions) {
+            meet_some<blocking::dot_positions>(x, y, t, add);
+        }
+        const std::size_t rest = x.count() - t;
+        unrolled<blocking::dot_positions>([&](auto p) {
+            if constexpr (p > 0) {
+                if (rest == p) { meet_some<p>(x, y, t, add); }
+            }
+        });
+    }
+
+private:
+    template <std::size_t P>
+    void meet_some(rows<const float> x, rows<float> y, std::size_t t, bool add) const {
+        constexpr std::size_t R = blocking::dot_rows;
+        for (std::size_t r = 0; r < m_count; r += R) {
+            dot_block<R, P>(&m_rows[r], x.subrows(t, P), m_n,
+                            y.subrows(t, P).columns(r, std::min(R, m_count - r)), add);
+        }
+    }
+
+    std::array<const float*, blocking::dot_tile_rows + blocking::dot_rows> m_rows{};
+    std::size_t m_count;
+    std::size_t m_n;
+};
+
+/// y(r) = ⟨S_r, x⟩ for the y.size() <= R stored rows from first_row on, each weight decoded in
+/// registers on its way into the sum.
+template <std::size_t R, class Format>
+void dot_vector(const matrix<Format>& w, std::size_t first_row, std::span<const float> x,
+                std::span<float> y) {
+    std::array<const std::byte*, R> in;
+    for (std::size_t r = 0; r < R; ++r) {
+        in[r] = w.stored_row(first_row + std::min(r, y.size() - 1));
+    }
+    constexpr std::size_t group = group_elements<Format>;
+    constexpr std::size_t rows_ahead = blocking::prefetch_groups * R;
+    const std::size_t ahead = rows_ahead * matrix<Format>::row_bytes(w.stored_cols());
+    for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
+        const std::size_t end = std::min(x.size(), begin + blocking::depth);
+        const std::size_t whole = end - (end - begin) % group;
+        std::array<batch, R> sum;
+        unrolled<R>([&](auto r) { sum[r] = batch(0.0F); });
+        for (std::size_t i = begin; i < whole; i += group) {
+            const std::size_t at = matrix<Format>::row_bytes(i);
+            unrolled<R>([&](auto r) XLENS_INLINE {
+                __builtin_prefetch(in[r] + at + ahead);
+                Format::each_batch(in[r] + at, [&](std::size_t k, const batch& wv) XLENS_INLINE {
+                    const batch xv = batch::load_unaligned(x.data() + i + k * lanes);
+                    sum[r] = xsimd::fma(wv, xv, sum[r]);
+                });
+            });
+        }
+        if constexpr (Format::block == 1) {
+            if (whole < end) {
+                const batch xv = load_partial(x.data() + whole, end - whole, 0.0F);
+                unrolled<R>([&](auto r) {
+                    const batch wv =
+                        decode_rest<Format>(in[r] + matrix<Format>::row_bytes(whole), end - whole);
+                    sum[r] = xsimd::fma(wv, xv, sum[r]);
+                });
+            }
+        }
+        std::array<float, R> out;
+        fold_to(sum, out.data());
+        put(out.data(), y, begin > 0);
+    }
+}
+
+}  // namespace detail
+}  // namespace xlens::kernels
