@@ -21,6 +21,7 @@ namespace xlens::program {
 
 struct engine::parts {
     std::string path;
+    std::string precision;
     loaded_model model;
 };
 
@@ -28,7 +29,7 @@ namespace {
 
 loaded_model open(const std::filesystem::path& path, const common_flags& flags) {
     if (flags.threads) { set_threads(*flags.threads); }
-    return load(path);
+    return load(path, {.precision = flags.computed_in()});
 }
 
 void check_tokens(std::span<const token_id> tokens, const hyperparameters& config) {
@@ -54,7 +55,7 @@ dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& con
 
 engine::engine(const common_flags& flags) {
     const std::filesystem::path path = model_path(flags.model);
-    m_parts = std::make_unique<parts>(parts{path.string(), open(path, flags)});
+    m_parts = std::make_unique<parts>(parts{path.string(), flags.precision, open(path, flags)});
 }
 engine::~engine() = default;
 
@@ -79,9 +80,9 @@ model_facts engine::facts() const {
 }
 
 std::string engine::manifest() const {
-    return fmt::format("model {:016x}, precision f32, instruction set {}, threads {}",
-                       fingerprint(m_parts->model.file().tensors()), instruction_set(),
-                       max_threads());
+    return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}",
+                       fingerprint(m_parts->model.file().tensors()), m_parts->precision,
+                       instruction_set(), max_threads());
 }
 
 const tokenizer& engine::text() const { return m_parts->model.text(); }

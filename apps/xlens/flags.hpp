@@ -4,6 +4,7 @@
 #include "arguments.hpp"
 
 #include <xlens/core/types.hpp>
+#include <xlens/storage/precision.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -16,10 +17,13 @@ namespace xlens::program {
 struct common_flags {
     std::string model;
     std::optional<std::size_t> threads;
-    std::string precision;
+    std::string precision = "f32";
     bool json = false;
 
     void declare(arguments& to);
+    [[nodiscard]] xlens::precision computed_in() const {
+        return precision == "native" ? xlens::precision::native : xlens::precision::f32;
+    }
 };
 
 /// The text that a subcommand reads, as text or as token ids.

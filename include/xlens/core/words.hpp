@@ -110,6 +110,11 @@ inline batch to_floats(const words& w) {
     return batch_of(
         __builtin_convertvector(reinterpret_cast<detail::signed_words>(w), float_lanes));
 }
+/// The lanes, which are whole numbers, as integers.
+inline void to_integers(const batch& x, std::int32_t* out) {
+    const auto values = __builtin_convertvector(lanes_of(x), detail::signed_words);
+    std::memcpy(out, &values, sizeof values);
+}
 /// The low eight bits of each lane as a signed integer.
 inline words sign_extend_bytes(const words& bytes) {
     return reinterpret_cast<words>(reinterpret_cast<detail::signed_words>(bytes << 24U) >> 24);

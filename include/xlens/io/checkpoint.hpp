@@ -32,10 +32,13 @@ public:
     using source = std::variant<gguf_file, hugging_face_folder>;
 
     /// `path`: a .gguf file or a Hugging Face folder. Throws xlens::error.
-    explicit checkpoint(const std::filesystem::path& path) : checkpoint(open(path)) {}
+    explicit checkpoint(const std::filesystem::path& path, precision how = precision::f32)
+        : checkpoint(open(path)) {
+        m_precision = how;
+    }
     /// A program that opens only one kind of file compiles only that kind's reader.
-    explicit checkpoint(gguf_file file)
-        : m_config(read_hyperparameters(file)), m_source(std::move(file)) {
+    explicit checkpoint(gguf_file file, precision how = precision::f32)
+        : m_config(read_hyperparameters(file)), m_source(std::move(file)), m_precision(how) {
         complete();
     }
     explicit checkpoint(hugging_face_folder folder)
@@ -63,7 +66,8 @@ public:
         const bool transposed = is_transposed(tensor);
         check_shape(t, transposed ? std::vector{cols, rows} : std::vector{rows, cols});
         return visit_format(t.format, [&]<class Format>(Format) {
-            return any_matrix(xlens::matrix<Format>(t.data, t.shape[0], t.shape[1], transposed));
+            return any_matrix(xlens::matrix<Format>(t.data, t.shape[0], t.shape[1], transposed),
+                              m_precision);
         });
     }
     /// A vector of `size` elements, decoded to f32 (biases and norms are small).
@@ -147,6 +151,7 @@ private:
 
     hyperparameters m_config;
     source m_source;
+    precision m_precision = precision::f32;
 };
 
 }  // namespace xlens

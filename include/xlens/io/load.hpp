@@ -70,10 +70,14 @@ inline std::optional<tokenizer> read_text(const checkpoint& file) {
 
 }  // namespace detail
 
+struct load_options {
+    xlens::precision precision = precision::f32;  ///< of the products with weights
+};
+
 /// Opens a .gguf file or a Hugging Face folder. Weights are used in place: the time does not depend
 /// on their size. Throws xlens::error.
-inline loaded_model load(const std::filesystem::path& path) {
-    auto file = std::make_unique<checkpoint>(path);
+inline loaded_model load(const std::filesystem::path& path, const load_options& options = {}) {
+    auto file = std::make_unique<checkpoint>(path, options.precision);
     any_model model = detail::assemble_any(*file);
     auto text = detail::read_text(*file);
     if (text && text->size() > file->config().vocabulary) {

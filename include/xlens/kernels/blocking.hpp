@@ -23,8 +23,10 @@ template <class Format>
 inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
 
 /// A product with one position reads memory once, in short runs that the processor's own prefetching
-/// is slow to follow: ask for the rows that come this many groups of matvec_rows later.
-inline constexpr std::size_t prefetch_groups = 2;
+/// is slow to follow: the rows that come this many groups of rows later are asked for, into level 2.
+/// Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
+inline constexpr std::size_t prefetch_groups = 8;
+inline constexpr int prefetch_level_2 = 2;  // the locality argument of __builtin_prefetch
 /// Rows that a task of such a product computes.
 inline constexpr std::size_t vector_tile_rows = 16;
 
@@ -35,6 +37,9 @@ inline constexpr std::size_t depth = 768;
 /// Rows of W that are decoded together: dot_tile_rows × depth floats stay in level 2 while all
 /// positions pass by.
 inline constexpr std::size_t dot_tile_rows = 48;
+
+/// Positions that four rows of integers meet together.
+inline constexpr std::size_t integer_positions = 4;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

@@ -162,7 +162,7 @@ void dot_vector(const matrix<Format>& w, std::size_t first_row, std::span<const 
         for (std::size_t i = begin; i < whole; i += group) {
             const std::size_t at = matrix<Format>::row_bytes(i);
             unrolled<R>([&](auto r) XLENS_INLINE {
-                __builtin_prefetch(in[r] + at + ahead);
+                __builtin_prefetch(in[r] + at + ahead, 0, blocking::prefetch_level_2);
                 Format::each_batch(in[r] + at, [&](std::size_t k, const batch& wv) XLENS_INLINE {
                     const batch xv = batch::load_unaligned(x.data() + i + k * lanes);
                     sum[r] = xsimd::fma(wv, xv, sum[r]);

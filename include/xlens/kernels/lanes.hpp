@@ -42,6 +42,13 @@ inline float sum_lanes(const batch& values) {
     return partial[0];
 }
 
+/// Largest lane; unspecified if there is a NaN.
+inline float maximum_lane(const batch& values) {
+    std::array<float, lanes> partial;
+    values.store_unaligned(partial.data());
+    return *std::max_element(partial.begin(), partial.end());
+}
+
 /// Sum over a row of the values that `term` gives for each batch of it; lanes past the end of the
 /// row read as `fill`, which `term` must map to zero. Added up in runs of 32 batches, then the runs:
 /// over a vocabulary one running sum would lose four times as much to rounding.
@@ -82,9 +89,7 @@ inline float maximum(std::span<const float> x) {
         best = xsimd::max(best, batch::load_unaligned(&x[i]));
     }
     if (i < x.size()) { best = xsimd::max(best, load_partial(&x[i], x.size() - i, lowest)); }
-    std::array<float, lanes> partial;
-    best.store_unaligned(partial.data());
-    return *std::max_element(partial.begin(), partial.end());
+    return maximum_lane(best);
 }
 
 }  // namespace xlens::kernels

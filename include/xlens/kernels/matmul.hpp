@@ -5,6 +5,8 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
+#include <xlens/kernels/integer_dots.hpp>
+#include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/sum_tile.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/matrix.hpp>
@@ -13,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 
 // Products with a stored weight matrix W of shape (rows, cols), for a batch of T positions:
@@ -29,12 +32,13 @@ namespace xlens::kernels {
 /// products can share one parallel loop (`run`), and a tile's outputs can be worked on while they are
 /// in the cache. The format of W is looked at once, when the product is made.
 struct product {
-    std::size_t outputs = 0;        ///< columns of y
-    std::size_t tile_size = 0;      ///< outputs a tile
-    std::size_t work_per_tile = 0;  ///< floating-point operations
-    rows<const float> x;            ///< borrowed
-    rows<float> y;                  ///< borrowed
-    const void* weights = nullptr;  ///< borrowed
+    std::size_t outputs = 0;                                    ///< columns of y
+    std::size_t tile_size = 0;                                  ///< outputs a tile
+    std::size_t work_per_tile = 0;                              ///< floating-point operations
+    rows<const float> x;                                        ///< borrowed
+    rows<float> y;                                              ///< borrowed
+    const void* weights = nullptr;                              ///< borrowed
+    std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< x, of an integer product
     void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
 
     [[nodiscard]] std::size_t tiles() const { return (outputs + tile_size - 1) / tile_size; }
@@ -68,6 +72,38 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
     }
 }
 
+#if XLENS_INTEGER_DOTS
+/// stored_dots in integers. Each output is summed in one order, for any number of positions.
+template <class Format>
+void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
+    constexpr std::size_t R = 4;
+    constexpr std::size_t P = blocking::integer_positions;
+    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const std::size_t blocks = p.x.width() / Format::block;
+    const std::size_t positions = p.x.count();
+    const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
+    const std::size_t ahead = positions == 1 ? blocking::prefetch_groups * R * row_bytes : 0;
+    for (std::size_t r = first; r < first + count; r += R) {
+        const std::size_t some = std::min(R, first + count - r);
+        four_blocks in;
+        for (std::size_t i = 0; i < R; ++i) { in[i] = w.stored_row(r + std::min(i, some - 1)); }
+        std::array<float, R * P> out;
+        const auto store = [&](std::size_t t, std::size_t n) {
+            for (std::size_t i = 0; i < n; ++i) { std::copy_n(&out[i * R], some, &p.y[t + i][r]); }
+        };
+        std::size_t t = 0;
+        for (; t + P <= positions; t += P) {
+            integer_dots<Format, P>(in, blocks, *p.quantised, t, ahead, out.data());
+            store(t, P);
+        }
+        for (; t < positions; ++t) {
+            integer_dots<Format, 1>(in, blocks, *p.quantised, t, ahead, out.data());
+            store(t, 1);
+        }
+    }
+}
+#endif
+
 /// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
 template <class Format>
 void stored_sums(const product& p, std::size_t first, std::size_t count) {
@@ -83,13 +119,22 @@ void stored_sums(const product& p, std::size_t first, std::size_t count) {
 
 /// `transpose` says whether Wᵀ multiplies; the storage order decides what that is.
 template <class Format>
-product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y, bool transpose) {
+product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y, bool transpose,
+                     [[maybe_unused]] precision how) {
     const bool dots = w.transposed() == transpose;
     product out{.outputs = y.width(), .x = x, .y = y, .weights = &w};
     if (dots) {
         const bool one = x.count() == 1;
         out.tile_size = one ? blocking::vector_tile_rows : blocking::dot_tile_rows;
         out.compute = stored_dots<Format>;
+#if XLENS_INTEGER_DOTS
+        if constexpr (has_integer_dots<Format>) {
+            if (how == precision::native) {
+                out.quantised = std::make_shared<const quantised_rows>(x);
+                out.compute = stored_integer_dots<Format>;
+            }
+        }
+#endif
     } else {
         out.tile_size = std::max<std::size_t>(Format::block, sum_columns);
         out.compute = stored_sums<Format>;
@@ -111,23 +156,26 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 
 }  // namespace detail
 
-/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
+/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows w, x and y.
 template <class Format>
-product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
+                     precision how = precision::f32) {
     detail::check_shapes(w.rows(), w.cols(), x, y);
-    return detail::make_product(w, x, y, false);
+    return detail::make_product(w, x, y, false, how);
 }
-/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols).
+/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows w, x and y.
 template <class Format>
-product make_transposed_product(const matrix<Format>& w, rows<const float> x, rows<float> y) {
+product make_transposed_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
+                                precision how = precision::f32) {
     detail::check_shapes(w.cols(), w.rows(), x, y);
-    return detail::make_product(w, x, y, true);
+    return detail::make_product(w, x, y, true, how);
 }
 inline product make_product(const any_matrix& w, rows<const float> x, rows<float> y) {
-    return w.visit([&](const auto& m) { return make_product(m, x, y); });
+    return w.visit([&](const auto& m) { return make_product(m, x, y, w.computed_in()); });
 }
 inline product make_transposed_product(const any_matrix& w, rows<const float> x, rows<float> y) {
-    return w.visit([&](const auto& m) { return make_transposed_product(m, x, y); });
+    return w.visit(
+        [&](const auto& m) { return make_transposed_product(m, x, y, w.computed_in()); });
 }
 
 /// Runs products side by side in one parallel loop; `done(i, first, count)` is called when outputs

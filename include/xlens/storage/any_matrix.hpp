@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/storage/matrix.hpp>
+#include <xlens/storage/precision.hpp>
 
 #include <cstddef>
 #include <span>
@@ -21,7 +22,12 @@ public:
 
     any_matrix() = default;
     template <class Format>
-    any_matrix(const matrix<Format>& m) : m_matrix(m) {}  // NOLINT(google-explicit-constructor)
+    any_matrix(const matrix<Format>& m,  // NOLINT(google-explicit-constructor)
+               precision how = precision::f32)
+        : m_matrix(m), m_precision(how) {}
+
+    /// How products with it are computed.
+    [[nodiscard]] precision computed_in() const { return m_precision; }
 
     /// Calls fn with the matrix<Format> that is held.
     template <class Fn>
@@ -48,18 +54,20 @@ public:
         visit([&](const auto& m) { m.column(c, out); });
     }
     [[nodiscard]] any_matrix group_rows(const row_groups& rows) const {
-        return visit([&](const auto& m) { return any_matrix(m.group_rows(rows)); });
+        return visit([&](const auto& m) { return any_matrix(m.group_rows(rows), m_precision); });
     }
     [[nodiscard]] any_matrix slice_rows(std::size_t first, std::size_t count) const {
-        return visit([&](const auto& m) { return any_matrix(m.slice_rows(first, count)); });
+        return visit(
+            [&](const auto& m) { return any_matrix(m.slice_rows(first, count), m_precision); });
     }
 
     [[nodiscard]] any_matrix transpose() const {
-        return visit([](const auto& m) { return any_matrix(m.transpose()); });
+        return visit([&](const auto& m) { return any_matrix(m.transpose(), m_precision); });
     }
 
 private:
     variant m_matrix;
+    precision m_precision = precision::f32;
 };
 
 }  // namespace xlens

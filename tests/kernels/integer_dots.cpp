@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE integer_dots
+#include <boost/mpl/list.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/quantised_rows.hpp>
+#include <xlens/reference/matmul.hpp>
+
+#include "support/rows_of_floats.hpp"
+#include "support/stored_matrix.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+using formats = boost::mpl::list<f32, bf16, q8_0, q4_0, q4_1, q5_0, q4_k>;
+
+template <class Format>
+std::vector<float> multiply(const matrix<Format>& w, const std::vector<float>& x, precision how) {
+    const std::size_t count = x.size() / w.cols();
+    std::vector<float> y(count * w.rows(), NAN);
+    const rows<const float> in(x.data(), count, w.cols());
+    kernels::run(std::array{kernels::make_product(w, in, {y.data(), count, w.rows()}, how)},
+                 [](auto...) {});
+    return y;
+}
+
+/// x as the integer product sees it.
+std::vector<float> rounded(const std::vector<float>& x, std::size_t width) {
+    const std::size_t count = x.size() / width;
+    const kernels::quantised_rows q(rows<const float>(x.data(), count, width));
+    std::vector<float> out(x.size());
+    for (std::size_t t = 0; t < count; ++t) {
+        for (std::size_t i = 0; i < width; ++i) {
+            out[t * width + i] =
+                q.scales(t)[i / kernels::quantised_rows::block] * static_cast<float>(q.codes(t)[i]);
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_are_rounded_to_half_a_step) {
+    const std::size_t width = 96;
+    auto x = random_row(3 * width, 5);
+    for (std::size_t i = 32; i < 64; ++i) { x[i] = 0.0F; }
+    x[70] = 1e-38F;
+    const auto seen = rounded(x, width);
+    const kernels::quantised_rows q(rows<const float>(x.data(), 3, width));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const float step = q.scales(i / width)[i % width / 32];
+        BOOST_REQUIRE_LE(std::abs(seen[i] - x[i]), 0.5001F * step);
+    }
+    for (std::size_t t = 0; t < 3; ++t) {
+        for (std::size_t b = 0; b < width / 32; ++b) {
+            double sum = 0.0;
+            for (std::size_t i = 0; i < 32; ++i) { sum += seen[t * width + b * 32 + i]; }
+            BOOST_REQUIRE_SMALL(sum - q.sums(t)[b], 1e-4);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_reference_of_the_rounded_rows, Format, formats) {
+    for (const std::size_t rows_of_w : {1U, 3U, 4U, 5U, 50U}) {
+        const std::size_t cols = 3 * std::max<std::size_t>(Format::block, 32);
+        const stored_matrix<Format> stored(rows_of_w, cols, 3, 1);
+        for (const std::size_t count : {1U, 2U, 4U, 7U}) {
+            const auto x = random_row(count * cols, 9);
+            const auto y = multiply(stored.view(), x, precision::native);
+            const auto seen = kernels::has_integer_dots<Format> ? rounded(x, cols) : x;
+            std::vector<float> expected(y.size());
+            reference::matmul(stored.view(), rows<const float>(seen.data(), count, cols),
+                              rows<float>(expected.data(), count, rows_of_w));
+            for (std::size_t i = 0; i < y.size(); ++i) {
+                BOOST_REQUIRE_SMALL(double{y[i]} - double{expected[i]}, 2e-3);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_positions_or_threads, Format, formats) {
+    const std::size_t cols = 3 * std::max<std::size_t>(Format::block, 32);
+    const stored_matrix<Format> stored(103, cols, 5);
+    const auto x = random_row(9 * cols, 11);
+    set_threads(1);
+    const auto together = multiply(stored.view(), x, precision::native);
+    for (const std::size_t threads : {1U, 2U, 3U}) {
+        set_threads(threads);
+        for (std::size_t t = 0; t < 9; ++t) {
+            const auto from = x.begin() + static_cast<std::ptrdiff_t>(t * cols);
+            const auto alone =
+                multiply(stored.view(), {from, from + static_cast<std::ptrdiff_t>(cols)},
+                         precision::native);
+            BOOST_REQUIRE(same_bits(alone, std::span(together).subspan(t * 103, 103)));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_nan_or_an_infinity_becomes_a_nan) {
+    const stored_matrix<q4_1> stored(5, 64, 3);
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity()}) {
+        auto x = random_row(64, 9);
+        x[40] = bad;
+        for (const float y : multiply(stored.view(), x, precision::native)) {
+            BOOST_TEST((kernels::has_integer_dots<q4_1> ? std::isnan(y) : !std::isfinite(y)));
+        }
+    }
+}
