@@ -74,6 +74,21 @@ BOOST_AUTO_TEST_CASE(all_positions_hold_what_a_trace_of_each_prefix_shows) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(saturation_is_told_by_what_stands_after_the_layers) {
+    const std::vector<token_id> ids = long_prompt();
+    const auto all = trace(llama().model, std::span<const token_id>(ids),
+                           {1, 0, observe::positions::all}, silent);
+    std::size_t in_the_first = 0;
+    for (const traced_position& p : all) {
+        BOOST_TEST_REQUIRE(p.layers.size() == 2U);
+        const bool first = p.layers[0].after.top[0].id == p.layers[1].after.top[0].id;
+        BOOST_TEST(p.saturation_layer == (first ? 0U : 1U));
+        in_the_first += first ? 1 : 0;
+    }
+    BOOST_TEST(in_the_first > 0U);
+    BOOST_TEST(in_the_first < all.size());
+}
+
 BOOST_AUTO_TEST_CASE(progress_reaches_the_end) {
     const std::vector<token_id> ids = long_prompt();
     std::vector<std::size_t> seen;

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <random>
 #include <vector>
 
 using namespace xlens;
@@ -75,9 +76,22 @@ BOOST_AUTO_TEST_CASE(top_k_and_top_p_cut_the_tail) {
     // The smallest set that reaches 0.75 is {0, 2}.
     const auto nucleus = frequencies({.top_p = 0.75F, .seed = 1}, logits);
     BOOST_TEST(nucleus.size() == 2U);
-    BOOST_TEST(nucleus.count(2) == 1U);
+    BOOST_TEST_REQUIRE(nucleus.count(2) == 1U);
+    BOOST_TEST(std::abs(nucleus.at(0) - 0.625) < 0.015);
+    // One of two equals is half of all, exactly.
+    BOOST_TEST(frequencies({.top_p = 0.5F, .seed = 1}, {0.0F, 0.0F}).size() == 1U);
     BOOST_TEST(frequencies({.temperature = 0.0F}, logits).size() == 1U);
     BOOST_TEST(frequencies({.top_p = 1e-6F}, logits).size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_seed_is_that_of_the_standard_engine) {
+    // Of four equals the top two bits of a draw choose.
+    std::mt19937_64 random(3);
+    sampler choose({.seed = 3});
+    const std::vector<float> equals(4, 1.0F);
+    for (int i = 0; i < 40; ++i) {
+        BOOST_TEST(choose(equals).id == static_cast<token_id>(random() >> 62U));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_seed_gives_the_same_text_for_any_number_of_threads) {

@@ -46,6 +46,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+import wikilm_gguf
 from common import write_json
 from model_golden import golden_of, random_ids
 
@@ -255,6 +256,7 @@ def make(name, config):
     total = torch.tensor(golden["logits"][-1]["values"]).exp().sum()
     assert abs(total - 1) < 1e-5, total
     write_json(folder / "golden.json", golden)
+    wikilm_gguf.write(folder)
     print(name, "seed", seed, (folder / "hf" / "model.safetensors").stat().st_size)
 
 

@@ -12,11 +12,13 @@
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace xlens;
@@ -91,7 +93,14 @@ const std::vector<bad_config> bad_configs = {
     {"wikilm", R"({"adaptive_cutoffs": [160, 60]})",
      "adaptive_cutoffs: expected rising numbers up to the vocabulary 300, got 60"},
     {"wikilm", R"({"adaptive_cutoffs": []})",
-     "adaptive_cutoffs: expected an array of token counts"},
+     "adaptive_cutoffs: expected at least one token count, got none"},
+    {"wikilm", R"({"adaptive_cutoffs": null})",
+     "adaptive_cutoffs: expected an array of integers of at least 0, got no such key"},
+    {"wikilm", R"({"adaptive_cutoffs": [60, 160.5]})",
+     "adaptive_cutoffs: expected an array of integers of at least 0, got 160.5"},
+    {"wikilm", R"({"pad_token_id": 300})", "pad_token_id: expected a token id below 300, got 300"},
+    {"wikilm", R"({"hidden_size": 2, "num_attention_heads": 1})",
+     "width: expected an even number of at least 4 for sines and cosines, got 2"},
     {"wikilm", R"({"adaptive_cutoffs": [60, 161]})",
      "decoder.embed_tokens.embeddings.1.0.weight: expected (101, 8), got (100, 8)"},
     {"qwen3", R"({"head_dim": 8})", "self_attn.q_proj.weight: expected (32, 32), got (64, 32)"},
@@ -119,6 +128,20 @@ void check_refusal(const std::filesystem::path& path, const std::string& expecte
     BOOST_TEST(message.find(path.filename().string()) != std::string::npos, message);
 }
 
+using tensor_list = std::vector<std::pair<std::string, std::vector<std::uint64_t>>>;
+
+/// The file with f32 tensors of zeros, dimensions fastest first.
+std::string bytes_with(gguf_builder file, const tensor_list& tensors) {
+    std::uint64_t offset = 0;
+    for (const auto& [name, dims] : tensors) {
+        file.tensor(name, dims, 0, offset);
+        std::uint64_t bytes = 4;
+        for (const auto d : dims) { bytes *= d; }
+        offset += (bytes + 31) / 32 * 32;
+    }
+    return file.data(offset).bytes();
+}
+
 /// A small llama GGUF: 1 layer, D 4, F 8, 2 heads, V 5; one part may be changed.
 struct llama_file {
     std::uint32_t layers = 1;
@@ -142,49 +165,100 @@ struct llama_file {
         key("context_length", 16);
         file.key(architecture + ".attention.layer_norm_rms_epsilon", b::f32, 1e-5F);
         more(file);
-        const std::vector<std::pair<const char*, std::vector<std::uint64_t>>> tensors = {
-            {"token_embd.weight", {4, 5}},        {"output_norm.weight", {4}},
-            {"blk.0.attn_norm.weight", {4}},      {"blk.0.attn_q.weight", {4, 4}},
-            {"blk.0.attn_k.weight", {4, 4}},      {"blk.0.attn_v.weight", {4, 4}},
-            {"blk.0.attn_output.weight", {4, 4}}, {"blk.0.ffn_norm.weight", {4}},
-            {"blk.0.ffn_gate.weight", {4, 8}},    {"blk.0.ffn_up.weight", {4, 8}},
-            {"blk.0.ffn_down.weight", {8, 4}}};
-        std::uint64_t offset = 0;
-        for (const auto& [name, dims] : tensors) {
-            file.tensor(name, dims, 0, offset);
-            std::uint64_t bytes = 4;
-            for (const auto d : dims) { bytes *= d; }
-            offset += (bytes + 31) / 32 * 32;
+        return bytes_with(std::move(file), {{"token_embd.weight", {4, 5}},
+                                            {"output_norm.weight", {4}},
+                                            {"blk.0.attn_norm.weight", {4}},
+                                            {"blk.0.attn_q.weight", {4, 4}},
+                                            {"blk.0.attn_k.weight", {4, 4}},
+                                            {"blk.0.attn_v.weight", {4, 4}},
+                                            {"blk.0.attn_output.weight", {4, 4}},
+                                            {"blk.0.ffn_norm.weight", {4}},
+                                            {"blk.0.ffn_gate.weight", {4, 8}},
+                                            {"blk.0.ffn_up.weight", {4, 8}},
+                                            {"blk.0.ffn_down.weight", {8, 4}}});
+    }
+};
+
+/// A small wikilm GGUF: 1 layer, D 4, F 8, 2 heads, V 12 in clusters of 5, 3 and 4 tokens with
+/// widths 4, 2 and 1. Keys and tensors may be changed; `without` names a key to leave out.
+struct wikilm_file {
+    std::vector<std::uint32_t> cutoffs = {5, 8};
+    std::uint32_t width = 4;
+    std::string without = {};
+    std::function<void(gguf_builder&)> more = [](gguf_builder&) {};
+    tensor_list embedding = {
+        {"token_embd.0.weight", {4, 5}},      {"token_embd.1.weight", {2, 3}},
+        {"token_embd.2.weight", {1, 4}},      {"token_embd_proj.0.weight", {4, 4}},
+        {"token_embd_proj.1.weight", {2, 4}}, {"token_embd_proj.2.weight", {1, 4}},
+        {"output_classes.weight", {4, 2}}};
+
+    [[nodiscard]] std::string bytes() const {
+        gguf_builder file;
+        file.text("general.architecture", "wikilm");
+        const std::vector<std::pair<std::string, std::uint32_t>> counts = {
+            {"vocab_size", 12},         {"block_count", 1},          {"embedding_length", width},
+            {"feed_forward_length", 8}, {"attention.head_count", 2}, {"context_length", 16}};
+        for (const auto& [name, value] : counts) {
+            if (name != without) { file.key("wikilm." + name, gguf_builder::u32, value); }
         }
-        file.data(offset);
-        return file.bytes();
+        if (without != "adaptive_cutoffs") {
+            file.numbers("wikilm.adaptive_cutoffs", gguf_builder::u32, cutoffs);
+        }
+        file.key("wikilm.attention.layer_norm_epsilon", gguf_builder::f32, 1e-5F);
+        more(file);
+        tensor_list tensors = {
+            {"output_norm.weight", {4}},      {"blk.0.attn_norm.weight", {4}},
+            {"blk.0.attn_q.weight", {4, 4}},  {"blk.0.attn_k.weight", {4, 4}},
+            {"blk.0.attn_v.weight", {4, 4}},  {"blk.0.attn_output.weight", {4, 4}},
+            {"blk.0.ffn_norm.weight", {4}},   {"blk.0.ffn_up.weight", {4, 8}},
+            {"blk.0.ffn_down.weight", {8, 4}}};
+        tensors.insert(tensors.end(), embedding.begin(), embedding.end());
+        return bytes_with(std::move(file), tensors);
     }
 };
 
 struct bad_gguf {
-    llama_file file;
+    std::string bytes;
     std::string message;
+    bad_gguf(const llama_file& file, std::string says)
+        : bytes(file.bytes()), message(std::move(says)) {}
+    bad_gguf(const wikilm_file& file, std::string says)
+        : bytes(file.bytes()), message(std::move(says)) {}
     friend std::ostream& operator<<(std::ostream& out, const bad_gguf& c) {
         return out << c.message;
     }
 };
 
 bad_gguf with_key(std::function<void(gguf_builder&)> more, std::string message) {
-    bad_gguf out{{}, std::move(message)};
-    out.file.more = std::move(more);
-    return out;
+    llama_file file;
+    file.more = std::move(more);
+    return {file, std::move(message)};
+}
+bad_gguf wikilm_with_key(std::function<void(gguf_builder&)> more, std::string message) {
+    wikilm_file file;
+    file.more = std::move(more);
+    return {file, std::move(message)};
+}
+/// `change` is what the tensor of its name is instead; without dimensions: there is none.
+bad_gguf wikilm_with(const tensor_list::value_type& change, std::string message) {
+    wikilm_file file;
+    std::erase_if(file.embedding, [&](const auto& t) { return t.first == change.first; });
+    if (!change.second.empty()) { file.embedding.push_back(change); }
+    return {file, std::move(message)};
 }
 
 const std::vector<bad_gguf> bad_ggufs = {
-    {{.architecture = "mamba"},
-     "general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, got 'mamba'"},
-    {{.layers = 0}, "llama.block_count: expected 1 to 4096, got 0"},
-    {{.layers = 4097}, "llama.block_count: expected 1 to 4096, got 4097"},
-    {{.layers = 2}, "tensor 'blk.1.attn_norm.weight': expected by llama, got no such tensor"},
-    {{.width = 8}, "blk.0.attn_norm.weight: expected (8), got (4)"},
-    {{.inner = 9}, "blk.0.ffn_up.weight: expected (9, 4), got (8, 4)"},
-    {{.heads = 0}, "llama.attention.head_count: expected 1 to 1048576, got 0"},
-    {{.heads = 3}, "heads: 3 do not divide the width 4"},
+    {llama_file{.architecture = "mamba"},
+     "general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, wikilm, got "
+     "'mamba'"},
+    {llama_file{.layers = 0}, "llama.block_count: expected 1 to 4096, got 0"},
+    {llama_file{.layers = 4097}, "llama.block_count: expected 1 to 4096, got 4097"},
+    {llama_file{.layers = 2},
+     "tensor 'blk.1.attn_norm.weight': expected by llama, got no such tensor"},
+    {llama_file{.width = 8}, "blk.0.attn_norm.weight: expected (8), got (4)"},
+    {llama_file{.inner = 9}, "blk.0.ffn_up.weight: expected (9, 4), got (8, 4)"},
+    {llama_file{.heads = 0}, "llama.attention.head_count: expected 1 to 1048576, got 0"},
+    {llama_file{.heads = 3}, "heads: 3 do not divide the width 4"},
     with_key([](auto& f) { f.key("llama.attention.head_count_kv", gguf_builder::u32, 3U); },
              "key-value heads: 3 do not divide the 2 heads"),
     with_key([](auto& f) { f.text("llama.attention.head_count_kv", "two"); },
@@ -197,6 +271,47 @@ const std::vector<bad_gguf> bad_ggufs = {
              "llama.rope.scaling.type: expected none or linear, got 'yarn'"),
     with_key([](auto& f) { f.key("llama.attention.sliding_window", gguf_builder::u32, 0U); },
              "llama.attention.sliding_window: expected 1 to 268435456, got 0"),
+    {wikilm_file{.without = "adaptive_cutoffs"},
+     "key 'wikilm.adaptive_cutoffs': expected array of integers below 2^63, got no such key"},
+    {wikilm_file{.without = "vocab_size"},
+     "key 'wikilm.vocab_size': expected an integer of at least 0, got no such key"},
+    {wikilm_file{.cutoffs = {}},
+     "wikilm.adaptive_cutoffs: expected at least one token count, got none"},
+    {wikilm_file{.cutoffs = {8, 5}},
+     "wikilm.adaptive_cutoffs: expected rising numbers up to the vocabulary 12, got 5"},
+    {wikilm_file{.cutoffs = {5, 5}},
+     "wikilm.adaptive_cutoffs: expected rising numbers up to the vocabulary 12, got 5"},
+    {wikilm_file{.cutoffs = {5, 13}},
+     "wikilm.adaptive_cutoffs: expected rising numbers up to the vocabulary 12, got 13"},
+    {wikilm_file{.cutoffs = {0, 8}},
+     "wikilm.adaptive_cutoffs: expected rising numbers up to the vocabulary 12, got 0"},
+    {wikilm_file{.cutoffs = {5}}, "token_embd.1.weight: expected (7, 2), got (3, 2)"},
+    {wikilm_file{.cutoffs = {5, 9}}, "token_embd.1.weight: expected (4, 2), got (3, 2)"},
+    {wikilm_file{.cutoffs = {5, 8, 11}}, "token_embd.2.weight: expected (3, 1), got (4, 1)"},
+    {wikilm_file{.width = 2},
+     "width: expected an even number of at least 4 for sines and cosines, got 2"},
+    {wikilm_file{.width = 8}, "blk.0.attn_norm.weight: expected (8), got (4)"},
+    wikilm_with({"token_embd.2.weight", {}},
+                "tensor 'token_embd.2.weight': expected by wikilm, got no such tensor"),
+    wikilm_with({"token_embd_proj.1.weight", {}},
+                "tensor 'token_embd_proj.1.weight': expected by wikilm, got no such tensor"),
+    wikilm_with({"output_classes.weight", {}},
+                "tensor 'output_classes.weight': expected by wikilm, got no such tensor"),
+    wikilm_with({"token_embd.0.weight", {3, 5}},
+                "token_embd_proj.0.weight: expected (4, 3), got (4, 4)"),
+    wikilm_with({"token_embd.1.weight", {6}},
+                "token_embd.1.weight: expected a matrix, got 1 dimensions"),
+    wikilm_with({"token_embd_proj.1.weight", {3, 4}},
+                "token_embd_proj.1.weight: expected (4, 2), got (4, 3)"),
+    wikilm_with({"output_classes.weight", {4, 1}},
+                "output_classes.weight: expected (2, 4), got (1, 4)"),
+    wikilm_with_key(
+        [](auto& f) { f.key("tokenizer.ggml.padding_token_id", gguf_builder::u32, 12U); },
+        "tokenizer.ggml.padding_token_id: expected a token id below 12, got 12"),
+    wikilm_with_key([](auto& f) { f.key("wikilm.embedding_scale", gguf_builder::f32, -1.0F); },
+                    "wikilm.embedding_scale: expected a positive number, got -1"),
+    wikilm_with_key([](auto& f) { f.text("wikilm.final_norm", "yes"); },
+                    "key 'wikilm.final_norm': expected bool, got string"),
 };
 
 }  // namespace
@@ -213,7 +328,7 @@ BOOST_DATA_TEST_CASE(a_config_that_does_not_fit_is_refused, data::make(bad_confi
 
 BOOST_DATA_TEST_CASE(a_gguf_that_does_not_fit_is_refused, data::make(bad_ggufs), c) {
     const temporary_directory folder;
-    const auto path = folder.write("bad.gguf", c.file.bytes());
+    const auto path = folder.write("bad.gguf", c.bytes);
     check_refusal(path, c.message);
 }
 
@@ -224,6 +339,32 @@ BOOST_AUTO_TEST_CASE(the_good_file_beside_them_is_read) {
     BOOST_TEST(file.config().vocabulary == 5U);
     BOOST_TEST(file.config().quantization == "f32");
     BOOST_TEST(assemble<presets::llama>(file).blocks.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(the_good_wikilm_beside_them_has_the_usual_scale_and_positions) {
+    const temporary_directory folder;
+    const checkpoint file(folder.write("good.gguf", wikilm_file{.cutoffs = {5, 8, 12}}.bytes()));
+    const auto model = assemble<presets::wikilm>(file);
+    BOOST_TEST(model.unembedding.vocabulary() == 12U);
+    BOOST_TEST(model.embedding.clusters.size() == 3U);
+    BOOST_TEST(model.embedding.scale == 2.0F);  // the root of 4
+    BOOST_TEST(model.position.origin == 2U);
+    BOOST_TEST(model.final_norm.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_wikilm_says_of_scale_positions_and_final_norm_is_done) {
+    const temporary_directory folder;
+    wikilm_file said;
+    said.more = [](gguf_builder& f) {
+        f.key("wikilm.embedding_scale", gguf_builder::f32, 1.0F);
+        f.key("tokenizer.ggml.padding_token_id", gguf_builder::u32, 4U);
+        f.key("wikilm.final_norm", gguf_builder::boolean, std::uint8_t{0});
+    };
+    const checkpoint file(folder.write("good.gguf", said.bytes()));
+    const auto model = assemble<presets::wikilm>(file);
+    BOOST_TEST(model.embedding.scale == 1.0F);
+    BOOST_TEST(model.position.origin == 5U);
+    BOOST_TEST(!model.final_norm.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_path_that_is_no_model_is_refused) {

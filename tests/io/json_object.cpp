@@ -7,7 +7,9 @@
 #include <xlens/io/json.hpp>
 #include <xlens/io/json_object.hpp>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -15,7 +17,7 @@ using xlens::test::error_message;
 
 const auto config = xlens::parse_json("config.json", R"({
     "width": 576, "eps": 1e-05, "name": "llama", "tied": true, "none": null, "minus": -1,
-    "half": 0.5, "list": [1], "rope": {"factor": 32.0, "deep": {"x": "y"}}})");
+    "half": 0.5, "list": [1], "mixed": [1, -2], "rope": {"factor": 32.0, "deep": {"x": "y"}}})");
 const xlens::json_object fields("config.json", config);
 
 void says(const std::string& message, auto&& get) {
@@ -26,6 +28,8 @@ void says(const std::string& message, auto&& get) {
 
 BOOST_AUTO_TEST_CASE(values) {
     BOOST_TEST(fields.unsigned_integer("width") == 576U);
+    BOOST_TEST(fields.unsigned_integers("list") == std::vector<std::uint64_t>{1},
+               boost::test_tools::per_element());
     BOOST_TEST(fields.number("eps") == 1e-5);
     BOOST_TEST(fields.number("width") == 576.0);
     BOOST_TEST(fields.number("minus") == -1.0);
@@ -44,6 +48,10 @@ BOOST_AUTO_TEST_CASE(wrong_types) {
          [] { (void)fields.unsigned_integer("half"); });
     says("name: expected an integer of at least 0, got 'llama'",
          [] { (void)fields.unsigned_integer("name"); });
+    says("width: expected an array of integers of at least 0, got 576",
+         [] { (void)fields.unsigned_integers("width"); });
+    says("mixed: expected an array of integers of at least 0, got -2",
+         [] { (void)fields.unsigned_integers("mixed"); });
     says("list: expected a number, got an array", [] { (void)fields.number("list"); });
     says("rope: expected a string, got an object", [] { (void)fields.string("rope"); });
     says("width: expected true or false, got 576", [] { (void)fields.boolean("width"); });

@@ -28,7 +28,10 @@ using token_formats = boost::mpl::list<f32, q8_0>;
 /// A dense unembedding of V tokens whose number is no multiple of a tile.
 template <class Format>
 struct dense_tokens {
-    dense_tokens() : stored(5003, 96, 3) { e.sections.push_back({0, stored.view(), {}}); }
+    explicit dense_tokens(std::size_t count = 5003, std::size_t width = 96)
+        : stored(count, width, 3) {
+        e.sections.push_back({0, stored.view(), {}});
+    }
     stored_matrix<Format> stored;
     unembedding<matrix<Format>> e;
 };
@@ -69,6 +72,25 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(streaming_equals_the_whole_row, Format, token_form
             for (scored& s : lowest) { s.score = -s.score; }
             BOOST_TEST(ends[n].suppresses == lowest);
         }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_of_every_round) {
+    constexpr std::size_t round = detail::scan_tile * detail::scan_groups;
+    const dense_tokens<f32> tokens(round + detail::scan_tile + 7, 32);
+    const auto last = static_cast<token_id>(tokens.e.vocabulary() - 1);
+    const auto second = static_cast<token_id>(round);  // first token of the second round of tiles
+    const std::vector<token_id> targets = {0,      511,          512,          second - 1,
+                                           second, second + 511, second + 512, last};
+    const auto x = random_row(targets.size() * 32, 6);
+    const rows<const float> in(x.data(), targets.size(), 32);
+    const auto read = vocabulary(tokens.e).read(in, 5, targets);
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        const auto logits = logits_of(tokens.e, in[n]);
+        const double total = reference::log_sum_exp(logits);
+        const auto target = static_cast<std::size_t>(targets[n]);
+        BOOST_TEST(read[n].top == reference::top_k(logits, 5));
+        BOOST_REQUIRE_SMALL(double{read[n].target} - (double{logits[target]} - total), 1e-4);
     }
 }
 

@@ -40,7 +40,9 @@ const std::vector<std::string> checkpoints = {"gpt2/hf",
                                               "gpt_neox_sequential/model.gguf",
                                               "llama_mixed/model.gguf",
                                               "wikilm/hf",
-                                              "wikilm_final_norm/hf"};
+                                              "wikilm/model.gguf",
+                                              "wikilm_final_norm/hf",
+                                              "wikilm_final_norm/model.gguf"};
 
 struct opened {
     explicit opened(const std::string& name)

@@ -33,6 +33,13 @@ struct stop_after {
     }
 };
 
+/// Keeps where the last logits were said to be.
+struct logits_seen {
+    static constexpr hook hooks = hook::logits;
+    site where;
+    void logits(const site& w, rows<float>) { where = w; }
+};
+
 /// Writes down each call as a letter, and where it was.
 struct journal {
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
@@ -106,6 +113,24 @@ BOOST_AUTO_TEST_CASE(logits_come_for_the_rows_that_are_wanted) {
     none.wanted = logit_rows::none;
     m.forward(none, llama().ids);
     BOOST_TEST(none.logits.size() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_logits_hook_is_told_where_its_rows_are) {
+    const auto& m = llama().model;
+    const std::span<const token_id> ids = llama().ids;
+    sequence_state state = m.start();
+    logits_seen seen;
+    m.forward(state, ids.first(10), seen);
+    BOOST_TEST(seen.where.first_position == 9U);
+    BOOST_TEST(seen.where.layer == 1U);
+    state.wanted = logit_rows::all;
+    m.forward(state, ids.subspan(10, 5), seen);
+    BOOST_TEST(seen.where.first_position == 10U);
+    stop_after first{0, 0};
+    state.wanted = logit_rows::last;
+    m.forward(state, ids.subspan(15, 3), first, seen);
+    BOOST_TEST(seen.where.first_position == 17U);
+    BOOST_TEST(seen.where.layer == 0U);  // the last that ran
 }
 
 BOOST_AUTO_TEST_CASE(a_forked_and_truncated_sequence_goes_on_as_a_new_one) {

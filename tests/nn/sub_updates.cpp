@@ -185,6 +185,32 @@ BOOST_AUTO_TEST_CASE(selections_and_edits_combine_in_their_order) {
     BOOST_TEST(e.coefficient(3) == ffn.layer.coefficients(std::span<const float>(x))(3));
 }
 
+BOOST_AUTO_TEST_CASE(a_selection_is_edited_and_cut_by_neuron_not_by_row) {
+    const random_ffn<silu, gated, f32> ffn(width, inner);
+    const auto x = input();
+    const auto e = ffn.layer.sub_updates(x);
+    const auto five = e.dominant(5);
+    const std::size_t i = five.neuron(3);
+    BOOST_TEST_REQUIRE(i >= 5U);  // no row number
+
+    const auto edited = five.set(i, 2.5F);
+    BOOST_TEST(edited.shape(0) == 5U);
+    for (std::size_t r = 0; r < 5; ++r) {
+        BOOST_TEST(edited.coefficient(r) == (r == 3 ? 2.5F : five.coefficient(r)));
+    }
+    const auto four = five.without({i});
+    BOOST_TEST_REQUIRE(four.shape(0) == 4U);
+    BOOST_TEST(four.neuron(3) == five.neuron(4));
+    const auto one = five.where([i](std::size_t n, float) { return n == i; });
+    BOOST_TEST_REQUIRE(one.shape(0) == 1U);
+    BOOST_TEST(one.coefficient(0) == five.coefficient(3));
+
+    // An edit of a neuron that was left out changes nothing.
+    const auto before = four.sum();
+    const auto after = four.set(i, 100.0F).sum();
+    BOOST_TEST(same_bits({before.data(), width}, {after.data(), width}));
+}
+
 BOOST_AUTO_TEST_CASE(a_neuron_that_does_not_exist_is_named) {
     const random_ffn<relu, none, f32> ffn(width, inner);
     const auto x = input();
@@ -229,5 +255,12 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers_stay_where_they_are) {
     const auto e = layer.sub_updates(x);
     BOOST_TEST(std::isnan(e.sum()(0)));
     BOOST_TEST(std::isfinite(e.sum()(1)));
-    BOOST_TEST(e.dominant(inner).neuron(inner - 1) == 7U);
+    // All others are equal, and stand in the order of their neurons.
+    for (const auto& ranked : {e.dominant(inner), e.top(inner)}) {
+        BOOST_TEST(ranked.neuron(0) == 0U);
+        BOOST_TEST(ranked.neuron(6) == 6U);
+        BOOST_TEST(ranked.neuron(7) == 8U);
+        BOOST_TEST(ranked.neuron(inner - 2) == inner - 1);
+        BOOST_TEST(ranked.neuron(inner - 1) == 7U);
+    }
 }

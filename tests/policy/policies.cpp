@@ -53,6 +53,12 @@ struct shifted {
     }
 };
 
+/// Leaves out every layer after the first.
+struct stops {
+    static constexpr hook hooks = hook::after;
+    flow after(const site&, rows<float>) { return flow::stop; }
+};
+
 // What the concept accepts and what not; tests/compile_fail holds what the compiler says.
 struct no_hooks {};
 struct misspelt {
@@ -95,6 +101,24 @@ BOOST_AUTO_TEST_CASE(the_skeleton_and_an_empty_pack_change_no_bit) {
     const auto plain = logits_with();
     BOOST_TEST(same_bits(logits_with(copied), plain));
     BOOST_TEST(same_bits(logits_with(empty), plain));
+}
+
+BOOST_AUTO_TEST_CASE(a_pack_stops_where_any_of_its_policies_does) {
+    const auto exit_layer = [](auto&... policies) {
+        sequence_state state = gpt2().model.start();
+        gpt2().model.forward(state, gpt2().ids, policies...);
+        return state.exit_layer;
+    };
+    skeleton goes_on;
+    stops stop;
+    BOOST_TEST(exit_layer(goes_on) == 1U);
+    BOOST_TEST(exit_layer(stop, goes_on) == 0U);
+    dynamic_policies pack;
+    pack.add(goes_on);
+    BOOST_TEST(exit_layer(pack) == 1U);
+    pack.add(stop);
+    pack.add(goes_on);
+    BOOST_TEST(exit_layer(pack) == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(intervene_sets_scales_and_zeroes_where_it_is_told) {

@@ -13,10 +13,10 @@
 
 namespace xlens::detail {
 
-/// The adaptive embedding and softmax of wikilm, by fairseq's names: table i of cluster i and its
-/// projection to D are `decoder.embed_tokens.embeddings.i.0` and `.i.1`. The softmax is tied to
-/// them: the head scores x by table 0, a tail by (x·projection)·tableᵀ, and only the head's rows
-/// for the tails are its own.
+/// The adaptive embedding and softmax of wikilm: cluster i has the table `token_embd.i` and its
+/// projection to D, `token_embd_proj.i`. The softmax is tied to them: the head scores x by table 0,
+/// a tail by (x·projection)·tableᵀ, and only the head's rows for the tails (`output_classes`) are
+/// its own.
 template <class Weights>
 void read_adaptive(const checkpoint& file, embedding<Weights>& in, unembedding<Weights>& out) {
     const hyperparameters& p = file.config();
@@ -26,21 +26,21 @@ void read_adaptive(const checkpoint& file, embedding<Weights>& in, unembedding<W
     std::size_t first = 0;
     for (std::size_t c = 0; c <= p.cutoffs.size(); ++c) {
         const std::size_t last = c < p.cutoffs.size() ? p.cutoffs[c] : p.vocabulary;
-        const std::string stem = fmt::format("decoder.embed_tokens.embeddings.{}.", c);
-        const std::size_t narrow = file.shape_of(stem + "0.weight")[1];
-        const Weights table = matrix(stem + "0.weight", last - first, narrow);
-        const Weights projection = matrix(stem + "1.weight", p.width, narrow);
+        const std::string name = fmt::format("token_embd.{}.weight", c);
+        const std::size_t narrow = file.shape_of(name)[1];
+        const Weights table = matrix(name, last - first, narrow);
+        const Weights projection =
+            matrix(fmt::format("token_embd_proj.{}.weight", c), p.width, narrow);
         in.clusters.push_back({first, table, projection});
         if (c == 0) {
-            out.sections.push_back({first, matrix(stem + "0.weight", last, p.width), {}});
+            out.sections.push_back({first, matrix(name, last, p.width), {}});
         } else {
             out.sections.push_back({first, table, projection.transpose()});
         }
         first = last;
     }
     in.scale = p.embedding_scale;
-    out.classes =
-        matrix("decoder.adaptive_softmax.head.class_proj.weight", p.cutoffs.size(), p.width);
+    out.classes = matrix("output_classes.weight", p.cutoffs.size(), p.width);
 }
 
 }  // namespace xlens::detail

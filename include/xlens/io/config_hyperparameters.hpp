@@ -115,23 +115,13 @@ inline std::string preset_of_config(const hugging_face_folder& folder) {
          supported_architectures, printable(name));
 }
 
-inline void read_cutoffs(const hugging_face_folder& folder, hyperparameters& p) {
-    const auto& list = folder.config();
-    const auto found = list.find("adaptive_cutoffs");
-    if (found == list.end() || !found->is_array() || found->empty()) {
-        fail("{}: adaptive_cutoffs: expected an array of token counts", folder.fields().file());
-    }
-    std::size_t last = 0;
-    for (const auto& item : *found) {
-        const bool fits = item.is_number_unsigned() && item.get<std::uint64_t>() > last &&
-                          item.get<std::uint64_t>() <= p.vocabulary;
-        if (!fits) {
-            fail("{}: adaptive_cutoffs: expected rising numbers up to the vocabulary {}, got {}",
-                 folder.fields().file(), p.vocabulary, printable(item.dump()));
-        }
-        last = item.get<std::size_t>();
-        if (last < p.vocabulary) { p.cutoffs.push_back(last); }
-    }
+inline void read_wikilm(const hugging_face_folder& folder, hyperparameters& p) {
+    const auto cutoffs = folder.fields().unsigned_integers("adaptive_cutoffs");
+    read_cutoffs(folder.fields().file(), "adaptive_cutoffs", cutoffs, p);
+    p.final_norm = folder.boolean("final_norm", true);
+    read_sinusoidal(folder, "pad_token_id", p);
+    const bool scaled = folder.boolean("scale_embedding", true);
+    p.embedding_scale = scaled ? std::sqrt(static_cast<float>(p.width)) : 1.0F;
 }
 
 }  // namespace detail
@@ -162,12 +152,7 @@ inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
     p.window = windowed ? count(folder, "sliding_window", max_context) : 0;
     detail::check_activation(folder, keys.activation, p.architecture);
     if (p.architecture == "wikilm") {
-        detail::read_cutoffs(folder, p);
-        p.final_norm = folder.boolean("final_norm", true);
-        p.position_origin =
-            static_cast<std::size_t>(folder.unsigned_integer("pad_token_id", 1)) + 1;
-        p.embedding_scale =
-            folder.boolean("scale_embedding", true) ? std::sqrt(static_cast<float>(p.width)) : 1.0F;
+        detail::read_wikilm(folder, p);
     } else if (p.architecture != "gpt2") {
         detail::read_config_rope(folder, p);
     }

@@ -7,6 +7,7 @@
 #include <xlens/model/hyperparameters.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <string>
 
@@ -18,11 +19,13 @@ inline std::string preset_of_gguf(const gguf_file& file) {
     std::string name = file.string("general.architecture");
     if (name == "gptneox") { return "gpt_neox"; }
     if (name == "mistral") { return "llama"; }
-    for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3"}) {
+    for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3", "wikilm"}) {
         if (name == known) { return name; }
     }
-    fail("{}: general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, got '{}'",
-         file.name(), printable(name));
+    fail(
+        "{}: general.architecture: expected one of gpt2, llama, qwen2, qwen3, gptneox, wikilm, "
+        "got '{}'",
+        file.name(), printable(name));
 }
 
 inline void read_gguf_rope(const gguf_file& file, const std::string& prefix, hyperparameters& p) {
@@ -40,9 +43,23 @@ inline void read_gguf_rope(const gguf_file& file, const std::string& prefix, hyp
     }
 }
 
+/// wikilm is no architecture of llama.cpp: its keys are our own, in llama.cpp's style. The cutoffs
+/// cannot be had from the tensors, which they describe.
+inline void read_gguf_wikilm(const gguf_file& file, const std::string& prefix, hyperparameters& p) {
+    p.vocabulary = count(file, prefix + "vocab_size", max_vocabulary);
+    const std::string cutoffs = prefix + "adaptive_cutoffs";
+    read_cutoffs(file.name(), cutoffs, file.integers(cutoffs), p);
+    p.final_norm = file.boolean(prefix + "final_norm", true);
+    read_sinusoidal(file, "tokenizer.ggml.padding_token_id", p);
+    const std::string scale = prefix + "embedding_scale";
+    const double usual = std::sqrt(static_cast<float>(p.width));
+    p.embedding_scale = positive(file, scale, file.number(scale, usual));
+}
+
 }  // namespace detail
 
-/// The hyperparameters of a GGUF file. `vocabulary` is left to the embedding's rows.
+/// The hyperparameters of a GGUF file. `vocabulary` is left to the embedding's rows, except
+/// wikilm's, whose embedding is in clusters.
 /// Throws xlens::error naming the file, the key and both values.
 inline hyperparameters read_hyperparameters(const gguf_file& file) {
     using detail::count;
@@ -63,7 +80,11 @@ inline hyperparameters read_hyperparameters(const gguf_file& file) {
     p.window = file.has(prefix + "attention.sliding_window")
                    ? count(file, prefix + "attention.sliding_window", max_context)
                    : 0;
-    if (p.architecture != "gpt2") { detail::read_gguf_rope(file, prefix, p); }
+    if (p.architecture == "wikilm") {
+        detail::read_gguf_wikilm(file, prefix, p);
+    } else if (p.architecture != "gpt2") {
+        detail::read_gguf_rope(file, prefix, p);
+    }
     if (p.architecture == "gpt_neox") {
         p.parallel_residual = file.boolean(prefix + "use_parallel_residual", true);
     }

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 // Hyperparameters are checked where they are read and nowhere else: every count is between 1 and a
 // stated maximum, heads divide what they must divide. `Source` is gguf_file or hugging_face_folder.
@@ -52,6 +54,37 @@ float epsilon(const Source& source, std::string_view key) {
         fail("{}: {}: expected 0 to 1, got {}", source.name(), key, value);
     }
     return static_cast<float>(value);
+}
+
+/// wikilm's cutoffs: the first token of each tail cluster. The list may end with V.
+template <class Integer>
+void read_cutoffs(const std::string& file, std::string_view key, const std::vector<Integer>& list,
+                  hyperparameters& p) {
+    if (list.empty()) { fail("{}: {}: expected at least one token count, got none", file, key); }
+    std::size_t last = 0;
+    for (const Integer item : list) {
+        if (std::cmp_less_equal(item, last) || std::cmp_greater(item, p.vocabulary)) {
+            fail("{}: {}: expected rising numbers up to the vocabulary {}, got {}", file, key,
+                 p.vocabulary, item);
+        }
+        last = static_cast<std::size_t>(item);
+        if (last < p.vocabulary) { p.cutoffs.push_back(last); }
+    }
+}
+/// wikilm's sines and cosines: position 0 counts as the one after the padding token's id, as in
+/// fairseq. `key` names that token, 1 where there is none.
+template <class Source>
+void read_sinusoidal(const Source& source, std::string_view key, hyperparameters& p) {
+    if (p.width < 4 || p.width % 2 != 0) {
+        fail("{}: width: expected an even number of at least 4 for sines and cosines, got {}",
+             source.name(), p.width);
+    }
+    const std::uint64_t padding = source.unsigned_integer(key, 1);
+    if (padding >= p.vocabulary) {
+        fail("{}: {}: expected a token id below {}, got {}", source.name(), key, p.vocabulary,
+             padding);
+    }
+    p.position_origin = static_cast<std::size_t>(padding) + 1;
 }
 
 inline void check_heads(const std::string& file, const hyperparameters& p, bool head_size_given) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace xlens {
 
@@ -47,6 +48,18 @@ public:
     [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key,
                                                  std::uint64_t fallback) const {
         return has(key) ? unsigned_integer(key) : fallback;
+    }
+
+    [[nodiscard]] std::vector<std::uint64_t> unsigned_integers(std::string_view key) const {
+        constexpr std::string_view expected = "an array of integers of at least 0";
+        const auto& value = get(key, expected);
+        if (!value.is_array()) { wrong(key, expected, value); }
+        std::vector<std::uint64_t> out;
+        for (const auto& item : value) {
+            if (!item.is_number_unsigned()) { wrong(key, expected, item); }
+            out.push_back(item.get<std::uint64_t>());
+        }
+        return out;
     }
 
     /// A number, always finite: JSON has no other.

@@ -13,6 +13,7 @@
 
 namespace xlens {
 
+/// {} in both names is the number of a cluster, of which wikilm's embedding has several.
 struct tensor_name {
     std::string_view gguf;          ///< without ".weight" or ".bias"; in a layer without "blk.N."
     std::string_view hugging_face;  ///< likewise, without the layer's prefix
@@ -68,7 +69,10 @@ inline constexpr std::array gpt_neox_inside =
                                 {"ffn_down", "mlp.dense_4h_to_h"}});
 
 inline constexpr std::array wikilm_outside =
-    std::to_array<tensor_name>({{"output_norm", "decoder.layer_norm"}});
+    std::to_array<tensor_name>({{"token_embd.{}", "decoder.embed_tokens.embeddings.{}.0"},
+                                {"token_embd_proj.{}", "decoder.embed_tokens.embeddings.{}.1"},
+                                {"output_norm", "decoder.layer_norm"},
+                                {"output_classes", "decoder.adaptive_softmax.head.class_proj"}});
 inline constexpr std::array wikilm_inside =
     std::to_array<tensor_name>({{"attn_norm", "self_attn_layer_norm"},
                                 {"attn_q", "self_attn.q_proj"},
@@ -95,7 +99,7 @@ inline tensor_naming naming_of(std::string_view preset) {
 }
 
 /// The Hugging Face name of a tensor given by its GGUF name; a name that no table has is returned
-/// as it is (wikilm's adaptive parts are named by their own name everywhere).
+/// as it is.
 inline std::string hugging_face_name(std::string_view preset, std::string_view gguf) {
     const tensor_naming naming = naming_of(preset);
     std::string prefix;
@@ -109,9 +113,11 @@ inline std::string hugging_face_name(std::string_view preset, std::string_view g
         table = naming.inside;
     }
     const std::string_view stem = rest.substr(0, rest.rfind('.'));
+    const std::string_view cluster = stem.substr(stem.rfind('.') + 1);
     for (const tensor_name& name : table) {
-        if (name.gguf == stem) {
-            return fmt::format("{}{}{}", prefix, name.hugging_face, rest.substr(stem.size()));
+        if (fmt::format(fmt::runtime(name.gguf), cluster) == stem) {
+            return prefix + fmt::format(fmt::runtime(name.hugging_face), cluster) +
+                   std::string(rest.substr(stem.size()));
         }
     }
     return std::string(gguf);
