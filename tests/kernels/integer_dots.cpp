@@ -96,9 +96,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_positions_or_threads, Format
         set_threads(threads);
         for (std::size_t t = 0; t < 9; ++t) {
             const auto from = x.begin() + static_cast<std::ptrdiff_t>(t * cols);
-            const auto alone =
-                multiply(stored.view(), {from, from + static_cast<std::ptrdiff_t>(cols)},
-                         precision::native);
+            const auto alone = multiply(
+                stored.view(), {from, from + static_cast<std::ptrdiff_t>(cols)}, precision::native);
             BOOST_REQUIRE(same_bits(alone, std::span(together).subspan(t * 103, 103)));
         }
     }
@@ -106,8 +105,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_positions_or_threads, Format
 
 BOOST_AUTO_TEST_CASE(a_nan_or_an_infinity_becomes_a_nan) {
     const stored_matrix<q4_1> stored(5, 64, 3);
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                            std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         auto x = random_row(64, 9);
         x[40] = bad;
         for (const float y : multiply(stored.view(), x, precision::native)) {

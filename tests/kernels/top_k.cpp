@@ -106,6 +106,32 @@ BOOST_AUTO_TEST_CASE(merging_shares_gives_the_whole) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(the_bar_never_passes_the_threshold) {
+    const auto scores = awkward_scores(5003, 6);
+    for (const std::size_t k : {1U, 2U, 31U, 400U}) {
+        top_k best(k);
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            best.offer(static_cast<int>(i), scores[i]);
+            const auto kept = best.sorted();
+            BOOST_REQUIRE(kept.size() < k || best.bar() <= kept.back().score);
+            BOOST_REQUIRE_LE(best.size(), k);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(both_ends_of_a_range) {
+    for (const std::size_t n : {0U, 1U, 15U, 16U, 1000U}) {
+        const auto scores = awkward_scores(n, 8);
+        std::vector<float> negated(n);
+        std::ranges::transform(scores, negated.begin(), std::negate{});
+        top_k high(7);
+        top_k low(7);
+        offer_ends(high, low, 0, scores);
+        check_same(high.sorted(), xlens::reference::top_k(scores, 7));
+        check_same(low.sorted(), xlens::reference::top_k(negated, 7));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(threshold_is_the_lowest_score_kept) {
     top_k best(2);
     BOOST_TEST(best.threshold() == -infinity);
@@ -115,8 +141,10 @@ BOOST_AUTO_TEST_CASE(threshold_is_the_lowest_score_kept) {
     BOOST_TEST(best.threshold() == 1.0F);
     best.offer(2, 2.0F);
     BOOST_TEST(best.threshold() == 2.0F);
+    BOOST_TEST(best.bar() == 2.0F);
     BOOST_TEST(best.size() == 2U);
     BOOST_TEST(top_k(0).threshold() == infinity);
+    BOOST_TEST(top_k(0).bar() == infinity);
 }
 
 BOOST_AUTO_TEST_CASE(a_huge_k_allocates_only_what_is_kept) {

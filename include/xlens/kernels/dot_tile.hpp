@@ -142,18 +142,12 @@ private:
     std::size_t m_n;
 };
 
-/// y(r) = ⟨S_r, x⟩ for the y.size() <= R stored rows from first_row on, each weight decoded in
-/// registers on its way into the sum.
-template <std::size_t R, class Format>
-void dot_vector(const matrix<Format>& w, std::size_t first_row, std::span<const float> x,
-                std::span<float> y) {
-    std::array<const std::byte*, R> in;
-    for (std::size_t r = 0; r < R; ++r) {
-        in[r] = w.stored_row(first_row + std::min(r, y.size() - 1));
-    }
+/// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on its
+/// way into the sum. `ahead` bytes after each block, memory is asked for.
+template <class Format, std::size_t R>
+void dot_vector(const std::array<const std::byte*, R>& in, std::size_t ahead,
+                std::span<const float> x, std::span<float> y) {
     constexpr std::size_t group = group_elements<Format>;
-    constexpr std::size_t rows_ahead = blocking::prefetch_groups * R;
-    const std::size_t ahead = rows_ahead * matrix<Format>::row_bytes(w.stored_cols());
     for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
         const std::size_t end = std::min(x.size(), begin + blocking::depth);
         const std::size_t whole = end - (end - begin) % group;

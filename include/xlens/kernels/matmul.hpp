@@ -52,6 +52,14 @@ struct product {
 
 namespace detail {
 
+/// Where the stored rows at(0), ..., at(R - 1) begin.
+template <std::size_t R, class Format, class At>
+std::array<const std::byte*, R> stored_rows_at(const matrix<Format>& w, At at) {
+    std::array<const std::byte*, R> out;
+    for (std::size_t i = 0; i < R; ++i) { out[i] = w.stored_row(at(i)); }
+    return out;
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
@@ -59,9 +67,14 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
     const std::size_t n = p.x.width();
     if (p.x.count() == 1) {
         constexpr std::size_t R = blocking::matvec_rows<Format>;
+        const std::size_t ahead = blocking::prefetch_groups * R * matrix<Format>::row_bytes(n);
         const std::span<float> y = p.y[0].subspan(first, count);
         for (std::size_t r = 0; r < count; r += R) {
-            dot_vector<R>(w, first + r, p.x[0], y.subspan(r, std::min(R, count - r)));
+            const std::size_t some = std::min(R, count - r);
+            dot_vector<Format, R>(
+                stored_rows_at<R>(w,
+                                  [&](std::size_t i) { return first + r + std::min(i, some - 1); }),
+                ahead, p.x[0], y.subspan(r, some));
         }
         return;
     }
@@ -85,8 +98,8 @@ void stored_integer_dots(const product& p, std::size_t first, std::size_t count)
     const std::size_t ahead = positions == 1 ? blocking::prefetch_groups * R * row_bytes : 0;
     for (std::size_t r = first; r < first + count; r += R) {
         const std::size_t some = std::min(R, first + count - r);
-        four_blocks in;
-        for (std::size_t i = 0; i < R; ++i) { in[i] = w.stored_row(r + std::min(i, some - 1)); }
+        const four_blocks in =
+            stored_rows_at<R>(w, [&](std::size_t i) { return r + std::min(i, some - 1); });
         std::array<float, R * P> out;
         const auto store = [&](std::size_t t, std::size_t n) {
             for (std::size_t i = 0; i < n; ++i) { std::copy_n(&out[i * R], some, &p.y[t + i][r]); }
@@ -237,6 +250,35 @@ void matvec(const Weights& w, std::span<const float> x, std::span<float> y) {
 template <class Weights>
 void matvec_transposed(const Weights& w, std::span<const float> x, std::span<float> y) {
     matmul_transposed(w, as_rows(x), as_rows(y));
+}
+
+/// y(i) = ⟨W(ids[i], :), x⟩ for some rows of W: the bits of matvec. On the calling thread.
+template <class Format>
+void dot_some_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
+                   std::span<const float> x, std::span<float> y) {
+    if (w.transposed()) {
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            matvec(w.slice_rows(ids[i], 1), x, y.subspan(i, 1));
+        }
+        return;
+    }
+    constexpr std::size_t R = 4;
+    constexpr std::size_t line = 64;
+    const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
+    for (std::size_t i = 0; i < ids.size(); i += R) {
+        for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
+            for (std::size_t byte = 0; byte < row_bytes; byte += line) {
+                __builtin_prefetch(w.stored_row(ids[j]) + byte);
+            }
+        }
+        const std::size_t some = std::min(R, ids.size() - i);
+        const auto at = [&](std::size_t j) { return ids[i + std::min(j, some - 1)]; };
+        detail::dot_vector<Format, R>(detail::stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
+    }
+}
+inline void dot_some_rows(const any_matrix& w, std::span<const std::size_t> ids,
+                          std::span<const float> x, std::span<float> y) {
+    w.visit([&](const auto& m) { dot_some_rows(m, ids, x, y); });
 }
 
 }  // namespace xlens::kernels

@@ -28,63 +28,70 @@ struct scored {
 /// The k best of a stream of scores. What is kept does not depend on the order of the offers, so
 /// that threads can each take a share of the vocabulary and merge. A NaN never enters. k may be
 /// larger than the stream, or 0.
+///
+/// Offers that pass the bar are collected, and cut down to the k best when there are twice as many:
+/// an offer costs O(1), where a heap would cost O(log k).
 class top_k {
 public:
-    explicit top_k(std::size_t k) : m_k(k) {}
+    explicit top_k(std::size_t k) : m_k(k), m_bar(k == 0 ? infinity : -infinity) {}
 
     [[nodiscard]] std::size_t k() const { return m_k; }
-    [[nodiscard]] std::size_t size() const { return m_heap.size(); }
+    [[nodiscard]] std::size_t size() const { return std::min(m_kept.size(), m_k); }
 
-    /// No score below this one can enter any more: the lowest score kept, -inf until k are kept,
-    /// +inf if k = 0.
-    [[nodiscard]] float threshold() const {
-        constexpr float infinity = std::numeric_limits<float>::infinity();
-        if (m_k == 0) { return infinity; }
-        return full() ? m_heap.front().score : -infinity;
+    /// No score below this one can enter any more. Rises towards the threshold as scores come in.
+    [[nodiscard]] float bar() const { return m_bar; }
+    /// The lowest score among the k best, which the bar becomes: -inf until there are k, +inf if
+    /// k = 0. O(k).
+    float threshold() {
+        if (m_k > 0 && m_kept.size() >= m_k) { cut(); }
+        return m_bar;
     }
 
-    /// O(log k), O(1) when the score does not enter.
     void offer(token_id id, float score) {
-        if (std::isnan(score)) { return; }
-        const scored candidate{id, score};
-        if (!full()) {
-            m_heap.push_back(candidate);
-            std::push_heap(m_heap.begin(), m_heap.end(), ranks_before);
-        } else if (m_k > 0 && ranks_before(candidate, m_heap.front())) {
-            std::pop_heap(m_heap.begin(), m_heap.end(), ranks_before);
-            m_heap.back() = candidate;
-            std::push_heap(m_heap.begin(), m_heap.end(), ranks_before);
+        // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later one.
+        if (!(score >= m_bar) || m_k == 0) { return; }
+        m_kept.push_back({id, score});
+        if (m_kept.size() >= 2 * std::min(m_k, most_before_cut) + 32 && m_kept.size() >= m_k) {
+            cut();
         }
     }
 
     /// Offers scores[i] as id first_id + i. A batch of scores is looked at one by one only if one
-    /// of them reaches the threshold, which after the first few thousand is rare.
+    /// of them reaches the bar, which after the first few thousand is rare.
     void offer_range(token_id first_id, std::span<const float> scores) {
         std::size_t i = 0;
         for (; i + lanes <= scores.size(); i += lanes) {
             const batch reach = batch::load_unaligned(&scores[i]);
-            // Not `>`: of equal scores the lower id is kept, and that can be the later offer.
-            if (xsimd::any(reach >= batch(threshold()))) {
-                offer_each(first_id, scores, i, i + lanes);
-            }
+            if (xsimd::any(reach >= batch(m_bar))) { offer_each(first_id, scores, i, i + lanes); }
         }
         offer_each(first_id, scores, i, scores.size());
     }
 
     /// Offers what another one kept. With the same k in both, the k best of both streams.
     void merge(const top_k& other) {
-        for (const scored& s : other.m_heap) { offer(s.id, s.score); }
+        for (const scored& s : other.m_kept) { offer(s.id, s.score); }
     }
 
     /// Best first.
     [[nodiscard]] std::vector<scored> sorted() const {
-        std::vector<scored> out = m_heap;
-        std::sort(out.begin(), out.end(), ranks_before);
+        std::vector<scored> out = m_kept;
+        const auto end = out.begin() + static_cast<std::ptrdiff_t>(size());
+        std::partial_sort(out.begin(), end, out.end(), ranks_before);
+        out.erase(end, out.end());
         return out;
     }
 
 private:
-    [[nodiscard]] bool full() const { return m_heap.size() >= m_k; }
+    static constexpr float infinity = std::numeric_limits<float>::infinity();
+    static constexpr std::size_t most_before_cut = std::size_t{1} << 32U;  // 2·k must not overflow
+
+    /// Keeps the k best of at least k.
+    void cut() {
+        const auto last = m_kept.begin() + static_cast<std::ptrdiff_t>(m_k - 1);
+        std::nth_element(m_kept.begin(), last, m_kept.end(), ranks_before);
+        m_bar = last->score;
+        m_kept.resize(m_k);
+    }
 
     void offer_each(token_id first_id, std::span<const float> scores, std::size_t begin,
                     std::size_t end) {
@@ -94,7 +101,30 @@ private:
     }
 
     std::size_t m_k;
-    std::vector<scored> m_heap;  // a heap whose front ranks last
+    float m_bar;
+    std::vector<scored> m_kept;  // the k best so far are among these
 };
+
+/// Offers scores[i] as id first_id + i to `high`, and negated to `low`: both ends in one pass.
+inline void offer_ends(top_k& high, top_k& low, token_id first_id, std::span<const float> scores) {
+    const auto offer_each = [&](std::size_t begin, std::size_t end) {
+        for (std::size_t i = begin; i < end; ++i) {
+            high.offer(first_id + static_cast<token_id>(i), scores[i]);
+            low.offer(first_id + static_cast<token_id>(i), -scores[i]);
+        }
+    };
+    batch above(high.bar());
+    batch below(-low.bar());
+    std::size_t i = 0;
+    for (; i + lanes <= scores.size(); i += lanes) {
+        const batch reach = batch::load_unaligned(&scores[i]);
+        if (xsimd::any((reach >= above) | (reach <= below))) {
+            offer_each(i, i + lanes);
+            above = batch(high.bar());
+            below = batch(-low.bar());
+        }
+    }
+    offer_each(i, scores.size());
+}
 
 }  // namespace xlens

@@ -8,6 +8,7 @@
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
@@ -33,12 +34,6 @@ struct reading {
     }
 };
 
-/// The two ends of a vector's scores over the vocabulary: a concept (Geva et al. 2022, section 3.1).
-struct token_ends {
-    std::vector<scored> promotes;    ///< highest scores first
-    std::vector<scored> suppresses;  ///< lowest scores first
-};
-
 namespace detail {
 
 /// Vectors that are scored against the vocabulary together: each weight tile is decoded once for
@@ -52,7 +47,7 @@ inline constexpr std::size_t scan_groups = 16;
 
 struct scan_scores;
 
-/// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x. Scores may be changed.
+/// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x.
 template <class Weights, class Visit>
 void scan(const Weights& w, rows<const float> x, Visit visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
@@ -211,9 +206,7 @@ private:
             detail::scan(s.out, in, [&](std::size_t group, std::size_t first, rows<float> scores) {
                 const auto id = static_cast<token_id>(s.first + first);
                 for (std::size_t i = 0; i < n; ++i) {
-                    high[group * n + i].offer_range(id, scores[i]);
-                    for (float& score : scores[i]) { score = -score; }
-                    low[group * n + i].offer_range(id, scores[i]);
+                    offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
                 }
             });
         }

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/words.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/integer_scan.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/scratch.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/token_ends.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <vector>
+
+// The two ends of E·v for many vectors v, exactly, at four times the speed of E·v in f32: scores are
+// first bounded in 8-bit integers, and only tokens that may be among the k best are scored in f32.
+//
+// What all rows e of E have in common, their mean ē, adds the same to every token's score and is left
+// out: c = e - ē. (In SmolLM2 it is two thirds of a row's length; without it the bounds are half as
+// wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (integers in [-127, 127]), scales
+// s, t and what rounding left, r and q. Then
+//     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
+// and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact in
+// 32 bits. An f32 scan of D elements is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖, g = (D/lanes + 16)·2⁻²³.
+// Four times that also covers what else is rounded: c itself, and the estimate (three operations,
+// each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
+//     error(e, v) = (‖r‖·‖t·a‖ + ‖c‖·‖q‖)·(1 + 10⁻⁴) + 4·g·max‖e‖·‖v‖
+// the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper bound
+// is below the k-th largest lower bound cannot be among the k best: k others score higher. The rest
+// is scored by the f32 product, with its bits, so that the result is that of the f32 scan, ties
+// included.
+
+namespace xlens {
+
+namespace detail {
+
+/// A row as codes: x ≈ scale·codes, with ‖x‖, ‖scale·codes‖ and ‖x - scale·codes‖.
+struct coded_row {
+    float scale = 0.0F;
+    float norm = 0.0F;
+    float coded_norm = 0.0F;
+    float rest_norm = 0.0F;
+};
+inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) {
+    float largest = 0.0F;
+    for (const float v : x) { largest = std::max(largest, std::abs(v)); }
+    coded_row out;
+    out.scale = largest / 127.0F;
+    const float inverse = out.scale > 0.0F ? 1.0F / out.scale : 0.0F;
+    struct coded_values;
+    struct rest_values;
+    const std::span<float> coded(kernels::scratch<coded_values>(x.size()), x.size());
+    const std::span<float> rest(kernels::scratch<rest_values>(x.size()), x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const float code = std::nearbyint(x[i] * inverse);
+        codes[i] = static_cast<std::int8_t>(std::clamp(code, -127.0F, 127.0F));
+        coded[i] = out.scale * static_cast<float>(codes[i]);
+        rest[i] = x[i] - coded[i];
+    }
+    out.norm = kernels::norm2(x);
+    out.coded_norm = kernels::norm2(coded);
+    out.rest_norm = kernels::norm2(rest);
+    return out;
+}
+
+}  // namespace detail
+
+/// The rows of a matrix E (V, D) prepared for screening. Memory V·(D + 12) bytes beside E, which is
+/// borrowed. Cost of making it: one pass over E.
+template <weight_matrix Weights>
+class screen {
+public:
+    /// Whether this build has the instructions that make it worth while.
+    static constexpr bool wins = XLENS_INTEGER_DOTS != 0;
+
+    explicit screen(const Weights& e)
+        : m_matrix(e),
+          m_mean(mean_row(e)),
+          m_codes(e.rows(), e.cols()),
+          m_scales(padded()),
+          m_norms(padded()),
+          m_rests(padded()) {
+        std::vector<float> longest(m_codes.tiles());
+        parallel_for(m_codes.tiles(), 64 * kernels::packed_codes::tile_rows * e.cols(),
+                     [&](std::size_t tile) { longest[tile] = prepare(tile); });
+        m_longest = *std::ranges::max_element(longest);
+    }
+
+    /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what
+    /// vocabulary::ends gives, bit for bit. Rows that are not all finite are the caller's to leave
+    /// out. Cost about N·V·D/2 f32 multiply-adds, memory O(candidates) a thread.
+    [[nodiscard]] std::vector<token_ends> ends(rows<const float> v, std::size_t k) const {
+        std::vector<token_ends> out(v.count());
+        const std::size_t batches = (v.count() + batch_vectors - 1) / batch_vectors;
+        parallel_for(batches, 2 * batch_vectors * m_matrix.rows() * v.width(), [&](std::size_t b) {
+            const std::size_t first = b * batch_vectors;
+            const std::size_t count = std::min(batch_vectors, v.count() - first);
+            scan(v.subrows(first, count), k, std::span(out).subspan(first, count));
+        });
+        return out;
+    }
+
+private:
+    /// Vectors that share a pass over the codes.
+    static constexpr std::size_t batch_vectors = 4 * kernels::scan_vectors;
+
+    /// One end of one vector: which tokens may still belong to it, and the k best lower bounds.
+    struct end_search {
+        explicit end_search(std::size_t k) : bounds(k) {}
+        top_k bounds;
+        std::vector<scored> candidates;  ///< with their upper bounds
+
+        void offer(token_id id, float estimate, float error) {
+            if (!(estimate + error >= bounds.bar())) { return; }
+            bounds.offer(id, estimate - error);
+            candidates.push_back({id, estimate + error});
+        }
+        /// What is left once all tokens were offered.
+        void finish() {
+            const float least = bounds.threshold();
+            std::erase_if(candidates, [least](const scored& s) { return s.score < least; });
+        }
+    };
+    struct search {
+        search(std::size_t k, std::size_t width) : codes(width), high(k), low(k) {}
+        std::vector<std::int8_t> codes;
+        std::int32_t code_sum = 0;
+        float scale = 0.0F;
+        float rest_factor = 0.0F;  ///< error = rest_factor·‖r‖ + norm_factor·‖c‖ + rounding
+        float norm_factor = 0.0F;
+        float rounding = 0.0F;
+        float high_bar = -std::numeric_limits<float>::infinity();  ///< bars of the two ends
+        float low_bar = -std::numeric_limits<float>::infinity();
+        end_search high;
+        end_search low;  ///< of the negated scores
+    };
+
+    [[nodiscard]] std::size_t padded() const {
+        return m_codes.tiles() * kernels::packed_codes::tile_rows;
+    }
+
+    static std::vector<float> mean_row(const Weights& e) {
+        std::vector<float> row(e.cols());
+        std::vector<double> sum(e.cols(), 0.0);
+        for (std::size_t r = 0; r < e.rows(); ++r) {
+            e.row(r, row);
+            for (std::size_t d = 0; d < row.size(); ++d) { sum[d] += double{row[d]}; }
+        }
+        const auto count = static_cast<double>(e.rows());
+        std::ranges::transform(sum, row.begin(),
+                               [count](double s) { return static_cast<float>(s / count); });
+        return row;
+    }
+
+    /// Encodes the rows of a tile; returns the largest ‖e‖ of them.
+    float prepare(std::size_t tile) {
+        constexpr std::size_t tile_rows = kernels::packed_codes::tile_rows;
+        std::vector<float> row(m_matrix.cols());
+        std::vector<std::int8_t> codes(row.size());
+        std::vector<std::uint8_t> shifted(row.size());
+        float longest = 0.0F;
+        const std::size_t end = std::min((tile + 1) * tile_rows, m_matrix.rows());
+        for (std::size_t r = tile * tile_rows; r < end; ++r) {
+            m_matrix.row(r, row);
+            longest = std::max(longest, kernels::norm2(row));
+            for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= m_mean[d]; }
+            const detail::coded_row coded = detail::encode(row, codes);
+            // The instruction wants one side unsigned: b + 128, and 128·Σ a is taken off again.
+            std::ranges::transform(codes, shifted.begin(), [](std::int8_t b) {
+                return static_cast<std::uint8_t>(b + 128);
+            });
+            m_codes.put(r, shifted);
+            m_scales[r] = coded.scale;
+            m_norms[r] = coded.norm;
+            m_rests[r] = coded.rest_norm;
+        }
+        return longest;
+    }
+
+    [[nodiscard]] search start(std::span<const float> v, std::size_t k) const {
+        search out(k, m_codes.steps() * 4);
+        const detail::coded_row coded = detail::encode(v, out.codes);
+        out.scale = coded.scale;
+        for (const std::int8_t a : out.codes) { out.code_sum += a; }
+        constexpr float slack = 1.0001F;
+        const float g = (static_cast<float>(v.size() / lanes) + 16.0F) * 0x1p-23F;
+        out.rest_factor = coded.coded_norm * slack;
+        out.norm_factor = coded.rest_norm * slack;
+        out.rounding = 4.0F * g * m_longest * coded.norm;
+        return out;
+    }
+
+    void scan(rows<const float> v, std::size_t k, std::span<token_ends> out) const {
+        std::vector<search> searches;
+        for (std::size_t n = 0; n < v.count(); ++n) { searches.push_back(start(v[n], k)); }
+        for (std::size_t tile = 0; tile < m_codes.tiles(); ++tile) {
+            for (std::size_t n = 0; n < v.count(); n += kernels::scan_vectors) {
+                const std::size_t some = std::min(kernels::scan_vectors, v.count() - n);
+                look_at(tile, std::span(searches).subspan(n, some));
+            }
+        }
+        for (std::size_t n = 0; n < v.count(); ++n) {
+            out[n].promotes = exact(searches[n].high, v[n], k, 1.0F);
+            out[n].suppresses = exact(searches[n].low, v[n], k, -1.0F);
+        }
+    }
+
+    void look_at(std::size_t tile, std::span<search> some) const {
+        std::array<const std::int8_t*, kernels::scan_vectors> codes;
+        for (std::size_t p = 0; p < codes.size(); ++p) {
+            codes[p] = some[std::min(p, some.size() - 1)].codes.data();
+        }
+        kernels::scan_sums sums;
+        kernels::integer_scan(m_codes.tile(tile), m_codes.steps(), codes, sums);
+        for (std::size_t p = 0; p < some.size(); ++p) {
+            for (std::size_t r = 0; r < sums[p].size(); r += lanes) {
+                offer(some[p], tile * sums[p].size() + r, &sums[p][r]);
+            }
+        }
+    }
+
+    /// Offers a batch of tokens, first to first + lanes - 1.
+    void offer(search& s, std::size_t first, const std::int32_t* sums) const {
+        words raw;
+        std::memcpy(&raw, sums, sizeof raw);
+        const auto shift = static_cast<std::uint32_t>(128 * s.code_sum);
+        const batch estimate =
+            to_floats(raw - shift) * batch(s.scale) * batch::load_unaligned(&m_scales[first]);
+        const batch own = xsimd::fma(batch(s.norm_factor), batch::load_unaligned(&m_norms[first]),
+                                     batch(s.rounding));
+        const batch error =
+            xsimd::fma(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
+        const auto reach =
+            (estimate + error >= batch(s.high_bar)) | (error - estimate >= batch(s.low_bar));
+        if (!xsimd::any(reach)) { return; }
+        std::array<float, lanes> estimates;
+        std::array<float, lanes> errors;
+        estimate.store_unaligned(estimates.data());
+        error.store_unaligned(errors.data());
+        const std::size_t count =
+            std::min(lanes, m_matrix.rows() - std::min(first, m_matrix.rows()));
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto id = static_cast<token_id>(first + i);
+            s.high.offer(id, estimates[i], errors[i]);
+            s.low.offer(id, -estimates[i], errors[i]);
+        }
+        s.high_bar = s.high.bounds.bar();
+        s.low_bar = s.low.bounds.bar();
+    }
+
+    /// The k best of what is left, by their f32 scores times `sign`.
+    std::vector<scored> exact(end_search& end, std::span<const float> v, std::size_t k,
+                              float sign) const {
+        end.finish();
+        std::vector<std::size_t> ids;
+        for (const scored& s : end.candidates) { ids.push_back(static_cast<std::size_t>(s.id)); }
+        std::vector<float> scores(ids.size());
+        kernels::dot_some_rows(m_matrix, ids, v, scores);
+        top_k best(k);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            best.offer(end.candidates[i].id, sign * scores[i]);
+        }
+        std::vector<scored> out = best.sorted();
+        for (scored& s : out) { s.score *= sign; }
+        return out;
+    }
+
+    Weights m_matrix;
+    std::vector<float> m_mean;  ///< ē
+    kernels::packed_codes m_codes;
+    std::vector<float> m_scales;  ///< s of every row
+    std::vector<float> m_norms;   ///< ‖c‖
+    std::vector<float> m_rests;   ///< ‖r‖
+    float m_longest = 0.0F;       ///< max ‖e‖
+};
+
+}  // namespace xlens
