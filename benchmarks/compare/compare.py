@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures xlens and its peers by turns. Started by `run`, which prepares what it needs."""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import machine
+import plot
+import report
+from answers import compare
+from contenders import Failed, start
+from rows import GROWTH, ROWS
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def spread(numbers):
+    return {"min": min(numbers), "median": statistics.median(numbers), "max": max(numbers)}
+
+
+def turns(row, ours, theirs, rounds):
+    """What `rounds` turns of both give, after one for warming up."""
+    pairs = []
+    for turn in range(rounds + 1):
+        pair = (ours.ask(row.job), theirs.ask(row.peer_job or row.job))
+        if turn > 0:
+            pairs.append(pair)
+    right, said = compare(row, *pairs[-1])
+    return {
+        "xlens": statistics.median(row.figure(a["seconds"]) for a, _ in pairs),
+        "peer": statistics.median(row.figure(b["seconds"]) for _, b in pairs),
+        "ratio": spread([b["seconds"] / a["seconds"] for a, b in pairs]),
+        "rss": [max(p[side]["peak_rss_mb"] for p in pairs) for side in (0, 1)],
+        "right": right,
+        "same": said,
+    }
+
+
+def measure(row, options):
+    """A row's result, or {"missing": why}."""
+    threads = row.threads or options.threads
+    running = []
+    try:
+        for who in (row.xlens, row.peer):
+            running.append(start(who, options.folder, options.model, threads))
+        result = turns(row, *running, options.rounds)
+    except Failed as why:
+        result = {"missing": str(why)}
+    finally:
+        for contender in running:
+            contender.close()
+    say(f"{row.name:24}{line(row, result)}")
+    return result
+
+
+def line(row, result):
+    if "missing" in result:
+        return f"not measured: {result['missing']}"
+    ratio = result["ratio"]
+    return (
+        f"xlens {result['xlens']:.4g} {row.unit}, {row.peer_name} {result['peer']:.4g}; "
+        f"{ratio['median']:.2f}× ({ratio['min']:.2f} to {ratio['max']:.2f}); "
+        f"{'' if result['right'] else 'NOT THE SAME: '}{result['same']}"
+    )
+
+
+def chosen(names):
+    """The rows of these names, and those of growths; all where none is named."""
+    known = {row.name: [row] for row in ROWS}
+    known |= {growth.name: [row for _, row in growth.steps] for growth in GROWTH}
+    for name in names:
+        if name not in known:
+            sys.exit(f"compare: no row {name}; there are: {' '.join(known)}")
+    return [row for name in names or known for row in known[name]]
+
+
+def positive(word):
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="benchmarks/compare/run", description=__doc__)
+    parser.add_argument("--rounds", type=positive, default=7, help="turns of each row (7)")
+    parser.add_argument("--threads", type=positive, default=2, help="threads of everyone (2)")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/performance.* in spite of ROWs"
+    )
+    parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--model", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="what to measure; all by default")
+    options = parser.parse_args()
+
+    kept = options.folder / "results.json"
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    facts = machine.facts(options)
+    for row in chosen(options.rows):
+        results[row.name] = measure(row, options) | {"run": facts["run"]}
+        kept.write_text(json.dumps(results, indent=1))
+    if not options.rows or options.write:
+        report.write(results, facts)
+        plot.write(results)
+
+
+if __name__ == "__main__":
+    main()

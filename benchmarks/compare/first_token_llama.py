@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Loads a model with llama-cpp-python and makes one token.   MODEL THREADS PROMPT"""
+
+import json
+import sys
+
+from llama_cpp import Llama
+
+model, threads, prompt = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+llama = Llama(model, n_threads=threads, n_threads_batch=threads, verbose=False)
+ids = llama.tokenize(prompt.encode(), add_bos=False)
+print(json.dumps({"ids": [next(llama.generate(ids, temp=0.0))]}))

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is measured: pairs of one job and the two who do it."""
+
+from dataclasses import dataclass
+
+TEXT = "The capital of France is"
+
+
+@dataclass(frozen=True)
+class Who:
+    """Somebody who does a job: a worker on one form of the model, or (`whole`) a program."""
+
+    kind: str  # xlens, llama, torch, transformer_lens, openblas
+    model: str  # q4, f32.gguf, hf: the Q4_1 file, or what prepare.py makes of it
+    precision: str = "f32"
+    whole: bool = False
+
+
+XLENS_Q4, XLENS_F32 = Who("xlens", "q4"), Who("xlens", "f32.gguf")
+NATIVE_Q4 = Who("xlens", "q4", "native")
+LLAMA, TORCH = Who("llama", "q4"), Who("torch", "hf")
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    work: str
+    peer_name: str
+    job: str
+    xlens: Who
+    peer: Who
+    unit: str  # of the figures; all but s and ms are amounts a second
+    amount: float = 1.0  # what one job is, in the unit
+    wanted: float | None = None
+    exact: bool = True  # must ids agree? not where the peer rounds activations
+    bound: float = 1e-3  # of the values, relative to the largest
+    peer_job: str | None = None  # where it differs
+    threads: int | None = None  # None: as asked for
+
+    def figure(self, seconds):
+        """The figure of one job, in the unit."""
+        if self.unit in ("s", "ms"):
+            return seconds * self.amount * (1000 if self.unit == "ms" else 1)
+        return self.amount / seconds
+
+
+DECODED, SHORT, LONG = 64, 16, 512
+GFLOP = 2 * 512 * 576 * 49152 / 1e9
+LAYERS, SAMPLED = 30, 2
+
+
+def decode(name, work, peer_name, xlens, peer, context, **more):
+    return Row(
+        name, work, peer_name, f"decode {context} {DECODED}", xlens, peer, "tok/s", DECODED, **more
+    )
+
+
+def prefill(name, work, peer_name, xlens, peer, **more):
+    job = f"prefill {LONG}"
+    return Row(name, work, peer_name, job, xlens, peer, "tok/s", LONG, wanted=1.5, **more)
+
+
+def matmul(name, peer_name, peer, work="f32 matmul 512×576×49152", **more):
+    return Row(name, work, peer_name, "matmul 512", XLENS_F32, peer, "GFLOP/s", GFLOP, **more)
+
+
+def first(name, peer_name, peer, wanted):
+    xlens = Who("xlens", "q4", whole=True)
+    return Row(
+        name, "load to first token, whole process", peer_name, TEXT, xlens, peer, "s", wanted=wanted
+    )
+
+
+PROJECTION = f"all value vectors × vocabulary, top-30 ({SAMPLED} of {LAYERS} layers, scaled)"
+TRACE = "trace, 64 tokens, all positions and layers"
+
+ROWS = [
+    decode("decode-q4", "decode, Q4_1 file, f32", "llama.cpp", XLENS_Q4, LLAMA, SHORT, exact=False),
+    decode(
+        "decode-q4-native", "decode, Q4_1 file, native", "llama.cpp", NATIVE_Q4, LLAMA, SHORT,
+        exact=False, wanted=2.0,
+    ),
+    decode(
+        "decode-q4-512", "the same at context 512, f32", "llama.cpp", XLENS_Q4, LLAMA, LONG,
+        exact=False,
+    ),
+    decode(
+        "decode-q4-512-native", "the same at context 512, native", "llama.cpp", NATIVE_Q4, LLAMA,
+        LONG, exact=False,
+    ),
+    decode(
+        "decode-f32", "decode, f32 weights", "PyTorch", XLENS_F32, TORCH, SHORT, wanted=3.0
+    ),
+    prefill(
+        "prefill-llama", "prefill 512, Q4_1 file, f32", "llama.cpp", XLENS_Q4, LLAMA, exact=False,
+        bound=0.1,
+    ),
+    prefill(
+        "prefill-llama-native", "prefill 512, Q4_1 file, native", "llama.cpp", NATIVE_Q4, LLAMA,
+        exact=False, bound=0.1,
+    ),
+    prefill("prefill-torch", "prefill 512, Q4_1 file, f32", "PyTorch f32", XLENS_Q4, TORCH),
+    Row(
+        "unembed", "unembedding of one vector, top-30, f32", "PyTorch", "unembed 30", XLENS_F32,
+        TORCH, "ms", wanted=3.0,
+    ),
+    Row(
+        "project", PROJECTION + ": both ends; PyTorch one", "PyTorch", f"project {SAMPLED} 30",
+        XLENS_F32, TORCH, "s", LAYERS / SAMPLED, wanted=1.6,
+    ),
+    Row(
+        "project-screened", "the same with screening", "PyTorch", f"project_screened {SAMPLED} 30",
+        XLENS_F32, TORCH, "s", LAYERS / SAMPLED, wanted=3.0, peer_job=f"project {SAMPLED} 30",
+    ),
+    Row("trace-torch", TRACE, "PyTorch, hooks", "trace 64", XLENS_F32, TORCH, "s", wanted=2.0),
+    Row(
+        "trace-tl", TRACE, "TransformerLens", "trace 64", XLENS_F32, Who("transformer_lens", "hf"),
+        "s", wanted=5.0,
+    ),
+    matmul("matmul-openblas", "OpenBLAS (NumPy)", Who("openblas", "hf"), wanted=0.95),
+    matmul("matmul-torch", "PyTorch (MKL)", TORCH),
+    matmul(
+        "matmul-onednn", "oneDNN (PyTorch)", TORCH, "the same; oneDNN allocates its result",
+        peer_job="matmul_onednn 512",
+    ),
+    matmul(
+        "matmul-bf16", "oneDNN (PyTorch)", TORCH, "the same; oneDNN in bf16, for information",
+        peer_job="matmul_bf16 512", bound=0.02,
+    ),
+    first("first-llama", "llama.cpp", Who("llama", "q4", whole=True), 1.0),
+    first("first-torch", "transformers", Who("torch", "hf", whole=True), 20.0),
+]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a cost grows: one row a step."""
+
+    name: str
+    heading: str
+    column: str
+    steps: list  # (label, row)
+
+
+def context_row(who, context):
+    name = f"context-{context}" + ("-native" if who == NATIVE_Q4 else "")
+    return Row(
+        name, "", "llama.cpp", f"decode {context} 16", who, LLAMA, "tok/s", 16,
+        exact=False,
+    )
+
+
+def unembed_row(k):
+    return Row(f"top-{k}", "", "PyTorch", f"unembed {k}", XLENS_F32, TORCH, "ms")
+
+
+def threaded(work, threads):
+    decoding = work == "decode"
+    job = f"decode {SHORT} {DECODED}" if decoding else f"prefill {LONG}"
+    amount = DECODED if decoding else LONG
+    return Row(
+        f"threads-{work}-{threads}", "", "llama.cpp", job, XLENS_Q4, LLAMA, "tok/s", amount,
+        exact=False, bound=0.1, threads=threads,
+    )
+
+
+CONTEXTS = (64, 256, 1024, 4096)
+
+GROWTH = [
+    Growth(
+        "growth-context",
+        "Decode from the Q4_1 file as the context grows, 16 tokens, f32, against llama.cpp",
+        "context",
+        [(c, context_row(XLENS_Q4, c)) for c in CONTEXTS],
+    ),
+    Growth(
+        "growth-context-native",
+        "The same, native",
+        "context",
+        [(c, context_row(NATIVE_Q4, c)) for c in CONTEXTS],
+    ),
+    Growth(
+        "growth-top-k",
+        "Unembedding of one vector as k grows, f32, against PyTorch",
+        "k",
+        [(k, unembed_row(k)) for k in (10, 30, 100, 300, 1000)],
+    ),
+    Growth(
+        "growth-threads",
+        "Decode and prefill (512) from the Q4_1 file, f32, against llama.cpp",
+        "threads",
+        [(f"{w}, {t}", threaded(w, t)) for w in ("decode", "prefill") for t in (1, 2)],
+    ),
+]

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// The xlens side of compare/run:   xlens_worker MODEL IDS THREADS PRECISION
+// Reads jobs, one a line (`decode 512 64`), and answers each with one line of JSON: the seconds
+// that the work took, and what came out, for the peers' answers to be compared with.
+#include <nlohmann/json.hpp>
+#include <xlens/xlens.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace {
+
+struct answer {
+    double seconds = 0.0;
+    std::vector<std::int64_t> ids;
+    std::map<std::string, std::vector<float>> values;
+
+    void add(std::span<const xlens::scored> tokens) {
+        for (const xlens::scored& t : tokens) {
+            ids.push_back(t.id);
+            values["score"].push_back(t.score);
+        }
+    }
+    void print() const {
+        const nlohmann::json out{{"seconds", seconds}, {"ids", ids}, {"values", values}};
+        std::cout << out.dump() << std::endl;
+    }
+};
+
+template <class Work>
+double seconds_of(Work work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Every how many vectors or positions an answer tells what came out.
+constexpr std::size_t told = 16;
+
+template <class Model>
+class jobs {
+public:
+    jobs(const Model& model, std::vector<xlens::token_id> ids)
+        : m_model(model), m_lens(model), m_ids(std::move(ids)) {}
+
+    answer run(std::string_view name, std::size_t a, std::size_t b) {
+        if (name == "decode") { return decode(a, b); }
+        if (name == "prefill") { return prefill(a); }
+        if (name == "unembed") { return unembed(a); }
+        if (name == "project") { return project(a, b); }
+        if (name == "trace") { return trace(a); }
+        if (name == "matmul") { return matmul(a); }
+        xlens::fail("job {}: not there yet", name);
+    }
+
+private:
+    /// A prompt that was read, and the token that follows.
+    struct continued {
+        xlens::sequence_state state;
+        xlens::token_id next = 0;
+    };
+
+    /// Greedy tokens after a prompt, which is read once and kept.
+    answer decode(std::size_t context, std::size_t count) {
+        const auto [at, fresh] = m_read.try_emplace(context);
+        continued& from = at->second;
+        if (fresh) {
+            from.state = m_model.start();
+            xlens::prefill(m_model, from.state, prompt(context));
+            from.next = best(from.state);
+        }
+        from.state.truncate(context);
+        answer out;
+        out.ids.push_back(from.next);
+        out.seconds = seconds_of([&] {
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto last = static_cast<xlens::token_id>(out.ids.back());
+                m_model.forward(from.state, std::span(&last, 1));
+                out.ids.push_back(best(from.state));
+            }
+        });
+        return out;
+    }
+
+    answer prefill(std::size_t count) {
+        answer out;
+        xlens::top_k top(10);
+        out.seconds = seconds_of([&] {
+            xlens::sequence_state state = m_model.start();
+            xlens::prefill(m_model, state, prompt(count));
+            top.offer_range(0, logits(state));
+        });
+        out.add(top.sorted());
+        return out;
+    }
+
+    /// The unembedding of one vector, which is the first token's own row of it.
+    answer unembed(std::size_t k) {
+        constexpr std::size_t repeats = 20;
+        xt::xtensor<float, 2> x = xt::empty<float>({std::size_t{1}, m_model.config.width});
+        m_model.unembedding.direction(m_ids.front(), xlens::rows<float>(x)[0]);
+        const xlens::vocabulary words(m_model.unembedding);
+        std::vector<xlens::reading> found;
+        answer out;
+        out.seconds = seconds_of([&] {
+                          for (std::size_t i = 0; i < repeats; ++i) { found = words.read(x, k); }
+                      }) /
+                      repeats;
+        out.add(found.front().top);
+        return out;
+    }
+
+    /// Both ends of all value vectors of the first layers.
+    answer project(std::size_t layers, std::size_t k) {
+        const auto values = m_model.value_matrices();
+        std::vector<xlens::token_ends> found;
+        answer out;
+        out.seconds = seconds_of([&] {
+            for (std::size_t l = 0; l < layers; ++l) {
+                const std::size_t count = values[l]->cols();
+                xt::xtensor<float, 2> v = xt::empty<float>({count, values[l]->rows()});
+                for (std::size_t i = 0; i < count; ++i) {
+                    values[l]->column(i, xlens::rows<float>(v)[i]);
+                }
+                for (auto& ends : m_lens.project(v, k, xlens::projection::raw)) {
+                    found.push_back(std::move(ends));
+                }
+            }
+        });
+        for (std::size_t i = 0; i < found.size(); i += told) { out.add(found[i].promotes); }
+        return out;
+    }
+
+    /// What xlens::trace gathers, without concepts: every layer's readings before and after its FFN
+    /// update, top ten with probabilities, and its ten dominant sub-updates, at all positions.
+    answer trace(std::size_t tokens) {
+        xlens::observe seen(m_model.value_norms(), 10, xlens::observe::positions::all);
+        std::vector<std::vector<xlens::reading>> before;
+        std::vector<std::vector<xlens::reading>> after;
+        answer out;
+        out.seconds = seconds_of([&] {
+            xlens::sequence_state state = m_model.start();
+            state.wanted = xlens::logit_rows::none;
+            m_model.forward(state, prompt(tokens), seen);
+            for (const xlens::observed_layer& layer : seen.layers()) {
+                before.push_back(m_lens.read(layer.before, 10));
+                after.push_back(m_lens.read(layer.after, 10));
+            }
+        });
+        for (std::size_t l = 0; l < after.size(); ++l) {
+            for (std::size_t p = 0; p < tokens; p += told) {
+                tell(before[l][p], out);
+                tell(after[l][p], out);
+                for (const auto& s : seen.layers()[l].dominant[p]) {
+                    out.ids.push_back(static_cast<std::int64_t>(s.index));
+                    out.values["coefficient"].push_back(s.coefficient);
+                }
+            }
+        }
+        return out;
+    }
+    static void tell(const xlens::reading& r, answer& out) {
+        for (const xlens::scored& t : r.top) {
+            out.ids.push_back(t.id);
+            out.values["probability"].push_back(r.probability(t));
+        }
+    }
+
+    /// The unembedding of its own first rows.
+    answer matmul(std::size_t count) {
+        const auto& e = m_model.unembedding.sections.front().out;
+        xt::xtensor<float, 2> x = xt::empty<float>({count, e.cols()});
+        for (std::size_t i = 0; i < count; ++i) { e.row(i, xlens::rows<float>(x)[i]); }
+        m_product.resize({count, e.rows()});
+        answer out;
+        out.seconds = seconds_of([&] { xlens::kernels::matmul(e, x, m_product); });
+        for (std::size_t i = 0; i < count; i += told) {
+            for (std::size_t j = i; j < e.rows(); j += 4096) {
+                out.values["product"].push_back(m_product(i, j));
+            }
+        }
+        return out;
+    }
+
+    [[nodiscard]] std::span<const xlens::token_id> prompt(std::size_t count) const {
+        if (count > m_ids.size()) {
+            xlens::fail("{} tokens asked for, {} given", count, m_ids.size());
+        }
+        return std::span(m_ids).first(count);
+    }
+    static std::span<const float> logits(const xlens::sequence_state& state) {
+        return {state.logits.data(), state.logits.size()};
+    }
+    static xlens::token_id best(const xlens::sequence_state& state) {
+        return xlens::greedy{}(logits(state)).id;
+    }
+
+    const Model& m_model;
+    decltype(xlens::logit_lens(std::declval<const Model&>())) m_lens;
+    std::vector<xlens::token_id> m_ids;
+    std::map<std::size_t, continued> m_read;  // by context
+    xt::xtensor<float, 2> m_product;
+};
+
+std::vector<xlens::token_id> read_ids(const char* path) {
+    std::ifstream file(path);
+    return {std::istream_iterator<xlens::token_id>(file), {}};
+}
+
+/// The one place that knows how a precision is chosen.
+xlens::loaded_model open(const char* path, std::string_view precision) {
+    if (precision != "f32") { xlens::fail("precision {}: not there yet", precision); }
+    return xlens::load(path);
+}
+
+/// Compiled for the default model's architecture alone.
+void serve(const xlens::loaded_model& file, const std::vector<xlens::token_id>& ids) {
+    file.model().visit([&]<class Model>(const Model& model) {
+        if constexpr (std::is_same_v<typename Model::preset, xlens::presets::llama>) {
+            jobs mine(model, ids);
+            for (std::string line; std::getline(std::cin, line);) {
+                std::istringstream words(line);
+                std::string name;
+                std::size_t a = 0;
+                std::size_t b = 0;
+                words >> name >> a >> b;
+                mine.run(name, a, b).print();
+            }
+        } else {
+            xlens::fail("xlens_worker: expected a model of the llama kind");
+        }
+    });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    if (argc != 5) { xlens::fail("usage: xlens_worker MODEL IDS THREADS PRECISION"); }
+    xlens::set_threads(std::strtoul(argv[3], nullptr, 10));
+    const xlens::loaded_model file = open(argv[1], argv[4]);
+    serve(file, read_ids(argv[2]));
+} catch (const xlens::error& e) {
+    std::cout << nlohmann::json{{"error", e.what()}}.dump() << std::endl;
+    return 2;
+}
