@@ -16,6 +16,8 @@ inline constexpr bool many_registers = lanes >= 16;
 /// each row and one of x.
 inline constexpr std::size_t dot_rows = many_registers ? 6 : 3;
 inline constexpr std::size_t dot_positions = 4;
+/// Rows with one position: as many sums as fold into one batch.
+inline constexpr std::size_t dot_rows_of_one = many_registers ? 16 : 8;
 
 /// Rows that meet one position together, as many sums as hide the latency of a multiply-add; fewer
 /// where decoding blocks gives the processor other work.
