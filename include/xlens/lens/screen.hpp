@@ -89,7 +89,7 @@ public:
         : m_matrix(e),
           m_mean(mean_row(e)),
           m_codes(e.rows(), e.cols()),
-          m_scales(padded()),
+          m_scales(padded(), NAN),  // no token: its bounds reach no bar
           m_norms(padded()),
           m_rests(padded()) {
         std::vector<float> longest(m_codes.tiles());
@@ -243,29 +243,27 @@ private:
                                      batch(s.rounding));
         const batch error =
             xsimd::fma(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
-        const std::uint32_t real = rows_from(first);
-        offer(s.high, kernels::lane_bits(estimate + error >= batch(s.high.bounds.bar())) & real,
-              first, estimate, error);
-        offer(s.low, kernels::lane_bits(error - estimate >= batch(s.low.bounds.bar())) & real,
-              first, -estimate, error);
+        const auto high = kernels::lane_bits(estimate + error >= batch(s.high.bounds.bar()));
+        const auto low = kernels::lane_bits(error - estimate >= batch(s.low.bounds.bar()));
+        if ((high | low) != 0) { offer_lanes(s, high, low, first, estimate, error); }
     }
-    /// Those lanes of a batch of tokens whose bits are set.
-    static void offer(end_search& end, std::uint32_t which, std::size_t first,
-                      const batch& estimate, const batch& error) {
-        if (which == 0) { return; }
+    /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of what
+    /// happens to every batch.
+    [[gnu::noinline]] static void offer_lanes(search& s, std::uint32_t high, std::uint32_t low,
+                                              std::size_t first, const batch& estimate,
+                                              const batch& error) {
         std::array<float, lanes> estimates;
         std::array<float, lanes> errors;
         estimate.store_unaligned(estimates.data());
         error.store_unaligned(errors.data());
-        for (; which != 0; which &= which - 1) {
-            const auto i = static_cast<std::size_t>(std::countr_zero(which));
-            end.offer(static_cast<token_id>(first + i), estimates[i], errors[i]);
+        for (; high != 0; high &= high - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(high));
+            s.high.offer(static_cast<token_id>(first + i), estimates[i], errors[i]);
         }
-    }
-    /// Bit l is set if there is a row first + l: the last tile is filled up.
-    [[nodiscard]] std::uint32_t rows_from(std::size_t first) const {
-        const std::size_t left = m_matrix.rows() - std::min(first, m_matrix.rows());
-        return left >= lanes ? ~0U : (1U << left) - 1U;
+        for (; low != 0; low &= low - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(low));
+            s.low.offer(static_cast<token_id>(first + i), -estimates[i], errors[i]);
+        }
     }
 
     /// The k best of the candidates, by their f32 scores times `sign`. Those with the k highest

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
@@ -59,7 +62,7 @@ void scan(const Weights& w, rows<const float> x, std::size_t groups, Visit visit
             const std::size_t first = tile * scan_tile;
             const std::size_t count = std::min(scan_tile, w.rows() - first);
             const rows<float> scores = all.columns(0, count);
-            kernels::matmul(w.slice_rows(first, count), x, scores);
+            kernels::matmul(w.slice_rows(first, count).in_f32(), x, scores);
             visit(g, first, scores);
         }
     });
@@ -75,7 +78,8 @@ inline double log_add(double a, double b) {
 }  // namespace detail
 
 /// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
-/// of them. Borrows the unembedding.
+/// of them. Always in f32, also where a model computes in `precision::native`. Borrows the
+/// unembedding.
 template <weight_matrix Weights>
 class vocabulary {
 public:
@@ -97,8 +101,14 @@ public:
         return out;
     }
 
-    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D).
+    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
+    /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
+    /// first time, that takes a pass over E and V·D bytes.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
+        if (can_screen(x)) {
+            const auto& e = m_unembedding->sections.front().out;
+            return m_screen.get([&] { return screen<Weights>(e); }).ends(x, k);
+        }
         std::vector<token_ends> out(x.count());
         const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
         // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share it.
@@ -118,6 +128,19 @@ public:
     }
 
 private:
+    /// Rows from which on making a screen pays.
+    static constexpr std::size_t screened_rows = 1024;
+
+    [[nodiscard]] bool can_screen(rows<const float> x) const {
+        const bool dense =
+            m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
+        if (!screen<Weights>::wins || !dense || x.count() < screened_rows) { return false; }
+        for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
+            if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
+        }
+        return true;
+    }
+
     using section = typename unembedding<Weights>::section;
 
     /// One vector's result over one section, by one group of tiles or, merged, by all.
@@ -235,6 +258,7 @@ private:
     }
 
     const unembedding<Weights>* m_unembedding;
+    lazy<screen<Weights>> m_screen;
 };
 
 }  // namespace xlens
