@@ -12,6 +12,7 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/io/fingerprint.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/lens/concept_index.hpp>
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/intervene.hpp>
 
@@ -136,6 +137,14 @@ value_concept engine::concept_of(const neuron& where, std::size_t top,
         for (const float x : value) { squares += double{x} * double{x}; }
         auto ends = logit_lens(model).project(value, top, parse_projection(form));
         return value_concept{static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
+    });
+}
+
+void engine::write_index(const std::string& path, std::size_t top, std::string_view form,
+                         const progress& report) const {
+    m_parts->model.model().visit([&](const auto& model) {
+        xlens::write_index(model, fingerprint(m_parts->model.file().tensors()), top,
+                           parse_projection(form), path, report);
     });
 }
 

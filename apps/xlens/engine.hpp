@@ -85,6 +85,9 @@ public:
     /// ‖v‖ and the two ends of one value vector.
     [[nodiscard]] value_concept concept_of(const neuron& where, std::size_t top,
                                            std::string_view form) const;
+    /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
+    void write_index(const std::string& path, std::size_t top, std::string_view form,
+                     const progress& report) const;
     std::vector<generated> generate(std::span<const token_id> prompt, std::size_t count,
                                     const sampling_request& sampling, const edit_flags& edits,
                                     const token_seen& seen) const;

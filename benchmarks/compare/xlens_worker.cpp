@@ -15,6 +15,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string>
@@ -63,6 +64,7 @@ public:
         if (name == "prefill") { return prefill(a); }
         if (name == "unembed") { return unembed(a); }
         if (name == "project") { return project(a, b); }
+        if (name == "project_screened") { return project_screened(a, b); }
         if (name == "trace") { return trace(a); }
         if (name == "matmul") { return matmul(a); }
         xlens::fail("job {}: not there yet", name);
@@ -125,25 +127,52 @@ private:
         return out;
     }
 
-    /// Both ends of all value vectors of the first layers.
+    /// Both ends of all value vectors of the first layers, by products in f32.
     answer project(std::size_t layers, std::size_t k) {
-        const auto values = m_model.value_matrices();
+        const xlens::vocabulary words(m_model.unembedding);
+        constexpr std::size_t unscreened = 768;  // few enough that the vocabulary is not screened
         std::vector<xlens::token_ends> found;
         answer out;
         out.seconds = seconds_of([&] {
-            for (std::size_t l = 0; l < layers; ++l) {
-                const std::size_t count = values[l]->cols();
-                xt::xtensor<float, 2> v = xt::empty<float>({count, values[l]->rows()});
-                for (std::size_t i = 0; i < count; ++i) {
-                    values[l]->column(i, xlens::rows<float>(v)[i]);
-                }
-                for (auto& ends : m_lens.project(v, k, xlens::projection::raw)) {
+            const xt::xtensor<float, 2> v = value_vectors(layers);
+            const xlens::rows<const float> all = v;
+            for (std::size_t i = 0; i < all.count(); i += unscreened) {
+                const std::size_t count = std::min(unscreened, all.count() - i);
+                for (auto& ends : words.ends(all.subrows(i, count), k)) {
                     found.push_back(std::move(ends));
                 }
             }
         });
         for (std::size_t i = 0; i < found.size(); i += told) { out.add(found[i].promotes); }
         return out;
+    }
+
+    /// The same with screening. Making the screen is shared by all layers, so of its time these
+    /// bear their share.
+    answer project_screened(std::size_t layers, std::size_t k) {
+        using weights = std::remove_cvref_t<decltype(m_model.unembedding.sections.front().out)>;
+        std::optional<xlens::screen<weights>> screen;
+        const double making =
+            seconds_of([&] { screen.emplace(m_model.unembedding.sections.front().out); });
+        std::vector<xlens::token_ends> found;
+        answer out;
+        out.seconds =
+            seconds_of([&] {
+                const xt::xtensor<float, 2> v = value_vectors(layers);
+                found = screen->ends(v, k);
+            }) +
+            making * static_cast<double>(layers) / static_cast<double>(m_model.config.layers);
+        for (std::size_t i = 0; i < found.size(); i += told) { out.add(found[i].promotes); }
+        return out;
+    }
+    [[nodiscard]] xt::xtensor<float, 2> value_vectors(std::size_t layers) const {
+        const auto values = m_model.value_matrices();
+        const std::size_t count = values.front()->cols();
+        xt::xtensor<float, 2> v = xt::empty<float>({layers * count, values.front()->rows()});
+        for (std::size_t i = 0; i < layers * count; ++i) {
+            values[i / count]->column(i % count, xlens::rows<float>(v)[i]);
+        }
+        return v;
     }
 
     /// What xlens::trace gathers, without concepts: every layer's readings before and after its FFN
@@ -222,10 +251,9 @@ std::vector<xlens::token_id> read_ids(const char* path) {
     return {std::istream_iterator<xlens::token_id>(file), {}};
 }
 
-/// The one place that knows how a precision is chosen.
 xlens::loaded_model open(const char* path, std::string_view precision) {
-    if (precision != "f32") { xlens::fail("precision {}: not there yet", precision); }
-    return xlens::load(path);
+    const bool native = precision == "native";
+    return xlens::load(path, {native ? xlens::precision::native : xlens::precision::f32});
 }
 
 /// Compiled for the default model's architecture alone.

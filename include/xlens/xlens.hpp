@@ -38,7 +38,10 @@
 #include <xlens/kernels/rope.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/concept_index.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/screen.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/any_model.hpp>
 #include <xlens/model/hyperparameters.hpp>
@@ -61,9 +64,11 @@
 #include <xlens/policy/policy.hpp>
 #include <xlens/policy/skeleton.hpp>
 #include <xlens/storage/any_matrix.hpp>
+#include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
+#include <xlens/storage/precision.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/make_tokenizer.hpp>

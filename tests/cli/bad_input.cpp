@@ -37,7 +37,7 @@ std::string many_ids(int count) {
     return out;
 }
 
-const std::string names = "info, tokenize, trace, concept, generate, perplexity";
+const std::string names = "info, tokenize, trace, concept, index, generate, perplexity";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -112,6 +112,13 @@ const std::vector<bad_case> cases{
     {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
     {{"concept", tiny, "0:0", "--projection", "cooked"},
      "--projection: expected one of folded, raw, normed, got 'cooked'"},
+    // Files to write.
+    {{"index", tiny}, "-o: expected a file to write, got nothing"},
+    {{"index", tiny, "-o", "/no/such/folder/x"},
+     "/no/such/folder/x: cannot be written: No such file or directory"},
+    {{"index", tiny, "-o", "/"}, "/: cannot be written: Is a directory"},
+    {{"index", tiny, "-o", "x", "--top", "0"},
+     "--top: expected a whole number from 1 to 10000000, got '0'"},
     tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
     tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
     tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),

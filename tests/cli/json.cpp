@@ -6,6 +6,9 @@
 #include "support/run_program.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
@@ -145,6 +148,23 @@ BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
         check_tokens(found["suppresses"], "score", 4);
     }
     BOOST_TEST(run({"concept", tiny, "0:0"})["promotes"].size() == 30U);
+}
+
+BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "tiny.index").string();
+    const json written = run({"index", tiny, "-o", path, "--top", "3", "--projection", "raw"});
+    check_keys(written, {"path", "neurons", "top", "projection"});
+    BOOST_TEST(written["neurons"] == 256);
+    BOOST_TEST(written["top"] == 3);
+    BOOST_TEST(std::filesystem::file_size(path) == 40 + 256 * 2 * 3 * 8);
+    // The first neuron's best token, as `concept` names it.
+    std::ifstream file(path, std::ios::binary);
+    file.seekg(40);
+    std::int32_t id = -1;
+    file.read(reinterpret_cast<char*>(&id), sizeof id);
+    const json found = run({"concept", tiny, "0:0", "--top", "1", "--projection", "raw"});
+    BOOST_TEST(found["promotes"][0]["id"] == id);
 }
 
 BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {

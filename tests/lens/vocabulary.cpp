@@ -48,7 +48,7 @@ std::vector<float> logits_of(const unembedding<Weights>& e, std::span<const floa
 BOOST_AUTO_TEST_CASE_TEMPLATE(streaming_equals_the_whole_row, Format, token_formats) {
     const dense_tokens<Format> tokens;
     const vocabulary words(tokens.e);
-    const std::size_t count = 67;  // more than a batch
+    const std::size_t count = detail::scan_batch + 3;
     const auto x = random_row(count * 96, 5, 0.3F);
     const rows<const float> in(x.data(), count, 96);
     std::vector<token_id> targets(count);

@@ -92,8 +92,9 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of(
     const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
     std::span<const neuron> neurons) {
     std::vector<std::shared_ptr<const token_ends>> out;
-    for (std::size_t first = 0; first < neurons.size(); first += scan_batch) {
-        const auto part = neurons.subspan(first, std::min(scan_batch, neurons.size() - first));
+    constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
+    for (std::size_t first = 0; first < neurons.size(); first += round) {
+        const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
         xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
         for (std::size_t i = 0; i < part.size(); ++i) {
             values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);

@@ -26,13 +26,11 @@ inline choice chosen(token_id id, std::span<const float> logits) {
     return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
 }
 inline token_id best_of(std::span<const float> logits) {
-    std::size_t best = logits.size();
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        const bool first = best == logits.size() && !std::isnan(logits[i]);
-        if (first || (best < logits.size() && logits[i] > logits[best])) { best = i; }
-    }
-    if (best == logits.size()) { fail("logits: none is a number"); }
-    return static_cast<token_id>(best);
+    top_k best(1);
+    best.offer_range(0, logits);
+    const std::vector<scored> found = best.sorted();
+    if (found.empty()) { fail("logits: none is a number"); }
+    return found.front().id;
 }
 }  // namespace detail
 

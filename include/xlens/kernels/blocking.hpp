@@ -16,6 +16,8 @@ inline constexpr bool many_registers = lanes >= 16;
 /// each row and one of x.
 inline constexpr std::size_t dot_rows = many_registers ? 6 : 3;
 inline constexpr std::size_t dot_positions = 4;
+/// Rows with one position: as many sums as fold into one batch.
+inline constexpr std::size_t dot_rows_of_one = many_registers ? 16 : 8;
 
 /// Rows that meet one position together, as many sums as hide the latency of a multiply-add; fewer
 /// where decoding blocks gives the processor other work.
@@ -27,6 +29,8 @@ inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
 /// Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
 inline constexpr std::size_t prefetch_groups = 8;
 inline constexpr int prefetch_level_2 = 2;  // the locality argument of __builtin_prefetch
+/// Bytes that are asked for at once where a thread begins to read.
+inline constexpr std::size_t first_bytes = 16384;
 /// Rows that a task of such a product computes.
 inline constexpr std::size_t vector_tile_rows = 16;
 

@@ -117,27 +117,28 @@ public:
     void meet(rows<const float> x, rows<float> y, bool add) const {
         std::size_t t = 0;
         for (; t + blocking::dot_positions <= x.count(); t += blocking::dot_positions) {
-            meet_some<blocking::dot_positions>(x, y, t, add);
+            meet_some<blocking::dot_rows, blocking::dot_positions>(x, y, t, add);
         }
         const std::size_t rest = x.count() - t;
         unrolled<blocking::dot_positions>([&](auto p) {
-            if constexpr (p > 0) {
-                if (rest == p) { meet_some<p>(x, y, t, add); }
+            if constexpr (p == 1) {
+                if (rest == p) { meet_some<blocking::dot_rows_of_one, p>(x, y, t, add); }
+            } else if constexpr (p > 1) {
+                if (rest == p) { meet_some<blocking::dot_rows, p>(x, y, t, add); }
             }
         });
     }
 
 private:
-    template <std::size_t P>
+    template <std::size_t R, std::size_t P>
     void meet_some(rows<const float> x, rows<float> y, std::size_t t, bool add) const {
-        constexpr std::size_t R = blocking::dot_rows;
         for (std::size_t r = 0; r < m_count; r += R) {
             dot_block<R, P>(&m_rows[r], x.subrows(t, P), m_n,
                             y.subrows(t, P).columns(r, std::min(R, m_count - r)), add);
         }
     }
 
-    std::array<const float*, blocking::dot_tile_rows + blocking::dot_rows> m_rows{};
+    std::array<const float*, blocking::dot_tile_rows + blocking::dot_rows_of_one> m_rows{};
     std::size_t m_count;
     std::size_t m_n;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/unroll.hpp>
+#include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/integer_dots.hpp>
 
 #include <array>
@@ -21,7 +22,7 @@ namespace xlens::kernels {
 class packed_codes {
 public:
     static constexpr std::size_t group_rows = 16;  ///< lanes of a register of 32-bit sums
-    static constexpr std::size_t groups = 3;       ///< registers a tile
+    static constexpr std::size_t groups = 2;       ///< registers a tile
     static constexpr std::size_t tile_rows = group_rows * groups;
 
     packed_codes(std::size_t rows, std::size_t width)
@@ -31,6 +32,13 @@ public:
     [[nodiscard]] std::size_t steps() const { return m_steps; }  ///< fours of codes a row
     [[nodiscard]] const std::uint8_t* tile(std::size_t i) const {
         return &m_codes[i * tile_bytes()];
+    }
+    /// Asks for a tile, into level 2.
+    void prefetch(std::size_t i) const {
+        constexpr std::size_t line = 64;
+        for (std::size_t byte = 0; i < tiles() && byte < tile_bytes(); byte += line) {
+            __builtin_prefetch(tile(i) + byte, 0, blocking::prefetch_level_2);
+        }
     }
     /// Sets row r to these codes.
     void put(std::size_t r, std::span<const std::uint8_t> codes) {
@@ -48,8 +56,9 @@ private:
     std::vector<std::uint8_t> m_codes;
 };
 
-/// Vectors that a tile meets together.
-inline constexpr std::size_t scan_vectors = 8;
+/// Vectors that a tile meets together: with its groups, 24 sums in registers. A tile of 576 codes a
+/// row and the codes of these vectors fill level 1.
+inline constexpr std::size_t scan_vectors = 12;
 
 /// Sums of products of one tile with some vectors, a row a vector.
 using scan_sums = std::array<std::array<std::int32_t, packed_codes::tile_rows>, scan_vectors>;

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 // What the row kernels share: how the last, partial batch of a row is read and written, and in
 // which order the lanes of a batch are reduced. A partial batch goes through the same vector
@@ -40,6 +42,20 @@ inline float sum_lanes(const batch& values) {
         for (std::size_t i = 0; i < half; ++i) { partial[i] += partial[i + half]; }
     }
     return partial[0];
+}
+
+/// Bit l = lane l.
+inline std::uint32_t lane_bits(const batch::batch_bool_type& flags) {
+    using mask = batch::batch_bool_type::register_type;
+    if constexpr (std::is_integral_v<mask>) {
+        return static_cast<mask>(flags);
+    } else {
+        std::array<bool, lanes> flag;
+        flags.store_unaligned(flag.data());
+        std::uint32_t out = 0;
+        for (std::size_t l = 0; l < lanes; ++l) { out |= std::uint32_t{flag[l]} << l; }
+        return out;
+    }
 }
 
 /// Largest lane; unspecified if there is a NaN.

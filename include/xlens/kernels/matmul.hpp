@@ -38,7 +38,8 @@ struct product {
     rows<const float> x;                                        ///< borrowed
     rows<float> y;                                              ///< borrowed
     const void* weights = nullptr;                              ///< borrowed
-    std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< x, of an integer product
+    bool integer = false;                                       ///< reads x in 8 bits …
+    std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< … made when it is run
     void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
 
     [[nodiscard]] std::size_t tiles() const { return (outputs + tile_size - 1) / tile_size; }
@@ -60,6 +61,22 @@ std::array<const std::byte*, R> stored_rows_at(const matrix<Format>& w, At at) {
     return out;
 }
 
+/// Asks for the beginning of what this thread will read, unless it goes on where it stopped: the
+/// kernels ask for memory only some rows ahead of themselves.
+template <class Format>
+void ask_for_first_rows(const matrix<Format>& w, std::size_t first, std::size_t count,
+                        std::size_t bytes) {
+    thread_local const std::byte* expected = nullptr;
+    const std::byte* const begin = w.stored_row(first);
+    if (begin != expected) {
+        constexpr std::size_t line = 64;
+        for (std::size_t byte = 0; byte < std::min(bytes, blocking::first_bytes); byte += line) {
+            __builtin_prefetch(begin + byte, 0, blocking::prefetch_level_2);
+        }
+    }
+    expected = begin + count * matrix<Format>::row_bytes(w.stored_cols());
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
@@ -68,6 +85,7 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
     if (p.x.count() == 1) {
         constexpr std::size_t R = blocking::matvec_rows<Format>;
         const std::size_t ahead = blocking::prefetch_groups * R * matrix<Format>::row_bytes(n);
+        ask_for_first_rows(w, first, count, ahead);
         const std::span<float> y = p.y[0].subspan(first, count);
         for (std::size_t r = 0; r < count; r += R) {
             const std::size_t some = std::min(R, count - r);
@@ -96,6 +114,7 @@ void stored_integer_dots(const product& p, std::size_t first, std::size_t count)
     const std::size_t positions = p.x.count();
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
     const std::size_t ahead = positions == 1 ? blocking::prefetch_groups * R * row_bytes : 0;
+    ask_for_first_rows(w, first, count, ahead);
     for (std::size_t r = first; r < first + count; r += R) {
         const std::size_t some = std::min(R, first + count - r);
         const four_blocks in =
@@ -143,7 +162,7 @@ product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y
 #if XLENS_INTEGER_DOTS
         if constexpr (has_integer_dots<Format>) {
             if (how == precision::native) {
-                out.quantised = std::make_shared<const quantised_rows>(x);
+                out.integer = true;
                 out.compute = stored_integer_dots<Format>;
             }
         }
@@ -191,10 +210,30 @@ inline product make_transposed_product(const any_matrix& w, rows<const float> x,
         [&](const auto& m) { return make_transposed_product(m, x, y, w.computed_in()); });
 }
 
+namespace detail {
+
+/// Rounds the inputs of integer products, once for those that share theirs.
+template <std::size_t N>
+void quantise_inputs(std::array<product, N>& products) {
+    for (std::size_t i = 0; i < N; ++i) {
+        product& p = products[i];
+        for (std::size_t j = 0; j < i && p.integer && !p.quantised; ++j) {
+            const product& other = products[j];
+            if (other.x.data() == p.x.data() && other.x.width() == p.x.width()) {
+                p.quantised = other.quantised;
+            }
+        }
+        if (p.integer && !p.quantised) { p.quantised = std::make_shared<quantised_rows>(p.x); }
+    }
+}
+
+}  // namespace detail
+
 /// Runs products side by side in one parallel loop; `done(i, first, count)` is called when outputs
 /// [first, first + count) of product i are there.
 template <std::size_t N, class Done>
-void run(const std::array<product, N>& products, Done done) {
+void run(std::array<product, N> products, Done done) {
+    detail::quantise_inputs(products);
     std::size_t tiles = 0;
     std::size_t work = 0;
     for (const product& p : products) {
@@ -214,7 +253,8 @@ void run(const std::array<product, N>& products, Done done) {
 /// there. Only products that are cut up alike (their weights stored the same way round) can share a
 /// loop; others run one after the other.
 template <std::size_t N, class Done>
-void run_together(const std::array<product, N>& products, Done done) {
+void run_together(std::array<product, N> products, Done done) {
+    detail::quantise_inputs(products);
     const product& one = products.front();
     if (!std::ranges::all_of(products, [&](auto& p) { return p.tile_size == one.tile_size; })) {
         for (const product& p : products) {

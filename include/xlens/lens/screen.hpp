@@ -6,6 +6,7 @@
 #include <xlens/core/words.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/integer_scan.hpp>
+#include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/top_k.hpp>
@@ -15,11 +16,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <vector>
 
@@ -33,8 +34,8 @@
 //     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
 // and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact in
 // 32 bits. An f32 scan of D elements is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖, g = (D/lanes + 16)·2⁻²³.
-// Four times that also covers what else is rounded: c itself, and the estimate (three operations,
-// each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
+// Four times that also covers what else is rounded: c itself, ⟨ē, v⟩, and the estimate (three
+// operations, each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
 //     error(e, v) = (‖r‖·‖t·a‖ + ‖c‖·‖q‖)·(1 + 10⁻⁴) + 4·g·max‖e‖·‖v‖
 // the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper bound
 // is below the k-th largest lower bound cannot be among the k best: k others score higher. The rest
@@ -88,7 +89,7 @@ public:
         : m_matrix(e),
           m_mean(mean_row(e)),
           m_codes(e.rows(), e.cols()),
-          m_scales(padded()),
+          m_scales(padded(), NAN),  // no token: its bounds reach no bar
           m_norms(padded()),
           m_rests(padded()) {
         std::vector<float> longest(m_codes.tiles());
@@ -113,7 +114,7 @@ public:
 
 private:
     /// Vectors that share a pass over the codes.
-    static constexpr std::size_t batch_vectors = 4 * kernels::scan_vectors;
+    static constexpr std::size_t batch_vectors = 8 * kernels::scan_vectors;
 
     /// One end of one vector: which tokens may still belong to it, and the k best lower bounds.
     struct end_search {
@@ -121,8 +122,8 @@ private:
         top_k bounds;
         std::vector<scored> candidates;  ///< with their upper bounds
 
+        /// A token whose upper bound reaches the bar.
         void offer(token_id id, float estimate, float error) {
-            if (!(estimate + error >= bounds.bar())) { return; }
             bounds.offer(id, estimate - error);
             candidates.push_back({id, estimate + error});
         }
@@ -140,8 +141,7 @@ private:
         float rest_factor = 0.0F;  ///< error = rest_factor·‖r‖ + norm_factor·‖c‖ + rounding
         float norm_factor = 0.0F;
         float rounding = 0.0F;
-        float high_bar = -std::numeric_limits<float>::infinity();  ///< bars of the two ends
-        float low_bar = -std::numeric_limits<float>::infinity();
+        float shared = 0.0F;  ///< ⟨ē, v⟩
         end_search high;
         end_search low;  ///< of the negated scores
     };
@@ -197,6 +197,7 @@ private:
         const float g = (static_cast<float>(v.size() / lanes) + 16.0F) * 0x1p-23F;
         out.rest_factor = coded.coded_norm * slack;
         out.norm_factor = coded.rest_norm * slack;
+        out.shared = kernels::dot(m_mean, v);
         out.rounding = 4.0F * g * m_longest * coded.norm;
         return out;
     }
@@ -205,14 +206,15 @@ private:
         std::vector<search> searches;
         for (std::size_t n = 0; n < v.count(); ++n) { searches.push_back(start(v[n], k)); }
         for (std::size_t tile = 0; tile < m_codes.tiles(); ++tile) {
+            m_codes.prefetch(tile + 1);
             for (std::size_t n = 0; n < v.count(); n += kernels::scan_vectors) {
                 const std::size_t some = std::min(kernels::scan_vectors, v.count() - n);
                 look_at(tile, std::span(searches).subspan(n, some));
             }
         }
         for (std::size_t n = 0; n < v.count(); ++n) {
-            out[n].promotes = exact(searches[n].high, v[n], k, 1.0F);
-            out[n].suppresses = exact(searches[n].low, v[n], k, -1.0F);
+            out[n].promotes = exact(searches[n].high, searches[n].shared, v[n], k, 1.0F);
+            out[n].suppresses = exact(searches[n].low, searches[n].shared, v[n], k, -1.0F);
         }
     }
 
@@ -241,39 +243,56 @@ private:
                                      batch(s.rounding));
         const batch error =
             xsimd::fma(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
-        const auto reach =
-            (estimate + error >= batch(s.high_bar)) | (error - estimate >= batch(s.low_bar));
-        if (!xsimd::any(reach)) { return; }
+        const auto high = kernels::lane_bits(estimate + error >= batch(s.high.bounds.bar()));
+        const auto low = kernels::lane_bits(error - estimate >= batch(s.low.bounds.bar()));
+        if ((high | low) != 0) { offer_lanes(s, high, low, first, estimate, error); }
+    }
+    /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of what
+    /// happens to every batch.
+    [[gnu::noinline]] static void offer_lanes(search& s, std::uint32_t high, std::uint32_t low,
+                                              std::size_t first, const batch& estimate,
+                                              const batch& error) {
         std::array<float, lanes> estimates;
         std::array<float, lanes> errors;
         estimate.store_unaligned(estimates.data());
         error.store_unaligned(errors.data());
-        const std::size_t count =
-            std::min(lanes, m_matrix.rows() - std::min(first, m_matrix.rows()));
-        for (std::size_t i = 0; i < count; ++i) {
-            const auto id = static_cast<token_id>(first + i);
-            s.high.offer(id, estimates[i], errors[i]);
-            s.low.offer(id, -estimates[i], errors[i]);
+        for (; high != 0; high &= high - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(high));
+            s.high.offer(static_cast<token_id>(first + i), estimates[i], errors[i]);
         }
-        s.high_bar = s.high.bounds.bar();
-        s.low_bar = s.low.bounds.bar();
+        for (; low != 0; low &= low - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(low));
+            s.low.offer(static_cast<token_id>(first + i), -estimates[i], errors[i]);
+        }
     }
 
-    /// The k best of what is left, by their f32 scores times `sign`.
-    std::vector<scored> exact(end_search& end, std::span<const float> v, std::size_t k,
-                              float sign) const {
+    /// The k best of the candidates, by their f32 scores times `sign`. Those with the k highest
+    /// bounds are scored first: most others, `shared` added, cannot reach the lowest of their scores.
+    std::vector<scored> exact(end_search& end, float shared, std::span<const float> v,
+                              std::size_t k, float sign) const {
         end.finish();
-        std::vector<std::size_t> ids;
-        for (const scored& s : end.candidates) { ids.push_back(static_cast<std::size_t>(s.id)); }
-        std::vector<float> scores(ids.size());
-        kernels::dot_some_rows(m_matrix, ids, v, scores);
+        std::vector<scored>& all = end.candidates;
+        const auto first = all.begin() + static_cast<std::ptrdiff_t>(std::min(k, all.size()));
+        if (first != all.end()) { std::nth_element(all.begin(), first, all.end(), ranks_before); }
         top_k best(k);
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            best.offer(end.candidates[i].id, sign * scores[i]);
-        }
+        score({all.begin(), first}, v, sign, best);
+        const float bar = best.threshold();
+        const auto last = std::remove_if(
+            first, all.end(), [=](const scored& s) { return s.score + sign * shared < bar; });
+        score({first, last}, v, sign, best);
         std::vector<scored> out = best.sorted();
         for (scored& s : out) { s.score *= sign; }
         return out;
+    }
+    void score(std::span<const scored> candidates, std::span<const float> v, float sign,
+               top_k& best) const {
+        std::vector<std::size_t> ids;
+        for (const scored& s : candidates) { ids.push_back(static_cast<std::size_t>(s.id)); }
+        std::vector<float> scores(ids.size());
+        kernels::dot_some_rows(m_matrix, ids, v, scores);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            best.offer(candidates[i].id, sign * scores[i]);
+        }
     }
 
     Weights m_matrix;

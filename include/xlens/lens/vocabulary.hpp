@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
@@ -38,31 +42,30 @@ namespace detail {
 
 /// Vectors that are scored against the vocabulary together: each weight tile is decoded once for
 /// all of them.
-inline constexpr std::size_t scan_batch = 64;
-/// Rows of the unembedding whose scores exist at one time, a thread.
-inline constexpr std::size_t scan_tile = 512;
+inline constexpr std::size_t scan_batch = 128;
+/// Rows of the unembedding whose scores exist at one time, a thread: four tiles of a product.
+inline constexpr std::size_t scan_tile = 4 * kernels::blocking::dot_tile_rows;
 /// Tiles are dealt out to this many groups, each walked in order by one thread and merged in
 /// order, so that the result does not depend on the number of threads.
-inline constexpr std::size_t scan_groups = 16;
+inline constexpr std::size_t scan_groups = 8;
 
 struct scan_scores;
 
 /// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x.
 template <class Weights, class Visit>
-void scan(const Weights& w, rows<const float> x, Visit visit) {
+void scan(const Weights& w, rows<const float> x, std::size_t groups, Visit visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
-    parallel_for(scan_groups, 2 * w.rows() * w.cols() * x.count() / scan_groups,
-                 [&](std::size_t g) {
-                     const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile),
-                                           x.count(), scan_tile);
-                     for (std::size_t tile = g; tile < tiles; tile += scan_groups) {
-                         const std::size_t first = tile * scan_tile;
-                         const std::size_t count = std::min(scan_tile, w.rows() - first);
-                         const rows<float> scores = all.columns(0, count);
-                         kernels::matmul(w.slice_rows(first, count), x, scores);
-                         visit(g, first, scores);
-                     }
-                 });
+    parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
+        const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
+                              scan_tile);
+        for (std::size_t tile = g; tile < tiles; tile += groups) {
+            const std::size_t first = tile * scan_tile;
+            const std::size_t count = std::min(scan_tile, w.rows() - first);
+            const rows<float> scores = all.columns(0, count);
+            kernels::matmul(w.slice_rows(first, count).in_f32(), x, scores);
+            visit(g, first, scores);
+        }
+    });
 }
 
 /// log(exp a + exp b).
@@ -75,7 +78,8 @@ inline double log_add(double a, double b) {
 }  // namespace detail
 
 /// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
-/// of them. Borrows the unembedding.
+/// of them. Always in f32, also where a model computes in `precision::native`. Borrows the
+/// unembedding.
 template <weight_matrix Weights>
 class vocabulary {
 public:
@@ -97,17 +101,46 @@ public:
         return out;
     }
 
-    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D).
+    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
+    /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
+    /// first time, that takes a pass over E and V·D bytes.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
-        std::vector<token_ends> out;
-        for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
-            const std::size_t count = std::min(detail::scan_batch, x.count() - n);
-            ends_batch(x.subrows(n, count), k, out);
+        if (can_screen(x)) {
+            const auto& e = m_unembedding->sections.front().out;
+            return m_screen.get([&] { return screen<Weights>(e); }).ends(x, k);
+        }
+        std::vector<token_ends> out(x.count());
+        const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
+        // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share it.
+        const bool many = batches >= 2 * max_threads();
+        const auto read = [&](std::size_t b) {
+            const std::size_t first = b * detail::scan_batch;
+            const std::size_t count = std::min(detail::scan_batch, x.count() - first);
+            ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups,
+                       std::span(out).subspan(first, count));
+        };
+        if (many) {
+            parallel_for(batches, 2 * detail::scan_batch * size() * x.width(), read);
+        } else {
+            for (std::size_t b = 0; b < batches; ++b) { read(b); }
         }
         return out;
     }
 
 private:
+    /// Rows from which on making a screen pays.
+    static constexpr std::size_t screened_rows = 1024;
+
+    [[nodiscard]] bool can_screen(rows<const float> x) const {
+        const bool dense =
+            m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
+        if (!screen<Weights>::wins || !dense || x.count() < screened_rows) { return false; }
+        for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
+            if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
+        }
+        return true;
+    }
+
     using section = typename unembedding<Weights>::section;
 
     /// One vector's result over one section, by one group of tiles or, merged, by all.
@@ -124,19 +157,21 @@ private:
         const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
         const std::size_t n = x.count();
         std::vector<partial> parts(detail::scan_groups * n, partial(k));
-        detail::scan(s.out, in, [&](std::size_t group, std::size_t first, rows<float> scores) {
-            const std::size_t id = s.first + first;
-            for (std::size_t i = 0; i < n; ++i) {
-                partial& p = parts[group * n + i];
-                p.best.offer_range(static_cast<token_id>(id), scores[i]);
-                p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
-                if (targets.empty()) { continue; }
-                const auto target = static_cast<std::size_t>(targets[i]);
-                if (target >= id && target - id < scores.width()) {
-                    p.target = scores[i][target - id];
-                }
-            }
-        });
+        detail::scan(s.out, in, detail::scan_groups,
+                     [&](std::size_t group, std::size_t first, rows<float> scores) {
+                         const std::size_t id = s.first + first;
+                         for (std::size_t i = 0; i < n; ++i) {
+                             partial& p = parts[group * n + i];
+                             p.best.offer_range(static_cast<token_id>(id), scores[i]);
+                             p.log_sum =
+                                 detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
+                             if (targets.empty()) { continue; }
+                             const auto target = static_cast<std::size_t>(targets[i]);
+                             if (target >= id && target - id < scores.width()) {
+                                 p.target = scores[i][target - id];
+                             }
+                         }
+                     });
         for (std::size_t group = 1; group < detail::scan_groups; ++group) {
             for (std::size_t i = 0; i < n; ++i) {
                 const partial& from = parts[group * n + i];
@@ -196,32 +231,34 @@ private:
         return out;
     }
 
-    void ends_batch(rows<const float> x, std::size_t k, std::vector<token_ends>& out) const {
+    void ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
+                    std::span<token_ends> out) const {
         const std::size_t n = x.count();
-        std::vector<top_k> high(detail::scan_groups * n, top_k(k));
-        std::vector<top_k> low(detail::scan_groups * n, top_k(k));
+        std::vector<top_k> high(groups * n, top_k(k));
+        std::vector<top_k> low(groups * n, top_k(k));
         for (const section& s : m_unembedding->sections) {
             xt::xtensor<float, 2> narrow;
             const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
-            detail::scan(s.out, in, [&](std::size_t group, std::size_t first, rows<float> scores) {
-                const auto id = static_cast<token_id>(s.first + first);
-                for (std::size_t i = 0; i < n; ++i) {
-                    offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
-                }
-            });
+            detail::scan(s.out, in, groups,
+                         [&](std::size_t group, std::size_t first, rows<float> scores) {
+                             const auto id = static_cast<token_id>(s.first + first);
+                             for (std::size_t i = 0; i < n; ++i) {
+                                 offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
+                             }
+                         });
         }
         for (std::size_t i = 0; i < n; ++i) {
-            for (std::size_t group = 1; group < detail::scan_groups; ++group) {
+            for (std::size_t group = 1; group < groups; ++group) {
                 high[i].merge(high[group * n + i]);
                 low[i].merge(low[group * n + i]);
             }
-            token_ends ends{high[i].sorted(), low[i].sorted()};
-            for (scored& s : ends.suppresses) { s.score = -s.score; }
-            out.push_back(std::move(ends));
+            out[i] = {high[i].sorted(), low[i].sorted()};
+            for (scored& s : out[i].suppresses) { s.score = -s.score; }
         }
     }
 
     const unembedding<Weights>* m_unembedding;
+    lazy<screen<Weights>> m_screen;
 };
 
 }  // namespace xlens

@@ -28,6 +28,12 @@ public:
 
     /// How products with it are computed.
     [[nodiscard]] precision computed_in() const { return m_precision; }
+    /// The same matrix, its products computed in f32.
+    [[nodiscard]] any_matrix in_f32() const {
+        any_matrix out = *this;
+        out.m_precision = precision::f32;
+        return out;
+    }
 
     /// Calls fn with the matrix<Format> that is held.
     template <class Fn>

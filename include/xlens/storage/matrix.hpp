@@ -87,6 +87,9 @@ public:
         return group_rows({first, count, count, count});
     }
 
+    /// Itself: products with a matrix of a fixed format are f32 unless told otherwise.
+    [[nodiscard]] const matrix& in_f32() const { return *this; }
+
     /// Wᵀ, without a copy.
     [[nodiscard]] matrix transpose() const {
         matrix out = *this;

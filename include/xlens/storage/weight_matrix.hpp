@@ -24,6 +24,7 @@ concept weight_matrix =
         w.column(i, out);
         { w.slice_rows(i, i) } -> std::same_as<W>;
         { w.transpose() } -> std::same_as<W>;
+        { w.in_f32() } -> std::convertible_to<W>;
     };
 
 static_assert(weight_matrix<any_matrix> && weight_matrix<matrix<f32>> &&

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/token_ends.hpp>
+#include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/mapped_file.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+namespace detail {
+
+/// How an index file begins; numbers are little-endian.
+struct index_header {
+    std::array<char, 8> magic{'x', 'l', 'e', 'n', 's', 'i', 'd', 'x'};
+    std::uint32_t version = 1;
+    std::uint32_t form = 0;   ///< the projection
+    std::uint64_t model = 0;  ///< fingerprint of the model's tensors
+    std::uint32_t layers = 0;
+    std::uint32_t inner_width = 0;
+    std::uint32_t vocabulary = 0;
+    std::uint32_t top = 0;  ///< tokens of each end
+};
+static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
+static_assert(std::endian::native == std::endian::little, "index files are read in place");
+
+}  // namespace detail
+
+/// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact: what
+/// logit_lens::project gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
+/// `progress(done, total)` counts layers. Cost 2·L·F·V·D multiply-adds, a quarter of that where the
+/// vocabulary is screened (lens/screen.hpp).
+template <class Model, class Take, class Progress>
+void project_all(const Model& model, std::size_t top, projection form, Take take,
+                 Progress progress) {
+    const logit_lens lens(model);
+    const auto values = model.value_matrices();
+    for (std::size_t l = 0; l < values.size(); ++l) {
+        xt::xtensor<float, 2> vectors = xt::empty<float>({values[l]->cols(), values[l]->rows()});
+        for (std::size_t i = 0; i < vectors.shape(0); ++i) {
+            values[l]->column(i, rows<float>(vectors)[i]);
+        }
+        take(l, lens.project(vectors, top, form));
+        progress(l + 1, values.size());
+    }
+}
+
+/// Writes the concepts of all value vectors to a file (`xlens index`): a header, then for each
+/// neuron in order its `top` promoted and its `top` suppressed tokens as pairs of a 32-bit id and a
+/// 32-bit float. `fingerprint` is the model's. The file appears when it is whole.
+template <class Model, class Progress>
+void write_index(const Model& model, std::uint64_t fingerprint, std::size_t top, projection form,
+                 const std::filesystem::path& path, Progress progress) {
+    const auto number = [](std::size_t n) { return static_cast<std::uint32_t>(n); };
+    detail::index_header header;
+    header.form = static_cast<std::uint32_t>(form);
+    header.model = fingerprint;
+    header.layers = number(model.config.layers);
+    header.inner_width = number(model.config.inner_width);
+    header.vocabulary = number(model.config.vocabulary);
+    header.top = number(std::min(top, model.config.vocabulary));
+    atomic_file file(path);
+    file.write(std::as_bytes(std::span(&header, 1)));
+    // An end with fewer tokens (scores that are not numbers) is filled up with tokens -1.
+    const scored nothing{-1, std::numeric_limits<float>::quiet_NaN()};
+    const auto take = [&](std::size_t, std::vector<token_ends> concepts) {
+        for (token_ends& ends : concepts) {
+            for (std::vector<scored>* end : {&ends.promotes, &ends.suppresses}) {
+                end->resize(header.top, nothing);
+                file.write(std::as_bytes(std::span(*end)));
+            }
+        }
+    };
+    project_all(model, header.top, form, take, progress);
+    file.commit();
+}
+
+/// An index file, mapped: opening it costs the same for any size. Throws xlens::error for a file
+/// that is no index, has another version or another length, or was made of another model.
+class concept_index {
+public:
+    concept_index(const std::filesystem::path& path, std::uint64_t fingerprint) : m_file(path) {
+        const auto bytes = m_file.bytes();
+        const detail::index_header expected;
+        if (bytes.size() < sizeof m_header) {
+            fail("{}: index: expected at least {} bytes, got {}", m_file.name(), sizeof m_header,
+                 bytes.size());
+        }
+        std::memcpy(&m_header, bytes.data(), sizeof m_header);
+        if (m_header.magic != expected.magic) { fail("{}: not an xlens index", m_file.name()); }
+        if (m_header.version != expected.version) {
+            fail("{}: index: expected version {}, got {}", m_file.name(), expected.version,
+                 m_header.version);
+        }
+        if (m_header.model != fingerprint) {
+            fail("{}: index: made of model {:016x}, this one is {:016x}", m_file.name(),
+                 m_header.model, fingerprint);
+        }
+        if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
+            fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
+        }
+        check_length(bytes.size());
+    }
+
+    [[nodiscard]] projection form() const { return static_cast<projection>(m_header.form); }
+    [[nodiscard]] std::size_t layers() const { return m_header.layers; }
+    [[nodiscard]] std::size_t inner_width() const { return m_header.inner_width; }
+    [[nodiscard]] std::size_t top() const { return m_header.top; }
+
+    /// The tokens that a value vector promotes and suppresses most, best first, in place.
+    [[nodiscard]] std::span<const scored> promotes(const neuron& n) const { return end(n, 0); }
+    [[nodiscard]] std::span<const scored> suppresses(const neuron& n) const { return end(n, 1); }
+
+private:
+    [[nodiscard]] std::span<const scored> end(const neuron& n, std::size_t which) const {
+        const std::size_t number = (n.layer * inner_width() + n.index) * 2 + which;
+        const std::byte* at = m_file.bytes().data() + sizeof m_header;
+        return {reinterpret_cast<const scored*>(at) + number * top(), top()};
+    }
+    void check_length(std::uint64_t found) const {
+        // Three 32-bit factors fit 96 bits: divide instead of multiplying.
+        const std::uint64_t records = (found - sizeof m_header) / sizeof(scored) / 2;
+        const std::uint64_t neurons = std::uint64_t{m_header.layers} * m_header.inner_width;
+        const bool whole = neurons > 0 && records % neurons == 0 &&
+                           records / neurons == m_header.top &&
+                           (found - sizeof m_header) % (2 * sizeof(scored)) == 0;
+        if (!whole) {
+            fail("{}: index: {} bytes do not hold {} layers of {} neurons, {} tokens an end",
+                 m_file.name(), found, m_header.layers, m_header.inner_width, m_header.top);
+        }
+    }
+
+    mapped_file m_file;
+    detail::index_header m_header;
+};
+
+}  // namespace xlens

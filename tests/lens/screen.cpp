@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE screen
+#include <boost/mpl/list.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/integer_scan.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/lens/screen.hpp>
+#include <xlens/lens/vocabulary.hpp>
+#include <xlens/reference/top_k.hpp>
+
+#include "support/rows_of_floats.hpp"
+#include "support/stored_matrix.hpp"
+
+#include <limits>
+#include <random>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+using token_formats = boost::mpl::list<f32, f16, q8_0, q4_1>;
+
+/// The ends of E·v by scoring every row and ranking all scores.
+template <class Weights>
+token_ends plain_ends(const Weights& e, std::span<const float> v, std::size_t k) {
+    std::vector<float> scores(e.rows());
+    kernels::matvec(e, v, std::span(scores));
+    token_ends out;
+    out.promotes = reference::top_k(scores, k);
+    for (float& s : scores) { s = -s; }
+    out.suppresses = reference::top_k(scores, k);
+    for (scored& s : out.suppresses) { s.score = -s.score; }
+    return out;
+}
+
+template <class Weights>
+void check(const Weights& e, const std::vector<float>& vectors, std::size_t k) {
+    const rows<const float> v(vectors.data(), vectors.size() / e.cols(), e.cols());
+    const screen<Weights> screened(e);
+    for (const std::size_t threads : {1U, 2U}) {
+        set_threads(threads);
+        const auto ends = screened.ends(v, k);
+        BOOST_TEST_REQUIRE(ends.size() == v.count());
+        for (std::size_t n = 0; n < v.count(); ++n) {
+            const auto expected = plain_ends(e, v[n], k);
+            BOOST_REQUIRE(ends[n].promotes == expected.promotes);
+            BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
+        }
+    }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(gives_what_a_full_scan_gives, Format, token_formats) {
+    for (const std::size_t tokens : {1U, 31U, 32U, 33U, 1003U}) {
+        const stored_matrix<Format> e(tokens, 96, 3);
+        for (const std::size_t k : {0U, 1U, 7U, 2000U}) {
+            check(e.view(), random_row(13 * 96, 5), k);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(widths_that_are_no_multiple_of_four) {
+    for (const std::size_t width : {1U, 2U, 3U, 5U, 63U, 97U}) {
+        const stored_matrix<f32> e(301, width, 3);
+        check(e.view(), random_row(5 * width, 5), 9);
+    }
+}
+
+// Rows that all look alike, that are equal, zero, tiny or huge; vectors with one outlier.
+BOOST_AUTO_TEST_CASE(rows_that_integers_cannot_tell_apart) {
+    constexpr std::size_t width = 64;
+    constexpr std::size_t tokens = 700;
+    std::mt19937 generator(7);
+    std::normal_distribution<float> normal;
+    const auto common = random_row(width, 1, 5.0F);
+    std::vector<float> e(tokens * width);
+    for (std::size_t r = 0; r < tokens; ++r) {
+        for (std::size_t d = 0; d < width; ++d) {
+            e[r * width + d] = common[d] + 1e-6F * normal(generator);
+            if (r % 7 == 0) { e[r * width + d] = common[d]; }
+            if (r % 11 == 0) { e[r * width + d] = 0.0F; }
+            if (r % 13 == 0) { e[r * width + d] *= 1e-30F; }
+            if (r == 500) { e[r * width + d] *= 1000.0F; }
+        }
+    }
+    auto vectors = random_row(20 * width, 3);
+    for (std::size_t n = 0; n < 20; ++n) { vectors[n * width + n] *= 300.0F; }
+    std::fill_n(vectors.begin(), width, 0.0F);
+    check(matrix_of(e, tokens, width), vectors, 30);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_vocabulary_screens_many_vectors, Format, token_formats) {
+    const stored_matrix<Format> stored(517, 32, 3);
+    unembedding<matrix<Format>> e;
+    e.sections.push_back({0, stored.view(), {}});
+    const vocabulary words(e);
+    auto vectors = random_row(1100 * 32, 5);
+    for (const bool broken : {false, true}) {  // a NaN has no bounds: then without the screen
+        if (broken) { vectors[40] = std::numeric_limits<float>::quiet_NaN(); }
+        const auto ends = words.ends(rows<const float>(vectors.data(), 1100, 32), 5);
+        for (std::size_t n = 0; n < 1100; n += 9) {
+            const auto expected =
+                plain_ends(stored.view(), std::span(vectors).subspan(n * 32, 32), 5);
+            BOOST_REQUIRE(ends[n].promotes == expected.promotes);
+            BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {
+    constexpr std::size_t width = 203;
+    kernels::packed_codes packed(kernels::packed_codes::tile_rows, width);
+    std::mt19937 generator(3);
+    std::vector<std::vector<std::uint8_t>> u(kernels::packed_codes::tile_rows);
+    for (std::size_t r = 0; r < u.size(); ++r) {
+        for (std::size_t i = 0; i < width; ++i) {
+            u[r].push_back(static_cast<std::uint8_t>(generator()));
+        }
+        packed.put(r, u[r]);
+    }
+    std::vector<std::vector<std::int8_t>> x(kernels::scan_vectors);
+    std::array<const std::int8_t*, kernels::scan_vectors> codes;
+    for (std::size_t p = 0; p < x.size(); ++p) {
+        for (std::size_t i = 0; i < packed.steps() * 4; ++i) {
+            x[p].push_back(static_cast<std::int8_t>(generator()));
+        }
+        codes[p] = x[p].data();
+    }
+    kernels::scan_sums sums;
+    kernels::integer_scan(packed.tile(0), packed.steps(), codes, sums);
+    for (std::size_t p = 0; p < x.size(); ++p) {
+        for (std::size_t r = 0; r < u.size(); ++r) {
+            int expected = 0;
+            for (std::size_t i = 0; i < width; ++i) { expected += u[r][i] * x[p][i]; }
+            BOOST_REQUIRE_EQUAL(sums[p][r], expected);
+        }
+    }
+}

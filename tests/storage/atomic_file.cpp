@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE atomic_file
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/storage/atomic_file.hpp>
+
+#include "support/error_message.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
+#include <string>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+std::string contents(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+void write(atomic_file& file, std::string_view text) { file.write(std::as_bytes(std::span(text))); }
+
+std::size_t files_in(const std::filesystem::path& folder) {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(appears_when_it_is_whole) {
+    const temporary_directory folder;
+    const auto path = folder.write("name", "old");
+    {
+        atomic_file file(path);
+        write(file, "new ");
+        write(file, "contents");
+        BOOST_TEST(contents(path) == "old");
+        file.commit();
+    }
+    BOOST_TEST(contents(path) == "new contents");
+    BOOST_TEST(files_in(folder.path()) == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(leaves_nothing_behind_without_a_commit) {
+    const temporary_directory folder;
+    const auto path = folder.write("name", "old");
+    {
+        atomic_file file(path);
+        write(file, "half");
+    }
+    BOOST_TEST(contents(path) == "old");
+    BOOST_TEST(files_in(folder.path()) == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(has_the_rights_of_a_new_file) {
+    const temporary_directory folder;
+    const mode_t before = ::umask(027);
+    {
+        atomic_file file(folder.path() / "name");
+        file.commit();
+    }
+    ::umask(before);
+    struct stat status {};
+    BOOST_REQUIRE(::stat((folder.path() / "name").c_str(), &status) == 0);
+    BOOST_TEST((status.st_mode & 0777) == 0640);
+}
+
+BOOST_AUTO_TEST_CASE(says_why_it_cannot_be_written) {
+    const temporary_directory folder;
+    const std::string missing = (folder.path() / "no" / "name").string();
+    BOOST_TEST(error_message([&] { atomic_file{missing}; }) ==
+               missing + ": cannot be written: No such file or directory");
+    BOOST_TEST(error_message([&] { atomic_file{folder.path()}; }) ==
+               folder.path().string() + ": cannot be written: Is a directory");
+}
