@@ -45,8 +45,9 @@ inline float sum_lanes(const batch& values) {
 }
 
 /// Bit l = lane l.
-inline std::uint32_t lane_bits(const batch::batch_bool_type& flags) {
-    using mask = batch::batch_bool_type::register_type;
+template <class Flags>  // a template, so that the branch not taken is not compiled
+std::uint32_t lane_bits(const Flags& flags) {
+    using mask = typename Flags::register_type;
     if constexpr (std::is_integral_v<mask>) {
         return static_cast<mask>(flags);
     } else {
