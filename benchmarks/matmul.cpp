@@ -1,60 +1,70 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Products with one FFN matrix of SmolLM2-135M, in every format whose blocks fit its rows:
-// generating (T = 1) and reading a prompt (T = 64), along the rows and across them.
-#include <benchmark/benchmark.h>
+// Products with the second FFN matrix of SmolLM2-135M in every format, along its rows and across
+// them: generating (T = 1, from memory) and reading a prompt (T = 64, 512). Then its unembedding.
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/storage/formats.hpp>
 
+#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <vector>
+
+#include "support.hpp"
 
 namespace {
 
-constexpr std::size_t inner = 1536;
-constexpr std::size_t width = 576;
+using namespace xlens;
+using namespace xlens::bench;
 
-/// Every byte of the weights: a small positive number in any format, so that no product overflows.
-constexpr std::byte weight_byte{0x2c};
+constexpr std::size_t more_than_caches = std::size_t{128} << 20U;
 
-template <class Format>
-using product = void (*)(const xlens::matrix<Format>&, xlens::rows<const float>,
-                         xlens::rows<float>);
-
-template <class Format>
-void run(benchmark::State& state, product<Format> multiply, std::size_t in, std::size_t out) {
-    const std::vector bytes(inner * xlens::matrix<Format>::row_bytes(width), weight_byte);
-    const xlens::matrix<Format> w(bytes.data(), inner, width);
+/// `make(w, x, y)`: the product of `positions` inputs with w (rows, cols).
+template <class Format, class Make>
+void run(benchmark::State& state, std::size_t rows, std::size_t cols, std::size_t in,
+         std::size_t out, Make make) {
     const auto positions = static_cast<std::size_t>(state.range(0));
+    weights<Format> w(rows, cols, positions == 1 ? more_than_caches : 0);
     const std::vector<float> x(positions * in, 1.0F);
     std::vector<float> y(positions * out);
-    for (auto _ : state) {
-        multiply(w, {x.data(), positions, in}, {y.data(), positions, out});
+    const double seconds = run_iterations(state, [&] {
+        const matrix<Format> m = w.next();
+        kernels::run(std::array{make(m, xlens::rows<const float>(x.data(), positions, in),
+                                     xlens::rows<float>(y.data(), positions, out))},
+                     [](auto...) {});
         benchmark::DoNotOptimize(y.data());
+    });
+    if (positions == 1) {
+        report_bytes(state, seconds, w.bytes());
+    } else {
+        report_flops(state, seconds, static_cast<double>(2 * positions * rows * cols));
     }
-    using benchmark::Counter;
-    const auto flops = static_cast<double>(2 * positions * inner * width);
-    state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-    const auto iterations = static_cast<std::int64_t>(state.iterations());
-    state.SetBytesProcessed(iterations * static_cast<std::int64_t>(bytes.size()));
 }
 
-template <class Format>
+template <class Format, precision how = precision::f32>
 void along_rows(benchmark::State& state) {
-    run<Format>(state, xlens::kernels::matmul<Format>, width, inner);
+    run<Format>(state, width, inner_width, inner_width, width,
+                [](const auto& w, auto x, auto y) { return kernels::make_product(w, x, y, how); });
 }
 
 template <class Format>
 void across_rows(benchmark::State& state) {
-    run<Format>(state, xlens::kernels::matmul_transposed<Format>, inner, width);
+    run<Format>(state, width, inner_width, width, inner_width, [](const auto& w, auto x, auto y) {
+        return kernels::make_transposed_product(w, x, y);
+    });
 }
+
+void vocabulary_rows(benchmark::State& state) {
+    run<f32>(state, vocabulary_size, width, width, vocabulary_size,
+             [](const auto& w, auto x, auto y) { return kernels::make_product(w, x, y); });
+}
+
+void sizes(benchmark::internal::Benchmark* b) { b->Arg(1)->Arg(64)->Arg(512)->UseRealTime(); }
 
 }  // namespace
 
-#define XLENS_BENCHMARK(format)                                           \
-    BENCHMARK(along_rows<xlens::format>)->Arg(1)->Arg(64)->UseRealTime(); \
-    BENCHMARK(across_rows<xlens::format>)->Arg(1)->Arg(64)->UseRealTime()
+#define XLENS_BENCHMARK(format)                  \
+    BENCHMARK(along_rows<format>)->Apply(sizes); \
+    BENCHMARK(across_rows<format>)->Apply(sizes)
 
 XLENS_BENCHMARK(f32);
 XLENS_BENCHMARK(f16);
@@ -64,5 +74,13 @@ XLENS_BENCHMARK(q4_0);
 XLENS_BENCHMARK(q4_1);
 XLENS_BENCHMARK(q5_0);
 XLENS_BENCHMARK(q5_1);
+XLENS_BENCHMARK(q4_k);
+XLENS_BENCHMARK(q5_k);
+XLENS_BENCHMARK(q6_k);
 
-BENCHMARK_MAIN();
+BENCHMARK(along_rows<q8_0, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q4_0, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q4_1, precision::native>)->Apply(sizes);
+BENCHMARK(vocabulary_rows)->Arg(512)->UseRealTime();
+
+int main(int argc, char** argv) { return run_all(argc, argv); }

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <limits>
 #include <span>
-#include <type_traits>
 
 // What the row kernels share: how the last, partial batch of a row is read and written, and in
 // which order the lanes of a batch are reduced. A partial batch goes through the same vector
@@ -45,10 +44,10 @@ inline float sum_lanes(const batch& values) {
 }
 
 /// Bit l = lane l.
-inline std::uint32_t lane_bits(const batch::batch_bool_type& flags) {
-    using mask = batch::batch_bool_type::register_type;
-    if constexpr (std::is_integral_v<mask>) {
-        return static_cast<mask>(flags);
+template <class Flags>  // a template, so that the branch not taken is not compiled
+std::uint32_t lane_bits(const Flags& flags) {
+    if constexpr (requires { std::uint32_t{flags.data}; }) {  // AVX-512: a mask register
+        return flags.data;
     } else {
         std::array<bool, lanes> flag;
         flags.store_unaligned(flag.data());
