@@ -28,8 +28,7 @@ void common_flags::declare(arguments& to) {
     to.whole("--threads", threads, 1, most_threads, "Threads to use (all processors)");
     to.flag("--json", json, "Print one JSON document and nothing else");
     to.choice("--precision", precision, {"f32", "native"},
-              "Precision to compute in: f32, or native, which rounds inputs to 8 bits where that "
-              "is faster");
+              "Precision of products; native rounds inputs to 8 bits");
 }
 
 void prompt_flags::declare(arguments& to) {

@@ -155,9 +155,9 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     const std::string path = (folder.path() / "tiny.index").string();
     const json written = run({"index", tiny, "-o", path, "--top", "3", "--projection", "raw"});
     check_keys(written, {"path", "neurons", "top", "projection"});
-    BOOST_TEST(written["neurons"] == 256);
+    BOOST_TEST(written["neurons"] == 96);
     BOOST_TEST(written["top"] == 3);
-    BOOST_TEST(std::filesystem::file_size(path) == 40 + 256 * 2 * 3 * 8);
+    BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * 2 * 3 * 8);
     // The first neuron's best token, as `concept` names it.
     std::ifstream file(path, std::ios::binary);
     file.seekg(40);

@@ -112,6 +112,27 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_vocabulary_screens_many_vectors, Format, token_f
     }
 }
 
+// Of a row with an infinity the score may be the highest, and of one with a NaN there is none.
+BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_not_screened) {
+    for (const float bad :
+         {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+        std::vector<float> values = random_row(200 * 32, 3);
+        values[77 * 32 + 5] = bad;
+        const matrix<f32> e = matrix_of(values, 200, 32);
+        BOOST_TEST(!screen<matrix<f32>>(e).bounded());
+        unembedding<matrix<f32>> tokens;
+        tokens.sections.push_back({0, e, {}});
+        const auto vectors = random_row(1024 * 32, 5);
+        const auto ends = vocabulary(tokens).ends(rows<const float>(vectors.data(), 1024, 32), 5);
+        for (std::size_t n = 0; n < 1024; n += 50) {
+            const auto expected = plain_ends(e, std::span(vectors).subspan(n * 32, 32), 5);
+            BOOST_REQUIRE(ends[n].promotes == expected.promotes);
+            BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
+        }
+    }
+    BOOST_TEST(screen<matrix<f32>>(stored_matrix<f32>(9, 32, 1).view()).bounded());
+}
+
 BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {
     constexpr std::size_t width = 203;
     kernels::packed_codes packed(kernels::packed_codes::tile_rows, width);

@@ -80,8 +80,9 @@ BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_of_every_round) {
     const dense_tokens<f32> tokens(round + detail::scan_tile + 7, 32);
     const auto last = static_cast<token_id>(tokens.e.vocabulary() - 1);
     const auto second = static_cast<token_id>(round);  // first token of the second round of tiles
-    const std::vector<token_id> targets = {0,      511,          512,          second - 1,
-                                           second, second + 511, second + 512, last};
+    const auto tile = static_cast<token_id>(detail::scan_tile);
+    const std::vector<token_id> targets = {0,      tile - 1,          tile,          second - 1,
+                                           second, second + tile - 1, second + tile, last};
     const auto x = random_row(targets.size() * 32, 6);
     const rows<const float> in(x.data(), targets.size(), 32);
     const auto read = vocabulary(tokens.e).read(in, 5, targets);

@@ -66,8 +66,9 @@ words spread(const std::byte* src) {
             using quarter [[gnu::vector_size(32)]] = std::uint64_t;
             quarter half;
             std::memcpy(&half, part.data(), sizeof half);
-            const auto twice = reinterpret_cast<words>(
-                __builtin_shufflevector(half, half, 0, 0, 1, 1, 2, 2, 3, 3));
+            const auto each_twice = __builtin_shufflevector(half, half, 0, 0, 1, 1, 2, 2, 3, 3);
+            words twice;
+            std::memcpy(&twice, &each_twice, sizeof twice);
             return __builtin_shufflevector(twice, twice, (word(l) / 2 * 4 + word(l) % 2)...);
         }
     }(std::make_index_sequence<lanes>{});

@@ -24,7 +24,7 @@
 #include <span>
 #include <vector>
 
-// The two ends of E·v for many vectors v, exactly, at four times the speed of E·v in f32: scores are
+// The two ends of E·v for many vectors v, exactly, in less time than E·v takes in f32: scores are
 // first bounded in 8-bit integers, and only tokens that may be among the k best are scored in f32.
 //
 // What all rows e of E have in common, their mean ē, adds the same to every token's score and is left
@@ -33,9 +33,9 @@
 // s, t and what rounding left, r and q. Then
 //     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
 // and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact in
-// 32 bits. An f32 scan of D elements is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖, g = (D/lanes + 16)·2⁻²³.
-// Four times that also covers what else is rounded: c itself, ⟨ē, v⟩, and the estimate (three
-// operations, each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
+// 32 bits. An f32 sum of D products, in any order, is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖ with
+// g = (D + 16)·2⁻²⁴. Four times that also covers what else is rounded: c itself, ⟨ē, v⟩, and the
+// estimate (four operations, each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
 //     error(e, v) = (‖r‖·‖t·a‖ + ‖c‖·‖q‖)·(1 + 10⁻⁴) + 4·g·max‖e‖·‖v‖
 // the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper bound
 // is below the k-th largest lower bound cannot be among the k best: k others score higher. The rest
@@ -58,14 +58,15 @@ inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) 
     for (const float v : x) { largest = std::max(largest, std::abs(v)); }
     coded_row out;
     out.scale = largest / 127.0F;
-    const float inverse = out.scale > 0.0F ? 1.0F / out.scale : 0.0F;
+    constexpr float least = 1e-30F;  // below, the inverse would be infinite: all codes are 0
+    const float inverse = out.scale > least ? 1.0F / out.scale : 0.0F;
     struct coded_values;
     struct rest_values;
     const std::span<float> coded(kernels::scratch<coded_values>(x.size()), x.size());
     const std::span<float> rest(kernels::scratch<rest_values>(x.size()), x.size());
     for (std::size_t i = 0; i < x.size(); ++i) {
         const float code = std::nearbyint(x[i] * inverse);
-        codes[i] = static_cast<std::int8_t>(std::clamp(code, -127.0F, 127.0F));
+        codes[i] = std::abs(code) <= 127.0F ? static_cast<std::int8_t>(code) : std::int8_t{0};
         coded[i] = out.scale * static_cast<float>(codes[i]);
         rest[i] = x[i] - coded[i];
     }
@@ -98,9 +99,15 @@ public:
         m_longest = *std::ranges::max_element(longest);
     }
 
-    /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what
-    /// vocabulary::ends gives, bit for bit. Rows that are not all finite are the caller's to leave
-    /// out. Cost about N·V·D/2 f32 multiply-adds, memory O(candidates) a thread.
+    /// Whether there are bounds: not if E has an infinity or a NaN.
+    [[nodiscard]] bool bounded() const {
+        return std::isfinite(m_longest) &&
+               std::ranges::all_of(m_mean, [](float x) { return std::isfinite(x); });
+    }
+
+    /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what a scan of
+    /// all scores gives, bit for bit, if bounded() and all of v is finite. Cost N·V·D multiply-adds
+    /// of 8-bit integers and D in f32 for every candidate; memory O(candidates) a thread.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> v, std::size_t k) const {
         std::vector<token_ends> out(v.count());
         const std::size_t batches = (v.count() + batch_vectors - 1) / batch_vectors;
@@ -194,7 +201,7 @@ private:
         out.scale = coded.scale;
         for (const std::int8_t a : out.codes) { out.code_sum += a; }
         constexpr float slack = 1.0001F;
-        const float g = (static_cast<float>(v.size() / lanes) + 16.0F) * 0x1p-23F;
+        const float g = (static_cast<float>(v.size()) + 16.0F) * 0x1p-24F;
         out.rest_factor = coded.coded_norm * slack;
         out.norm_factor = coded.rest_norm * slack;
         out.shared = kernels::dot(m_mean, v);

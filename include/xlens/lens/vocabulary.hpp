@@ -107,7 +107,8 @@ public:
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
         if (can_screen(x)) {
             const auto& e = m_unembedding->sections.front().out;
-            return m_screen.get([&] { return screen<Weights>(e); }).ends(x, k);
+            const screen<Weights>& screened = m_screen.get([&] { return screen<Weights>(e); });
+            if (screened.bounded()) { return screened.ends(x, k); }
         }
         std::vector<token_ends> out(x.count());
         const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
