@@ -100,17 +100,21 @@ ROWS = [
         exact=False, bound=0.1,
     ),
     prefill("prefill-torch", "prefill 512, Q4_1 file, f32", "PyTorch f32", XLENS_Q4, TORCH),
+    prefill(
+        "prefill-torch-native", "prefill 512, Q4_1 file, native", "PyTorch f32", NATIVE_Q4, TORCH,
+        exact=False, bound=0.1,
+    ),
     Row(
         "unembed", "unembedding of one vector, top-30, f32", "PyTorch", "unembed 30", XLENS_F32,
         TORCH, "ms", wanted=3.0,
     ),
     Row(
         "project", PROJECTION + ": both ends; PyTorch one", "PyTorch", f"project {SAMPLED} 30",
-        XLENS_F32, TORCH, "s", LAYERS / SAMPLED, wanted=1.6,
+        XLENS_Q4, TORCH, "s", LAYERS / SAMPLED, wanted=1.6,
     ),
     Row(
         "project-screened", "the same with screening", "PyTorch", f"project_screened {SAMPLED} 30",
-        XLENS_F32, TORCH, "s", LAYERS / SAMPLED, wanted=3.0, peer_job=f"project {SAMPLED} 30",
+        XLENS_Q4, TORCH, "s", LAYERS / SAMPLED, wanted=3.0, peer_job=f"project {SAMPLED} 30",
     ),
     Row("trace-torch", TRACE, "PyTorch, hooks", "trace 64", XLENS_F32, TORCH, "s", wanted=2.0),
     Row(

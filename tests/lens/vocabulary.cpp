@@ -75,14 +75,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(streaming_equals_the_whole_row, Format, token_form
     }
 }
 
-BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_of_every_round) {
-    constexpr std::size_t round = detail::scan_tile * detail::scan_groups;
-    const dense_tokens<f32> tokens(round + detail::scan_tile + 7, 32);
+BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_and_groups) {
+    // Groups of two tiles, and in the last one a third that is not whole.
+    constexpr std::size_t group = 2 * detail::scan_tile;
+    const dense_tokens<f32> tokens(group * detail::scan_groups + 7, 32);
     const auto last = static_cast<token_id>(tokens.e.vocabulary() - 1);
-    const auto second = static_cast<token_id>(round);  // first token of the second round of tiles
     const auto tile = static_cast<token_id>(detail::scan_tile);
-    const std::vector<token_id> targets = {0,      tile - 1,          tile,          second - 1,
-                                           second, second + tile - 1, second + tile, last};
+    const auto second = static_cast<token_id>(group);
+    const std::vector<token_id> targets = {0,      tile - 1,      tile,     second - 1,
+                                           second, second + tile, last - 7, last};
     const auto x = random_row(targets.size() * 32, 6);
     const rows<const float> in(x.data(), targets.size(), 32);
     const auto read = vocabulary(tokens.e).read(in, 5, targets);

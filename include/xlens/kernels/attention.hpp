@@ -106,19 +106,21 @@ inline void attention(const attention_shape& shape, rows<const float> queries,
     const std::size_t blocks = (queries.count() + block - 1) / block;
     // Head by head, so that equal shares of the tasks are about equal shares of the work, which
     // grows along the positions.
-    parallel_for(shape.heads * blocks, 4 * size * seen_by_last * block, [&](std::size_t task) {
-        const std::size_t h = task / blocks;
-        const std::size_t t = task % blocks * block;
-        const std::size_t count = std::min(block, queries.count() - t);
-        const auto seen = [&](std::size_t i) {
-            const std::size_t end = first_position + t + i + 1;
-            const bool cut = shape.window != 0 && end > shape.window;
-            return detail::key_range{cut ? end - shape.window : 0, end};
-        };
-        detail::attend(queries.subrows(t, count).columns(h * size, size),
-                       keys.columns(h / group * size, size), values.columns(h / group * size, size),
-                       seen, shape.scale, out.subrows(t, count).columns(h * size, size));
-    });
+    parallel_for(shape.heads * blocks, 4 * size * seen_by_last * std::min(block, queries.count()),
+                 [&](std::size_t task) {
+                     const std::size_t h = task / blocks;
+                     const std::size_t t = task % blocks * block;
+                     const std::size_t count = std::min(block, queries.count() - t);
+                     const auto seen = [&](std::size_t i) {
+                         const std::size_t end = first_position + t + i + 1;
+                         const bool cut = shape.window != 0 && end > shape.window;
+                         return detail::key_range{cut ? end - shape.window : 0, end};
+                     };
+                     detail::attend(queries.subrows(t, count).columns(h * size, size),
+                                    keys.columns(h / group * size, size),
+                                    values.columns(h / group * size, size), seen, shape.scale,
+                                    out.subrows(t, count).columns(h * size, size));
+                 });
 }
 
 }  // namespace xlens::kernels

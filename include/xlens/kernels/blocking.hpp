@@ -27,23 +27,19 @@ inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
 /// A product with one position reads memory once, in short runs that the processor's own prefetching
 /// is slow to follow: the rows that come this many groups of rows later are asked for, into level 2.
 /// Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
-inline constexpr std::size_t prefetch_groups = 8;
+inline constexpr std::size_t prefetch_groups = 4;
 inline constexpr int prefetch_level_2 = 2;  // the locality argument of __builtin_prefetch
-/// Bytes that are asked for at once where a thread begins to read.
-inline constexpr std::size_t first_bytes = 16384;
-/// Rows that a task of such a product computes.
-inline constexpr std::size_t vector_tile_rows = 16;
 
 /// Elements of a row between two foldings of the lanes of a sum: dot_rows + dot_positions runs of
 /// this depth fill level 1. A multiple of every format's block.
 inline constexpr std::size_t depth = 768;
 
-/// Rows of W that are decoded together: dot_tile_rows × depth floats stay in level 2 while all
-/// positions pass by.
+/// Rows of W that one task computes, and that are decoded together where there is more than one
+/// position: dot_tile_rows × depth floats stay in level 2 while all positions pass by.
 inline constexpr std::size_t dot_tile_rows = 48;
 
 /// Positions that four rows of integers meet together.
-inline constexpr std::size_t integer_positions = 4;
+inline constexpr std::size_t integer_positions = 8;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

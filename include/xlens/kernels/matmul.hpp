@@ -61,22 +61,6 @@ std::array<const std::byte*, R> stored_rows_at(const matrix<Format>& w, At at) {
     return out;
 }
 
-/// Asks for the beginning of what this thread will read, unless it goes on where it stopped: the
-/// kernels ask for memory only some rows ahead of themselves.
-template <class Format>
-void ask_for_first_rows(const matrix<Format>& w, std::size_t first, std::size_t count,
-                        std::size_t bytes) {
-    thread_local const std::byte* expected = nullptr;
-    const std::byte* const begin = w.stored_row(first);
-    if (begin != expected) {
-        constexpr std::size_t line = 64;
-        for (std::size_t byte = 0; byte < std::min(bytes, blocking::first_bytes); byte += line) {
-            __builtin_prefetch(begin + byte, 0, blocking::prefetch_level_2);
-        }
-    }
-    expected = begin + count * matrix<Format>::row_bytes(w.stored_cols());
-}
-
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
@@ -85,7 +69,6 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
     if (p.x.count() == 1) {
         constexpr std::size_t R = blocking::matvec_rows<Format>;
         const std::size_t ahead = blocking::prefetch_groups * R * matrix<Format>::row_bytes(n);
-        ask_for_first_rows(w, first, count, ahead);
         const std::span<float> y = p.y[0].subspan(first, count);
         for (std::size_t r = 0; r < count; r += R) {
             const std::size_t some = std::min(R, count - r);
@@ -114,7 +97,6 @@ void stored_integer_dots(const product& p, std::size_t first, std::size_t count)
     const std::size_t positions = p.x.count();
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
     const std::size_t ahead = positions == 1 ? blocking::prefetch_groups * R * row_bytes : 0;
-    ask_for_first_rows(w, first, count, ahead);
     for (std::size_t r = first; r < first + count; r += R) {
         const std::size_t some = std::min(R, first + count - r);
         const four_blocks in =
@@ -156,8 +138,7 @@ product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y
     const bool dots = w.transposed() == transpose;
     product out{.outputs = y.width(), .x = x, .y = y, .weights = &w};
     if (dots) {
-        const bool one = x.count() == 1;
-        out.tile_size = one ? blocking::vector_tile_rows : blocking::dot_tile_rows;
+        out.tile_size = blocking::dot_tile_rows;
         out.compute = stored_dots<Format>;
 #if XLENS_INTEGER_DOTS
         if constexpr (has_integer_dots<Format>) {

@@ -45,8 +45,8 @@ namespace detail {
 inline constexpr std::size_t scan_batch = 128;
 /// Rows of the unembedding whose scores exist at one time, a thread: four tiles of a product.
 inline constexpr std::size_t scan_tile = 4 * kernels::blocking::dot_tile_rows;
-/// Tiles are dealt out to this many groups, each walked in order by one thread and merged in
-/// order, so that the result does not depend on the number of threads.
+/// The vocabulary is cut into this many groups of tiles that follow each other, each walked in order
+/// by one thread and merged in order, so that the result does not depend on the number of threads.
 inline constexpr std::size_t scan_groups = 8;
 
 struct scan_scores;
@@ -58,7 +58,8 @@ void scan(const Weights& w, rows<const float> x, std::size_t groups, Visit visit
     parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
         const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
                               scan_tile);
-        for (std::size_t tile = g; tile < tiles; tile += groups) {
+        const std::size_t end = (g + 1) * tiles / groups;
+        for (std::size_t tile = g * tiles / groups; tile < end; ++tile) {
             const std::size_t first = tile * scan_tile;
             const std::size_t count = std::min(scan_tile, w.rows() - first);
             const rows<float> scores = all.columns(0, count);

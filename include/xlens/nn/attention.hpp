@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/parallel.hpp>
 #include <xlens/kernels/attention.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/linear.hpp>
@@ -25,10 +26,10 @@ struct rms_head_norm {
 
     /// x (T, heads·head_size), in place.
     void operator()(rows<float> x, std::size_t head_size) const {
-        for (std::size_t t = 0; t < x.count(); ++t) {
+        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
             const rows<float> heads(x[t].data(), x.width() / head_size, head_size);
             norm(heads, heads);
-        }
+        });
     }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/parallel.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/nn/attention.hpp>
 #include <xlens/nn/feed_forward.hpp>
@@ -70,7 +71,8 @@ struct block {
 
 private:
     static void add(rows<const float> update, rows<float> x) {
-        for (std::size_t t = 0; t < x.count(); ++t) { kernels::add_scaled(1.0F, update[t], x[t]); }
+        parallel_for(x.count(), 2 * x.width(),
+                     [&](std::size_t t) { kernels::add_scaled(1.0F, update[t], x[t]); });
     }
 };
 

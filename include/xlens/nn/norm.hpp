@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/norm.hpp>
 #include <xlens/storage/rows.hpp>
@@ -25,9 +26,9 @@ struct rms_norm {
 
     /// x (T, D) -> out (T, D); the two may be the same memory.
     void operator()(rows<const float> x, rows<float> out) const {
-        for (std::size_t t = 0; t < x.count(); ++t) {
+        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
             kernels::rms_norm(x[t], detail::as_span(gain), epsilon, out[t]);
-        }
+        });
     }
 };
 
@@ -38,10 +39,10 @@ struct layer_norm {
     float epsilon = 1e-5F;
 
     void operator()(rows<const float> x, rows<float> out) const {
-        for (std::size_t t = 0; t < x.count(); ++t) {
+        parallel_for(x.count(), 8 * x.width(), [&](std::size_t t) {
             kernels::layer_norm(x[t], detail::as_span(gain), detail::as_span(bias), epsilon,
                                 out[t]);
-        }
+        });
     }
 };
 
