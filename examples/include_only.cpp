@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// The library from one include: what a GGUF model of the llama kind expects after a prompt, and the
+// The library by includes alone, of what is used (xlens/xlens.hpp has all): what a GGUF model of the llama kind expects after a prompt, and the
 // dominant sub-updates of one layer.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
 #include <fmt/format.h>
-#include <xlens/xlens.hpp>
+#include <xlens/analysis/trace.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/io/assemble.hpp>
+#include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/text/make_tokenizer.hpp>
 
 #include <cstddef>
 #include <cstdlib>

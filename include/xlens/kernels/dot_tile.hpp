@@ -119,14 +119,7 @@ public:
         for (; t + blocking::dot_positions <= x.count(); t += blocking::dot_positions) {
             meet_some<blocking::dot_rows, blocking::dot_positions>(x, y, t, add);
         }
-        const std::size_t rest = x.count() - t;
-        unrolled<blocking::dot_positions>([&](auto p) {
-            if constexpr (p == 1) {
-                if (rest == p) { meet_some<blocking::dot_rows_of_one, p>(x, y, t, add); }
-            } else if constexpr (p > 1) {
-                if (rest == p) { meet_some<blocking::dot_rows, p>(x, y, t, add); }
-            }
-        });
+        for (; t < x.count(); ++t) { meet_some<blocking::dot_rows_of_one, 1>(x, y, t, add); }
     }
 
 private:

@@ -283,7 +283,7 @@ void dot_some_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
         }
         return;
     }
-    constexpr std::size_t R = 4;
+    constexpr std::size_t R = blocking::matvec_rows<Format>;
     constexpr std::size_t line = 64;
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
     for (std::size_t i = 0; i < ids.size(); i += R) {

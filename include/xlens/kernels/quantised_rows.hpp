@@ -50,7 +50,7 @@ private:
         for (std::size_t i = 0; i < block; i += lanes) {
             const batch v = batch::load_unaligned(&x[i]);
             largest = xsimd::max(largest, xsimd::abs(v));
-            unlike += v - v;
+            unlike += v * batch(0.0F);
         }
         const bool finite = xsimd::all(unlike == batch(0.0F));
         const float scale = finite ? maximum_lane(largest) / 127.0F : NAN;
