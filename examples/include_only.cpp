@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// The library by includes alone, of what is used (xlens/xlens.hpp has all): what a GGUF model of the llama kind expects after a prompt, and the
-// dominant sub-updates of one layer.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
+// What a GGUF model of the llama kind expects after a prompt, and the dominant sub-updates of one
+// layer, by includes alone.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
 #include <fmt/format.h>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
@@ -9,7 +9,6 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 
-#include <cstddef>
 #include <cstdlib>
 
 int main(int argc, char** argv) try {
@@ -21,22 +20,20 @@ int main(int argc, char** argv) try {
     const auto model = xlens::assemble<xlens::presets::llama>(file);
     const auto text = xlens::make_tokenizer(xlens::read_tokenizer(*file.gguf()));
     const auto ids = text.encode_prompt(prompt);
-    {
-        const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
-        const xlens::traced_position& last = positions.back();
-        const xlens::reading& next = last.prediction();
-        for (std::size_t i = 0; i < 5; ++i) {
-            fmt::print("{:7.4f}  {}\n", next.probability(next.top[i]), text.text(next.top[i].id));
+    const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
+    const xlens::traced_position& last = positions.back();
+    const xlens::reading& next = last.prediction();
+    for (std::size_t i = 0; i < 5; ++i) {
+        fmt::print("{:7.4f}  {}\n", next.probability(next.top[i]), text.text(next.top[i].id));
+    }
+    const xlens::traced_layer& layer = last.layers[last.saturation_layer];
+    for (const xlens::traced_sub_update& s : layer.sub_updates) {
+        const xlens::neuron n{layer.layer, s.observed.index};
+        fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
+                   s.observed.dominance, xlens::to_string(n));
+        for (const xlens::scored& token : s.concept_of_value->promotes) {
+            fmt::print(" {}", text.text(token.id));
         }
-        const xlens::traced_layer& layer = last.layers[last.saturation_layer];
-        for (const xlens::traced_sub_update& s : layer.sub_updates) {
-            const xlens::neuron n{layer.layer, s.observed.index};
-            fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
-                       s.observed.dominance, xlens::to_string(n));
-            for (const xlens::scored& token : s.concept_of_value->promotes) {
-                fmt::print(" {}", text.text(token.id));
-            }
-            fmt::print("\n");
-        }
+        fmt::print("\n");
     }
 } catch (const xlens::error& e) { return fmt::print(stderr, "{}\n", e.what()), 2; }
