@@ -30,14 +30,14 @@ namespace detail {
 template <std::size_t N>
 [[gnu::always_inline]] inline void fold_to(const std::array<batch, N>& sums, float* out) {
     constexpr std::size_t whole = N / lanes * lanes;
-    unrolled<N / lanes>([&](auto part) {
+    unrolled<N / lanes>([&](auto part) XLENS_INLINE {
         std::array<batch, lanes> some;
-        unrolled<lanes>([&](auto i) { some[i] = sums[part * lanes + i]; });
+        unrolled<lanes>([&](auto i) XLENS_INLINE { some[i] = sums[part * lanes + i]; });
         fold(some).store_unaligned(out + part * lanes);
     });
     if constexpr (whole < N) {
         std::array<batch, std::bit_ceil(N - whole)> some;
-        unrolled<some.size()>([&](auto i) {
+        unrolled<some.size()>([&](auto i) XLENS_INLINE {
             if constexpr (whole + i < N) {
                 some[i] = sums[whole + i];
             } else {
@@ -58,10 +58,10 @@ template <std::size_t R, std::size_t P>
 void dot_block(const float* const* w, rows<const float> x, std::size_t n, rows<float> y, bool add) {
     std::array<const float*, R> in;
     std::array<const float*, P> with;
-    unrolled<R>([&](auto r) { in[r] = w[r]; });
-    unrolled<P>([&](auto p) { with[p] = x[p].data(); });
+    unrolled<R>([&](auto r) XLENS_INLINE { in[r] = w[r]; });
+    unrolled<P>([&](auto p) XLENS_INLINE { with[p] = x[p].data(); });
     std::array<batch, P * R> sum;
-    unrolled<P * R>([&](auto i) { sum[i] = batch(0.0F); });
+    unrolled<P * R>([&](auto i) XLENS_INLINE { sum[i] = batch(0.0F); });
 
     const auto step = [&](auto load) XLENS_INLINE {
         std::array<batch, R> wv;
@@ -78,7 +78,7 @@ void dot_block(const float* const* w, rows<const float> x, std::size_t n, rows<f
     };
     const std::size_t whole = n - n % lanes;
     for (std::size_t i = 0; i < whole; i += lanes) {
-        step([i](const float* row) { return batch::load_unaligned(row + i); });
+        step([i](const float* row) XLENS_INLINE { return batch::load_unaligned(row + i); });
     }
     if (whole < n) {
         step([whole, n](const float* row) { return load_partial(row + whole, n - whole, 0.0F); });
@@ -139,14 +139,14 @@ private:
 /// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on its
 /// way into the sum. `ahead` bytes after each block, memory is asked for.
 template <class Format, std::size_t R>
-void dot_vector(const std::array<const std::byte*, R>& in, std::size_t ahead,
-                std::span<const float> x, std::span<float> y) {
+void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead, std::span<const float> x,
+                std::span<float> y) {
     constexpr std::size_t group = group_elements<Format>;
     for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
         const std::size_t end = std::min(x.size(), begin + blocking::depth);
         const std::size_t whole = end - (end - begin) % group;
         std::array<batch, R> sum;
-        unrolled<R>([&](auto r) { sum[r] = batch(0.0F); });
+        unrolled<R>([&](auto r) XLENS_INLINE { sum[r] = batch(0.0F); });
         for (std::size_t i = begin; i < whole; i += group) {
             const std::size_t at = matrix<Format>::row_bytes(i);
             unrolled<R>([&](auto r) XLENS_INLINE {
@@ -160,7 +160,7 @@ void dot_vector(const std::array<const std::byte*, R>& in, std::size_t ahead,
         if constexpr (Format::block == 1) {
             if (whole < end) {
                 const batch xv = load_partial(x.data() + whole, end - whole, 0.0F);
-                unrolled<R>([&](auto r) {
+                unrolled<R>([&](auto r) XLENS_INLINE {
                     const batch wv =
                         decode_rest<Format>(in[r] + matrix<Format>::row_bytes(whole), end - whole);
                     sum[r] = xsimd::fma(wv, xv, sum[r]);

@@ -44,7 +44,8 @@ namespace detail {
 /// Blocks of four rows side by side, 16 bytes a row in each register.
 using four_blocks = std::array<const std::byte*, 4>;
 
-inline __m512i load_16_bytes_each(const four_blocks& src, std::size_t offset) {
+[[gnu::always_inline]] inline __m512i load_16_bytes_each(const four_blocks& src,
+                                                         std::size_t offset) {
     const auto part = [&](std::size_t r) XLENS_INLINE {
         return _mm_loadu_si128(reinterpret_cast<const __m128i*>(src[r] + offset));
     };
@@ -59,7 +60,7 @@ struct block_codes {
     __m512i low;
     __m512i high;
 };
-inline block_codes load_nibbles(const four_blocks& src, std::size_t offset) {
+[[gnu::always_inline]] inline block_codes load_nibbles(const four_blocks& src, std::size_t offset) {
     const __m512i packed = load_16_bytes_each(src, offset);
     const __m512i mask = _mm512_set1_epi8(0x0F);
     return {_mm512_and_si512(packed, mask), _mm512_and_si512(_mm512_srli_epi16(packed, 4), mask)};
@@ -73,13 +74,17 @@ struct integer_codes;
 template <>
 struct integer_codes<q4_1> {
     static constexpr float minimum_factor = 1.0F;
-    static block_codes load(const four_blocks& src) { return load_nibbles(src, 4); }
+    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
+        return load_nibbles(src, 4);
+    }
     static std::uint32_t scales(const std::byte* src) { return load_unaligned<std::uint32_t>(src); }
 };
 template <>
 struct integer_codes<q4_0> {
     static constexpr float minimum_factor = -8.0F;
-    static block_codes load(const four_blocks& src) { return load_nibbles(src, 2); }
+    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
+        return load_nibbles(src, 2);
+    }
     static std::uint32_t scales(const std::byte* src) {
         return load_unaligned<std::uint16_t>(src) * 0x10001U;
     }
@@ -87,7 +92,7 @@ struct integer_codes<q4_0> {
 template <>
 struct integer_codes<q8_0> {
     static constexpr float minimum_factor = -128.0F;
-    static block_codes load(const four_blocks& src) {
+    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
         const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));  // q + 128
         return {_mm512_xor_si512(load_16_bytes_each(src, 2), flip),
                 _mm512_xor_si512(load_16_bytes_each(src, 18), flip)};
@@ -99,7 +104,7 @@ struct integer_codes<q8_0> {
 
 /// (d, m) of four blocks as eight floats.
 template <class Format>
-__m256 load_scales(const four_blocks& src) {
+[[gnu::always_inline]] inline __m256 load_scales(const four_blocks& src) {
     const auto word = [&](std::size_t r) XLENS_INLINE {
         return static_cast<int>(integer_codes<Format>::scales(src[r]));
     };

@@ -30,19 +30,23 @@ void sum_block(const float* const* w, std::size_t column, std::size_t count, row
     std::array<std::array<float, sum_columns>, P> out{};
     for (std::size_t p = 0; p < P; ++p) { std::copy(y[p].begin(), y[p].end(), out[p].begin()); }
     std::array<batch, P * B> sum;
-    unrolled<P * B>([&](auto i) { sum[i] = batch::load_unaligned(&out[i / B][i % B * lanes]); });
+    unrolled<P * B>(
+        [&](auto i) XLENS_INLINE { sum[i] = batch::load_unaligned(&out[i / B][i % B * lanes]); });
     std::array<const float*, P> scale;
-    unrolled<P>([&](auto p) { scale[p] = x[p].data(); });
+    unrolled<P>([&](auto p) XLENS_INLINE { scale[p] = x[p].data(); });
     for (std::size_t r = 0; r < count; ++r) {
         const float* row = w[r] + column;
         std::array<batch, B> wv;
-        unrolled<B>([&](auto b) { wv[b] = batch::load_unaligned(row + b * lanes); });
-        unrolled<P>([&](auto p) {
+        unrolled<B>([&](auto b) XLENS_INLINE { wv[b] = batch::load_unaligned(row + b * lanes); });
+        unrolled<P>([&](auto p) XLENS_INLINE {
             const batch s(scale[p][r]);
-            unrolled<B>([&](auto b) { sum[p * B + b] = xsimd::fma(s, wv[b], sum[p * B + b]); });
+            unrolled<B>([&](auto b) XLENS_INLINE {
+                sum[p * B + b] = xsimd::fma(s, wv[b], sum[p * B + b]);
+            });
         });
     }
-    unrolled<P * B>([&](auto i) { sum[i].store_unaligned(&out[i / B][i % B * lanes]); });
+    unrolled<P * B>([&](auto i)
+                        XLENS_INLINE { sum[i].store_unaligned(&out[i / B][i % B * lanes]); });
     for (std::size_t p = 0; p < P; ++p) { std::copy_n(out[p].begin(), y.width(), y[p].begin()); }
 }
 

@@ -55,7 +55,8 @@ inline std::array<words, batches_of_32> load_32_bytes(const std::byte* src) {
 /// `low` with `high(g, k)` on top in batch k of group g. 32 bytes hold two groups: the low nibbles,
 /// then the high ones.
 template <class High, class Sink>
-void each_grouped(const std::byte* src, const std::byte* low, High high, Sink sink) {
+[[gnu::always_inline]] inline void each_grouped(const std::byte* src, const std::byte* low,
+                                                High high, Sink sink) {
     const float d = load_half(src);
     const float d_min = load_half(src + 2);
     const group_scales groups = unpack_group_scales(src + 4);
@@ -82,9 +83,9 @@ struct q4_k {
     static constexpr std::string_view name = "q4_k";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         detail::each_grouped(
-            src, src + 16, [](std::size_t, std::size_t) { return words{}; }, sink);
+            src, src + 16, [](std::size_t, std::size_t) XLENS_INLINE { return words{}; }, sink);
     }
 };
 
@@ -95,10 +96,10 @@ struct q5_k {
     static constexpr std::string_view name = "q5_k";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         // Bit g of byte i is the fifth bit of element i of group g.
         const auto fifths = detail::load_32_bytes(src + 16);
-        const auto high = [&](std::size_t g, std::size_t k) {
+        const auto high = [&](std::size_t g, std::size_t k) XLENS_INLINE {
             return ((fifths[k] >> static_cast<std::uint32_t>(g)) & 1U) << 4U;
         };
         detail::each_grouped(src, src + 48, high, sink);
@@ -112,7 +113,7 @@ struct q6_k {
     static constexpr std::string_view name = "q6_k";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const float d = load_half(src + 208);
         // Half a block is four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles
         // of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of a byte of

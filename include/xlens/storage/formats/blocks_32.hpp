@@ -31,7 +31,7 @@ inline constexpr std::size_t batches_of_16 = 16 / lanes;
 
 /// 16 bytes of nibbles: calls sink(k, value(q)) for the 32 elements, the low nibbles first.
 template <class Value, class Sink>
-void each_nibbles(const std::byte* src, Value value, Sink sink) {
+[[gnu::always_inline]] inline void each_nibbles(const std::byte* src, Value value, Sink sink) {
     std::array<words, batches_of_16> packed;
     for (std::size_t k = 0; k < batches_of_16; ++k) { packed[k] = load_bytes(src + k * lanes); }
     for (std::size_t k = 0; k < batches_of_16; ++k) { sink(k, value(k, packed[k] & 0x0FU)); }
@@ -42,9 +42,10 @@ void each_nibbles(const std::byte* src, Value value, Sink sink) {
 
 /// Nibbles plus a fifth bit each: bit i of the word at `high` belongs to element i.
 template <class Value, class Sink>
-void each_five_bits(const std::byte* high, const std::byte* low, Value value, Sink sink) {
+[[gnu::always_inline]] inline void each_five_bits(const std::byte* high, const std::byte* low,
+                                                  Value value, Sink sink) {
     const words fifths = words{} + load_unaligned<std::uint32_t>(high);
-    const auto with_fifth = [&](std::size_t k, const words& nibble) {
+    const auto with_fifth = [&](std::size_t k, const words& nibble) XLENS_INLINE {
         const words bit = fifths >> (lane_numbers() + static_cast<std::uint32_t>(k * lanes));
         return value(k, nibble | ((bit & 1U) << 4U));
     };
@@ -60,7 +61,7 @@ struct q8_0 {
     static constexpr std::string_view name = "q8_0";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         for (std::size_t k = 0; k < block / lanes; ++k) {
             sink(k, to_floats(sign_extend_bytes(load_bytes(src + 2 + k * lanes))) * d);
@@ -75,9 +76,10 @@ struct q4_0 {
     static constexpr std::string_view name = "q4_0";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const words& q) { return to_floats(q - 8U) * d; };
+        const auto value = [&](std::size_t, const words& q)
+                               XLENS_INLINE { return to_floats(q - 8U) * d; };
         detail::each_nibbles(src + 2, value, sink);
     }
 };
@@ -89,12 +91,11 @@ struct q4_1 {
     static constexpr std::string_view name = "q4_1";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const words& q) {
-            return xsimd::fma(to_floats(q), d, m);
-        };
+        const auto value = [&](std::size_t, const words& q)
+                               XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
         detail::each_nibbles(src + 4, value, sink);
     }
 };
@@ -106,9 +107,10 @@ struct q5_0 {
     static constexpr std::string_view name = "q5_0";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const words& q) { return to_floats(q - 16U) * d; };
+        const auto value = [&](std::size_t, const words& q)
+                               XLENS_INLINE { return to_floats(q - 16U) * d; };
         detail::each_five_bits(src + 2, src + 6, value, sink);
     }
 };
@@ -120,12 +122,11 @@ struct q5_1 {
     static constexpr std::string_view name = "q5_1";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const words& q) {
-            return xsimd::fma(to_floats(q), d, m);
-        };
+        const auto value = [&](std::size_t, const words& q)
+                               XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
         detail::each_five_bits(src + 4, src + 8, value, sink);
     }
 };

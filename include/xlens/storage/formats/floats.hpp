@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/unroll.hpp>
 #include <xlens/core/words.hpp>
 
 #include <bit>
@@ -68,7 +69,7 @@ struct f32 {
     static constexpr std::string_view name = "f32";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         sink(0, as_floats(load_unaligned<words>(src)));
     }
 };
@@ -80,7 +81,7 @@ struct f16 {
     static constexpr std::string_view name = "f16";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         sink(0, half_to_float(load_halves(src)));
     }
 };
@@ -92,7 +93,7 @@ struct bf16 {
     static constexpr std::string_view name = "bf16";
 
     template <class Sink>
-    static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         sink(0, as_floats(load_halves(src) << 16U));
     }
 };
