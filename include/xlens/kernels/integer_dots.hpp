@@ -14,8 +14,9 @@
 // [0, 255], meet inputs x = s·q with q in [-127, 127] (quantised_rows.hpp):
 //   Σ_i w_i·x_i = d·s·Σ u_i·q_i + m·s·Σ q_i        over a block of 32
 // The sum of products is exact, by the VNNI instruction (four products a lane and instruction) that
-// xsimd does not offer: the only use of intrinsics in the kernels, fenced here. Without it there are
-// no integer products, and `precision::native` computes as f32 does.
+// xsimd does not offer. Intrinsics stand behind this one fence: here, and in integer_scan.hpp, which
+// uses it. Without the instruction there are no integer products, and `precision::native` computes as
+// f32 does.
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__F16C__)
 #define XLENS_INTEGER_DOTS 1
