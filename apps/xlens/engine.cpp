@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "engine.hpp"
+#include "engine_parts.hpp"
 
 #include "model_path.hpp"
 #include "value_concept.hpp"
@@ -11,20 +11,12 @@
 #include <xlens/core/simd.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/io/fingerprint.hpp>
-#include <xlens/io/load.hpp>
 #include <xlens/lens/concept_index.hpp>
-#include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/intervene.hpp>
 
 #include <type_traits>
 
 namespace xlens::program {
-
-struct engine::parts {
-    std::string path;
-    std::string precision;
-    loaded_model model;
-};
 
 namespace {
 
@@ -41,7 +33,8 @@ void check_tokens(std::span<const token_id> tokens, const hyperparameters& confi
     }
 }
 
-/// Sites are checked here; a pack without edits changes nothing.
+}  // namespace
+
 dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& config) {
     intervene changes;
     for (const auto& [where, value] : edits.set) { changes.set(where, value); }
@@ -51,8 +44,6 @@ dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& con
     if (!changes.empty()) { out.add(std::move(changes)); }
     return out;
 }
-
-}  // namespace
 
 engine::engine(const common_flags& flags) {
     const std::filesystem::path path = model_path(flags.model);

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The inside of engine.hpp: for the files engine*.cpp alone, since it compiles the library's models.
+
+#include "engine.hpp"
+
+#include <xlens/io/load.hpp>
+#include <xlens/policy/dynamic.hpp>
+
+#include <string>
+
+namespace xlens::program {
+
+struct engine::parts {
+    std::string path;
+    std::string precision;
+    loaded_model model;
+};
+
+/// The policies that edit flags ask for; sites are checked here. A pack without edits changes
+/// nothing.
+[[nodiscard]] dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& config);
+
+}  // namespace xlens::program
