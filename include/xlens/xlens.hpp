@@ -26,6 +26,7 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
 #include <xlens/kernels/activation.hpp>
