@@ -94,9 +94,10 @@ private:
 void print_title(const trace_view& view, const attribution& a) {
     table_line line;
     line.put(logit_label(view.model, a), style::good);
-    line.put(fmt::format("  logit {:.4f}", a.logit), style::bold);
-    line.put(fmt::format(" {}position {}, after {}", a.against ? "difference at " : "at ",
-                         a.position, token_label(view.model, view.tokens[a.position])),
+    line.put(fmt::format("  {} {:.4f}", a.against ? "difference of logits" : "logit", a.logit),
+             style::bold);
+    line.put(fmt::format(" at position {}, after {}", a.position,
+                         token_label(view.model, view.tokens[a.position])),
              style::dim);
     std::fputc('\n', stdout);
     line.print();

@@ -19,6 +19,9 @@ namespace xlens::program {
 
 namespace {
 
+/// Sub-updates that --attribute names a position.
+constexpr std::size_t attributed_sub_updates = 20;
+
 struct trace_flags {
     common_flags common;
     prompt_flags prompt;
@@ -110,8 +113,8 @@ void run(const trace_flags& flags) {
     std::vector<attribution> attributions;
     if (flags.attribute) {
         progress_bar bar("attribute");
-        attributions = model.attribute_predictions(tokens, flags.positions == "all", 20,
-                                                   flags.edits, std::ref(bar));
+        attributions = model.attribute_predictions(
+            tokens, flags.positions == "all", attributed_sub_updates, flags.edits, std::ref(bar));
     }
     const trace_view view{model, tokens, flags.top.value_or(10), flags.sub_updates.value_or(2)};
     if (flags.common.json) {

@@ -148,7 +148,7 @@ private:
         const auto& unembedding = m_model->unembedding;
         const std::span<const float> in(normed.data(), normed.size());
         unembedding.logit_direction(target.token, d);
-        double normaliser = -double{unembedding.normaliser(target.token, in)};
+        double normaliser = 0.0 - double{unembedding.normaliser(target.token, in)};
         if (target.against) {
             out.to.logit -= logits[static_cast<std::size_t>(*target.against)];
             xt::xtensor<float, 1> other = xt::empty<float>({width()});
