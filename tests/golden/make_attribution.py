@@ -161,7 +161,14 @@ def write(name, subject, ids, adaptive=False):
     seen = subject.run(ids)
     last, early = len(ids) - 1, len(ids) // 3
     best, second = ranked(seen[0][last], 2)
-    cases = [(last, best, None), (last, best, second), (early, ranked(seen[0][early], 1)[0], None)]
+    end, middle = seen[0].shape[1] - 1, seen[0].shape[1] // 2  # wikilm: of different tails
+    cases = [
+        (last, best, None),
+        (last, best, second),
+        (early, ranked(seen[0][early], 1)[0], None),
+        (early, end, None),
+        (last, middle, end),
+    ]
     golden = {"name": name, "ids": ids, "cases": [attribution(subject, seen, *c) for c in cases]}
     for case in golden["cases"] if not adaptive else ():
         # transformers' RMS norms compute in float32, whatever they are given.
