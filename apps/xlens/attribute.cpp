@@ -79,8 +79,7 @@ void add_attribute(command_line& program) {
     flags->common.declare(a);
     flags->prompt.declare(a);
     a.text("--token", flags->token, "W",
-           "Token to explain: its text or its id, #7042 where 7042 is a token's text too (the "
-           "predicted one)");
+           "Token to explain: its text, its id or #id (the predicted one)");
     a.text("--against", flags->against, "W", "Explain the logit less this token's");
     a.whole("--position", flags->position, 0, std::numeric_limits<std::size_t>::max(),
             "Position whose next token is explained (the last)");
