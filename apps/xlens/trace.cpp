@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "trace.hpp"
 
+#include "attribution_json.hpp"
+#include "attribution_table.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
 #include "token_json.hpp"
 
+#include <xlens/analysis/attribution.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 
@@ -16,6 +19,9 @@ namespace xlens::program {
 
 namespace {
 
+/// Sub-updates that --attribute names a position.
+constexpr std::size_t attributed_sub_updates = 20;
+
 struct trace_flags {
     common_flags common;
     prompt_flags prompt;
@@ -23,6 +29,7 @@ struct trace_flags {
     std::optional<std::size_t> top;
     std::optional<std::size_t> sub_updates;
     std::string positions;
+    bool attribute = false;
 };
 
 void write_layer(json_writer& out, const engine& model, const traced_layer& layer) {
@@ -46,7 +53,8 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
 }
 
 void write_trace(const engine& model, std::span<const token_id> tokens,
-                 std::span<const traced_position> positions) {
+                 std::span<const traced_position> positions,
+                 std::span<const attribution> attributions) {
     json_writer out;
     out.begin_object();
     out.key("tokens");
@@ -60,7 +68,8 @@ void write_trace(const engine& model, std::span<const token_id> tokens,
     out.end_array();
     out.key("positions");
     out.begin_array();
-    for (const traced_position& position : positions) {
+    for (std::size_t p = 0; p < positions.size(); ++p) {
+        const traced_position& position = positions[p];
         out.begin_object();
         out.field("position", position.position);
         out.key("layers");
@@ -69,6 +78,10 @@ void write_trace(const engine& model, std::span<const token_id> tokens,
         out.end_array();
         write_reading(out, model, "prediction", position.prediction());
         out.field("saturation_layer", position.saturation_layer);
+        if (!attributions.empty()) {
+            out.key("attribution");
+            write_attribution(out, model, attributions[p]);
+        }
         out.end_object();
     }
     out.end_array();
@@ -97,14 +110,23 @@ void run(const trace_flags& flags) {
         progress_bar bar("trace");
         positions = model.trace(tokens, request_of(flags), flags.edits, std::ref(bar));
     }
+    std::vector<attribution> attributions;
+    if (flags.attribute) {
+        progress_bar bar("attribute");
+        attributions = model.attribute_predictions(
+            tokens, flags.positions == "all", attributed_sub_updates, flags.edits, std::ref(bar));
+    }
     const trace_view view{model, tokens, flags.top.value_or(10), flags.sub_updates.value_or(2)};
     if (flags.common.json) {
-        write_trace(model, tokens, positions);
-    } else if (flags.positions == "all") {
+        write_trace(model, tokens, positions, attributions);
+        return;
+    }
+    if (flags.positions == "all") {
         print_grid(view, positions);
     } else {
         print_layers(view, positions.front());
     }
+    if (!attributions.empty()) { print_attributions(model, attributions); }
 }
 
 }  // namespace
@@ -124,6 +146,8 @@ void add_trace(command_line& program) {
             "Dominant sub-updates a layer (10 with --json, 2 in the table)");
     a.choice("--positions", flags->positions, {"last", "all"},
              "Trace the last position, or all: a grid of top tokens");
+    a.flag("--attribute", flags->attribute,
+           "Add what each layer and sub-update adds to the predicted token's logit");
     flags->edits.declare(a);
 }
 

@@ -4,18 +4,26 @@
 #include "cells.hpp"
 #include "table_line.hpp"
 
+#include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <string_view>
 
 namespace xlens::program {
 
 std::string token_label(const engine& model, token_id id) {
     const std::string text = visible(model.token_bytes(id));
     return text.empty() ? fmt::format("#{}", id) : text;
+}
+
+std::size_t neuron_width(const hyperparameters& config) {
+    return std::max(std::string_view("neuron").size(),
+                    to_string(neuron{config.layers - 1, config.inner_width - 1}).size());
 }
 
 std::string percent(float probability) {

@@ -13,6 +13,9 @@ void print_trace_header(const trace_view& view);
 /// A token as the pictures show it: visible(text), or its number where the model has no text.
 std::string token_label(const engine& model, token_id id);
 
+/// Columns of the model's longest "layer:index", or of the heading "neuron".
+std::size_t neuron_width(const hyperparameters& config);
+
 /// "35%" of a probability; "<1%" below that.
 std::string percent(float probability);
 

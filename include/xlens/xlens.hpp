@@ -4,6 +4,9 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/attribute.hpp>
+#include <xlens/analysis/attribution.hpp>
+#include <xlens/analysis/largest_contributions.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
@@ -43,6 +46,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/lens/value_concepts.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/any_model.hpp>
 #include <xlens/model/hyperparameters.hpp>
@@ -62,6 +66,7 @@
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
+#include <xlens/policy/observe_updates.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/policy/skeleton.hpp>
 #include <xlens/storage/any_matrix.hpp>

@@ -31,13 +31,16 @@ bad_case tiny_trace(std::vector<std::string> more, std::string message) {
 bad_case tiny_generate(std::vector<std::string> more, std::string message) {
     return {with({"generate", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
 }
+bad_case tiny_attribute(std::vector<std::string> more, std::string message) {
+    return {with({"attribute", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
+}
 std::string many_ids(int count) {
     std::string out = "0";
     for (int i = 1; i < count; ++i) { out += ",0"; }
     return out;
 }
 
-const std::string names = "info, tokenize, trace, concept, index, generate, perplexity";
+const std::string names = "info, tokenize, trace, concept, index, generate, perplexity, attribute";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -135,6 +138,30 @@ const std::vector<bad_case> cases{
     {{"perplexity", model, "--file", "/dev/null"},
      "/dev/null: expected a regular file, got a device"},
     {{"perplexity", model, "--file", "/proc"}, "/proc: expected a regular file, got a folder"},
+    // Attributions.
+    tiny_attribute({"--token", "x"},
+                   "--token: expected a token's id, for the model has no tokenizer; got 'x'"),
+    tiny_attribute({"--token", "#301"}, "--token: token 301: expected 0 to 299"),
+    tiny_attribute({"--token", "-1"},
+                   "--token: expected a token's id, for the model has no tokenizer; got '-1'"),
+    tiny_attribute({"--against", "99999999999999999999"},
+                   "--against: expected a token's id, for the model has no tokenizer; got "
+                   "'99999999999999999999'"),
+    tiny_attribute({"--token", "7", "--against", "7"},
+                   "--against: expected another token than --token, got 7 for both"),
+    tiny_attribute({"--position", "1"}, "--position: expected 0 to 0, got 1"),
+    tiny_attribute({"--position", "-1"},
+                   "--position: expected a whole number from 0 to 18446744073709551615, got '-1'"),
+    tiny_attribute({"--limit", "x"},
+                   "--limit: expected a whole number from 0 to 10000000, got 'x'"),
+    tiny_attribute({"--set", "9:0=1"}, "neuron 9:0: layer 9, the model has layers 0 to 1"),
+    {{"attribute", model}, "--prompt, --ids: expected one of the two, got neither"},
+    {{"attribute", model, "--prompt", "a", "--token", ""},
+     "--token: expected the text of a token or its id, got '', which has no token"},
+    {{"attribute", model, "--prompt", "a", "--token", "Parisian town"},
+     "--token: expected one token, got 'Parisian town', which is 3: 'Paris', 'ian', ' town'"},
+    {{"attribute", model, "--prompt", "a", "--against", "#49152"},
+     "--against: token 49152: expected 0 to 49151"},
     {{"perplexity", model, "--file", "x", "--window", "1"},
      "--window: expected a whole number from 2 to 268435456, got '1'"},
     {{"perplexity", model, "--file", "x", "--window", "8193"},

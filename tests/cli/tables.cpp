@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <clocale>
+#include <cmath>
 #include <cwchar>
 #include <sstream>
 #include <string>
@@ -83,7 +84,7 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
     for (const std::string name :
-         {"info", "tokenize", "trace", "concept", "index", "generate", "perplexity"}) {
+         {"info", "tokenize", "trace", "concept", "index", "generate", "perplexity", "attribute"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});
@@ -106,6 +107,51 @@ BOOST_AUTO_TEST_CASE(a_trace_shows_the_prediction_and_where_it_settles) {
             return line.find("│ " + neuron) != std::string::npos;
         });
         BOOST_TEST(found == 1, neuron);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_attribution_fits_100_columns) {
+    check_page({"attribute", model, "--prompt", "The capital of France is", "--against", " the"});
+    check_page({"attribute", model, "--prompt", "日本の首都は", "--position", "1"});
+    for (const std::string name : {"gpt2", "gpt_neox", "wikilm", "qwen3"}) {
+        const std::string path = xlens::test::golden_path("models/" + name + "/hf").string();
+        check_page({"attribute", path, "--ids", "1,2,3", "--limit", "3"});
+    }
+    // Nothing to draw: the residual is no number.
+    check_page({"attribute", tiny, "--ids", "1", "--set", "0:0=3e38", "--scale", "0:0=3"});
+    check_page({"trace", tiny, "--ids", "1,2,3", "--positions", "all", "--attribute"});
+    check_page({"generate", model, "--prompt", "The", "-n", "2", "--attribute"});
+}
+
+BOOST_AUTO_TEST_CASE(an_attribution_leads_from_the_embedding_to_the_logit) {
+    const auto golden =
+        xlens::test::read_golden(xlens::test::golden_path("attribution/smollm2_capital.json"));
+    const auto& expected = golden["cases"][0];
+    const auto result =
+        run_program({"attribute", model, "--prompt", "The capital of France is", "--limit", "3"});
+    BOOST_TEST(result.out.find("\n␣Paris  logit 17.37") != std::string::npos);
+    const auto lines = lines_of(result.out);
+    const auto number_at = [&](std::size_t line, std::size_t column) {
+        return std::stod(lines.at(line).substr(column, 10));
+    };
+    const std::size_t embedding = 5;
+    BOOST_TEST(lines.at(embedding).starts_with("    embedding"));
+    double total = 0.0;
+    for (std::size_t i = 0; i < 62; ++i) {
+        const double adds = number_at(embedding + i, 14);
+        total += adds;
+        BOOST_TEST(std::abs(number_at(embedding + i, 24) - total) < 0.05);
+        const std::size_t layer = i == 0 ? 0 : (i - 1) / 2;
+        const bool attention = i % 2 == 1;
+        if (i == 0 || i == 61) { continue; }
+        const double part = expected[attention ? "attention" : "ffn"][layer];
+        BOOST_TEST(std::abs(adds - part) < 0.002);
+    }
+    BOOST_TEST(lines.at(embedding + 62).starts_with("    logit"));
+    BOOST_TEST(lines.at(embedding + 62).find("gap ") != std::string::npos);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::string neuron = expected["sub_updates"][i]["neuron"];
+        BOOST_TEST(result.out.find("\n" + neuron + " ") != std::string::npos);
     }
 }
 
