@@ -124,12 +124,14 @@ inline std::string to_string(const html_page& page) {
     return out + "</body>\n</html>\n";
 }
 
-/// Writes the page and commits the file. Throws xlens::error where it cannot be written: make the
-/// atomic_file before the work that the page shows, so that a bad path is told at once.
-inline void write_page(atomic_file& file, const html_page& page) {
+/// Writes the page and commits the file; returns the page's bytes. Throws xlens::error where it
+/// cannot be written: make the atomic_file before the work that the page shows, so that a bad path
+/// is told at once.
+inline std::size_t write_page(atomic_file& file, const html_page& page) {
     const std::string text = to_string(page);
     file.write(std::as_bytes(std::span(text)));
     file.commit();
+    return text.size();
 }
 
 }  // namespace xlens
