@@ -8,6 +8,7 @@
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
+#include <xlens/analysis/trace_page.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>

@@ -165,6 +165,7 @@ const changes = (before, after) => {
       text: text(before, was) + ' \u2192 ' + text(after, is)};
   });
   const beaten = before.length && after.length && before[0].t !== after[0].t ? before[0].t : -1;
+  panel.style.setProperty('--rows', Math.min(5, before.length));
   const show = (id, list) => byId(id).replaceChildren(...list.slice(0, 5).map(one => {
     const li = make('li', '', token(one.t, one.t === beaten ? 'out' : ''),
       make('small', '', one.text));
@@ -189,16 +190,15 @@ const updates = (list, layer, read) => {
     // m·v with m < 0 promotes what v suppresses.
     const [promotes, suppresses] = one.m < 0 ? [one.low, one.high] : [one.high, one.low];
     const named = (name, text) => make('span', '', make('abbr', '', name + ' '), text);
-    const size = named('|m|\u2016v\u2016', one.dominance.toFixed(1));
-    const row = make('div', 'share', size);
-    row.style.setProperty('--share', (one.dominance / most || 0).toFixed(3));
     const line = make('div', 'figures', make('span', 'neuron', layer + ':' + one.index),
-      named('m', signed(one.m, 2)), named('\u2016v\u2016', (one.norm ?? NaN).toFixed(2)), row);
+      named('m', signed(one.m, 2)), named('\u2016v\u2016', (one.norm ?? NaN).toFixed(2)),
+      named('|m|\u2016v\u2016', one.dominance.toFixed(1)));
     const list = (name, tokens) => make('div', name,
       ...tokens.map(t => token(t, read.has(t) ? 'read' : '')));
     const out = make('div', 'update', line, make('div', 'ends', make('span', '', 'promotes'),
       list('promotes', promotes), make('span', '', 'suppresses'), list('suppresses', suppresses)));
     out.setAttribute('role', 'listitem');
+    out.style.setProperty('--share', (one.dominance / most || 0).toFixed(3));
     return out;
   }));
   byId('none').hidden = figures.length > 0;
@@ -221,7 +221,8 @@ const summary = (p, l, {before, after}) => {
 const chosen = {p: -1, l: -1};
 const show = () => {
   const {p, l} = chosen, it = cell(p, l), where = data.positions[p];
-  byId('where').replaceChildren(`Layer ${l}, position ${where} `, token(data.prompt[where]));
+  byId('where').replaceChildren(make('span', '', `Layer ${l}, `),
+    make('span', '', `position ${where} `, token(data.prompt[where])));
   byId('summary').replaceChildren(...summary(p, l, it));
   bars('before', it.before, finalToken(p));
   bars('after', it.after, finalToken(p));
@@ -304,6 +305,7 @@ addEventListener('resize', () => lines(cell(chosen.p, chosen.l).before,
 buildGrid();
 const start = fromAddress() ?? [positions - 1, data.saturation[positions - 1]];
 choose(start[0], start[1], false);
+grid.closest('main').classList.add('ready');
 })();
 )js";
 

@@ -8,10 +8,11 @@ namespace xlens::detail {
 /// How analysis/trace_page.hpp looks. One colour means one thing everywhere: --cool is the token
 /// that the position ends with, --warm any other.
 inline constexpr std::string_view trace_page_style = R"css(
-:root { --depth: .7; --col: 6rem; --row: 22px; --labels: 3.1rem; --head: 42px; }
+:root { --depth: .7; --col: 6rem; --row: 21px; --labels: 3.1rem; --head: 42px; }
 @media (prefers-color-scheme: dark) { :root { --depth: .56; } }
 @media (pointer: coarse) { :root { --row: 30px; } }
-body { height: 100vh; height: 100dvh; display: grid; grid-template-rows: auto minmax(0, 1fr); }
+body { height: 100vh; height: 100dvh; display: grid; grid-template-columns: minmax(0, 1fr);
+  grid-template-rows: auto minmax(0, 1fr); }
 .top { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 2.5rem;
   padding: 10px 16px 9px; border-bottom: 1px solid var(--line); background: var(--panel); }
 .top > div { min-width: 0; max-width: 100%; }
@@ -32,6 +33,8 @@ h1 { font: 600 16px/1.35 var(--text); white-space: nowrap; overflow: hidden; tex
 .key.notch { background: linear-gradient(225deg, var(--bad) 5px, transparent 5.6px), var(--raised); }
 main { display: grid; min-height: 0;
   grid-template-columns: fit-content(calc(100% - 28.5rem)) minmax(28.5rem, 1fr); }
+/* A browser may paint before the script has run: nothing is seen until it all stands in its place. */
+main:not(.ready) { visibility: hidden; }
 .scroller { overflow: auto; min-width: 0; scroll-padding: calc(var(--head) + 4px) 8px 4px
   calc(var(--labels) + 4px); overscroll-behavior: contain; border-right: 1px solid var(--line); }
 #grid { border-collapse: separate; border-spacing: 0; table-layout: fixed; cursor: default;
@@ -98,25 +101,24 @@ h3 { margin: 16px 0 6px; font: 600 12px/1.35 var(--text); color: var(--dim); }
 .sides path.up { stroke: var(--cool); }
 .sides path.down { stroke: var(--bad); }
 .sides path.first { stroke-width: 2.5; }
-.sides path.gone { stroke-dasharray: 2 3; }
+.sides path.gone { stroke-dasharray: 1.5 3; stroke-width: 1; }
+.sides path.gone.first { stroke-width: 2.5; stroke-dasharray: 3 3; }
 .changes { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 54px;
   max-width: 46rem; }
-.changes ul { list-style: none; min-height: 100px; font-size: 12px; line-height: 20px; }
+.changes ul { list-style: none; min-height: calc(var(--rows, 5) * 20px); font-size: 12px; line-height: 20px; }
 .changes li { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
 .changes .tok { overflow: hidden; text-overflow: ellipsis; }
 .changes small { flex: none; font-size: 11.5px; color: var(--dim); }
 .out { color: var(--bad); }
 .updates { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr));
   gap: 0 28px; }
-.update { padding: 7px 0 8px; border-top: 1px solid var(--line); }
-.figures { display: grid; grid-template-columns: 5.6rem 5.6rem 5rem minmax(0, 1fr); gap: 0 6px;
+.update { padding: 7px 0 8px; border-top: 1px solid var(--line);
+  background: linear-gradient(var(--strong) 0 0) 0 0 / calc(var(--share) * 100%) 3px no-repeat; }
+.figures { display: grid; grid-template-columns: 5.6rem 6rem 5rem minmax(0, 1fr); gap: 0 6px;
   align-items: baseline; font-size: 12px; }
 .figures > span { white-space: nowrap; }
 .figures abbr { color: var(--dim); text-decoration: none; }
 .neuron { font: 600 12.5px/1.4 var(--mono); }
-.share { display: flex; align-items: center; gap: 8px; }
-.share::before { content: ""; flex: none; order: 1; height: 7px; border-radius: 1px;
-  width: calc(var(--share) * (100% - 7.6rem)); background: var(--strong); }
 .ends { display: grid; grid-template-columns: 5.6rem minmax(0, 1fr); gap: 1px 6px; margin-top: 3px;
   font-size: 11.5px; line-height: 17px; color: var(--dim); }
 .ends .tok { display: inline-block; max-width: 100%; margin-right: 9px; overflow: hidden;
@@ -136,13 +138,15 @@ h3 { margin: 16px 0 6px; font: 600 12px/1.35 var(--text); color: var(--dim); }
     border-right: 0; border-bottom: 1px solid var(--strong); }
   #grid.few { --col: 5.9rem; }
   .panel { overflow: visible; padding: 10px 12px 24px; }
-  .steps button { width: 38px; height: 36px; }
+  .about { white-space: normal; }
+  h2 { font-size: 14px; line-height: 18px; }
+  h2 span { display: block; overflow: hidden; text-overflow: ellipsis; }
+  .steps button { width: 40px; height: 38px; }
   .sides { grid-template-columns: minmax(0, 1fr) 36px minmax(0, 1fr); }
   .changes { gap: 0 36px; }
   .changes li { gap: 4px; }
   .keys { display: none; }
 }
-@media (prefers-reduced-motion: no-preference) { .bars li { transition: none; } }
 @media print { body { height: auto; display: block; } .scroller, .panel { overflow: visible; } }
 )css";
 
