@@ -157,7 +157,7 @@ void add_trace(command_line& program) {
     a.whole("--sub-updates", flags->sub_updates, 0, most,
             "Dominant sub-updates a layer (10 with --json and --html, 2 in the table)");
     a.choice("--positions", flags->positions, {"last", "all"},
-             "Trace the last position, or all: a grid of top tokens (last; all with --html)");
+             "Trace the last position (all with --html), or all: a grid of top tokens");
     a.text("--html", flags->html, "FILE", "Write a page to explore the trace in a browser");
     flags->edits.declare(a);
 }

@@ -54,7 +54,7 @@ inline constexpr const char* trace_page_body = R"html(<header class="top">
 <ul class="bars" id="after" aria-label="Top tokens after the FFN update"></ul></div>
 <div class="changes">
 <div><h3>Promoted</h3><ul id="promoted" aria-label="Promoted by the FFN update"></ul></div>
-<div><h3>Eliminated (&#10007;) and demoted</h3>
+<div><h3>Eliminated &#10007;, demoted</h3>
 <ul id="demoted" aria-label="Eliminated and demoted by the FFN update"></ul></div></div>
 <h3>Dominant sub-updates m&#183;v</h3>
 <div class="updates" id="updates" role="list" aria-label="Dominant sub-updates"></div>
