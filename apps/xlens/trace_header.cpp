@@ -32,15 +32,21 @@ std::string percent(float probability) {
     return fmt::format("{:.0f}%", 100.0F * probability);
 }
 
+std::string model_name(const engine& model) {
+    const std::filesystem::path path(model.path());
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string model_sizes(const engine& model) {
+    const hyperparameters& config = model.config();
+    return fmt::format("{}, {} layers of {} sub-updates, {}", config.architecture, config.layers,
+                       config.inner_width, config.quantization);
+}
+
 void print_trace_header(const trace_view& view) {
-    const hyperparameters& config = view.model.config();
-    const std::filesystem::path path(view.model.path());
-    const auto name = path.has_filename() ? path.filename() : path.parent_path().filename();
     table_line model;
-    model.put(visible(name.string()), style::bold);
-    model.put(fmt::format("  {}, {} layers of {} sub-updates, {}", config.architecture,
-                          config.layers, config.inner_width, config.quantization),
-              style::dim);
+    model.put(visible(model_name(view.model)), style::bold);
+    model.put("  " + model_sizes(view.model), style::dim);
     model.print();
 
     // From the last token backwards, for that is the one whose prediction is shown.

@@ -7,9 +7,11 @@
 #include <xlens/analysis/attribute.hpp>
 #include <xlens/analysis/attribution.hpp>
 #include <xlens/analysis/largest_contributions.hpp>
+#include <xlens/analysis/html_page.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
+#include <xlens/analysis/trace_page.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
@@ -80,3 +82,4 @@
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
+#include <xlens/text/visible.hpp>

@@ -5,6 +5,8 @@
 #include "support/golden.hpp"
 #include "support/run_program.hpp"
 
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -122,6 +124,14 @@ const std::vector<bad_case> cases{
     {{"index", tiny, "-o", "/"}, "/: cannot be written: Is a directory"},
     {{"index", tiny, "-o", "x", "--top", "0"},
      "--top: expected a whole number from 1 to 10000000, got '0'"},
+    tiny_trace({"--html", ""}, "--html: expected a file to write, got ''"),
+    tiny_trace({"--html", "/no/such/x.html"},
+               "/no/such/x.html: cannot be written: No such file or directory"),
+    tiny_trace({"--html", "/tmp"}, "/tmp: cannot be written: Is a directory"),
+    tiny_trace({"--html", "/dev/null"}, "/dev/null: cannot be written: not a regular file"),
+    // Before the model is opened.
+    {{"trace", "/no/such/model", "--ids", "1", "--html", "/no/such/x.html"},
+     "/no/such/x.html: cannot be written: No such file or directory"},
     tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
     tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
     tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),
@@ -221,4 +231,14 @@ BOOST_AUTO_TEST_CASE(output_that_cannot_be_written_is_no_success) {
     const int status = std::system(command.c_str());
     BOOST_TEST(WIFEXITED(status));
     BOOST_TEST(WEXITSTATUS(status) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_that_fails_leaves_what_was_there) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = folder.write("page.html", "old").string();
+    const auto result =
+        xlens::test::run_program({"trace", tiny, "--ids", "1,99999", "--html", path});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(xlens::test::detail::contents(path) == "old");
+    BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }

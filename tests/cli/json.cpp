@@ -169,6 +169,32 @@ BOOST_AUTO_TEST_CASE(trace_has_every_layer) {
     check_trace(run(none), 5, 1, 2, 10, 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "page.html").string();
+    const std::vector<std::string> small{"trace", tiny, "--ids", "3,1,4,1,5", "--html", path};
+    const auto page = [&] {
+        const std::string text = xlens::test::detail::contents(path);
+        const std::string mark = "id=\"data\">";
+        const auto first = text.find(mark) + mark.size();
+        return json::parse(text.substr(first, text.find("</script>", first) - first));
+    };
+    const json all = run(small);
+    check_trace(all, 5, 5, 2, 10, 10);
+    BOOST_REQUIRE(page()["cells"].size() == 5U);
+    for (std::size_t p = 0; p < 5; ++p) {
+        const auto token = page()["cells"][p][1][1][0].get<std::size_t>();
+        BOOST_TEST(page()["ids"][token] == all["positions"][p]["prediction"][0]["id"]);
+    }
+    auto last = small;
+    last.insert(last.end(), {"--positions", "last", "--set", "0:3=1.5", "--scale", "1:4=2"});
+    check_trace(run(last), 5, 1, 2, 10, 10);
+    BOOST_TEST(page()["positions"] == json({4}));
+    BOOST_TEST(page()["prompt"].size() == 5U);
+    BOOST_TEST(xlens::test::detail::contents(path).find("edited: 0:3 = 1.5, 1:4 × 2") !=
+               std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
     for (const std::string& path : {model, tiny}) {
         const json found = run({"concept", path, "1:17", "--top", "4"});

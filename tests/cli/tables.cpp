@@ -155,6 +155,25 @@ BOOST_AUTO_TEST_CASE(an_attribution_leads_from_the_embedding_to_the_logit) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_page_changes_no_table) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "page.html").string();
+    for (const std::string positions : {"last", "all"}) {
+        std::vector<std::string> arguments{"trace", tiny,          "--ids",
+                                           "1,2,3", "--positions", positions};
+        const auto without = run_program(arguments);
+        arguments.insert(arguments.end(), {"--html", path});
+        const auto with = run_program(arguments);
+        BOOST_TEST(with.out == without.out);
+        BOOST_TEST(with.err.find(path + ": " + (positions == "all" ? "3 positions" : "1 position") +
+                                 ", 0.0") != std::string::npos);
+    }
+    // All positions are what a page is for.
+    const auto plain = run_program({"trace", tiny, "--ids", "1,2,3", "--html", path});
+    BOOST_TEST(plain.out ==
+               run_program({"trace", tiny, "--ids", "1,2,3", "--positions", "all"}).out);
+}
+
 BOOST_AUTO_TEST_CASE(colours_on_a_terminal_only_and_not_against_no_color) {
     const std::vector<std::string> arguments{"trace", tiny, "--ids", "1,2,3"};
     ::unsetenv("NO_COLOR");
