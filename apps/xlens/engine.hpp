@@ -16,6 +16,8 @@
 #include <vector>
 
 namespace xlens {
+struct cluster_options;
+struct cluster_report;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
@@ -88,6 +90,9 @@ public:
     /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;
+    /// The clusters of all value vectors, or of a sample (analysis/cluster_values.hpp).
+    [[nodiscard]] cluster_report cluster(const cluster_options& options,
+                                         const progress& report) const;
     std::vector<generated> generate(std::span<const token_id> prompt, std::size_t count,
                                     const sampling_request& sampling, const edit_flags& edits,
                                     const token_seen& seen) const;

@@ -75,8 +75,7 @@ inline void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
                           const std::vector<std::vector<std::size_t>>& members,
                           const cluster_options& options) {
     // A norm scales every vector by itself: undone, so that long and short ones count alike.
-    const bool normed =
-        options.form == projection::normed && options.space != cluster_space::raw;
+    const bool normed = options.form == projection::normed && options.space != cluster_space::raw;
     parallel_for(to.size(), 4 * vectors.count() * vectors.width() / to.size(), [&](std::size_t c) {
         std::vector<double> sum(vectors.width());
         for (const std::size_t i : members[c]) {
@@ -115,9 +114,7 @@ std::vector<cluster> describe(const Lens& lens, std::span<const neuron> neurons,
     std::vector<cluster> out(k);
     for (std::size_t c = 0; c < k; ++c) {
         out[c].cohesion = sums.cohesion(c);
-        for (const std::size_t i : members[c]) {
-            out[c].neurons.push_back(neurons[found.kept[i]]);
-        }
+        for (const std::size_t i : members[c]) { out[c].neurons.push_back(neurons[found.kept[i]]); }
     }
     add_centroids(out, vectors, found, members, options);
     std::erase_if(out, [](const cluster& c) { return c.neurons.empty(); });
@@ -166,15 +163,14 @@ cluster_report cluster_values(const Model& model, std::uint64_t fingerprint,
         const directions found = space(vectors);
         const partition labels = detail::partition_of(found, options, progress, &out);
         out.without_direction = neurons.size() - found.count();
-        out.found = {origin, detail::describe(logit_lens(model), neurons, vectors, found, labels,
-                                              options)};
+        out.found = {origin,
+                     detail::describe(logit_lens(model), neurons, vectors, found, labels, options)};
     }
     if (options.shuffle) {
         shuffle_components(vectors, options.seed);
         const directions found = space(vectors);
         const partition labels = detail::partition_of(found, options, progress);
-        const double inertia =
-            sum_clusters(found.unit, labels, detail::count_of(labels)).inertia();
+        const double inertia = sum_clusters(found.unit, labels, detail::count_of(labels)).inertia();
         out.shuffled = {inertia, 1.0 - inertia / static_cast<double>(found.count())};
     }
     return out;

@@ -109,10 +109,11 @@ void check_linkage_memory(std::size_t n, const linkage_options& options) {
     if (bytes && *bytes <= options.memory) { return; }
     constexpr double mebibyte = 1U << 20U;
     const auto vectors = static_cast<double>(n);
-    fail("complete linkage: {} vectors need {:.0f} MiB of distances, the limit is {:.0f} MiB; "
-         "take a sample of them or raise the limit",
-         n, vectors * (vectors - 1.0) / 2.0 * sizeof(Distance) / mebibyte,
-         static_cast<double>(options.memory) / mebibyte);
+    fail(
+        "complete linkage: {} vectors need {:.0f} MiB of distances, the limit is {:.0f} MiB; "
+        "take a sample of them or raise the limit",
+        n, vectors * (vectors - 1.0) / 2.0 * sizeof(Distance) / mebibyte,
+        static_cast<double>(options.memory) / mebibyte);
 }
 
 namespace detail {
@@ -134,14 +135,12 @@ template <std::floating_point Distance>
 void fill_cosine_distances(rows<const float> unit, condensed_distances<Distance>& out) {
     const std::size_t n = unit.count();
     std::vector<double> lengths(n);
-    for (std::size_t i = 0; i < n; ++i) {
-        lengths[i] = std::sqrt(dot_in_double(unit[i], unit[i]));
-    }
+    for (std::size_t i = 0; i < n; ++i) { lengths[i] = std::sqrt(dot_in_double(unit[i], unit[i])); }
     const auto row = [&](std::size_t i) {
         const std::span<Distance> distances = out.after(i);
         for (std::size_t j = 0; j < distances.size(); ++j) {
-            const double cosine = dot_in_double(unit[i], unit[i + 1 + j]) /
-                                  (lengths[i] * lengths[i + 1 + j]);
+            const double cosine =
+                dot_in_double(unit[i], unit[i + 1 + j]) / (lengths[i] * lengths[i + 1 + j]);
             distances[j] = static_cast<Distance>(std::max(0.0, 1.0 - cosine));
         }
     };

@@ -123,8 +123,8 @@ inline xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram) {
     xt::xtensor<double, 2> root = xt::zeros<double>({width, width});
     std::size_t rank = 0;
     for (; rank < width; ++rank) {
-        const auto pivot = static_cast<std::size_t>(std::ranges::max_element(diagonal) -
-                                                    diagonal.begin());
+        const auto pivot =
+            static_cast<std::size_t>(std::ranges::max_element(diagonal) - diagonal.begin());
         if (!(diagonal[pivot] > least)) { break; }
         const double scale = 1.0 / std::sqrt(diagonal[pivot]);
         constexpr std::size_t part = 64;

@@ -56,8 +56,7 @@ private:
         meet(m_unit, m_result.centroids, [&](std::size_t first, rows<float> cosines) {
             for (std::size_t i = 0; i < cosines.count(); ++i) {
                 const auto best = std::ranges::max_element(cosines[i]);
-                m_result.labels[first + i] =
-                    static_cast<std::uint32_t>(best - cosines[i].begin());
+                m_result.labels[first + i] = static_cast<std::uint32_t>(best - cosines[i].begin());
                 m_cosines[first + i] = *best;
             }
         });

@@ -104,8 +104,7 @@ private:
         for (std::size_t i = 0; i < m_gaps.size(); ++i) {
             for (std::size_t t = 0; t < trials; ++t) { sums[t] += double{m_lowered(i, t)}; }
         }
-        const auto best =
-            static_cast<std::size_t>(std::ranges::min_element(sums) - sums.begin());
+        const auto best = static_cast<std::size_t>(std::ranges::min_element(sums) - sums.begin());
         for (std::size_t i = 0; i < m_gaps.size(); ++i) { m_gaps[i] = m_lowered(i, best); }
         return drawn[best];
     }
@@ -114,10 +113,10 @@ private:
     std::size_t m_k;
     std::size_t m_trials;
     random_draws* m_draw;
-    std::vector<float> m_gaps;             // n: 1 - cos to the nearest centroid
-    std::vector<double> m_sums;            // n: of gaps, up to and with this one
-    xt::xtensor<float, 2> m_candidates;    // (trials, D)
-    xt::xtensor<float, 2> m_lowered;       // (n, trials)
+    std::vector<float> m_gaps;           // n: 1 - cos to the nearest centroid
+    std::vector<double> m_sums;          // n: of gaps, up to and with this one
+    xt::xtensor<float, 2> m_candidates;  // (trials, D)
+    xt::xtensor<float, 2> m_lowered;     // (n, trials)
 };
 
 }  // namespace xlens::detail

@@ -5,15 +5,13 @@
 #include <xlens/analysis/gram.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
-#include <xlens/kernels/scratch.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -56,29 +54,6 @@ std::vector<neuron> all_neurons(const Model& model) {
     return out;
 }
 
-namespace detail {
-
-struct value_strip;
-
-/// out (F, D): the columns of a value matrix V (D, F), decoded along the rows that it is stored in.
-template <weight_matrix Weights>
-void decode_columns(const Weights& values, rows<float> out) {
-    constexpr std::size_t strip = 16;  // rows of V: a cache line of each column
-    const std::size_t width = values.rows();
-    parallel_for((width + strip - 1) / strip, 8 * strip * values.cols(), [&](std::size_t s) {
-        const std::size_t first = s * strip;
-        const std::size_t count = std::min(strip, width - first);
-        const rows<float> decoded(kernels::scratch<value_strip>(strip * values.cols()), count,
-                                  values.cols());
-        for (std::size_t r = 0; r < count; ++r) { values.row(first + r, decoded[r]); }
-        for (std::size_t i = 0; i < out.count(); ++i) {
-            for (std::size_t r = 0; r < count; ++r) { out[i][first + r] = decoded[r][i]; }
-        }
-    });
-}
-
-}  // namespace detail
-
 /// The value vectors (n, D) of these neurons, which ascend. `progress(done, total)` counts layers.
 /// Throws xlens::error for a neuron that the model lacks, or for another order.
 template <class Model, class Progress>
@@ -93,12 +68,11 @@ xt::xtensor<float, 2> value_vectors(const Model& model, std::span<const neuron> 
     }
     const auto values = model.value_matrices();
     xt::xtensor<float, 2> out = xt::empty<float>({neurons.size(), model.config.width});
-    xt::xtensor<float, 2> layer =
-        xt::empty<float>({model.config.inner_width, model.config.width});
+    xt::xtensor<float, 2> layer = xt::empty<float>({model.config.inner_width, model.config.width});
     std::size_t next = 0;
     for (std::size_t l = 0; l < values.size(); ++l) {
         if (next < neurons.size() && neurons[next].layer == l) {
-            detail::decode_columns(*values[l], layer);
+            decode_columns(*values[l], layer);
         }
         for (; next < neurons.size() && neurons[next].layer == l; ++next) {
             std::ranges::copy(rows<const float>(layer)[neurons[next].index],
@@ -120,8 +94,8 @@ public:
     value_space(const Model& model, cluster_space space, projection form, Progress progress)
         : m_lens(model), m_form(form) {
         if (space == cluster_space::raw) { return; }
-        m_root = gram_root(
-            gram_matrix(model.unembedding, space == cluster_space::centred, progress));
+        m_root =
+            gram_root(gram_matrix(model.unembedding, space == cluster_space::centred, progress));
     }
 
     /// Unit vectors (n, r), r <= D, of value vectors (n, D). Memory n·r floats.
