@@ -4,9 +4,19 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/cluster_values.hpp>
+#include <xlens/analysis/clusters.hpp>
+#include <xlens/analysis/clusters_json.hpp>
+#include <xlens/analysis/complete_linkage.hpp>
+#include <xlens/analysis/directions.hpp>
+#include <xlens/analysis/gram.hpp>
+#include <xlens/analysis/k_means.hpp>
+#include <xlens/analysis/partition.hpp>
 #include <xlens/analysis/perplexity.hpp>
+#include <xlens/analysis/random_draws.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
+#include <xlens/analysis/value_directions.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
@@ -65,6 +75,7 @@
 #include <xlens/policy/skeleton.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>

@@ -118,8 +118,8 @@ inline xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram) {
     std::vector<double> diagonal(width);
     for (std::size_t d = 0; d < width; ++d) { diagonal[d] = gram(d, d); }
     // Entries of G are sums of products in f32.
-    const double least = *std::ranges::max_element(diagonal) *
-                         std::numeric_limits<float>::epsilon() / static_cast<double>(width);
+    const double least =
+        *std::ranges::max_element(diagonal) * double{std::numeric_limits<float>::epsilon()};
     xt::xtensor<double, 2> root = xt::zeros<double>({width, width});
     std::size_t rank = 0;
     for (; rank < width; ++rank) {
