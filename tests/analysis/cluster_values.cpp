@@ -56,7 +56,8 @@ BOOST_AUTO_TEST_CASE(complete_linkage_of_smollm2_is_that_of_scipy) {
     const auto vectors = value_vectors(model, sample, no_progress);
     for (const std::string name : {"raw", "projected", "centred"}) {
         const value_space space(model, parse_cluster_space(name), projection::folded, no_progress);
-        const partition labels = complete_linkage(space(vectors).unit, {}, no_progress).cut(200);
+        const directions found = space(vectors);
+        const partition labels = complete_linkage(found.unit, {}, no_progress).cut(200);
         const partition golden = golden_labels(name);
         BOOST_REQUIRE(golden.size() == 2000U);
         BOOST_TEST(adjusted_rand_index(labels, golden) == 1.0, name);

@@ -158,7 +158,7 @@ cluster_report cluster_values(const Model& model, std::uint64_t fingerprint,
     const clusters_origin origin{fingerprint,    model.config.layers, model.config.inner_width,
                                  options.method, options.space,       options.form,
                                  options.seed};
-    cluster_report out{.found = clusters(origin, {})};
+    cluster_report out{clusters(origin, {}), 0, 0, true, std::nullopt};
     {
         const directions found = space(vectors);
         const partition labels = detail::partition_of(found, options, progress, &out);

@@ -8,6 +8,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -63,12 +64,14 @@ struct cluster_quality {
 /// writes and reads it.
 class clusters {
 public:
-    /// Throws xlens::error for a neuron that the model lacks, or that stands in two clusters.
+    /// Sorts each cluster's neurons. Throws xlens::error for a neuron that the model lacks, or that
+    /// stands in two clusters.
     clusters(const clusters_origin& origin, std::vector<cluster> found)
         : m_origin(origin),
           m_clusters(std::move(found)),
           m_labels(origin.layers * origin.inner_width, none) {
         for (std::size_t id = 0; id < m_clusters.size(); ++id) {
+            std::ranges::sort(m_clusters[id].neurons);
             for (const neuron& n : m_clusters[id].neurons) {
                 check_neuron(n, origin.layers, origin.inner_width);
                 std::uint32_t& label = m_labels[number(n)];

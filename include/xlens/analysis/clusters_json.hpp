@@ -13,7 +13,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -100,7 +99,6 @@ inline cluster cluster_of(const json_object& from, std::size_t id) {
         out.neurons.push_back(
             parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
     }
-    std::ranges::sort(out.neurons);
     expect("id", id);
     expect("size", out.neurons.size());
     out.cohesion = from.number("cohesion");
