@@ -30,7 +30,7 @@ void k_means_round(benchmark::State& state) {
     const auto k = static_cast<std::size_t>(state.range(0));
     const xt::xtensor<float, 2> unit = random_directions(neurons);
     const xt::xtensor<float, 2> first = xt::view(unit, xt::range(std::size_t{0}, k), xt::all());
-    detail::k_means_rounds rounds(unit, first);
+    xlens::detail::k_means_rounds rounds(unit, first);
     const double seconds = run_iterations(state, [&] { rounds.round(); });
     report_flops(state, seconds, static_cast<double>(2 * neurons * k * width));
 }
