@@ -17,6 +17,8 @@
 
 namespace xlens {
 struct attribution;
+struct cluster_options;
+struct cluster_report;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
@@ -108,6 +110,9 @@ public:
     /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;
+    /// The clusters of all value vectors, or of a sample (analysis/cluster_values.hpp).
+    [[nodiscard]] cluster_report cluster(const cluster_options& options,
+                                         const progress& report) const;
     [[nodiscard]] attribution attribute(std::span<const token_id> tokens,
                                         const attribution_request& request, const edit_flags& edits,
                                         const progress& report) const;

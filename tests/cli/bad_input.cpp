@@ -42,7 +42,8 @@ std::string many_ids(int count) {
     return out;
 }
 
-const std::string names = "info, tokenize, trace, concept, index, generate, perplexity, attribute";
+const std::string names =
+    "info, tokenize, trace, concept, index, cluster, attribute, generate, perplexity";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -132,6 +133,22 @@ const std::vector<bad_case> cases{
     // Before the model is opened.
     {{"trace", "/no/such/model", "--ids", "1", "--html", "/no/such/x.html"},
      "/no/such/x.html: cannot be written: No such file or directory"},
+    // Clusters.
+    {{"cluster", tiny}, "-k: expected a number of clusters, got nothing"},
+    {{"cluster", tiny, "-k", "0"}, "-k: expected a whole number from 1 to 100000000, got '0'"},
+    {{"cluster", tiny, "-k", "257"}, "clusters: expected 1 to 256, the number of vectors, got 257"},
+    {{"cluster", tiny, "-k", "9", "--sample", "8"},
+     "clusters: expected 1 to 8, the number of vectors, got 9"},
+    {{"cluster", tiny, "-k", "2", "--method", "single"},
+     "--method: expected one of kmeans, complete, got 'single'"},
+    {{"cluster", tiny, "-k", "2", "--space", "flat"},
+     "--space: expected one of raw, projected, centred, got 'flat'"},
+    {{"cluster", tiny, "-k", "2", "--tolerance", "-1"}, "--tolerance: expected at least 0, got -1"},
+    {{"cluster", tiny, "-k", "2", "-o", "/no/such/folder/x"},
+     "/no/such/folder/x: cannot be written: No such file or directory"},
+    {{"cluster", model, "-k", "2", "--method", "complete"},
+     "complete linkage: 46080 vectors need 8100 MiB of distances, the limit is 1024 MiB; take a "
+     "sample of them or raise the limit"},
     tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
     tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
     tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),

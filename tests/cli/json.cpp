@@ -223,6 +223,42 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     BOOST_TEST(found["promotes"][0]["id"] == id);
 }
 
+BOOST_AUTO_TEST_CASE(cluster_has_every_neuron_once) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "clusters.json").string();
+    for (const std::string method : {"kmeans", "complete"}) {
+        const std::vector<std::string> arguments{"cluster",  tiny,        "-k",     "5",
+                                                 "--space",  "projected", "--seed", "3",
+                                                 "--method", method,      "--top",  "4"};
+        auto all = arguments;
+        all.insert(all.end(), {"-o", path, "--shuffle"});
+        const json found = run(all);
+        check_keys(found, {"model", "layers", "inner_width", "method", "space", "projection",
+                           "seed", "inertia", "cohesion", "clusters", "shuffled"});
+        check_keys(found["shuffled"], {"inertia", "cohesion"});
+        BOOST_TEST(found["method"] == method);
+        BOOST_TEST(found["layers"].get<int>() * found["inner_width"].get<int>() == 96);
+        std::set<std::string> neurons;
+        BOOST_REQUIRE(found["clusters"].size() == 5U);
+        for (std::size_t id = 0; id < 5; ++id) {
+            const json& one = found["clusters"][id];
+            check_keys(one,
+                       {"id", "size", "concept", "suppresses", "cohesion", "neurons", "centroid"});
+            BOOST_TEST(one["id"] == id);
+            BOOST_TEST(one["size"] == one["neurons"].size());
+            check_tokens(one["concept"], "score", 4);
+            check_tokens(one["suppresses"], "score", 4);
+            neurons.insert(one["neurons"].begin(), one["neurons"].end());
+        }
+        BOOST_TEST(neurons.size() == 96U);
+        // The file is the same document.
+        BOOST_TEST(xlens::test::read_golden(path) == found);
+        auto threads = arguments;
+        threads.insert(threads.end(), {"--threads", "3"});
+        BOOST_TEST(run(threads)["clusters"] == found["clusters"]);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
     const json big = run({"generate", model, "--prompt", "The capital of France is", "-n", "3"});
     check_keys(big, {"text", "ids", "steps", "tokens_per_second"});

@@ -81,10 +81,12 @@ BOOST_AUTO_TEST_CASE(a_grid_fits_100_columns) {
 BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"concept", model, "12:33"});
     check_page({"info", tiny});
+    check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
+    check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
-    for (const std::string name :
-         {"info", "tokenize", "trace", "concept", "index", "generate", "perplexity", "attribute"}) {
+    for (const std::string name : {"info", "tokenize", "trace", "concept", "index", "cluster",
+                                   "attribute", "generate", "perplexity"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});
