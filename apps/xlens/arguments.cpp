@@ -35,6 +35,14 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, const std::string
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+std::string one_of(const std::string& name, const std::vector<std::string>& words,
+                   const std::string& value) {
+    if (std::find(words.begin(), words.end(), value) == words.end()) {
+        fail("{}: expected one of {}, got '{}'", name, fmt::join(words, ", "), printable(value));
+    }
+    return value;
+}
+
 int report(int code, std::string_view message) {
     std::fflush(stdout);
     const std::string line = fmt::format("xlens: {}\n", printable(message, 2000));
@@ -109,14 +117,18 @@ void arguments::choice(const std::string& name, std::string& to,
                        const std::vector<std::string>& words, const std::string& help) {
     to = words.front();
     const auto read = [&to, words, name](const std::string& value) {
-        if (std::find(words.begin(), words.end(), value) == words.end()) {
-            fail("{}: expected one of {}, got '{}'", name, fmt::join(words, ", "),
-                 printable(value));
-        }
-        to = value;
+        to = one_of(name, words, value);
     };
     add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read,
               fmt::format("{} ({})", help, to));
+}
+
+void arguments::choice(const std::string& name, std::optional<std::string>& to,
+                       const std::vector<std::string>& words, const std::string& help) {
+    const auto read = [&to, words, name](const std::string& value) {
+        to = one_of(name, words, value);
+    };
+    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read, help);
 }
 
 void arguments::repeated(const std::string& name, const std::string& kind, reader read,

@@ -34,6 +34,11 @@ inline projection parse_projection(std::string_view name) {
     fail("projection: expected raw, folded or normed, got '{}'", printable(name));
 }
 
+inline std::string_view name_of(projection form) {
+    if (form == projection::raw) { return "raw"; }
+    return form == projection::folded ? "folded" : "normed";
+}
+
 /// The logit lens: final norm, then unembedding, applied to the residual of any layer (nostalgebraist
 /// 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies). Also projects value
 /// vectors. Borrows the model: `const logit_lens lens(model);`.
