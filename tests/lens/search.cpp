@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_searched_is_refused) {
     const tiny_model<presets::gpt2> gpt2("gpt2/hf");
     const concept_search search(llama.model);
     const auto of = [](const auto& s, std::vector<token_id> tokens, search_options options = {}) {
-        return error_message([&] { s.find(tokens, options); });
+        return error_message([&] { static_cast<void>(s.find(tokens, options)); });
     };
     const auto size = static_cast<token_id>(llama.model.config.vocabulary);
     const std::string range = ": expected 0 to " + std::to_string(size - 1);
