@@ -4,6 +4,7 @@
 #include "cells.hpp"
 #include "engine.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "search_query.hpp"
 #include "subcommands.hpp"
 #include "table_line.hpp"
@@ -15,9 +16,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace xlens::program {
 
@@ -139,9 +143,13 @@ void run(search_flags flags) {
     }
     request.end = flags.either ? "either" : flags.suppresses ? "suppresses" : "promotes";
     request.scale = flags.scale.value_or(flags.query.like ? "norm" : "none");
-    if (flags.seed) { request.seed = parse_whole("--seed", *flags.seed, 0, std::uint64_t(-1)); }
+    if (flags.seed) {
+        request.seed =
+            parse_whole("--seed", *flags.seed, 0, std::numeric_limits<std::uint64_t>::max());
+    }
     const engine model(flags.common);
     const search_query query = flags.query.read(model);
+    note(fmt::format("{}, seed {}", model.manifest(), request.seed));
     request.tokens = query.tokens;
     request.like = query.like;
     const search_answer found = [&] {

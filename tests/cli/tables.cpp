@@ -79,11 +79,15 @@ BOOST_AUTO_TEST_CASE(a_grid_fits_100_columns) {
 
 BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"concept", model, "12:33"});
+    check_page({"concept", model, "12:33", "--control", "2"});
+    check_page({"search", model, "--words", "red,xylophone,日本", "--either", "--limit", "5"});
+    check_page({"search", model, "--regex", "a", "--control", "0", "--normalise", "norm"});
+    check_page({"search", tiny, "--like", "0:3", "--side", "gate"});
     check_page({"info", tiny});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
     for (const std::string name :
-         {"info", "tokenize", "trace", "concept", "index", "generate", "perplexity"}) {
+         {"info", "tokenize", "trace", "concept", "index", "search", "generate", "perplexity"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});

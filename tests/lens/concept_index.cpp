@@ -122,13 +122,14 @@ BOOST_AUTO_TEST_CASE(ends_are_copied_and_checked) {
     }
     const std::string path = index.path.string();
     const std::string layers = std::to_string(config.layers);
-    BOOST_TEST(error_message([&] {
-                   read.ends({0, 0}, 7);
-               }) == path + ": index: tokens an end: expected at least 7, got 6");
-    BOOST_TEST(error_message([&] {
-                   read.ends({config.layers, 0}, 1);
-               }) == "neuron " + layers + ":0: layer " + layers + ", the model has layers 0 to " +
-                         std::to_string(config.layers - 1));
+    const auto refusal = [](const concept_index& from, const neuron& n, std::size_t k) {
+        return error_message([&] { static_cast<void>(from.ends(n, k)); });
+    };
+    BOOST_TEST(refusal(read, {0, 0}, 7) ==
+               path + ": index: tokens an end: expected at least 7, got 6");
+    BOOST_TEST(refusal(read, {config.layers, 0}, 1) == "neuron " + layers + ":0: layer " + layers +
+                                                           ", the model has layers 0 to " +
+                                                           std::to_string(config.layers - 1));
 
     const auto with_first_token = [&](std::int32_t id) {
         std::string bytes = index.bytes();
@@ -140,9 +141,8 @@ BOOST_AUTO_TEST_CASE(ends_are_copied_and_checked) {
     const std::string range = "expected 0 to " + std::to_string(vocabulary - 1) + ", got ";
     for (const std::int32_t id : {vocabulary, -2}) {
         const concept_index broken = with_first_token(id);
-        BOOST_TEST(error_message([&] {
-                       broken.ends({0, 0}, 1);
-                   }) == path + ": index: neuron 0:0: token: " + range + std::to_string(id));
+        BOOST_TEST(refusal(broken, {0, 0}, 1) ==
+                   path + ": index: neuron 0:0: token: " + range + std::to_string(id));
     }
     BOOST_TEST(with_first_token(-1).ends({0, 0}, 3).promotes.empty());
 }
