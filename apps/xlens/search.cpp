@@ -149,13 +149,13 @@ void run(search_flags flags) {
     }
     const engine model(flags.common);
     const search_query query = flags.query.read(model);
-    note(fmt::format("{}, seed {}", model.manifest(), request.seed));
     request.tokens = query.tokens;
     request.like = query.like;
     const search_answer found = [&] {
         progress_bar bar("control");
         return model.search(request, std::ref(bar));
     }();
+    note(fmt::format("{}, seed {}", model.manifest(), request.seed));
     if (flags.common.json) {
         write_search(model, query, request, found);
     } else {
