@@ -41,10 +41,10 @@ void each_text_token(const tokenizer& text, Visit visit) {
 /// and without a space. White space around a word does not count. One pass over the vocabulary.
 /// Throws xlens::error for an empty word.
 inline std::vector<word_tokens> find_words(const tokenizer& text,
-                                           const std::vector<std::string>& words) {
+                                           const std::vector<std::string>& looked_up) {
     std::vector<word_tokens> out;
     std::unordered_map<std::string, std::vector<std::size_t>> wanted;  // folded word -> its places
-    for (const std::string& given : words) {
+    for (const std::string& given : looked_up) {
         std::string_view word = given;
         word.remove_prefix(leading_white_space(word));
         word.remove_suffix(trailing_white_space(word));
