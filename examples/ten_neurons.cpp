@@ -101,6 +101,17 @@ double sum(const std::vector<double>& probabilities, const token_ids& tokens) {
     return out;
 }
 
+/// "four, three, two".
+std::string list(const xlens::tokenizer& text, const std::vector<xlens::scored>& tokens) {
+    std::string out;
+    for (const xlens::scored& s : tokens) {
+        const std::string token = text.text(s.id);
+        out += out.empty() ? "" : ", ";
+        out += token.substr(token.starts_with(" ") ? 1 : 0);
+    }
+    return out;
+}
+
 /// One line of the table; whether the words' probability rose, and more than by any control.
 bool confirm(const xlens::concept_search<model_type>& search, const xlens::tokenizer& text,
              const next_token& predict, const std::vector<double>& before,
@@ -131,12 +142,10 @@ bool confirm(const xlens::concept_search<model_type>& search, const xlens::token
     const double known[] = {sum(before, searched), sum(after, searched)};
     const double unknown[] = {sum(before, held_out), sum(after, held_out)};
     const xlens::token_ends ends = search.concepts(hits, 5, options).front();
-    std::string top;
-    for (const auto& s : sign < 0 ? ends.suppresses : ends.promotes) { top += text.text(s.id); }
-    fmt::print("{:<14} {:<8} {:>5.1f} {:>6.2f} {:>6.2f} {:>6.2f} {:>6.2f} {:>6.2f}  {}{}\n",
+    fmt::print("{:<13} {:<8} {:>5.1f} {:>7.3f} {:>7.3f} {:>7.3f} {:>7.3f} {:>7.3f}  m {} 0: {}\n",
                wanted.name, xlens::to_string(hit.where), hit.score, 100.0 * known[0],
                100.0 * known[1], 100.0 * unknown[0], 100.0 * unknown[1], 100.0 * control,
-               sign < 0 ? "m<0:" : "m>0:", top);
+               sign < 0 ? '<' : '>', list(text, sign < 0 ? ends.suppresses : ends.promotes));
     return known[1] > 2.0 * known[0] && unknown[1] > 2.0 * unknown[0] &&
            known[1] + unknown[1] > best_control;
 }
@@ -157,7 +166,7 @@ int main(int argc, char** argv) try {
         "after\nits neuron is set to a dominance |m|·‖v‖ of {}; control: of all the words, after "
         "other neurons\nof the layer are set to it, drawn at random, mean of {}.\n\n",
         prompts.size(), dominance, random_neurons);
-    fmt::print("{:<14} {:<8} {:>5} {:^13} {:^13} {:>7}\n{:30}{:>6} {:>6} {:>6} {:>6} {:>6}\n",
+    fmt::print("{:<13} {:<8} {:>5} {:^15} {:^15} {:>7}\n{:28} {:>7} {:>7} {:>7} {:>7} {:>7}\n",
                "concept", "neuron", "z", "searched", "held out", "control", "", "before", "after",
                "before", "after", "after");
     const std::vector<double> before = predict();

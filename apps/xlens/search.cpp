@@ -78,12 +78,12 @@ std::string share(double part) {
 std::string score_name(const search_query& query, const search_request& request) {
     const bool spread = request.scale == "spread";
     if (query.like) {
-        if (spread) { return "correlation of the scores over the vocabulary"; }
+        if (spread) { return "correlation over the vocabulary"; }
         return request.scale == "norm" ? "cosine" : "product";
     }
     const std::string mean = fmt::format("mean over {} token{}", query.tokens.size(),
                                          query.tokens.size() == 1 ? "" : "s");
-    if (spread) { return mean + ", in standard deviations over the vocabulary"; }
+    if (spread) { return mean + ", as a z-score"; }
     return request.scale == "norm" ? mean + " / norm" : mean;
 }
 
