@@ -177,16 +177,11 @@ void add_search(command_line& program) {
     flags->query.declare(a);
     a.whole("--limit", request.limit, 1, most, "Neurons to show");
     a.flag("--suppresses", flags->suppresses, "Those with the lowest scores instead");
-    a.flag("--either", flags->either,
-           "Those with the largest scores of either sign: a negative coefficient turns a vector "
-           "around");
+    a.flag("--either", flags->either, "Those farthest from zero: m < 0 turns a vector around");
     a.choice("--side", request.side, {"value", "key", "gate", "up"},
-             "Vectors to search: what neurons write, or what they read: keys, or gate and up "
-             "directions");
-    a.choice(
-        "--normalise", flags->scale, {"none", "norm", "spread"},
-        "What scores are divided by: nothing, the vector's norm, or its scores' deviation over "
-        "the vocabulary (none; norm for --like: the cosine)");
+             "What neurons write, or what they read by");
+    a.choice("--normalise", flags->scale, {"none", "norm", "spread"},
+             "Divide by the norm, or the spread over the vocabulary (--like: norm)");
     a.choice("--projection", request.form, {"folded", "raw"},
              "How vectors are read: with the norm's gain, or as they are");
     a.whole("--top", request.top, 1, most, "Tokens of each end of a neuron");

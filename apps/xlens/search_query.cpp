@@ -90,7 +90,7 @@ void read_pattern(const engine& model, const std::string& pattern, search_query&
 
 void query_flags::declare(arguments& to) {
     to.text("--words", words, "A,B,C",
-            "Words: all tokens that are one, in any case, with or without a space before it");
+            "Words: tokens that are one, in any case, with a space before it or not");
     to.text("--regex", pattern, "R", "Tokens in which a regular expression (PCRE2) matches");
     to.text("--ids", ids, "1,2,3", "Token ids");
     to.text("--like", like, "L:I", "A neuron: those whose vectors are like its value vector");
