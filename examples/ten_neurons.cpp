@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <xlens/core/neuron.hpp>
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/lens/random_vectors.hpp>
 #include <xlens/lens/search.hpp>
@@ -157,7 +158,8 @@ int main(int argc, char** argv) try {
     if (path == nullptr) { xlens::fail("usage: ten_neurons MODEL"); }
     const xlens::checkpoint file{xlens::gguf_file(path)};
     const auto model = xlens::assemble<xlens::presets::llama>(file);
-    const xlens::tokenizer text = xlens::make_tokenizer(xlens::read_tokenizer(*file.gguf()));
+    const xlens::tokenizer text =
+        xlens::make_tokenizer(xlens::read_tokenizer(*file.origin<xlens::gguf_file>()));
     const xlens::concept_search search(model);
     const next_token predict(model, text);
 

@@ -10,6 +10,8 @@ int main(int count, char** values) {
     add_concept(program);
     add_index(program);
     add_search(program);
+    add_cluster(program);
+    add_attribute(program);
     add_generate(program);
     add_perplexity(program);
     return program.run(count, values);

@@ -12,7 +12,9 @@ void add_trace(command_line& program);
 void add_concept(command_line& program);
 void add_index(command_line& program);
 void add_search(command_line& program);
+void add_cluster(command_line& program);
 void add_generate(command_line& program);
 void add_perplexity(command_line& program);
+void add_attribute(command_line& program);
 
 }  // namespace xlens::program

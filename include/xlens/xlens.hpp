@@ -4,9 +4,24 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/attribute.hpp>
+#include <xlens/analysis/attribution.hpp>
+#include <xlens/analysis/largest_contributions.hpp>
+#include <xlens/analysis/html_page.hpp>
+#include <xlens/analysis/cluster_values.hpp>
+#include <xlens/analysis/clusters.hpp>
+#include <xlens/analysis/clusters_json.hpp>
+#include <xlens/analysis/complete_linkage.hpp>
+#include <xlens/analysis/directions.hpp>
+#include <xlens/analysis/gram.hpp>
+#include <xlens/analysis/k_means.hpp>
+#include <xlens/analysis/partition.hpp>
 #include <xlens/analysis/perplexity.hpp>
+#include <xlens/analysis/random_draws.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
+#include <xlens/analysis/trace_page.hpp>
+#include <xlens/analysis/value_directions.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
@@ -26,6 +41,7 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
 #include <xlens/kernels/activation.hpp>
@@ -50,6 +66,7 @@
 #include <xlens/lens/search_control.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/token_moments.hpp>
+#include <xlens/lens/value_concepts.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/any_model.hpp>
 #include <xlens/model/hyperparameters.hpp>
@@ -69,6 +86,7 @@
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
+#include <xlens/policy/observe_updates.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/policy/skeleton.hpp>
 #include <xlens/storage/any_matrix.hpp>
@@ -85,3 +103,4 @@
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
+#include <xlens/text/visible.hpp>

@@ -350,7 +350,7 @@ BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
 }
 
 BOOST_AUTO_TEST_CASE(smollm2_equals_plain_loops) {
-    const checkpoint file(default_model());
+    const checkpoint file = open_checkpoint(default_model());
     const auto model = assemble<presets::llama>(file);
     const concept_search search(model);
     const std::vector<token_id> tokens{504, 3575, 49151};
