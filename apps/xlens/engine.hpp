@@ -19,6 +19,7 @@ namespace xlens {
 struct attribution;
 struct cluster_options;
 struct cluster_report;
+struct controlled_concept;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
@@ -30,6 +31,8 @@ class tokenizer;
 
 namespace xlens::program {
 
+struct search_answer;
+struct search_request;
 struct value_concept;
 
 struct model_facts {
@@ -107,6 +110,16 @@ public:
     /// ‖v‖ and the two ends of one value vector.
     [[nodiscard]] value_concept concept_of(const neuron& where, std::size_t top,
                                            std::string_view form) const;
+    /// The same, its tokens read from a file that write_index made of this model.
+    [[nodiscard]] value_concept indexed_concept(const neuron& where, std::size_t top,
+                                                std::string_view form,
+                                                const std::string& path) const;
+    /// How it compares with `count` random vectors (lens/concept_control.hpp).
+    [[nodiscard]] controlled_concept control_concept(const neuron& where, std::size_t top,
+                                                     std::string_view form, std::size_t count,
+                                                     std::uint64_t seed) const;
+    /// The neurons that promote some tokens, or are like another one (lens/search.hpp).
+    [[nodiscard]] search_answer search(const search_request& request, const progress& report) const;
     /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;

@@ -9,6 +9,7 @@ int main(int count, char** values) {
     add_trace(program);
     add_concept(program);
     add_index(program);
+    add_search(program);
     add_cluster(program);
     add_attribute(program);
     add_generate(program);

@@ -54,10 +54,18 @@
 #include <xlens/kernels/rope.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/concept_control.hpp>
 #include <xlens/lens/concept_index.hpp>
+#include <xlens/lens/concept_quality.hpp>
+#include <xlens/lens/layer_vectors.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/random_scores.hpp>
+#include <xlens/lens/random_vectors.hpp>
 #include <xlens/lens/screen.hpp>
+#include <xlens/lens/search.hpp>
+#include <xlens/lens/search_control.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/lens/token_moments.hpp>
 #include <xlens/lens/value_concepts.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/any_model.hpp>
@@ -90,6 +98,8 @@
 #include <xlens/storage/precision.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
+#include <xlens/text/case_fold.hpp>
+#include <xlens/text/find_tokens.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

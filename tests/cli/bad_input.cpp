@@ -43,7 +43,7 @@ std::string many_ids(int count) {
 }
 
 const std::string names =
-    "info, tokenize, trace, concept, index, cluster, attribute, generate, perplexity";
+    "info, tokenize, trace, concept, index, search, cluster, attribute, generate, perplexity";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -118,6 +118,45 @@ const std::vector<bad_case> cases{
     {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
     {{"concept", tiny, "0:0", "--projection", "cooked"},
      "--projection: expected one of folded, raw, normed, got 'cooked'"},
+    {{"concept", tiny, "0:0", "--control", "3", "--projection", "normed"},
+     "--control: expected --projection folded or raw, got normed"},
+    {{"concept", tiny, "0:0", "--index", "/no/such"},
+     "/no/such: cannot be opened: No such file or directory"},
+    // Searches.
+    {{"search", tiny}, "--words, --regex, --ids, --like: expected one of them, got none"},
+    {{"search", tiny, "--ids", "1", "--like", "0:1"},
+     "--words, --regex, --ids, --like: expected one of them, got 2"},
+    {{"search", tiny, "--words", "red"}, no_tokenizer},
+    {{"search", tiny, "--regex", "red"}, no_tokenizer},
+    {{"search", tiny, "--ids", "x"}, whole_ids + "'x'"},
+    {{"search", tiny, "--like", "7"}, "--like: " + neuron_form + "'7'"},
+    {{"search", tiny, "--like", "2:0"}, "neuron 2:0: layer 2, the model has layers 0 to 1"},
+    {{"search", model, "--words", "red,,blue"}, "words: expected words, got an empty one"},
+    {{"search", model, "--words", ""}, "words: expected words, got an empty one"},
+    {{"search", model, "--regex", "(a"},
+     "--regex: pattern (a does not compile: missing closing parenthesis (at byte 2)"},
+    {{"search", model, "--regex", "^no such token$"},
+     "--regex: expected a pattern of at least 1 token, got '^no such token$', which matches none"},
+    {{"search", tiny, "--ids", "1", "--suppresses", "--either"},
+     "--suppresses, --either: expected one of the two, got both"},
+    {{"search", tiny, "--ids", "1", "--limit", "0"},
+     "--limit: expected a whole number from 1 to 10000000, got '0'"},
+    {{"search", tiny, "--ids", "1", "--side", "gate"},
+     "side: the layers have no gate: expected value or key, got gate"},
+    {{"search", model, "--ids", "1", "--side", "key"},
+     "side: the layers are gated: expected value, gate or up, got key"},
+    {{"search", tiny, "--ids", "1", "--side", "keys"},
+     "--side: expected one of value, key, gate, up, got 'keys'"},
+    {{"search", tiny, "--ids", "1", "--normalise", "std"},
+     "--normalise: expected one of none, norm, spread, got 'std'"},
+    {{"search", tiny, "--ids", "1", "--projection", "normed"},
+     "--projection: expected one of folded, raw, got 'normed'"},
+    {{"search", tiny, "--ids", "1", "--seed", "-1"},
+     "--seed: expected a whole number from 0 to 18446744073709551615, got '-1'"},
+    {{"search", tiny, "--ids", "1", "--side", "key", "--index", "x"},
+     "--index: holds value vectors, expected --side value, got key"},
+    {{"search", tiny, "--ids", "1", "--index", "/no/such"},
+     "/no/such: cannot be opened: No such file or directory"},
     // Files to write.
     {{"index", tiny}, "-o: expected a file to write, got nothing"},
     {{"index", tiny, "-o", "/no/such/folder/x"},

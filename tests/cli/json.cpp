@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/program_json.hpp"
 #include "support/run_program.hpp"
 
 #include <algorithm>
@@ -19,37 +20,13 @@
 namespace {
 
 using nlohmann::json;
+using xlens::test::check_keys;
+using xlens::test::check_tokens;
 
 const std::string model = xlens::test::default_model().string();
 const std::string tiny = xlens::test::golden_path("models/qwen2/hf").string();
 
-/// Runs with --json: one valid document on standard output, its objects' keys in `keys`.
-json run(std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    const auto result = xlens::test::run_program(arguments);
-    BOOST_TEST(result.exit_code == 0, result.err);
-    BOOST_TEST(std::count(result.out.begin(), result.out.end(), '\n') == 1);
-    BOOST_REQUIRE(json::accept(result.out));
-    return json::parse(result.out);
-}
-
-void check_keys(const json& object, const std::set<std::string>& expected) {
-    BOOST_REQUIRE(object.is_object());
-    std::set<std::string> found;
-    for (const auto& item : object.items()) { found.insert(item.key()); }
-    BOOST_TEST(found == expected, boost::test_tools::per_element());
-}
-
-void check_tokens(const json& list, const std::string& number, std::size_t count) {
-    BOOST_REQUIRE(list.is_array());
-    BOOST_TEST(list.size() == count);
-    for (const json& token : list) {
-        check_keys(token, {"id", "text", number});
-        BOOST_TEST(token["id"].is_number_integer());
-        BOOST_TEST(token["text"].is_string());
-        BOOST_TEST(token[number].is_number());
-    }
-}
+json run(std::vector<std::string> arguments) { return xlens::test::json_of(std::move(arguments)); }
 
 void check_trace(const json& trace, std::size_t tokens, std::size_t positions, std::size_t layers,
                  std::size_t top, std::size_t sub_updates) {

@@ -80,13 +80,17 @@ BOOST_AUTO_TEST_CASE(a_grid_fits_100_columns) {
 
 BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"concept", model, "12:33"});
+    check_page({"concept", model, "12:33", "--control", "2"});
+    check_page({"search", model, "--words", "red,xylophone,日本", "--either", "--limit", "5"});
+    check_page({"search", model, "--regex", "a", "--control", "0", "--normalise", "norm"});
+    check_page({"search", tiny, "--like", "0:3", "--side", "gate"});
     check_page({"info", tiny});
     check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
     check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
-    for (const std::string name : {"info", "tokenize", "trace", "concept", "index", "cluster",
-                                   "attribute", "generate", "perplexity"}) {
+    for (const std::string name : {"info", "tokenize", "trace", "concept", "index", "search",
+                                   "cluster", "attribute", "generate", "perplexity"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});

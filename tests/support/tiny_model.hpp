@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 
 #include "support/golden.hpp"
 

@@ -87,11 +87,16 @@ public:
         fold(out);
     }
 
+    /// γ (D), the gain of the final norm; empty where the model has none.
+    [[nodiscard]] std::span<const float> gain() const {
+        if (!*m_norm) { return {}; }
+        return detail::as_span((*m_norm)->gain);
+    }
+
 private:
     void fold(std::span<float> v) const {
-        if (!*m_norm) { return; }
-        const auto& gain = (*m_norm)->gain;
-        for (std::size_t d = 0; d < v.size(); ++d) { v[d] *= gain(d); }
+        const std::span<const float> by = gain();
+        for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
     }
 
     const std::optional<Norm>* m_norm;

@@ -28,6 +28,7 @@ template <class Preset, weight_matrix Weights = any_matrix>
 class transformer {
 public:
     using preset = Preset;
+    using weights = Weights;
     using block_type = block<Preset, Weights>;
     using norm_type = typename Preset::norm;
     using position_type = typename Preset::template position<Weights>;

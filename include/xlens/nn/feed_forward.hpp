@@ -133,6 +133,14 @@ public:
     void value(std::size_t i, std::span<float> out) const { m_values.weight.column(i, out); }
     [[nodiscard]] const Weights& values() const { return m_values.weight; }
     [[nodiscard]] const xt::xtensor<float, 1>& output_bias() const { return m_values.bias; }
+    /// U (F, D): row i is the key k_i, or u_i of a gated layer.
+    [[nodiscard]] const Weights& up() const { return m_up.weight; }
+    /// G (F, D) of a gated layer.
+    [[nodiscard]] const Weights& gating() const
+        requires is_gated
+    {
+        return this->gate.weight;
+    }
 
     /// ‖v_i‖ of every value vector (F). Computed on the first call (one pass over V), then kept.
     [[nodiscard]] const xt::xtensor<float, 1>& value_norms() const {
