@@ -165,6 +165,22 @@ BOOST_AUTO_TEST_CASE(banned_sequences_and_early_ends_appear_in_no_text) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(several_prompts_at_once_give_what_each_gives_alone) {
+    const auto ids = tiny().ids;
+    const std::vector<std::vector<token_id>> prompts{
+        ids, {ids.begin(), ids.begin() + 2}, {ids.begin() + 5, ids.begin() + 12}};
+    const beam_options o{.beams = 3, .count = 9, .stop = 5};
+    const auto found = beam_search_each(tiny().model, std::span(prompts), o, never);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        const auto alone = beam_search(tiny().model, std::span<const token_id>(prompts[i]), o);
+        BOOST_TEST_REQUIRE(found[i].size() == alone.size());
+        for (std::size_t h = 0; h < alone.size(); ++h) {
+            BOOST_TEST(ids_of(found[i][h]) == ids_of(alone[h]), boost::test_tools::per_element());
+            BOOST_TEST(found[i][h].score == alone[h].score);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(it_ends_at_the_context_and_where_a_text_is_complete) {
     const std::span<const token_id> prompt = tiny().ids;
     const auto all = beam_search(tiny().model, prompt, {.beams = 2, .count = 1000});

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -135,64 +136,128 @@ private:
 /// Reads each beam's last token: all beams in one pass, or one by one where a policy looks at more
 /// than a row (an early exit).
 template <class Model, class... P>
-void read_last(const Model& model, std::vector<beam>& beams, P&... policies) {
+void read_last(const Model& model, std::span<beam* const> beams, P&... policies) {
+    if (beams.empty()) { return; }
     if ((... && is_rowwise(policies))) {
         std::vector<sequence_state*> states;
         std::vector<token_id> tokens;
-        for (beam& b : beams) {
-            states.push_back(&b.state);
-            tokens.push_back(b.tokens.back().id);
+        for (beam* b : beams) {
+            states.push_back(&b->state);
+            tokens.push_back(b->tokens.back().id);
         }
         model.forward_each(states, tokens, policies...);
         return;
     }
-    for (beam& b : beams) {
-        b.state.wanted = logit_rows::last;
-        model.forward(b.state, std::span<const token_id>(&b.tokens.back().id, 1), policies...);
+    for (beam* b : beams) {
+        b->state.wanted = logit_rows::last;
+        model.forward(b->state, std::span<const token_id>(&b->tokens.back().id, 1), policies...);
     }
 }
 
+/// The search for one prompt, a token at a time.
+class beam_run {
+public:
+    /// `start` has read the prompt.
+    beam_run(sequence_state start, std::size_t context, const beam_options& o)
+        : m_options(o),
+          m_prompt(start.position),
+          m_context(context),
+          m_spare(o.beams - 1, start),
+          m_beams(1),
+          m_done(m_options) {
+        m_beams[0].state = std::move(start);
+    }
+    beam_run(const beam_run&) = delete;
+    beam_run& operator=(const beam_run&) = delete;
+
+    /// Chooses the next token of every beam, from their logits. False once the search is over;
+    /// until then the last token of each beam must be read before the next step.
+    template <class Complete>
+    bool step(Complete& complete) {
+        ++m_length;
+        const bool last = m_length >= m_options.count || m_prompt + m_length > m_context;
+        const auto forbidden = m_length <= m_options.least ? m_options.stop : std::nullopt;
+        const auto candidates = best_candidates(m_beams, 2 * m_options.beams, forbidden);
+        std::vector<candidate> going;
+        for (std::size_t i = 0; i < candidates.size(); ++i) {
+            const candidate& c = candidates[i];
+            const beam& parent = m_beams[c.beam];
+            const bool stops = m_options.stop && c.id == *m_options.stop;
+            if (!last && !stops && !complete(std::span<const generated>(parent.tokens), c.id)) {
+                if (going.size() < m_options.beams) { going.push_back(c); }
+            } else if (i < m_options.beams) {
+                m_done.add(parent, c);
+            }
+        }
+        if (going.empty() || !m_done.may_improve(going.front().log_probability, m_length)) {
+            return false;
+        }
+        m_beams = continue_beams(m_beams, going, m_prompt, m_spare);
+        return true;
+    }
+    [[nodiscard]] std::vector<beam>& beams() { return m_beams; }
+    std::vector<hypothesis> take() { return m_done.take(); }
+
+private:
+    beam_options m_options;
+    std::size_t m_prompt;
+    std::size_t m_context;
+    std::size_t m_length = 0;
+    std::vector<sequence_state> m_spare;
+    std::vector<beam> m_beams;
+    finished_beams m_done;
+};
+
 }  // namespace detail
 
-/// Beam search: the B most probable beginnings are kept, token after token. Returns up to B texts,
-/// best first; those that ended with the `stop` token end with it. Equal to transformers' beam
-/// search with early_stopping = False. `complete(tokens)` may end a text for another reason (a stop
-/// sequence). The prompt is read once; its keys and values are copied once a beam, and a beam that
-/// forks copies only what follows the prompt.
+/// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
+/// For each prompt the B most probable beginnings are kept, token after token; its result is up to B
+/// texts, best first, and those that ended with the `stop` token end with it. Equal to
+/// transformers' beam search with early_stopping = False, and the same for a prompt alone.
+/// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
+/// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
+/// the prompt.
 /// Throws xlens::error for no beams, or a length penalty that is not finite.
 template <class Model, class Complete, class... P>
-std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
-                                    const beam_options& o, Complete complete, P&... policies) {
+std::vector<std::vector<hypothesis>> beam_search_each(
+    const Model& model, std::span<const std::vector<token_id>> prompts, const beam_options& o,
+    Complete complete, P&... policies) {
     if (o.beams == 0) { fail("beams: expected at least 1, got 0"); }
     if (!std::isfinite(o.length_penalty)) {
         fail("length penalty: expected a finite number, got {}", o.length_penalty);
     }
-    if (o.count == 0) { return {}; }
-    std::vector<detail::beam> beams(1);
-    beams[0].state = model.start();
-    prefill(model, beams[0].state, prompt, policies...);
-    std::vector<sequence_state> spare(o.beams - 1, beams[0].state);
-    detail::finished_beams done(o);
-    for (std::size_t n = 1;; ++n) {
-        const bool last = n == o.count || prompt.size() + n > model.config.context;
-        const auto forbidden = n <= o.least ? o.stop : std::nullopt;
-        const auto candidates = detail::best_candidates(beams, 2 * o.beams, forbidden);
-        std::vector<detail::candidate> going;
-        for (std::size_t i = 0; i < candidates.size(); ++i) {
-            const detail::candidate& c = candidates[i];
-            const detail::beam& parent = beams[c.beam];
-            const bool ends = last || (o.stop && c.id == *o.stop) || complete(parent.tokens, c.id);
-            if (!ends) {
-                if (going.size() < o.beams) { going.push_back(c); }
-            } else if (i < o.beams) {
-                done.add(parent, c);
+    std::vector<std::vector<hypothesis>> out(prompts.size());
+    if (o.count == 0) { return out; }
+    std::vector<std::unique_ptr<detail::beam_run>> runs;
+    for (const std::vector<token_id>& prompt : prompts) {
+        sequence_state state = model.start();
+        prefill(model, state, std::span<const token_id>(prompt), policies...);
+        runs.push_back(
+            std::make_unique<detail::beam_run>(std::move(state), model.config.context, o));
+    }
+    while (true) {
+        std::vector<detail::beam*> going;
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            if (!runs[i]) { continue; }
+            if (runs[i]->step(complete)) {
+                for (detail::beam& b : runs[i]->beams()) { going.push_back(&b); }
+            } else {
+                out[i] = runs[i]->take();
+                runs[i].reset();
             }
         }
-        if (going.empty() || !done.may_improve(going.front().log_probability, n)) { break; }
-        beams = detail::continue_beams(beams, going, prompt.size(), spare);
-        detail::read_last(model, beams, policies...);
+        if (going.empty()) { return out; }
+        detail::read_last(model, std::span<detail::beam* const>(going), policies...);
     }
-    return done.take();
+}
+
+/// The same for one prompt.
+template <class Model, class Complete, class... P>
+std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
+                                    const beam_options& o, Complete complete, P&... policies) {
+    const std::vector<token_id> one(prompt.begin(), prompt.end());
+    return std::move(
+        beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
 }
 
 template <class Model>

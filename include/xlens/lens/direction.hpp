@@ -24,7 +24,7 @@ template <class Model>
 }
 
 /// γ⊙e_w (D): what the residual must point at for the lens to read token w, e_w being its row of
-/// the unembedding and γ the final norm's gain.
+/// the unembedding and γ the final norm's gain. The difference of two moves the odds between them.
 /// Throws xlens::error if the vocabulary has no such token.
 template <class Model>
 [[nodiscard]] std::vector<float> token_direction(const Model& model, token_id token) {
@@ -33,15 +33,6 @@ template <class Model>
     }
     std::vector<float> out(model.config.width);
     logit_lens(model).direction(token, out);
-    return out;
-}
-
-/// γ⊙(e_to - e_from) (D): moves the odds of two tokens, and leaves what they share alone.
-template <class Model>
-[[nodiscard]] std::vector<float> token_direction(const Model& model, token_id from, token_id to) {
-    std::vector<float> out = token_direction(model, to);
-    const std::vector<float> away = token_direction(model, from);
-    for (std::size_t d = 0; d < out.size(); ++d) { out[d] -= away[d]; }
     return out;
 }
 
