@@ -90,7 +90,7 @@ trace_request request_of(const trace_flags& flags) {
 void run(const trace_flags& flags) {
     const engine model(flags.common);
     const std::vector<token_id> tokens = model.read(flags.prompt);
-    model.check(flags.edits);
+    model.check(flags.edits, tokens.size());
     note(model.manifest());
     std::vector<traced_position> positions;
     {

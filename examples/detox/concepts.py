@@ -35,19 +35,24 @@ class Values:
             np.maximum(((self.values @ self.covariance) * self.values).sum(axis=1), 1e-20)
         )
 
-    def best(self, words, count):
-        """The `count` vectors whose mean score of these tokens is highest: [(name, score)]."""
+    def best(self, words, count, without=()):
+        """The `count` vectors whose mean score of these tokens is furthest from 0, whatever its
+        sign: the coefficients of a gated model have both. [(name, score)]"""
         scores = (self.values @ self.folded[words].T).mean(axis=1) / self.spread
-        order = np.argsort(-scores, kind="stable")[:count]
-        return [(self.names[i], float(scores[i])) for i in order]
+        order = np.argsort(-np.abs(scores), kind="stable")
+        found = ((self.names[i], float(scores[i])) for i in order if self.names[i] not in without)
+        return [next(found) for _ in range(count)]
 
-    def promoted(self, name, count):
-        """Ids of the tokens that the vector promotes most."""
-        scores = self.folded @ self.values[self.names.index(name)]
+    def promoted(self, name, count, sign=1.0):
+        """Ids of the tokens that sign·v promotes most."""
+        scores = self.folded @ (sign * self.values[self.names.index(name)])
         return np.argsort(-scores, kind="stable")[:count].tolist()
 
 
-def recipe(neurons, value, site="coefficient"):
-    return json.dumps(
-        {"interventions": [{"do": "set", "neurons": neurons, "value": value, "on": site}]}
-    )
+def recipe(values, site="coefficient"):
+    """Sets each of some neurons to its value: {"L:I": m}."""
+    steps = []
+    for m in sorted(set(values.values())):
+        neurons = [n for n, value in values.items() if value == m]
+        steps.append({"do": "set", "neurons": neurons, "value": m, "on": site})
+    return json.dumps({"interventions": steps})

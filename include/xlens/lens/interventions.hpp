@@ -79,7 +79,7 @@ public:
             for (const token_id id : s) { check_token(id, step.place + ".ids"); }
         }
         for (const std::string& word : step.words) {
-            for (auto& s : sequences_of(text(step.place + ".words"), word)) {
+            for (auto& s : sequences_of(text(step.place), word)) {
                 sequences.push_back(std::move(s));
             }
         }

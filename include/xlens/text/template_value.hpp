@@ -24,7 +24,8 @@ using template_value = nlohmann::json;
     fail("chat template: {}", printable(what, 200));
 }
 
-inline template_value undefined() { return {template_value::value_t::discarded}; }
+// Parentheses: braces would make a list of it.
+inline template_value undefined() { return template_value(template_value::value_t::discarded); }
 
 inline bool truth(const template_value& v) {
     if (v.is_discarded() || v.is_null()) { return false; }
