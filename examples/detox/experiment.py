@@ -102,7 +102,7 @@ class Experiment:
             return json.loads(path.read_text())
         recipe_path = "-"
         if recipe_text:
-            recipe_path = self.work / "recipe.json"
+            recipe_path = path.with_suffix(".recipe.json")
             recipe_path.write_text(recipe_text)
         done = subprocess.run(
             [self.o.worker, self.o.model, recipe_path, *map(str, task)],
