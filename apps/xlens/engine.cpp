@@ -85,10 +85,9 @@ std::string engine::token_bytes(token_id id) const {
 
 std::vector<token_id> engine::read(const prompt_flags& prompt) const {
     prompt.check();
-    std::vector<token_id> out =
-        prompt.ids    ? parse_ids(*prompt.ids)
-        : prompt.chat ? chat_tokens(text(), prompt)
-                      : text().encode_prompt(*prompt.text);
+    std::vector<token_id> out = prompt.ids    ? parse_ids(*prompt.ids)
+                                : prompt.chat ? chat_tokens(text(), prompt)
+                                              : text().encode_prompt(*prompt.text);
     if (prompt.ids) { check_tokens(out, config()); }
     if (out.empty()) {
         fail("--prompt: expected at least 1 token, got 0 ('{}'); the model has no start token",

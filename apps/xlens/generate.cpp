@@ -46,8 +46,7 @@ sampling_request sampling_of(const generate_flags& flags) {
     out.repetition_penalty = flags.repetition_penalty.value_or(1.0F);
     out.seed = flags.seed;
     check_range("--temperature", out.temperature, out.temperature >= 0.0F, "at least 0");
-    check_range("--top-p", out.top_p, out.top_p > 0.0F && out.top_p <= 1.0F,
-                "above 0 and up to 1");
+    check_range("--top-p", out.top_p, out.top_p > 0.0F && out.top_p <= 1.0F, "above 0 and up to 1");
     check_range("--min-p", out.min_p, out.min_p >= 0.0F && out.min_p <= 1.0F, "0 to 1");
     check_range("--repetition-penalty", out.repetition_penalty, out.repetition_penalty > 0.0F,
                 "above 0");
@@ -103,8 +102,8 @@ void run(const generate_flags& flags) {
         json_writer out;
         write_generated(out, model, found);
     } else {
-        note(fmt::format("{} tokens, {:.1f} a second", found.steps.size(),
-                         found.tokens_per_second));
+        note(
+            fmt::format("{} tokens, {:.1f} a second", found.steps.size(), found.tokens_per_second));
     }
 }
 

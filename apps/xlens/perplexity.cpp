@@ -47,9 +47,7 @@ perplexity_windows windows_of(const perplexity_flags& flags, std::size_t context
         fail("--window: expected 2 to {}, the model's context, got {}", context, window);
     }
     const std::size_t stride = flags.stride.value_or(window);
-    if (stride > window) {
-        fail("--stride: expected 1 to {}, the window, got {}", window, stride);
-    }
+    if (stride > window) { fail("--stride: expected 1 to {}, the window, got {}", window, stride); }
     return {window, stride};
 }
 

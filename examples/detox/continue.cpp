@@ -55,8 +55,8 @@ json continued(const Model& model, const task& t) {
         prompts.push_back(text.encode_prompt(prompt.get<std::string>()));
     }
     // As the paper's code has it: exactly so many tokens, none of them the end token.
-    const beam_options o{.beams = t.number(1), .count = t.number(0), .least = t.number(0),
-                         .stop = text.eos()};
+    const beam_options o{
+        .beams = t.number(1), .count = t.number(0), .least = t.number(0), .stop = text.eos()};
     const auto never = [](std::span<const generated>, token_id) { return false; };
     json out = json::array();
     const std::size_t batch = t.number(2);
@@ -82,8 +82,8 @@ json measured(const Model& model, const task& t) {
     for (std::size_t first = 0; first + 1 < tokens.size(); first += window) {
         const auto part = std::span(tokens).subspan(first, std::min(window, tokens.size() - first));
         if (part.size() < 2) { break; }
-        const auto found =
-            perplexity(model, std::span<const token_id>(part), window, [](auto, auto) {}, policies);
+        const auto found = perplexity(
+            model, std::span<const token_id>(part), window, [](auto, auto) {}, policies);
         out.push_back({found.tokens, found.nll});
     }
     return out;

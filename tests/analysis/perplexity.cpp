@@ -22,8 +22,8 @@ constexpr auto silent = [](std::size_t, std::size_t) {};
 BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_reference) {
     const checkpoint file{gguf_file(default_model())};
     const auto smollm2 = assemble<presets::llama>(file);
-    const auto ids = read_golden(golden_path("smollm2/perplexity.json"))["ids"]
-                         .get<std::vector<token_id>>();
+    const auto ids =
+        read_golden(golden_path("smollm2/perplexity.json"))["ids"].get<std::vector<token_id>>();
     const auto runs = read_golden(golden_path("smollm2/control.json"))["runs"];
     BOOST_TEST_REQUIRE(runs.size() == 6U);
     for (const auto& run : runs) {
@@ -62,10 +62,12 @@ BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
     }
     BOOST_TEST(found.nll == total / static_cast<double>(ids.size() - 1),
                boost::test_tools::tolerance(1e-5));
-    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids, {8, 9}, silent); }) ==
-               "stride: expected 1 to 8, the window, got 9");
-    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids, {8, 0}, silent); }) ==
-               "stride: expected 1 to 8, the window, got 0");
+    BOOST_TEST(error_message([&] {
+                   (void)perplexity(m.model, ids, {8, 9}, silent);
+               }) == "stride: expected 1 to 8, the window, got 9");
+    BOOST_TEST(error_message([&] {
+                   (void)perplexity(m.model, ids, {8, 0}, silent);
+               }) == "stride: expected 1 to 8, the window, got 0");
     BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids.first(1), 8, silent); }) ==
                "perplexity: 1 tokens, expected at least 2");
 }

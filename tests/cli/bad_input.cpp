@@ -112,8 +112,9 @@ const std::vector<bad_case> cases{
                   "--beam: expected no flag of sampling with it, got one"),
     tiny_generate({"--length-penalty", "2"}, "--length-penalty: expected --beam with it, got none"),
     tiny_generate({"--stop", ""}, "--stop: expected a text, got ''"),
-    tiny_generate({"--compare"},
-                  "--compare: expected an intervention (--set, --scale, --recipe, --ban), got none"),
+    tiny_generate(
+        {"--compare"},
+        "--compare: expected an intervention (--set, --scale, --recipe, --ban), got none"),
     // Chat.
     tiny_generate({"--chat"}, "--chat: expected --prompt, got --ids"),
     {{"generate", model, "--prompt", "a", "--system", "b"},
@@ -187,7 +188,8 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
          ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, ban, got "
          "'mute'"},
         {R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "until": 3}]})",
-         ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, positions"},
+         ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, "
+         "positions"},
         {R"({"interventions": [{"do": "set", "neurons": ["0:0"], "value": true}]})",
          ": interventions[0].value: expected a number that a float holds, got true"},
         {R"({"interventions": [{"do": "zero", "neurons": ["0:0"]}, {"do": "zero", "neurons": ["2:5"]}]})",
@@ -198,8 +200,8 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
     for (const auto& [text, message] : recipes) {
         const std::string path = folder.write("recipe.json", text).string();
         for (const std::string subcommand : {"generate", "trace"}) {
-            const auto result = xlens::test::run_program(
-                {subcommand, tiny, "--ids", "1", "--recipe", path});
+            const auto result =
+                xlens::test::run_program({subcommand, tiny, "--ids", "1", "--recipe", path});
             BOOST_TEST(result.exit_code == 2);
             BOOST_TEST(result.out == "");
             BOOST_TEST(result.err == "xlens: " + path + message + "\n");
@@ -209,14 +211,17 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
 
 BOOST_AUTO_TEST_CASE(a_recipe_for_generated_text_does_not_fit_a_text_without_a_prompt) {
     const xlens::test::temporary_directory folder;
-    const std::string recipe = folder.write("r.json", R"({"interventions": [
-        {"do": "zero", "neurons": ["0:0"], "when": "generating"}]})").string();
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "zero", "neurons": ["0:0"], "when": "generating"}]})")
+                                   .string();
     const std::string text = folder.write("t.txt", "Once upon a time").string();
-    const auto result = xlens::test::run_program(
-        {"perplexity", model, "--file", text, "--recipe", recipe});
+    const auto result =
+        xlens::test::run_program({"perplexity", model, "--file", text, "--recipe", recipe});
     BOOST_TEST(result.exit_code == 2);
-    BOOST_TEST(result.err == "xlens: " + recipe + ": interventions[0].when: expected always, for "
-                             "there is no prompt here, got generating\n");
+    BOOST_TEST(result.err == "xlens: " + recipe +
+                                 ": interventions[0].when: expected always, for "
+                                 "there is no prompt here, got generating\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {

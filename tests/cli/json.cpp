@@ -184,17 +184,17 @@ BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
 }
 
 BOOST_AUTO_TEST_CASE(beams_give_the_text_that_the_golden_has) {
-    const json golden = xlens::test::read_golden(
-        xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
-    const json found = run({"generate", model, "--prompt", "The capital of France is", "-n", "20",
-                            "--beam", "3"});
+    const json golden =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
+    const json found =
+        run({"generate", model, "--prompt", "The capital of France is", "-n", "20", "--beam", "3"});
     check_keys(found, {"text", "ids", "steps", "tokens_per_second"});
     BOOST_TEST(found["ids"] == golden["hypotheses"][0]["ids"]);
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_text_ends_the_text_but_its_tokens_are_told) {
     const std::vector<std::string> start{"generate", model, "--prompt", "The capital of France is",
-                                         "-n", "12", "--stop", "is.\n"};
+                                         "-n",       "12",  "--stop",   "is.\n"};
     const json found = run(start);
     BOOST_TEST(found["text"] == " Par");  // " Paris", ".", line end
     BOOST_TEST(found["ids"].size() == 3U);
@@ -225,9 +225,11 @@ BOOST_AUTO_TEST_CASE(a_chat_prompt_is_read_by_the_models_template) {
 
 BOOST_AUTO_TEST_CASE(a_recipe_does_what_its_flags_do) {
     const xlens::test::temporary_directory folder;
-    const std::string recipe = folder.write("r.json", R"({"interventions": [
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
         {"do": "set", "neurons": ["0:1", "1:3"], "value": 9},
-        {"do": "scale", "neurons": ["0:2"], "value": -4}]})").string();
+        {"do": "scale", "neurons": ["0:2"], "value": -4}]})")
+                                   .string();
     for (const std::vector<std::string>& start :
          {std::vector<std::string>{"generate", tiny, "--ids", "3,1,4", "-n", "6"},
           std::vector<std::string>{"trace", tiny, "--ids", "3,1,4"}}) {
@@ -245,10 +247,11 @@ BOOST_AUTO_TEST_CASE(a_recipe_does_what_its_flags_do) {
 }
 
 BOOST_AUTO_TEST_CASE(perplexity_in_overlapping_windows_is_that_of_the_golden) {
-    const json runs = xlens::test::read_golden(
-        xlens::test::golden_path("smollm2/control.json"))["runs"];
+    const json runs =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/control.json"))["runs"];
     const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
-    const json found = run({"perplexity", model, "--file", text, "--window", "128", "--stride", "48"});
+    const json found =
+        run({"perplexity", model, "--file", text, "--window", "128", "--stride", "48"});
     check_keys(found, {"tokens", "nll", "perplexity"});
     BOOST_TEST(found["tokens"] == runs[1]["tokens"]);
     BOOST_TEST(found["nll"].get<double>() == runs[1]["nll_mean"].get<double>(),

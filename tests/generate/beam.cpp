@@ -154,8 +154,8 @@ BOOST_AUTO_TEST_CASE(banned_sequences_and_early_ends_appear_in_no_text) {
         BOOST_TEST((std::ranges::search(ids, both).empty()));
     }
     const token_id end = free[0].tokens[0].id;
-    const auto early = beam_search(
-        tiny().model, prompt, {.beams = 3, .count = 6, .length_penalty = 0.0F, .stop = end});
+    const auto early = beam_search(tiny().model, prompt,
+                                   {.beams = 3, .count = 6, .length_penalty = 0.0F, .stop = end});
     BOOST_TEST(std::ranges::any_of(early, [](const auto& h) { return h.tokens.size() == 1; }));
     const auto late =
         beam_search(tiny().model, prompt, {.beams = 3, .count = 6, .least = 6, .stop = end});
@@ -190,9 +190,8 @@ BOOST_AUTO_TEST_CASE(it_ends_at_the_context_and_where_a_text_is_complete) {
         BOOST_TEST(h.tokens.size() == 2U);
     }
     BOOST_TEST(beam_search(tiny().model, prompt, {.count = 0}).empty());
-    BOOST_TEST(error_message([&] {
-                   (void)beam_search(tiny().model, prompt, {.beams = 0});
-               }) == "beams: expected at least 1, got 0");
+    BOOST_TEST(error_message([&] { (void)beam_search(tiny().model, prompt, {.beams = 0}); }) ==
+               "beams: expected at least 1, got 0");
     BOOST_TEST(error_message([&] {
                    (void)beam_search(tiny().model, prompt, {.length_penalty = NAN});
                }) == "length penalty: expected a finite number, got nan");

@@ -33,7 +33,8 @@ std::string refusal(const std::string& steps) {
 }
 dynamic_policies made(const recipe& r, std::optional<std::size_t> prompt = {}) {
     dynamic_policies out;
-    add_interventions(out, r, recipe_context<transformer<presets::gpt2>>{gpt2().model, nullptr, prompt});
+    add_interventions(out, r,
+                      recipe_context<transformer<presets::gpt2>>{gpt2().model, nullptr, prompt});
     return out;
 }
 std::string misfit(const std::string& steps, std::optional<std::size_t> prompt = {}) {
@@ -127,7 +128,8 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
                at + ".do: expected one of set, scale, add, zero, clamp, steer, ban, got 'sett'");
     BOOST_TEST(refusal(R"({"do": "set", "neurons": ["0:1"]})") == at + ".value is missing");
     BOOST_TEST(refusal(R"({"do": "set", "neurons": ["0:1"], "valu": 1})") ==
-               at + ": unknown key 'valu', expected one of do, neurons, value, on, when, positions");
+               at +
+                   ": unknown key 'valu', expected one of do, neurons, value, on, when, positions");
     BOOST_TEST(refusal(R"({"do": "zero", "neurons": ["0:1"], "value": 1})") ==
                at + ": unknown key 'value', expected one of do, neurons, on, when, positions");
     BOOST_TEST(refusal(R"({"do": "set", "neurons": ["0:1"], "value": "3"})") ==
@@ -142,18 +144,21 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
                at + ".on: expected one of coefficient, pre_activation, got 'm'");
     BOOST_TEST(refusal(R"({"do": "zero", "neurons": ["0:1"], "when": "later"})") ==
                at + ".when: expected one of always, prompt, generating, got 'later'");
-    BOOST_TEST(refusal(R"({"do": "zero", "neurons": ["0:1"], "when": "prompt", "positions": [1]})") ==
-               at + ": expected when or positions, got both");
+    BOOST_TEST(
+        refusal(R"({"do": "zero", "neurons": ["0:1"], "when": "prompt", "positions": [1]})") ==
+        at + ": expected when or positions, got both");
     BOOST_TEST(refusal(R"({"do": "zero", "neurons": ["0:1"], "positions": [-1]})") ==
                at + ".positions[0]: expected an id from 0 to 2147483647, got -1");
     BOOST_TEST(refusal(R"({"do": "clamp", "neurons": ["0:1"], "least": 2, "most": 1})") ==
                at + ".most: expected at least 2, which is least, got 1");
     BOOST_TEST(refusal(R"({"do": "steer", "layer": 0, "strength": 1})") ==
                at + ": expected along, or toward and away, got neither");
-    BOOST_TEST(refusal(R"({"do": "steer", "layer": 0, "strength": 1, "along": "0:0", "away": 1})") ==
-               at + ": expected along, or toward and away, got both");
+    BOOST_TEST(
+        refusal(R"({"do": "steer", "layer": 0, "strength": 1, "along": "0:0", "away": 1})") ==
+        at + ": expected along, or toward and away, got both");
     BOOST_TEST(refusal(R"({"do": "ban"})") == at + ": expected words or ids to ban, got neither");
-    BOOST_TEST(refusal(R"({"do": "ban", "words": [""]})") == at + ".words[0]: expected a word, got \"\"");
+    BOOST_TEST(refusal(R"({"do": "ban", "words": [""]})") ==
+               at + ".words[0]: expected a word, got \"\"");
     BOOST_TEST(refusal(R"({"do": "ban", "ids": [[]]})") ==
                at + ".ids[0]: expected at least 1 token id, got array");
 }

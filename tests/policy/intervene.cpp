@@ -56,7 +56,9 @@ struct recorder {
     void keep(const site& where, rows<float> x, std::vector<float>& to) const {
         if (where.layer != layer) { return; }
         to.clear();
-        for (std::size_t t = 0; t < x.count(); ++t) { to.insert(to.end(), x[t].begin(), x[t].end()); }
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            to.insert(to.end(), x[t].begin(), x[t].end());
+        }
     }
 };
 
@@ -213,7 +215,9 @@ BOOST_AUTO_TEST_CASE(several_sequences_in_one_pass_get_the_bits_of_each_alone) {
         const std::vector<sequence_state*> states{&together[0], &together[1], &together[2]};
         model.forward_each(states, next, policies...);
         for (std::size_t n = 0; n < 3; ++n) {
-            const auto bits = [](const auto& t) { return std::span<const float>(t.data(), t.size()); };
+            const auto bits = [](const auto& t) {
+                return std::span<const float>(t.data(), t.size());
+            };
             BOOST_TEST(same_bits(bits(together[n].logits), bits(alone[n].logits)));
             BOOST_TEST(same_bits(bits(together[n].residual), bits(alone[n].residual)));
             BOOST_TEST(together[n].position == alone[n].position);
@@ -243,8 +247,9 @@ BOOST_AUTO_TEST_CASE(a_ban_hides_the_last_token_where_the_text_ends_with_the_res
     const float none = -std::numeric_limits<float>::infinity();
     const std::vector<float> expected{1, 1, 1, 1, none, 1, 1, 1, 1, none, none, 1, 1, none, none};
     BOOST_TEST(z == expected, boost::test_tools::per_element());
-    BOOST_TEST(error_message([] { ban({{1}, {}}); }) ==
-               "ban: expected at least 1 token in a sequence, got 0");
+    BOOST_TEST(error_message([] {
+                   ban({{1}, {}});
+               }) == "ban: expected at least 1 token in a sequence, got 0");
     BOOST_TEST(error_message([&] { words.check(4); }) == "ban: token 4: expected 0 to 3");
 }
 

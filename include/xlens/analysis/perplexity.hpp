@@ -42,8 +42,7 @@ struct perplexity_windows {
 /// predicted, a window does not fit the model's context, or the stride the window.
 template <class Model, class Progress, class... P>
 perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
-                             const perplexity_windows& windows, Progress progress,
-                             P&... policies) {
+                             const perplexity_windows& windows, Progress progress, P&... policies) {
     constexpr std::size_t chunk = 64;
     const auto [window, stride] = windows;
     if (window < 2 || window > model.config.context) {

@@ -22,10 +22,10 @@ namespace xlens {
 
 struct beam_options {
     std::size_t beams = 4;
-    std::size_t count = 20;              ///< tokens to generate at most
-    std::size_t least = 0;               ///< before so many the `stop` token is not chosen
-    float length_penalty = 1.0F;         ///< p below; above 0 favours long texts
-    std::optional<token_id> stop = {};   ///< ends a text, and is its last token
+    std::size_t count = 20;             ///< tokens to generate at most
+    std::size_t least = 0;              ///< before so many the `stop` token is not chosen
+    float length_penalty = 1.0F;        ///< p below; above 0 favours long texts
+    std::optional<token_id> stop = {};  ///< ends a text, and is its last token
 };
 
 /// A text that beam search found: score = Σ_t log p(w_t | w_<t) / n^p over its n new tokens.
@@ -77,9 +77,8 @@ inline std::vector<candidate> best_candidates(const std::vector<beam>& beams, st
 /// The beams after these continuations. A beam's first continuation takes over its state, every
 /// further one copies what follows the prompt, so that a step copies no prompt. `spare` holds states
 /// that have read the prompt, and those that are left over go back to it.
-inline std::vector<beam> continue_beams(std::vector<beam>& beams,
-                                        std::span<const candidate> chosen, std::size_t prompt,
-                                        std::vector<sequence_state>& spare) {
+inline std::vector<beam> continue_beams(std::vector<beam>& beams, std::span<const candidate> chosen,
+                                        std::size_t prompt, std::vector<sequence_state>& spare) {
     std::vector<std::size_t> uses(beams.size(), 0);
     for (const candidate& c : chosen) { ++uses[c.beam]; }
     for (std::size_t b = 0; b < beams.size(); ++b) {
@@ -256,14 +255,14 @@ template <class Model, class Complete, class... P>
 std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
                                     const beam_options& o, Complete complete, P&... policies) {
     const std::vector<token_id> one(prompt.begin(), prompt.end());
-    return std::move(
-        beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
+    return std::move(beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
 }
 
 template <class Model>
 std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
                                     const beam_options& o) {
-    return beam_search(model, prompt, o, [](std::span<const generated>, token_id) { return false; });
+    return beam_search(model, prompt, o,
+                       [](std::span<const generated>, token_id) { return false; });
 }
 
 }  // namespace xlens

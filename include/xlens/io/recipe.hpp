@@ -57,7 +57,8 @@ private:
         const std::string name = verb.string();
         if (name == "steer") { return read_steer(step); }
         if (name == "ban") { return read_ban(step); }
-        return read_edit(step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
+        return read_edit(step,
+                         one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
     }
 
     [[nodiscard]] edit_step read_edit(const json_field& step, std::string_view name) const {

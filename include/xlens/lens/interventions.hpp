@@ -124,9 +124,7 @@ private:
         return id;
     }
     [[nodiscard]] const tokenizer& text(const std::string& place) const {
-        if (m_in.text == nullptr) {
-            fail("{}: the model has no tokenizer; give token ids", place);
-        }
+        if (m_in.text == nullptr) { fail("{}: the model has no tokenizer; give token ids", place); }
         return *m_in.text;
     }
 
@@ -140,8 +138,7 @@ private:
 /// in the recipe, for a neuron, layer or token that the model does not have, and for `when` words
 /// that need a prompt where there is none.
 template <class Model>
-void add_interventions(dynamic_policies& to, const recipe& what,
-                       const recipe_context<Model>& in) {
+void add_interventions(dynamic_policies& to, const recipe& what, const recipe_context<Model>& in) {
     const detail::intervention_maker<Model> make(in, to);
     for (const recipe::step& step : what.steps) { std::visit(make, step); }
 }

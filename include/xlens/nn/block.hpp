@@ -73,7 +73,8 @@ struct block {
 
 private:
     template <class Attend, class Offer>
-    void run(rows<float> x, workspace& ws, Attend attend, Offer offer, bool before_activation) const {
+    void run(rows<float> x, workspace& ws, Attend attend, Offer offer,
+             bool before_activation) const {
         attention_norm(x, ws.normed);
         attend();
         offer.template operator()<hook::attention_out>(ws.update);

@@ -56,8 +56,7 @@ public:
 private:
     static bool ends_with_start_of(std::span<const token_id> text, std::span<const token_id> s) {
         const auto start = s.first(s.size() - 1);
-        return start.size() <= text.size() &&
-               std::ranges::equal(text.last(start.size()), start);
+        return start.size() <= text.size() && std::ranges::equal(text.last(start.size()), start);
     }
 
     std::vector<std::vector<token_id>> m_sequences;

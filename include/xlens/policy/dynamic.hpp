@@ -78,8 +78,9 @@ private:
             return flow::proceed;
         }
         [[nodiscard]] bool wants_hook(hook h) const override {
-            return h == hook::pre_activations ? xlens::wants<hook::pre_activations>(std::as_const(held))
-                                              : contains(P::hooks, h);
+            return h == hook::pre_activations
+                       ? xlens::wants<hook::pre_activations>(std::as_const(held))
+                       : contains(P::hooks, h);
         }
         [[nodiscard]] bool rowwise() const override { return xlens::is_rowwise(held); }
         P& ref() { return held; }

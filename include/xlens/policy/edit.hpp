@@ -25,8 +25,8 @@ struct edit {
 
     neuron where;
     kind how = kind::set;
-    float value = 0.0F;      ///< of clamp: least
-    position_set positions;  ///< all, unless it says otherwise
+    float value = 0.0F;           ///< of clamp: least
+    position_set positions = {};  ///< all, unless it says otherwise
     site on = site::coefficient;
     float most = 0.0F;  ///< clamp only
 

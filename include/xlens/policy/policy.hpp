@@ -56,9 +56,9 @@ template <class Result>
 concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 
 // The hooks once, for what is said of each.
-#define XLENS_FOR_EACH_HOOK(apply)                                                  \
-    apply(embedding) apply(attention_out) apply(before) apply(pre_activations)      \
-        apply(coefficients) apply(after) apply(logits)
+#define XLENS_FOR_EACH_HOOK(apply)                                                                 \
+    apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
+        apply(after) apply(logits)
 
 namespace detail {
 

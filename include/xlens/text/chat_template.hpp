@@ -38,8 +38,7 @@ public:
     /// The conversation as the model reads it; with `add_generation_prompt` ready for its answer.
     /// Throws xlens::error where the template refuses the conversation (roles in a wrong order).
     [[nodiscard]] std::string render(std::span<const chat_message> messages,
-                                     bool add_generation_prompt = true,
-                                     const std::string& bos = {},
+                                     bool add_generation_prompt = true, const std::string& bos = {},
                                      const std::string& eos = {}) const {
         detail::template_scope scope;
         auto list = nlohmann::json::array();
@@ -297,7 +296,9 @@ private:
     if (text.chat_template().empty()) {
         fail("chat template: the model has none; give the whole text as a prompt");
     }
-    const auto of = [&](std::optional<token_id> id) { return id ? text.bytes(*id) : std::string(); };
+    const auto of = [&](std::optional<token_id> id) {
+        return id ? text.bytes(*id) : std::string();
+    };
     return chat_template(text.chat_template())
         .render(messages, add_generation_prompt, of(text.bos()), of(text.eos()));
 }

@@ -280,7 +280,8 @@ private:
             return inner;
         }
         if (accept("-")) {
-            return [a = primary()](template_scope& s) { return template_value(-whole_number(a(s))); };
+            return
+                [a = primary()](template_scope& s) { return template_value(-whole_number(a(s))); };
         }
         if (accept("[")) {
             return [all = list("]")](template_scope& s) { return template_value(values(all, s)); };
@@ -361,7 +362,8 @@ private:
     }
     std::int64_t number_literal() {
         std::int64_t out = 0;
-        while (m_at < m_text.size() && std::isdigit(static_cast<unsigned char>(m_text[m_at])) != 0) {
+        while (m_at < m_text.size() &&
+               std::isdigit(static_cast<unsigned char>(m_text[m_at])) != 0) {
             out = std::min<std::int64_t>(10 * out + (m_text[m_at++] - '0'), INT32_MAX);
         }
         return out;
@@ -376,7 +378,8 @@ private:
         return m_text.substr(m_at, end - m_at);
     }
     void skip_spaces() {
-        while (m_at < m_text.size() && std::isspace(static_cast<unsigned char>(m_text[m_at])) != 0) {
+        while (m_at < m_text.size() &&
+               std::isspace(static_cast<unsigned char>(m_text[m_at])) != 0) {
             ++m_at;
         }
     }

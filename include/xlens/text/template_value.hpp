@@ -109,8 +109,7 @@ inline template_value item_of(const template_value& v, const template_value& key
 inline template_value slice_of(const template_value& v, const template_value& first,
                                const template_value& last) {
     if (!v.is_array() && !v.is_string()) { fail_template("only lists and strings have slices"); }
-    const std::size_t length =
-        v.is_array() ? v.size() : v.get_ref<const std::string&>().size();
+    const std::size_t length = v.is_array() ? v.size() : v.get_ref<const std::string&>().size();
     const auto size = static_cast<std::int64_t>(length);
     const auto bound = [&](const template_value& at, std::int64_t otherwise) {
         if (!at.is_number_integer()) { return otherwise; }
@@ -119,7 +118,9 @@ inline template_value slice_of(const template_value& v, const template_value& fi
     };
     const auto begin = bound(first, 0);
     const auto end = std::max(begin, bound(last, size));
-    if (v.is_array()) { return template_value(template_value::array_t(v.begin() + begin, v.begin() + end)); }
+    if (v.is_array()) {
+        return template_value(template_value::array_t(v.begin() + begin, v.begin() + end));
+    }
     const auto& s = v.get_ref<const std::string&>();
     return s.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
 }
@@ -190,7 +191,9 @@ inline bool passes_test(const template_value& v, std::string_view name) {
     if (name == "none") { return v.is_null(); }
     if (name == "string") { return v.is_string(); }
     if (name == "mapping") { return v.is_object(); }
-    if (name == "sequence" || name == "iterable") { return v.is_array() || v.is_string() || v.is_object(); }
+    if (name == "sequence" || name == "iterable") {
+        return v.is_array() || v.is_string() || v.is_object();
+    }
     if (name == "number") { return v.is_number(); }
     if (name == "boolean") { return v.is_boolean(); }
     if (name == "true") { return v == true; }
