@@ -84,7 +84,6 @@ BOOST_AUTO_TEST_CASE(a_recipe_is_the_policies_that_one_would_write) {
     ban words({{3}, {1, 2}});
     const auto expected = logits_with(edits, along, towards, words);
     const auto found = logits_with(pack);
-    BOOST_TEST(max_difference(found, expected) == 0.0 || expected[3] == -INFINITY);
     for (std::size_t i = 0; i < found.size(); ++i) {
         if (i != 3) { BOOST_TEST(std::abs(found[i] - expected[i]) < 1e-5F); }
     }

@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(all_interventions_combine_in_argument_order) {
     scale.scale({0, 3}, 0.5F);
     intervene before({before_activation({1, 9}, edit::kind::add, 2.0F)});
     steer push(0, std::vector<float>(width, 1.0F), 3.0F);
-    ban word({{5}});
+    ban word(std::vector<std::vector<token_id>>{{5}});
     const auto one = logits_of(gpt2(), set, scale, before, push, word);
     const auto other = logits_of(gpt2(), scale, set, before, push, word);
     BOOST_TEST(!same_bits(one, other));  // 2 and 4

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -19,12 +20,20 @@ public:
         : m_listed(std::move(listed)) {
         std::sort(m_listed->begin(), m_listed->end());
     }
+    position_set(std::initializer_list<std::size_t> listed)
+        : position_set(std::vector<std::size_t>(listed)) {}
     /// Position `first` and all after it.
     [[nodiscard]] static position_set from(std::size_t first) {
-        return {first, std::numeric_limits<std::size_t>::max()};
+        position_set out;
+        out.m_first = first;
+        return out;
     }
     /// Positions before `end`.
-    [[nodiscard]] static position_set before(std::size_t end) { return {0, end}; }
+    [[nodiscard]] static position_set before(std::size_t end) {
+        position_set out;
+        out.m_end = end;
+        return out;
+    }
     /// The positions that predict generated tokens: the last of the prompt, which predicts the
     /// first of them, and all after it. A policy cannot know where a prompt ends, for a prompt may
     /// be read in several passes: whoever starts the generation says it here.
@@ -38,8 +47,6 @@ public:
     }
 
 private:
-    position_set(std::size_t first, std::size_t end) : m_first(first), m_end(end) {}
-
     std::size_t m_first = 0;
     std::size_t m_end = std::numeric_limits<std::size_t>::max();
     std::optional<std::vector<std::size_t>> m_listed;
