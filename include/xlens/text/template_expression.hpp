@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/text/template_lexer.hpp>
+#include <xlens/text/template_scope.hpp>
 #include <xlens/text/template_value.hpp>
 
 #include <algorithm>
@@ -17,35 +19,11 @@
 
 namespace xlens::detail {
 
-/// The variables in sight, innermost last.
-class template_scope {
-public:
-    template_scope() : m_levels(1) {}
-
-    void open() { m_levels.emplace_back(); }
-    void close() { m_levels.pop_back(); }
-    void set(const std::string& name, template_value v) { m_levels.back()[name] = std::move(v); }
-    /// A variable to change in place, or null.
-    template_value* find(const std::string& name) {
-        for (auto level = m_levels.rbegin(); level != m_levels.rend(); ++level) {
-            const auto found = level->find(name);
-            if (found != level->end()) { return &found->second; }
-        }
-        return nullptr;
-    }
-
-private:
-    std::vector<std::map<std::string, template_value>> m_levels;
-};
-
-/// An expression, ready to be evaluated any number of times.
-using template_expression = std::function<template_value(template_scope&)>;
-
 /// Reads expressions of Jinja: literals, variables, items, slices, calls, filters, tests, and the
 /// operators of arithmetic, comparison and logic. Precedence as in Jinja.
-class expression_parser {
+class expression_parser : public template_lexer {
 public:
-    explicit expression_parser(std::string_view text) : m_text(text) {}
+    explicit expression_parser(std::string_view text) : template_lexer(text) {}
 
     /// The whole text as one expression.
     template_expression whole() {
@@ -72,36 +50,6 @@ public:
             };
         }
         return left;
-    }
-    bool at_end() {
-        skip_spaces();
-        return m_at == m_text.size();
-    }
-    bool accept_word(std::string_view word) {
-        skip_spaces();
-        if (peek_name() != word) { return false; }
-        m_at += word.size();
-        return true;
-    }
-    bool accept(std::string_view mark) {
-        skip_spaces();
-        if (!m_text.substr(m_at).starts_with(mark)) { return false; }
-        m_at += mark.size();
-        return true;
-    }
-    std::string name() {
-        skip_spaces();
-        const std::string out(peek_name());
-        if (out.empty()) { unexpected(); }
-        m_at += out.size();
-        return out;
-    }
-    void expect(std::string_view mark) {
-        if (!accept(mark)) { unexpected(); }
-    }
-    [[noreturn]] void unexpected() const {
-        fail_template("cannot read '" + std::string(m_text) + "' from '" +
-                      std::string(m_text.substr(std::min(m_at, m_text.size()), 20)) + "'");
     }
 
 private:
@@ -255,9 +203,9 @@ private:
     }
     template_expression item(template_expression left) {
         const template_expression none = [](template_scope&) { return undefined(); };
-        const template_expression first = accept(":") ? (--m_at, none) : conditional();
+        const template_expression first = accept(":") ? (put_back(), none) : conditional();
         if (accept(":")) {
-            const template_expression last = accept("]") ? (--m_at, none) : conditional();
+            const template_expression last = accept("]") ? (put_back(), none) : conditional();
             expect("]");
             return [a = std::move(left), first, last](template_scope& s) {
                 return slice_of(a(s), first(s), last(s));
@@ -271,7 +219,7 @@ private:
         const depth_guard guard(*this);
         skip_spaces();
         if (at_end()) { unexpected(); }
-        const char c = m_text[m_at];
+        const char c = next();
         if (c == '\'' || c == '"') { return constant(string_literal()); }
         if (std::isdigit(static_cast<unsigned char>(c)) != 0) { return constant(number_literal()); }
         if (accept("(")) {
@@ -342,50 +290,6 @@ private:
         return [v = std::move(v)](template_scope&) { return v; };
     }
 
-    std::string string_literal() {
-        const char quote = m_text[m_at++];
-        std::string out;
-        while (m_at < m_text.size() && m_text[m_at] != quote) {
-            char c = m_text[m_at++];
-            if (c == '\\' && m_at < m_text.size()) {
-                c = m_text[m_at++];
-                constexpr std::string_view names = "ntr0";
-                constexpr std::string_view meant("\n\t\r\0", 4);
-                const std::size_t which = names.find(c);
-                if (which != std::string_view::npos) { c = meant[which]; }
-            }
-            out += c;
-        }
-        if (m_at == m_text.size()) { unexpected(); }
-        ++m_at;
-        return out;
-    }
-    std::int64_t number_literal() {
-        std::int64_t out = 0;
-        while (m_at < m_text.size() &&
-               std::isdigit(static_cast<unsigned char>(m_text[m_at])) != 0) {
-            out = std::min<std::int64_t>(10 * out + (m_text[m_at++] - '0'), INT32_MAX);
-        }
-        return out;
-    }
-    [[nodiscard]] std::string_view peek_name() const {
-        std::size_t end = m_at;
-        const auto letter = [&](char c) {
-            return c == '_' || std::isalpha(static_cast<unsigned char>(c)) != 0 ||
-                   (end > m_at && std::isdigit(static_cast<unsigned char>(c)) != 0);
-        };
-        while (end < m_text.size() && letter(m_text[end])) { ++end; }
-        return m_text.substr(m_at, end - m_at);
-    }
-    void skip_spaces() {
-        while (m_at < m_text.size() &&
-               std::isspace(static_cast<unsigned char>(m_text[m_at])) != 0) {
-            ++m_at;
-        }
-    }
-
-    std::string_view m_text;
-    std::size_t m_at = 0;
     std::size_t m_depth = 0;
 };
 
