@@ -50,7 +50,7 @@ attribution_request request_of(const attribute_flags& flags, const engine& model
 void run(const attribute_flags& flags) {
     const engine model(flags.common);
     const std::vector<token_id> tokens = model.read(flags.prompt);
-    model.check(flags.edits);
+    model.check(flags.edits, tokens.size());
     const attribution_request request = request_of(flags, model, tokens.size());
     note(model.manifest());
     const attribution found = [&] {

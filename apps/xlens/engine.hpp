@@ -23,6 +23,8 @@ struct controlled_concept;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
+struct perplexity_windows;
+enum class flow;
 struct token_ends;
 struct traced_position;
 class observe_updates;
@@ -67,6 +69,13 @@ struct sampling_request {
     std::size_t top_k = 0;
     float top_p = 1.0F;
     std::uint64_t seed = 0;
+    float min_p = 0.0F;
+    float repetition_penalty = 1.0F;
+};
+
+struct beam_request {
+    std::size_t beams = 0;  // 0: no beam search
+    float length_penalty = 1.0F;
 };
 
 /// An open model. The library's templates are instantiated behind this class, in engine.cpp and
@@ -75,7 +84,10 @@ struct sampling_request {
 class engine {
 public:
     using progress = std::function<void(std::size_t done, std::size_t total)>;
-    using token_seen = std::function<void(const generated&)>;
+    /// Answers whether to go on.
+    using token_seen = std::function<flow(const generated&)>;
+    /// Whether a text is complete with one token more.
+    using text_complete = std::function<bool(std::span<const generated>, token_id)>;
 
     explicit engine(const common_flags& flags);
     ~engine();
@@ -100,8 +112,9 @@ public:
     /// text).
     [[nodiscard]] token_id read_token(std::string_view flag, std::string_view text) const;
 
-    /// Throws xlens::error if an edit names a neuron that the model does not have.
-    void check(const edit_flags& edits) const;
+    /// Throws xlens::error if an intervention does not fit the model, or needs a prompt (of so many
+    /// tokens) where there is none.
+    void check(const edit_flags& edits, std::optional<std::size_t> prompt_length = {}) const;
 
     [[nodiscard]] std::vector<traced_position> trace(std::span<const token_id> tokens,
                                                      const trace_request& request,
@@ -140,7 +153,14 @@ public:
                                     const sampling_request& sampling, const edit_flags& edits,
                                     const token_seen& seen,
                                     attribution_log* explained = nullptr) const;
-    [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens, std::size_t window,
+    /// The best text that beam search finds, without its end token.
+    [[nodiscard]] std::vector<generated> search_beams(std::span<const token_id> prompt,
+                                                      std::size_t count,
+                                                      const beam_request& request,
+                                                      const edit_flags& edits,
+                                                      const text_complete& complete) const;
+    [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens,
+                                               const perplexity_windows& windows,
                                                const edit_flags& edits,
                                                const progress& report) const;
 

@@ -65,7 +65,7 @@ token_id engine::read_token(std::string_view flag, std::string_view text) const 
 
 attribution engine::attribute(std::span<const token_id> tokens, const attribution_request& request,
                               const edit_flags& edits, const progress& report) const {
-    dynamic_policies policies = policies_of(edits, config());
+    dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const attribution_options options{request.token, request.against, request.position,
                                       request.limit};
     return m_parts->model.model().visit([&](const auto& model) {
@@ -83,7 +83,7 @@ std::vector<attribution> engine::attribute_predictions(std::span<const token_id>
                                                        bool all_positions, std::size_t limit,
                                                        const edit_flags& edits,
                                                        const progress& report) const {
-    dynamic_policies policies = policies_of(edits, config());
+    dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const auto which = all_positions ? observe::positions::all : observe::positions::last;
     return m_parts->model.model().visit([&](const auto& model) {
         return xlens::attribute_predictions(model, tokens, which, limit, report, policies);

@@ -129,7 +129,7 @@ void run(const trace_flags& flags) {
     const auto page = page_file(flags);
     const engine model(flags.common);
     const std::vector<token_id> tokens = model.read(flags.prompt);
-    model.check(flags.edits);
+    model.check(flags.edits, tokens.size());
     note(model.manifest());
     std::vector<traced_position> positions;
     {

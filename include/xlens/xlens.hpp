@@ -31,8 +31,11 @@
 #include <xlens/core/types.hpp>
 #include <xlens/core/version.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/generate/beam.hpp>
+#include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/sampling.hpp>
+#include <xlens/generate/stop.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/config_hyperparameters.hpp>
@@ -42,6 +45,8 @@
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/io/open_checkpoint.hpp>
+#include <xlens/io/neuron_list.hpp>
+#include <xlens/io/recipe.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
 #include <xlens/kernels/activation.hpp>
@@ -58,6 +63,8 @@
 #include <xlens/lens/concept_index.hpp>
 #include <xlens/lens/concept_quality.hpp>
 #include <xlens/lens/layer_vectors.hpp>
+#include <xlens/lens/direction.hpp>
+#include <xlens/lens/interventions.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/random_scores.hpp>
 #include <xlens/lens/random_vectors.hpp>
@@ -83,12 +90,17 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/policy/ban.hpp>
 #include <xlens/policy/dynamic.hpp>
+#include <xlens/policy/edit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/observe_updates.hpp>
 #include <xlens/policy/policy.hpp>
+#include <xlens/policy/positions.hpp>
+#include <xlens/policy/recipe.hpp>
 #include <xlens/policy/skeleton.hpp>
+#include <xlens/policy/steer.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/decode_columns.hpp>
@@ -100,6 +112,7 @@
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>
 #include <xlens/text/find_tokens.hpp>
+#include <xlens/text/chat_template.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

@@ -59,8 +59,8 @@ const std::vector<bad_case> cases{
     {{"info"}, "MODEL is required"},
     {{"info", tiny, "more"}, "info: unknown argument 'more'; xlens info --help lists them"},
     {{"info", tiny, "--nope"}, "info: unknown argument '--nope'; xlens info --help lists them"},
-    tiny_generate({"--beam", "4"},
-                  "generate: unknown argument '--beam'; xlens generate --help lists them"),
+    tiny_generate({"--beams", "4"},
+                  "generate: unknown argument '--beams'; xlens generate --help lists them"),
     {{"info", tiny, "--threads"}, "--threads: expected a value, got nothing"},
     {{"info", tiny, "--threads", "0"}, whole_threads + "'0'"},
     {{"info", tiny, "--threads", "-1"}, whole_threads + "'-1'"},
@@ -111,6 +111,20 @@ const std::vector<bad_case> cases{
     tiny_generate({"--top-p", "1.5"}, "--top-p: expected above 0 and up to 1, got 1.5"),
     tiny_generate({"--seed", "x"},
                   "--seed: expected a whole number from 0 to 18446744073709551615, got 'x'"),
+    tiny_generate({"--min-p", "2"}, "--min-p: expected 0 to 1, got 2"),
+    tiny_generate({"--repetition-penalty", "0"}, "--repetition-penalty: expected above 0, got 0"),
+    tiny_generate({"--beam", "0"}, "--beam: expected a whole number from 1 to 1000, got '0'"),
+    tiny_generate({"--beam", "2", "--top-k", "5"},
+                  "--beam: expected no flag of sampling with it, got one"),
+    tiny_generate({"--length-penalty", "2"}, "--length-penalty: expected --beam with it, got none"),
+    tiny_generate({"--stop", ""}, "--stop: expected a text, got ''"),
+    tiny_generate(
+        {"--compare"},
+        "--compare: expected an intervention (--set, --scale, --recipe, --ban), got none"),
+    // Chat.
+    tiny_generate({"--chat"}, "--chat: expected --prompt, got --ids"),
+    {{"generate", model, "--prompt", "a", "--system", "b"},
+     "--system: expected --chat with it, got none"},
     // Neurons and edits.
     {{"concept", tiny}, "L:I is required"},
     {{"concept", tiny, "0"}, "L:I: " + neuron_form + "'0'"},
@@ -197,6 +211,10 @@ const std::vector<bad_case> cases{
     tiny_trace({"--scale", "9:1=1"}, "neuron 9:1: layer 9, the model has layers 0 to 1"),
     tiny_generate({"--set", "0:1000000000=1"},
                   "neuron 0:1000000000: index 1000000000, a layer has neurons 0 to 127"),
+    tiny_generate({"--ban", ""}, "--ban: expected a word, got ''"),
+    tiny_generate({"--ban", "word"}, "--ban: the model has no tokenizer; give token ids"),
+    tiny_generate({"--recipe", "/no/such"},
+                  "/no/such: cannot be opened: No such file or directory"),
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
     {{"perplexity", model, "--file", "/no/such"},
@@ -232,6 +250,10 @@ const std::vector<bad_case> cases{
      "--window: expected a whole number from 2 to 268435456, got '1'"},
     {{"perplexity", model, "--file", "x", "--window", "8193"},
      "--window: expected 2 to 8192, the model's context, got 8193"},
+    {{"perplexity", model, "--file", "x", "--stride", "0"},
+     "--stride: expected a whole number from 1 to 268435456, got '0'"},
+    {{"perplexity", model, "--file", "x", "--window", "64", "--stride", "65"},
+     "--stride: expected 1 to 64, the window, got 65"},
 };
 
 }  // namespace
@@ -247,6 +269,52 @@ BOOST_AUTO_TEST_CASE(each_bad_input_says_what_is_wrong_in_one_line) {
             BOOST_TEST(result.err == "xlens: " + one.message + "\n");
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
+    const xlens::test::temporary_directory folder;
+    const std::vector<std::pair<std::string, std::string>> recipes{
+        {"{", ": byte 1: not valid JSON near '{'"},
+        {"[]", ": expected an object, got array"},
+        {R"({"steps": []})", ": unknown key 'steps', expected one of interventions"},
+        {R"({"interventions": [{"do": "mute", "neurons": ["0:0"]}]})",
+         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, ban, got "
+         "'mute'"},
+        {R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "until": 3}]})",
+         ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, "
+         "positions"},
+        {R"({"interventions": [{"do": "set", "neurons": ["0:0"], "value": true}]})",
+         ": interventions[0].value: expected a number that a float holds, got true"},
+        {R"({"interventions": [{"do": "zero", "neurons": ["0:0"]}, {"do": "zero", "neurons": ["2:5"]}]})",
+         ": interventions[1].neurons: neuron 2:5: expected layers 0 to 1 and neurons 0 to 127"},
+        {R"({"interventions": [{"do": "ban", "words": ["a"]}]})",
+         ": interventions[0]: the model has no tokenizer; give token ids"},
+    };
+    for (const auto& [text, message] : recipes) {
+        const std::string path = folder.write("recipe.json", text).string();
+        for (const std::string subcommand : {"generate", "trace"}) {
+            const auto result =
+                xlens::test::run_program({subcommand, tiny, "--ids", "1", "--recipe", path});
+            BOOST_TEST(result.exit_code == 2);
+            BOOST_TEST(result.out == "");
+            BOOST_TEST(result.err == "xlens: " + path + message + "\n");
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_recipe_for_generated_text_does_not_fit_a_text_without_a_prompt) {
+    const xlens::test::temporary_directory folder;
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "zero", "neurons": ["0:0"], "when": "generating"}]})")
+                                   .string();
+    const std::string text = folder.write("t.txt", "Once upon a time").string();
+    const auto result =
+        xlens::test::run_program({"perplexity", model, "--file", text, "--recipe", recipe});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.err == "xlens: " + recipe +
+                                 ": interventions[0].when: expected always, for "
+                                 "there is no prompt here, got generating\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {

@@ -332,6 +332,81 @@ BOOST_AUTO_TEST_CASE(a_trace_and_a_generation_take_attributions) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(beams_give_the_text_that_the_golden_has) {
+    const json golden =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
+    const json found =
+        run({"generate", model, "--prompt", "The capital of France is", "-n", "20", "--beam", "3"});
+    check_keys(found, {"text", "ids", "steps", "tokens_per_second"});
+    BOOST_TEST(found["ids"] == golden["hypotheses"][0]["ids"]);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_text_ends_the_text_but_its_tokens_are_told) {
+    const std::vector<std::string> start{"generate", model, "--prompt", "The capital of France is",
+                                         "-n",       "12",  "--stop",   "is.\n"};
+    const json found = run(start);
+    BOOST_TEST(found["text"] == " Par");  // " Paris", ".", line end
+    BOOST_TEST(found["ids"].size() == 3U);
+    auto beams = start;
+    beams.insert(beams.end(), {"--beam", "2"});
+    BOOST_TEST(run(beams)["text"].get<std::string>().find("is.\n") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_banned_word_is_not_written_and_the_comparison_shows_both) {
+    const json found = run({"generate", model, "--prompt", "The capital of France is", "-n", "4",
+                            "--ban", "Paris", "--compare"});
+    check_keys(found, {"before", "after"});
+    check_keys(found["before"], {"text", "ids", "steps", "tokens_per_second"});
+    check_keys(found["after"], {"text", "ids", "steps", "tokens_per_second"});
+    BOOST_TEST(found["before"]["text"].get<std::string>().starts_with(" Paris."));
+    BOOST_TEST(found["after"]["text"].get<std::string>().find("Paris") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_chat_prompt_is_read_by_the_models_template) {
+    const json golden = xlens::test::read_golden(
+        xlens::test::golden_path("smollm2/chat_template.json"))["conversations"][2];
+    std::string ids;
+    for (const json& id : golden["ids"]) { ids += (ids.empty() ? "" : ",") + id.dump(); }
+    const json chat = run({"generate", model, "--chat", "--system", "Answer in one word.",
+                           "--prompt", "What is the largest planet?", "-n", "4"});
+    BOOST_TEST(chat["ids"] == run({"generate", model, "--ids", ids, "-n", "4"})["ids"]);
+}
+
+BOOST_AUTO_TEST_CASE(a_recipe_does_what_its_flags_do) {
+    const xlens::test::temporary_directory folder;
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "set", "neurons": ["0:1", "1:3"], "value": 9},
+        {"do": "scale", "neurons": ["0:2"], "value": -4}]})")
+                                   .string();
+    for (const std::vector<std::string>& start :
+         {std::vector<std::string>{"generate", tiny, "--ids", "3,1,4", "-n", "6"},
+          std::vector<std::string>{"trace", tiny, "--ids", "3,1,4"}}) {
+        auto by_recipe = start;
+        by_recipe.insert(by_recipe.end(), {"--recipe", recipe});
+        auto by_flags = start;
+        by_flags.insert(by_flags.end(), {"--set", "0:1=9", "--set", "1:3=9", "--scale", "0:2=-4"});
+        json a = run(by_recipe);
+        json b = run(by_flags);
+        json plain = run(start);
+        for (json* document : {&a, &b, &plain}) { document->erase("tokens_per_second"); }
+        BOOST_TEST(a == b);
+        BOOST_TEST(a != plain);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(perplexity_in_overlapping_windows_is_that_of_the_golden) {
+    const json runs =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/control.json"))["runs"];
+    const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
+    const json found =
+        run({"perplexity", model, "--file", text, "--window", "128", "--stride", "48"});
+    check_keys(found, {"tokens", "nll", "perplexity"});
+    BOOST_TEST(found["tokens"] == runs[1]["tokens"]);
+    BOOST_TEST(found["nll"].get<double>() == runs[1]["nll_mean"].get<double>(),
+               boost::test_tools::tolerance(1e-5));
+}
+
 BOOST_AUTO_TEST_CASE(a_seed_decides_what_is_sampled) {
     const auto sample = [](const std::string& seed) {
         return run({"generate", tiny, "--ids", "3,1", "-n", "12", "--temperature", "2", "--top-k",

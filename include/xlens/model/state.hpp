@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
@@ -19,6 +20,7 @@ enum class logit_rows { last, all, none };
 struct sequence_state {
     std::vector<kv_cache> caches;  ///< one a layer
     std::size_t position = 0;      ///< tokens read so far
+    std::vector<token_id> tokens;  ///< which they were
     logit_rows wanted = logit_rows::last;
 
     xt::xtensor<float, 2> residual;  ///< (T, D) of the last pass, after its last layer
@@ -30,7 +32,18 @@ struct sequence_state {
     void truncate(std::size_t count) {
         if (count >= position) { return; }
         for (kv_cache& cache : caches) { cache.truncate(count); }
+        tokens.resize(count);
         position = count;
+    }
+
+    /// Becomes a fork of another sequence with which it shares the first `common` positions: only
+    /// what follows them is copied, and the other's last logits are not.
+    void fork_from(const sequence_state& other, std::size_t common) {
+        for (std::size_t l = 0; l < caches.size(); ++l) {
+            caches[l].copy_from(other.caches[l], common);
+        }
+        tokens = other.tokens;
+        position = other.position;
     }
 };
 

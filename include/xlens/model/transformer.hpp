@@ -56,7 +56,8 @@ public:
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
         (check_policy<P>(), ...);
         check(state, tokens);
-        site where{0, state.position};
+        state.tokens.insert(state.tokens.end(), tokens.begin(), tokens.end());
+        site where{0, state.position, state.tokens};
         state.residual.resize({tokens.size(), config.width});
         state.work.resize(tokens.size(), layer_sizes());
         const rows<float> x = state.residual;
@@ -75,6 +76,54 @@ public:
         state.position += tokens.size();
         where.layer = state.exit_layer;
         compute_logits(where, state, policies...);
+    }
+
+    /// Reads one token more into each of N sequences, with the bits that forward gives each alone:
+    /// a matrix is read once for all of them. Leaves residual, exit layer and logits of each in its
+    /// state, whatever it wants. Policies must look at rows for themselves (is_rowwise) and are
+    /// called row by row. Throws xlens::error as forward does.
+    template <class... P>
+    void forward_each(std::span<sequence_state* const> states, std::span<const token_id> tokens,
+                      P&... policies) const {
+        (check_policy<P>(), ...);
+        if ((... || !is_rowwise(policies))) {
+            fail("forward_each: a policy looks at more than a row, or may stop");
+        }
+        std::vector<site> sites;
+        for (std::size_t n = 0; n < states.size(); ++n) {
+            check(*states[n], tokens.subspan(n, 1));
+            states[n]->tokens.push_back(tokens[n]);
+            sites.push_back({0, states[n]->position, states[n]->tokens});
+        }
+        xt::xtensor<float, 2> residual = xt::empty<float>({states.size(), config.width});
+        workspace& work = states.front()->work;
+        work.resize(states.size(), layer_sizes());
+        embedding(tokens, residual);
+        prepare_positions(residual, sites, work);
+        const auto offer = [&]<hook H>(rows<float> r) {
+            for (std::size_t n = 0; n < r.count(); ++n) {
+                call_hooks<H>(sites[n], r.subrows(n, 1), policies...);
+            }
+        };
+        offer.template operator()<hook::embedding>(residual);
+        std::vector<kv_cache*> caches(states.size());
+        for (std::size_t l = 0; l < blocks.size(); ++l) {
+            for (std::size_t n = 0; n < states.size(); ++n) {
+                sites[n].layer = l;
+                caches[n] = &states[n]->caches[l];
+            }
+            blocks[l].each(sites, residual, position, caches, work, policies...);
+        }
+        xt::xtensor<float, 2> logits = xt::empty<float>({states.size(), config.vocabulary});
+        read_out(residual, logits);
+        offer.template operator()<hook::logits>(logits);
+        for (std::size_t n = 0; n < states.size(); ++n) {
+            sequence_state& state = *states[n];
+            state.position += 1;
+            state.exit_layer = blocks.size() - 1;
+            state.residual = rows<float>(residual).subrows(n, 1).tensor();
+            state.logits = rows<float>(logits).subrows(n, 1).tensor();
+        }
     }
 
     /// Logits (N, V) of residuals (N, D): final norm, then unembedding.
@@ -110,6 +159,17 @@ private:
             position.prepare(first, x.count(), work.turned);
         } else {
             position.add(x, first);
+        }
+    }
+    void prepare_positions(rows<float> x, std::span<const site> sites, workspace& work) const {
+        if constexpr (position_type::rotates) {
+            std::vector<std::size_t> positions;
+            for (const site& s : sites) { positions.push_back(s.first_position); }
+            position.prepare(positions, work.turned);
+        } else {
+            for (std::size_t n = 0; n < sites.size(); ++n) {
+                position.add(x.subrows(n, 1), sites[n].first_position);
+            }
         }
     }
     template <policy... P>
