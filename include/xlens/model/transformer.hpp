@@ -73,6 +73,7 @@ public:
         }
         state.position += tokens.size();
         where.layer = state.exit_layer;
+        call_hooks<hook::read_out>(where, x, policies...);
         compute_logits(where, state, policies...);
     }
 

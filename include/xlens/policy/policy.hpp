@@ -25,6 +25,7 @@ struct site {
 ///   before         (T, D)  the residual before a layer's FFN update
 ///   coefficients   (T, F)  m, before the sum Σ_i m_i·v_i
 ///   after          (T, D)  the residual after the FFN update
+///   read_out       (T, D)  the residual that is about to be read, skipped layers filled in
 ///   logits         (N, V)  of the positions whose logits are computed
 enum class hook : unsigned {
     none = 0,
@@ -34,6 +35,7 @@ enum class hook : unsigned {
     coefficients = 1U << 3U,
     after = 1U << 4U,
     logits = 1U << 5U,
+    read_out = 1U << 6U,
 };
 
 constexpr hook operator|(hook a, hook b) {
@@ -49,7 +51,7 @@ concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 // The hooks once, for what is said of each.
 #define XLENS_FOR_EACH_HOOK(apply)                                                       \
     apply(embedding) apply(attention_out) apply(before) apply(coefficients) apply(after) \
-        apply(logits)
+        apply(logits) apply(read_out)
 
 namespace detail {
 
@@ -83,7 +85,7 @@ template <class P>
 concept policy =
     detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
     detail::declared_before<P> && detail::declared_coefficients<P> && detail::declared_after<P> &&
-    detail::declared_logits<P>;
+    detail::declared_logits<P> && detail::declared_read_out<P>;
 
 /// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
 /// takes any pack and checks it here, since a failed constraint on a pack would not say why.
