@@ -12,6 +12,7 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/io/fingerprint.hpp>
 #include <xlens/lens/concept_index.hpp>
+#include <xlens/policy/early_exit/early_exit.hpp>
 #include <xlens/policy/intervene.hpp>
 
 #include <type_traits>
@@ -31,6 +32,11 @@ void check_tokens(std::span<const token_id> tokens, const hyperparameters& confi
             fail("--ids: token {}: expected 0 to {}", id, config.vocabulary - 1);
         }
     }
+}
+
+// After the interventions, so that it decides on what they leave.
+void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
+    if (exit) { to.add(early_exit(exit->rule, exit->threshold)); }
 }
 
 }  // namespace
@@ -143,6 +149,7 @@ std::vector<generated> engine::generate(std::span<const token_id> prompt, std::s
                                         const sampling_request& sampling, const edit_flags& edits,
                                         const token_seen& seen) const {
     dynamic_policies policies = policies_of(edits, config());
+    add_exit(m_parts->exit, policies);
     sampler choose({sampling.temperature, sampling.top_k, sampling.top_p, sampling.seed});
     const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
     return m_parts->model.model().visit([&](const auto& model) {
@@ -153,8 +160,10 @@ std::vector<generated> engine::generate(std::span<const token_id> prompt, std::s
 perplexity_result engine::perplexity(std::span<const token_id> tokens, std::size_t window,
                                      const edit_flags& edits, const progress& report) const {
     dynamic_policies policies = policies_of(edits, config());
+    add_exit(m_parts->exit, policies);
+    const std::size_t chunk = m_parts->exit ? 1 : perplexity_chunk;
     return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::perplexity(model, tokens, window, report, policies);
+        return xlens::perplexity_by(model, tokens, window, chunk, report, policies);
     });
 }
 

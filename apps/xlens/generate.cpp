@@ -24,6 +24,7 @@ struct generate_flags {
     common_flags common;
     prompt_flags prompt;
     edit_flags edits;
+    std::optional<std::string> exit;
     std::size_t count = 20;
     std::optional<float> temperature;
     std::optional<float> top_p;
@@ -116,9 +117,10 @@ void write_generated(const engine& model, const std::vector<generated>& steps,
 
 void run(const generate_flags& flags) {
     const sampling_request sampling = request_of(flags);
-    const engine model(flags.common);
+    engine model(flags.common);
     const std::vector<token_id> prompt = model.read(flags.prompt);
     model.check(flags.edits);
+    if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest() +
          (sampling.temperature > 0.0F ? fmt::format(", seed {}", sampling.seed) : ", greedy"));
     listener seen(model, !flags.common.json);
@@ -150,6 +152,8 @@ void add_generate(command_line& program) {
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
             "Seed of the sampling");
     flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Leave the model early: a file of exit fit, or a rule's name");
 }
 
 }  // namespace xlens::program

@@ -24,6 +24,7 @@ namespace {
 struct perplexity_flags {
     common_flags common;
     edit_flags edits;
+    std::optional<std::string> exit;
     std::optional<std::string> file;
     std::optional<std::size_t> window;
 };
@@ -50,10 +51,11 @@ std::size_t window_of(const perplexity_flags& flags, std::size_t context) {
 
 void run(const perplexity_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
-    const engine model(flags.common);
+    engine model(flags.common);
     const std::size_t window = window_of(flags, model.config().context);
     const std::vector<token_id> tokens = read_file(model, *flags.file);
     model.check(flags.edits);
+    if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest());
     const perplexity_result result = [&] {
         progress_bar bar("perplexity");
@@ -87,6 +89,8 @@ void add_perplexity(command_line& program) {
             "Tokens that are read together; the first of each window is not predicted\n"
             "(1024, or the model's context where that is shorter)");
     flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Leave the model early, reading token by token: a file of exit fit, or a rule's name");
 }
 
 }  // namespace xlens::program

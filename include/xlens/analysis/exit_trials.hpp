@@ -22,7 +22,8 @@ namespace xlens {
 /// The logit lens of a model as a function; borrows the model.
 template <class Model>
 lens_read lens_read_of(const Model& model) {
-    return [lens = logit_lens(model)](rows<const float> x, std::size_t k) { return lens.read(x, k); };
+    return
+        [lens = logit_lens(model)](rows<const float> x, std::size_t k) { return lens.read(x, k); };
 }
 
 namespace detail {
@@ -33,8 +34,7 @@ inline token_id top_of(const reading& r) { return r.top.empty() ? -1 : r.top.fro
 template <exit_rule Rule>
 class exit_probe {
 public:
-    static constexpr hook hooks =
-        hook::embedding | hook::before | hook::coefficients | hook::after;
+    static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
 
     struct look {
         std::size_t row = 0;
@@ -141,8 +141,8 @@ std::vector<exit_trial> exit_trials(const Model& model, std::span<const token_id
 struct exit_summary {
     std::size_t positions = 0;
     std::size_t agreeing = 0;
-    std::size_t saved = 0;                ///< layers, in all
-    std::vector<std::size_t> exits;       ///< positions that left after each layer
+    std::size_t saved = 0;           ///< layers, in all
+    std::vector<std::size_t> exits;  ///< positions that left after each layer
     std::size_t layers = 0;
 
     [[nodiscard]] double agreement() const { return share(agreeing); }
@@ -153,8 +153,7 @@ struct exit_summary {
 
 private:
     [[nodiscard]] double share(std::size_t count) const {
-        return positions == 0 ? 0.0
-                              : static_cast<double>(count) / static_cast<double>(positions);
+        return positions == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(positions);
     }
 };
 

@@ -39,7 +39,9 @@ inline std::vector<token_id> frequent_tokens(std::span<const token_id> answers, 
     std::vector<std::pair<token_id, std::size_t>> ranked(times.begin(), times.end());
     std::ranges::stable_sort(ranked, [](auto& a, auto& b) { return a.second > b.second; });
     std::vector<token_id> out;
-    for (std::size_t i = 0; i < std::min(count, ranked.size()); ++i) { out.push_back(ranked[i].first); }
+    for (std::size_t i = 0; i < std::min(count, ranked.size()); ++i) {
+        out.push_back(ranked[i].first);
+    }
     return out;
 }
 
@@ -50,8 +52,7 @@ linear_lens fit_lens(const Model& model, const exit_examples& e, std::size_t cou
                      Progress progress) {
     linear_lens out;
     if (kind == exit_lens::plain) { return out; }
-    const std::vector<token_id> common =
-        frequent_tokens(std::span(e.answers).first(count), 1500);
+    const std::vector<token_id> common = frequent_tokens(std::span(e.answers).first(count), 1500);
     const logit_lens lens(model);
     const auto directions = [&](token_id w, std::span<float> to) { lens.direction(w, to); };
     std::size_t done = 0;
@@ -85,8 +86,7 @@ struct gate_options {
 template <class Model, class Progress>
 gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
               const gate_options& options = {}) {
-    const auto seen =
-        static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));
+    const auto seen = static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));
     const std::size_t held = e.count() - seen;
     if (seen == 0 || held == 0) { fail("exit fit: {} examples, expected more", e.count()); }
     const logit_lens plain(model);

@@ -23,14 +23,18 @@ struct perplexity_result {
     [[nodiscard]] double perplexity() const { return std::exp(nll); }
 };
 
+/// Tokens that a pass of perplexity reads.
+inline constexpr std::size_t perplexity_chunk = 64;
+
 /// Perplexity exp(-mean log p(w_t | w_<t)) of a text cut into windows of `window` tokens that do not
 /// overlap; the first token of each window is not predicted. Logits are streamed, never kept whole.
 /// `progress(done, total)` is called as tokens are read. Throws xlens::error if nothing can be
-/// predicted or a window does not fit the model's context.
+/// predicted or a window does not fit the model's context. A pass reads `chunk` tokens: 1 for a policy
+/// that leaves early, which acts on passes of one position.
 template <class Model, class Progress, class... P>
-perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
-                             std::size_t window, Progress progress, P&... policies) {
-    constexpr std::size_t chunk = 64;
+perplexity_result perplexity_by(const Model& model, std::span<const token_id> tokens,
+                                std::size_t window, std::size_t chunk, Progress progress,
+                                P&... policies) {
     if (window < 2 || window > model.config.context) {
         fail("window: expected 2 to {}, got {}", model.config.context, window);
     }
@@ -54,6 +58,13 @@ perplexity_result perplexity(const Model& model, std::span<const token_id> token
     }
     result.nll = total / static_cast<double>(result.tokens);
     return result;
+}
+
+/// The same with passes of the usual size.
+template <class Model, class Progress, class... P>
+perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
+                             std::size_t window, Progress progress, P&... policies) {
+    return perplexity_by(model, tokens, window, perplexity_chunk, progress, policies...);
 }
 
 }  // namespace xlens

@@ -93,9 +93,8 @@ public:
         for (std::size_t i = 0; i <= width; ++i) { factor(i, i) += ridge; }
         detail::cholesky(factor);
         xt::xtensor<double, 2> solved = m_cross;
-        parallel_for(width, width * width, [&](std::size_t d) {
-            detail::solve_cholesky(factor, &solved(d, 0));
-        });
+        parallel_for(width, width * width,
+                     [&](std::size_t d) { detail::solve_cholesky(factor, &solved(d, 0)); });
         translator out{xt::empty<float>({width, width}), xt::empty<float>({width})};
         for (std::size_t d = 0; d < width; ++d) {
             for (std::size_t i = 0; i < width; ++i) {

@@ -16,8 +16,7 @@ namespace xlens {
 class dynamic_policies {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits |
-                                  hook::read_out;
+                                  hook::coefficients | hook::after | hook::logits | hook::read_out;
 
     /// Keeps a copy of the policy.
     template <policy P>

@@ -17,8 +17,7 @@ namespace xlens {
 class skeleton {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits |
-                                  hook::read_out;
+                                  hook::coefficients | hook::after | hook::logits | hook::read_out;
 
     /// x (T, D): the residual that enters layer 0.
     void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}

@@ -71,8 +71,8 @@ static_assert(exit_rule<any_rule>);
 struct fitted_exit {
     any_rule rule;
     float threshold = 0.0F;
-    double agreement = 0.0;           ///< that was wanted
-    std::uint64_t fitted_on = 0;      ///< hash of the text: what is measured must be another
+    double agreement = 0.0;       ///< that was wanted
+    std::uint64_t fitted_on = 0;  ///< hash of the text: what is measured must be another
 };
 
 inline void save_exit(const fitted_exit& e, const std::filesystem::path& path,
@@ -92,7 +92,8 @@ Rule load_lens_rule(exit_reader& from, const exit_sizes& config, lens_read read)
     const auto stored = from.list<std::uint64_t>("layers");
     for (const std::uint64_t l : stored) {
         if (l >= config.layers) {
-            fail("{}: exit rule: layer: expected 0 to {}, got {}", from.name(), config.layers - 1, l);
+            fail("{}: exit rule: layer: expected 0 to {}, got {}", from.name(), config.layers - 1,
+                 l);
         }
     }
     linear_lens lens = from.lens(config.layers, config.width);

@@ -53,8 +53,8 @@ struct exit_trial {
 
     /// The first look that reaches the threshold; none: the position runs in full.
     [[nodiscard]] const look* exit(float threshold) const {
-        const auto found = std::ranges::find_if(
-            looks, [&](const look& l) { return l.score >= threshold; });
+        const auto found =
+            std::ranges::find_if(looks, [&](const look& l) { return l.score >= threshold; });
         return found == looks.end() ? nullptr : &*found;
     }
 };

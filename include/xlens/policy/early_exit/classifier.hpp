@@ -62,7 +62,9 @@ public:
     }
     static classifier load(exit_reader& from, std::size_t layers, std::size_t width) {
         const auto input = from.number<std::uint32_t>("input");
-        if (input > 2) { fail("{}: exit rule: input: expected 0 to 2, got {}", from.name(), input); }
+        if (input > 2) {
+            fail("{}: exit rule: input: expected 0 to 2, got {}", from.name(), input);
+        }
         classifier out(static_cast<classifier_input>(input));
         const std::size_t count = from.size("layers", layers);
         for (std::size_t i = 0; i < count; ++i) {

@@ -37,9 +37,9 @@ public:
     static constexpr std::size_t features = 4;
 
     struct stage {
-        logistic first;       ///< of x̂ (D)
-        float least = 0.0F;   ///< of its log-odds
-        logistic second;      ///< of the four features
+        logistic first;      ///< of x̂ (D)
+        float least = 0.0F;  ///< of its log-odds
+        logistic second;     ///< of the four features
     };
 
     /// `shortlist` (S, D): γ⊙e_w of the tokens. `layers`: L of the model.

@@ -61,14 +61,17 @@ inline logistic fit_logistic(rows<const float> x, std::span<const float> answers
     }
     for (double& m : mean) { m /= static_cast<double>(n); }
     for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t d = 0; d < q; ++d) { scale[d] += (x[i][d] - mean[d]) * (x[i][d] - mean[d]); }
+        for (std::size_t d = 0; d < q; ++d) {
+            scale[d] += (x[i][d] - mean[d]) * (x[i][d] - mean[d]);
+        }
     }
     for (double& s : scale) { s = std::sqrt(s / static_cast<double>(n)) + 1e-12; }
     double ones = 0.0;
     for (const float a : answers) { ones += a; }
     const double total = static_cast<double>(n);
     const double weight_one = options.balanced && ones > 0.0 ? total / (2.0 * ones) : 1.0;
-    const double weight_zero = options.balanced && ones < total ? total / (2.0 * (total - ones)) : 1.0;
+    const double weight_zero =
+        options.balanced && ones < total ? total / (2.0 * (total - ones)) : 1.0;
 
     xt::xtensor<float, 2> z = xt::ones<float>({n, q + 1});  // standardised, and a constant
     for (std::size_t i = 0; i < n; ++i) {

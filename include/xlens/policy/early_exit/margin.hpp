@@ -23,7 +23,9 @@ public:
         const std::vector<reading> read = this->read(view, 2);
         for (std::size_t t = 0; t < scores.size(); ++t) {
             const reading& r = read[t];
-            if (r.top.size() == 2) { scores[t] = r.probability(r.top[0]) - r.probability(r.top[1]); }
+            if (r.top.size() == 2) {
+                scores[t] = r.probability(r.top[0]) - r.probability(r.top[1]);
+            }
         }
     }
 };
