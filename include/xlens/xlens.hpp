@@ -4,8 +4,13 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/exit_examples.hpp>
+#include <xlens/analysis/exit_trials.hpp>
+#include <xlens/analysis/fit_cluster.hpp>
+#include <xlens/analysis/fit_exit.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
+#include <xlens/analysis/time_exit.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
@@ -39,6 +44,9 @@
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/concept_index.hpp>
+#include <xlens/lens/fit_linear_lens.hpp>
+#include <xlens/lens/fit_tuned_lens.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
@@ -59,6 +67,8 @@
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/policy/dynamic.hpp>
+#include <xlens/policy/early_exit/any_rule.hpp>
+#include <xlens/policy/early_exit/early_exit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/policy.hpp>
