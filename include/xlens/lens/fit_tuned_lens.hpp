@@ -128,17 +128,17 @@ translator tune(translator start, rows<const float> from, std::span<const token_
                 std::span<const token_id> common, Directions directions,
                 const tuned_lens_options& options = {}) {
     const std::size_t width = from.width();
-    const std::size_t batch = std::min(options.batch, from.count());
-    const std::size_t steps = options.passes * (from.count() / std::max<std::size_t>(batch, 1));
+    const std::size_t taken = std::min(options.batch, from.count());
+    const std::size_t steps = options.passes * (from.count() / std::max<std::size_t>(taken, 1));
     detail::adam weights(width * width);
     detail::adam bias(width);
     std::mt19937_64 random(options.seed);
     std::vector<std::size_t> order;
-    xt::xtensor<float, 2> x = xt::empty<float>({batch, width});
-    xt::xtensor<float, 2> y = xt::empty<float>({batch, width});
-    std::vector<token_id> wanted(batch);
+    xt::xtensor<float, 2> x = xt::empty<float>({taken, width});
+    xt::xtensor<float, 2> y = xt::empty<float>({taken, width});
+    std::vector<token_id> wanted(taken);
     for (std::size_t step = 0; step < steps; ++step) {
-        for (std::size_t i = 0; i < batch; ++i) {
+        for (std::size_t i = 0; i < taken; ++i) {
             if (order.empty()) {
                 for (std::size_t n = 0; n < from.count(); ++n) { order.push_back(n); }
             }
@@ -156,7 +156,7 @@ translator tune(translator start, rows<const float> from, std::span<const token_
         unit_rms(x, x);
         const xt::xtensor<float, 2> gradient = detail::product_of_columns(y, x);
         std::vector<float> to_bias(width, 0.0F);
-        for (std::size_t i = 0; i < batch; ++i) {
+        for (std::size_t i = 0; i < taken; ++i) {
             for (std::size_t d = 0; d < width; ++d) { to_bias[d] += y(i, d); }
         }
         const double rate =
