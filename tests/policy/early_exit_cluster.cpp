@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(dominance_orders_the_list) {
     std::vector<float> m(12);
     for (std::size_t i = 0; i < 12; ++i) {
         ids[i] = static_cast<std::uint16_t>(i);
-        m[i] = static_cast<float>(i % 2 == 0 ? i : -static_cast<double>(i));
+        m[i] = static_cast<float>(i) * (i % 2 == 0 ? 1.0F : -1.0F);
     }
     norms[3] = 100.0F;
     const cluster rule({ids}, {norms});

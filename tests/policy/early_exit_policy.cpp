@@ -63,6 +63,14 @@ struct keeps_after {
     void after(const site&, rows<float> x) { seen.push_back(copy(x)); }
 };
 
+struct keeps_before {
+    static constexpr hook hooks = hook::before | hook::after;
+    std::vector<std::vector<float>> befores;
+    std::vector<std::vector<float>> afters;
+    void before(const site&, rows<float> x) { befores.push_back(copy(x)); }
+    void after(const site&, rows<float> x) { afters.push_back(copy(x)); }
+};
+
 /// K·norm(x) rotated and V·norm(x) in plain loops, for one position of the llama preset.
 void plain_fill(const tiny_model<presets::llama>& m, std::size_t layer, std::vector<float> x,
                 std::size_t position, std::vector<float>& key, std::vector<float>& value) {
@@ -171,13 +179,7 @@ BOOST_AUTO_TEST_CASE(a_rule_sees_what_it_asked_for) {
     const auto& m = llama();
     sequence_state state = m.model.start();
     early_exit policy(leaves_at(99), 0.5F);
-    struct keeps_before {
-        static constexpr hook hooks = hook::before | hook::after;
-        std::vector<std::vector<float>> befores;
-        std::vector<std::vector<float>> afters;
-        void before(const site&, rows<float> x) { befores.push_back(copy(x)); }
-        void after(const site&, rows<float> x) { afters.push_back(copy(x)); }
-    } seen;
+    keeps_before seen;
     m.model.forward(state, std::span(m.ids).first(1), policy, seen);
     BOOST_TEST(policy.rule().updates.size() == m.model.config.layers);
     for (std::size_t l = 0; l < m.model.config.layers; ++l) {
