@@ -220,7 +220,7 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     if (request.rule == oracle::name) {
         fail("--rule: 'oracle' knows the answers and cannot be fitted; measure it with exit eval");
     }
-    const std::uint64_t print = fingerprint(m_parts->model.file().tensors());
+    exit_writer to(path, fingerprint(m_parts->model.file().tensors()));
     return m_parts->model.model().visit([&](const auto& model) {
         const std::size_t fitted = tokens.size() / 5 * 4;
         any_rule rule = fit_rule(model, tokens.first(fitted), request, report);
@@ -228,7 +228,7 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
         const auto trials = trials_of(model, rule, held, request.window, report);
         fitted_exit out{std::move(rule), 0.0F, request.agreement, hash_of(tokens)};
         out.threshold = threshold_of(out.rule, trials, request.agreement);
-        if (!path.empty()) { save_exit(out, path, print); }
+        save_exit(out, to);
         exit_report result = measure(model, out, trials, held, request);
         result.fitted = fitted;
         return result;
@@ -271,6 +271,9 @@ exit_report engine::evaluate_exit(std::span<const token_id> tokens, const exit_r
 void engine::use_exit(const std::string& rule) {
     for (const rule_word& word : rule_words) {
         if (word.name != rule) { continue; }
+        if (word.name == oracle::name) {
+            fail("--exit: 'oracle' knows the answers; measure it with exit eval");
+        }
         if (!word.threshold) {
             fail("--exit: the rule '{}' must be fitted: give a file of 'xlens exit fit'", rule);
         }

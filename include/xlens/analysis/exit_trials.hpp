@@ -92,8 +92,7 @@ private:
     xt::xtensor<float, 2> m_coefficients;
 };
 
-template <class Model>
-std::vector<token_id> tops_of(const Model&, const lens_read& read, const sequence_state& state) {
+inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state& state) {
     std::vector<token_id> out;
     for (const reading& r : read(state.residual, 1)) { out.push_back(top_of(r)); }
     return out;
@@ -120,11 +119,11 @@ std::vector<exit_trial> exit_trials(const Model& model, std::span<const token_id
             const auto part = text.subspan(first, std::min(chunk, text.size() - first));
             if constexpr (requires { rule.tell(std::vector<token_id>()); }) {
                 model.forward(state, part);
-                rule.tell(detail::tops_of(model, read, state));
+                rule.tell(detail::tops_of(read, state));
                 state.truncate(first);
             }
             model.forward(state, part, probe);
-            const std::vector<token_id> answers = detail::tops_of(model, read, state);
+            const std::vector<token_id> answers = detail::tops_of(read, state);
             const std::size_t before = out.size();
             out.resize(before + part.size());
             for (const auto& look : probe.looks()) {

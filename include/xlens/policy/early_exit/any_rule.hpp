@@ -75,14 +75,18 @@ struct fitted_exit {
     std::uint64_t fitted_on = 0;  ///< hash of the text: what is measured must be another
 };
 
-inline void save_exit(const fitted_exit& e, const std::filesystem::path& path,
-                      std::uint64_t fingerprint) {
-    exit_writer to(path, fingerprint);
+/// Into a file that was opened before the fit, so that one that cannot be written costs no work.
+inline void save_exit(const fitted_exit& e, exit_writer& to) {
     to.number(e.threshold);
     to.number(e.agreement);
     to.number(e.fitted_on);
     e.rule.save(to);
     to.commit();
+}
+inline void save_exit(const fitted_exit& e, const std::filesystem::path& path,
+                      std::uint64_t fingerprint) {
+    exit_writer to(path, fingerprint);
+    save_exit(e, to);
 }
 
 namespace detail {
