@@ -36,6 +36,8 @@ namespace xlens::program {
 struct search_answer;
 struct search_request;
 struct value_concept;
+struct exit_request;
+struct exit_report;
 
 struct model_facts {
     std::string activation;
@@ -163,6 +165,20 @@ public:
                                                const perplexity_windows& windows,
                                                const edit_flags& edits,
                                                const progress& report) const;
+
+    /// Throws xlens::error unless the rule is known and has what it needs.
+    void check_exit(const exit_request& request) const;
+    /// Fits a rule on the first four fifths of a text, calibrates it on the rest, and writes it.
+    [[nodiscard]] exit_report fit_exit(std::span<const token_id> tokens,
+                                       const exit_request& request, const std::string& path,
+                                       const progress& report) const;
+    /// Measures a fitted rule, or fits one by name on the first half and measures on the second.
+    [[nodiscard]] exit_report evaluate_exit(std::span<const token_id> tokens,
+                                            const exit_request& request,
+                                            const progress& report) const;
+    /// From now on generate and perplexity leave the model early by this rule: the name of one that
+    /// needs no fit, or a file.
+    void use_exit(const std::string& rule);
 
 private:
     struct parts;

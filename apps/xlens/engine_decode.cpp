@@ -7,6 +7,7 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/io/recipe.hpp>
 #include <xlens/lens/interventions.hpp>
+#include <xlens/policy/early_exit/early_exit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe_updates.hpp>
 
@@ -24,6 +25,11 @@ recipe recipe_of(const edit_flags& edits) {
     recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
     if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
     return out;
+}
+
+// After the interventions, so that it decides on what they leave.
+void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
+    if (exit) { to.add(early_exit(exit->rule, exit->threshold)); }
 }
 
 }  // namespace
@@ -53,6 +59,7 @@ std::vector<generated> engine::generate(std::span<const token_id> prompt, std::s
                                         const sampling_request& sampling, const edit_flags& edits,
                                         const token_seen& seen, attribution_log* explained) const {
     dynamic_policies policies = policies_of(edits, m_parts->model, prompt.size());
+    add_exit(m_parts->exit, policies);
     observe_updates updates;
     if (explained != nullptr) { policies.borrow(updates); }
     // Called before the next pass: the record is that of the token.
@@ -96,8 +103,11 @@ perplexity_result engine::perplexity(std::span<const token_id> tokens,
                                      const perplexity_windows& windows, const edit_flags& edits,
                                      const progress& report) const {
     dynamic_policies policies = policies_of(edits, m_parts->model);
+    add_exit(m_parts->exit, policies);
+    perplexity_windows read = windows;
+    if (m_parts->exit) { read.pass = 1; }
     return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::perplexity(model, tokens, windows, report, policies);
+        return xlens::perplexity(model, tokens, read, report, policies);
     });
 }
 

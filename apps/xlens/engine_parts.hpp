@@ -7,7 +7,9 @@
 
 #include <xlens/io/load.hpp>
 #include <xlens/policy/dynamic.hpp>
+#include <xlens/policy/early_exit/any_rule.hpp>
 
+#include <optional>
 #include <string>
 
 namespace xlens::program {
@@ -16,6 +18,7 @@ struct engine::parts {
     std::string path;
     std::string precision;
     loaded_model model;
+    std::optional<fitted_exit> exit = std::nullopt;  // of generate and perplexity
 };
 
 /// The policies that edit flags ask for, in their order; everything is checked here. A pack without

@@ -20,6 +20,7 @@ struct generate_flags {
     common_flags common;
     prompt_flags prompt;
     edit_flags edits;
+    std::optional<std::string> exit;
     std::size_t count = 20;
     std::optional<float> temperature;
     std::optional<float> top_p;
@@ -61,6 +62,7 @@ decoding decoding_of(const generate_flags& flags) {
     if (flags.beams) {
         const bool samples = out.sampling.temperature > 0.0F || flags.repetition_penalty;
         if (samples) { fail("--beam: expected no flag of sampling with it, got one"); }
+        if (flags.exit) { fail("--exit: expected no --beam with it, got one"); }
         if (flags.attribute) { fail("--attribute: expected no --beam with it, got one"); }
         out.beam = {*flags.beams, flags.length_penalty.value_or(1.0F)};
     } else if (flags.length_penalty) {
@@ -95,9 +97,10 @@ void run(const generate_flags& flags) {
     if (flags.compare && flags.edits.empty()) {
         fail("--compare: expected an intervention (--set, --scale, --recipe, --ban), got none");
     }
-    const engine model(flags.common);
+    engine model(flags.common);
     const std::vector<token_id> prompt = model.read(flags.prompt);
     model.check(flags.edits, prompt.size());
+    if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest() + ", " + words_for(how));
     if (flags.compare) { return compare(model, flags, prompt, how); }
     const generated_text found =
@@ -154,6 +157,8 @@ void add_generate(command_line& program) {
            "Add what each layer and sub-update adds to each token's logit");
     flags->edits.declare(a);
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
+    a.text("--exit", flags->exit, "RULE",
+           "Leave the model early: a file of exit fit, or a rule's name");
 }
 
 }  // namespace xlens::program

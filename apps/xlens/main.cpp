@@ -14,5 +14,6 @@ int main(int count, char** values) {
     add_attribute(program);
     add_generate(program);
     add_perplexity(program);
+    add_exit(program);
     return program.run(count, values);
 }

@@ -24,6 +24,7 @@ namespace {
 struct perplexity_flags {
     common_flags common;
     edit_flags edits;
+    std::optional<std::string> exit;
     std::optional<std::string> file;
     std::optional<std::size_t> window;
     std::optional<std::size_t> stride;
@@ -53,10 +54,11 @@ perplexity_windows windows_of(const perplexity_flags& flags, std::size_t context
 
 void run(const perplexity_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
-    const engine model(flags.common);
+    engine model(flags.common);
     const perplexity_windows windows = windows_of(flags, model.config().context);
     const std::vector<token_id> tokens = read_file(model, *flags.file);
     model.check(flags.edits);
+    if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest());
     const perplexity_result result = [&] {
         progress_bar bar("perplexity");
@@ -94,6 +96,8 @@ void add_perplexity(command_line& program) {
             "Start a window every N tokens: what a window before it has predicted is context\n"
             "only (as many as the window, so that windows do not overlap)");
     flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Leave the model early, reading token by token: a file of exit fit, or a rule's name");
 }
 
 }  // namespace xlens::program

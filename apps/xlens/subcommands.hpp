@@ -16,5 +16,6 @@ void add_cluster(command_line& program);
 void add_generate(command_line& program);
 void add_perplexity(command_line& program);
 void add_attribute(command_line& program);
+void add_exit(command_line& program);
 
 }  // namespace xlens::program

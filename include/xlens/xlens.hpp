@@ -16,9 +16,14 @@
 #include <xlens/analysis/gram.hpp>
 #include <xlens/analysis/k_means.hpp>
 #include <xlens/analysis/partition.hpp>
+#include <xlens/analysis/exit_examples.hpp>
+#include <xlens/analysis/exit_trials.hpp>
+#include <xlens/analysis/fit_cluster.hpp>
+#include <xlens/analysis/fit_exit.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/random_draws.hpp>
 #include <xlens/analysis/saturation.hpp>
+#include <xlens/analysis/time_exit.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/analysis/trace_page.hpp>
 #include <xlens/analysis/value_directions.hpp>
@@ -65,6 +70,9 @@
 #include <xlens/lens/layer_vectors.hpp>
 #include <xlens/lens/direction.hpp>
 #include <xlens/lens/interventions.hpp>
+#include <xlens/lens/fit_linear_lens.hpp>
+#include <xlens/lens/fit_tuned_lens.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/random_scores.hpp>
 #include <xlens/lens/random_vectors.hpp>
@@ -93,6 +101,8 @@
 #include <xlens/policy/ban.hpp>
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/edit.hpp>
+#include <xlens/policy/early_exit/any_rule.hpp>
+#include <xlens/policy/early_exit/early_exit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/observe_updates.hpp>

@@ -32,6 +32,8 @@ struct perplexity_windows {
 
     std::size_t window;
     std::size_t stride;
+    /// Tokens that a pass reads: 1 for a policy that leaves early, which acts on such passes.
+    std::size_t pass = 64;
 };
 
 /// Perplexity exp(-mean log p(w_t | w_<t)) of a text, each token given what stands before it in its
@@ -43,8 +45,7 @@ struct perplexity_windows {
 template <class Model, class Progress, class... P>
 perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
                              const perplexity_windows& windows, Progress progress, P&... policies) {
-    constexpr std::size_t chunk = 64;
-    const auto [window, stride] = windows;
+    const auto [window, stride, chunk] = windows;
     if (window < 2 || window > model.config.context) {
         fail("window: expected 2 to {}, got {}", model.config.context, window);
     }

@@ -75,6 +75,7 @@ public:
         }
         state.position += tokens.size();
         where.layer = state.exit_layer;
+        call_hooks<hook::read_out>(where, x, policies...);
         compute_logits(where, state, policies...);
     }
 
@@ -114,6 +115,7 @@ public:
             }
             blocks[l].each(sites, residual, position, caches, work, policies...);
         }
+        offer.template operator()<hook::read_out>(residual);
         xt::xtensor<float, 2> logits = xt::empty<float>({states.size(), config.vocabulary});
         read_out(residual, logits);
         offer.template operator()<hook::logits>(logits);

@@ -17,7 +17,7 @@ class dynamic_policies {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
                                   hook::pre_activations | hook::coefficients | hook::after |
-                                  hook::logits;
+                                  hook::read_out | hook::logits;
 
     /// Keeps a copy of the policy.
     template <policy P>
@@ -52,6 +52,7 @@ public:
     }
     flow after(const site& where, rows<float> x) { return call(hook::after, where, x); }
     flow logits(const site& where, rows<float> x) { return call(hook::logits, where, x); }
+    flow read_out(const site& where, rows<float> x) { return call(hook::read_out, where, x); }
 
 private:
     struct base {
@@ -73,6 +74,7 @@ private:
                 case hook::coefficients: return call_hooks<hook::coefficients>(where, x, ref());
                 case hook::after: return call_hooks<hook::after>(where, x, ref());
                 case hook::logits: return call_hooks<hook::logits>(where, x, ref());
+                case hook::read_out: return call_hooks<hook::read_out>(where, x, ref());
                 case hook::none: break;
             }
             return flow::proceed;

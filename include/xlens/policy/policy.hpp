@@ -33,6 +33,7 @@ struct site {
 ///                            over m a layer
 ///   coefficients     (T, F)  m, before the sum Σ_i m_i·v_i
 ///   after            (T, D)  the residual after the FFN update
+///   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
 ///   logits           (N, V)  of the positions whose logits are computed
 enum class hook : unsigned {
     none = 0,
@@ -43,6 +44,7 @@ enum class hook : unsigned {
     after = 1U << 4U,
     logits = 1U << 5U,
     pre_activations = 1U << 6U,
+    read_out = 1U << 7U,
 };
 
 constexpr hook operator|(hook a, hook b) {
@@ -58,7 +60,7 @@ concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 // The hooks once, for what is said of each.
 #define XLENS_FOR_EACH_HOOK(apply)                                                                 \
     apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
-        apply(after) apply(logits)
+        apply(after) apply(read_out) apply(logits)
 
 namespace detail {
 
@@ -92,7 +94,8 @@ template <class P>
 concept policy =
     detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
     detail::declared_before<P> && detail::declared_pre_activations<P> &&
-    detail::declared_coefficients<P> && detail::declared_after<P> && detail::declared_logits<P>;
+    detail::declared_coefficients<P> && detail::declared_after<P> && detail::declared_read_out<P> &&
+    detail::declared_logits<P>;
 
 /// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
 /// takes any pack and checks it here, since a failed constraint on a pack would not say why.

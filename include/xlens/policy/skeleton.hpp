@@ -18,7 +18,7 @@ class skeleton {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
                                   hook::pre_activations | hook::coefficients | hook::after |
-                                  hook::logits;
+                                  hook::read_out | hook::logits;
 
     /// x (T, D): the residual that enters layer 0.
     void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
@@ -39,6 +39,10 @@ public:
     flow after([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {
         return flow::proceed;
     }
+
+    /// x (T, D): the residual that is about to be read into logits. Keys and values are complete, so
+    /// that a change here changes what is read and nothing else.
+    void read_out([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
 
     /// z (N, V): the logits of the last position, or of those that the caller asked for.
     void logits([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> z) {}

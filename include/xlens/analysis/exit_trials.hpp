@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/policy/early_exit/calibrate.hpp>
+#include <xlens/policy/early_exit/exit_rule.hpp>
+#include <xlens/policy/early_exit/lens_reader.hpp>
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// The logit lens of a model as a function; borrows the model.
+template <class Model>
+lens_read lens_read_of(const Model& model) {
+    return
+        [lens = logit_lens(model)](rows<const float> x, std::size_t k) { return lens.read(x, k); };
+}
+
+namespace detail {
+
+inline token_id top_of(const reading& r) { return r.top.empty() ? -1 : r.top.front().id; }
+
+/// Asks a rule about every position of a pass that runs in full, and reads what it would have read.
+template <exit_rule Rule>
+class exit_probe {
+public:
+    static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
+
+    struct look {
+        std::size_t row = 0;
+        std::size_t layer = 0;
+        float score = 0.0F;
+        token_id top = 0;
+    };
+
+    exit_probe(Rule& rule, const lens_read& read)
+        : m_rule(&rule), m_read(&read), m_needs(rule.needs()) {}
+
+    [[nodiscard]] const std::vector<look>& looks() const { return m_looks; }
+
+    void embedding(const site&, rows<float> x) {
+        m_looks.clear();
+        m_rule->begin(x.count());
+    }
+    void before(const site&, rows<float> x) {
+        if (m_needs.update) { m_update = x.tensor(); }
+    }
+    void coefficients(const site&, rows<float> m) {
+        if (m_needs.coefficients) { m_coefficients = m.tensor(); }
+    }
+    void after(const site& where, rows<float> x) {
+        exit_view view{where.layer, x, {}, {}};
+        if (m_needs.coefficients) { view.coefficients = m_coefficients; }
+        if (m_needs.update) {
+            m_update = x.tensor() - m_update;
+            view.update = m_update;
+        }
+        std::vector<float> scores(x.count());
+        m_rule->score(view, scores);
+        std::vector<std::size_t> asked;
+        for (std::size_t t = 0; t < scores.size(); ++t) {
+            if (scores[t] > 0.0F) { asked.push_back(t); }
+        }
+        if (asked.empty()) { return; }
+        xt::xtensor<float, 2> left = xt::empty<float>({asked.size(), x.width()});
+        for (std::size_t i = 0; i < asked.size(); ++i) {
+            std::ranges::copy(x[asked[i]], rows<float>(left)[i].begin());
+        }
+        m_rule->translate(where.layer, left);
+        const std::vector<reading> read = (*m_read)(left, 1);
+        for (std::size_t i = 0; i < asked.size(); ++i) {
+            m_looks.push_back({asked[i], where.layer, scores[asked[i]], top_of(read[i])});
+        }
+    }
+
+private:
+    Rule* m_rule;
+    const lens_read* m_read;
+    exit_needs m_needs;
+    std::vector<look> m_looks;
+    xt::xtensor<float, 2> m_update;
+    xt::xtensor<float, 2> m_coefficients;
+};
+
+inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state& state) {
+    std::vector<token_id> out;
+    for (const reading& r : read(state.residual, 1)) { out.push_back(top_of(r)); }
+    return out;
+}
+
+}  // namespace detail
+
+/// What a rule says of every position of a text that is read in windows, teacher-forced: the model
+/// runs in full, so that what a position reads of others is the whole model's, and each position is
+/// asked on its own. Scores of 0 and below, which no threshold lets pass, leave no look.
+/// A rule that must be told the answers (oracle) is.
+template <class Model, exit_rule Rule, class Progress>
+std::vector<exit_trial> exit_trials(const Model& model, std::span<const token_id> tokens,
+                                    std::size_t window, Rule& rule, Progress progress) {
+    constexpr std::size_t chunk = 64;
+    const lens_read read = lens_read_of(model);
+    detail::exit_probe<Rule> probe(rule, read);
+    std::vector<exit_trial> out;
+    for (std::size_t start = 0; start < tokens.size(); start += window) {
+        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
+        sequence_state state = model.start();
+        state.wanted = logit_rows::none;
+        for (std::size_t first = 0; first < text.size(); first += chunk) {
+            const auto part = text.subspan(first, std::min(chunk, text.size() - first));
+            if constexpr (requires { rule.tell(std::vector<token_id>()); }) {
+                model.forward(state, part);
+                rule.tell(detail::tops_of(read, state));
+                state.truncate(first);
+            }
+            model.forward(state, part, probe);
+            const std::vector<token_id> answers = detail::tops_of(read, state);
+            const std::size_t before = out.size();
+            out.resize(before + part.size());
+            for (const auto& look : probe.looks()) {
+                out[before + look.row].looks.push_back(
+                    {look.layer, look.score, look.top == answers[look.row]});
+            }
+            progress(start + first + part.size(), tokens.size());
+        }
+    }
+    return out;
+}
+
+/// Agreement and savings of a rule over trials.
+struct exit_summary {
+    std::size_t positions = 0;
+    std::size_t agreeing = 0;
+    std::size_t saved = 0;           ///< layers, in all
+    std::vector<std::size_t> exits;  ///< positions that left after each layer
+    std::size_t layers = 0;
+
+    [[nodiscard]] double agreement() const { return share(agreeing); }
+    [[nodiscard]] double saved_layers() const { return share(saved); }
+    [[nodiscard]] double saved_fraction() const {
+        return saved_layers() / static_cast<double>(layers);
+    }
+
+private:
+    [[nodiscard]] double share(std::size_t count) const {
+        return positions == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(positions);
+    }
+};
+
+inline exit_summary summarise(std::span<const exit_trial> trials, float threshold,
+                              std::size_t layers) {
+    exit_summary out{trials.size(), 0, 0, std::vector<std::size_t>(layers), layers};
+    for (const exit_trial& t : trials) {
+        const exit_trial::look* exit = t.exit(threshold);
+        const std::size_t layer = exit != nullptr ? exit->layer : layers - 1;
+        out.agreeing += exit == nullptr || exit->agrees ? 1U : 0U;
+        out.saved += layers - 1 - layer;
+        ++out.exits[layer];
+    }
+    return out;
+}
+
+}  // namespace xlens

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// Probability of at most k successes among n draws of probability p: the lower tail of a binomial.
+inline double binomial_tail(std::size_t k, std::size_t n, double p) {
+    if (p <= 0.0 || k >= n) { return 1.0; }
+    if (p >= 1.0) { return 0.0; }
+    const auto count = static_cast<double>(n);
+    double sum = 0.0;
+    for (std::size_t i = 0; i <= k; ++i) {
+        const auto hits = static_cast<double>(i);
+        sum += std::exp(std::lgamma(count + 1.0) - std::lgamma(hits + 1.0) -
+                        std::lgamma(count - hits + 1.0) + hits * std::log(p) +
+                        (count - hits) * std::log1p(-p));
+    }
+    return std::min(sum, 1.0);
+}
+
+/// Upper end of the one-sided Clopper-Pearson interval: the rate that, were it the true one, would
+/// give `failures` or fewer of `trials` with probability `delta`. 1 without trials.
+inline double clopper_pearson_upper(std::size_t failures, std::size_t trials, double delta) {
+    if (trials == 0 || failures >= trials) { return 1.0; }
+    double low = 0.0;
+    double high = 1.0;
+    for (int step = 0; step < 60; ++step) {
+        const double middle = 0.5 * (low + high);
+        (binomial_tail(failures, trials, middle) > delta ? low : high) = middle;
+    }
+    return high;
+}
+
+/// What a rule said of one held-out position: a score at each layer where it decides, and whether
+/// what is read there agrees with the whole model.
+struct exit_trial {
+    struct look {
+        std::size_t layer = 0;
+        float score = 0.0F;
+        bool agrees = false;
+    };
+    std::vector<look> looks;  ///< in the order of the layers
+
+    /// The first look that reaches the threshold; none: the position runs in full.
+    [[nodiscard]] const look* exit(float threshold) const {
+        const auto found =
+            std::ranges::find_if(looks, [&](const look& l) { return l.score >= threshold; });
+        return found == looks.end() ? nullptr : &*found;
+    }
+};
+
+/// The lowest threshold whose disagreement is below 1 - agreement with confidence 1 - delta.
+/// Thresholds are tried from the surest down, `steps` of them at equal parts of the scores, and the
+/// first that fails the test ends the search (fixed-sequence testing, as in "Learn then test",
+/// Angelopoulos et al. 2021, 2110.01052), so that trying many costs no confidence. The promise holds
+/// for positions drawn like the trials; neighbours in a text are not independent, which it ignores.
+/// +infinity (never exits) if even the surest fails.
+inline float calibrate(std::span<const exit_trial> trials, double agreement, double delta = 0.05,
+                       std::size_t steps = 200) {
+    if (!(agreement >= 0.0 && agreement < 1.0)) {
+        fail("agreement: expected from 0 up to but not 1, got {}", agreement);
+    }
+    std::vector<float> scores;
+    for (const exit_trial& t : trials) {
+        for (const exit_trial::look& l : t.looks) {
+            if (std::isfinite(l.score)) { scores.push_back(l.score); }
+        }
+    }
+    std::ranges::sort(scores, std::greater<>());
+    float chosen = std::numeric_limits<float>::infinity();
+    for (std::size_t step = 1; step <= steps && !scores.empty(); ++step) {
+        const float threshold = scores[(scores.size() * step - 1) / steps];
+        std::size_t wrong = 0;
+        for (const exit_trial& t : trials) {
+            const exit_trial::look* out = t.exit(threshold);
+            wrong += out != nullptr && !out->agrees ? 1U : 0U;
+        }
+        if (clopper_pearson_upper(wrong, trials.size(), delta) > 1.0 - agreement) { break; }
+        chosen = threshold;
+    }
+    return chosen;
+}
+
+}  // namespace xlens

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/xtensor.hpp>
+#include <xlens/policy/early_exit/exit_rule.hpp>
+#include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+namespace xlens {
+
+/// Policy that stops a pass of one position at the first layer where its rule is sure enough.
+/// A pass of several positions (a prompt) runs in full: a stop would hold for all of them.
+///
+/// KV fill: propagate. The skipped layers get their keys and values from the residual as it left
+/// the exit layer (transformer::forward); only afterwards does the rule's lens replace it by what
+/// the unembedding reads.
+template <exit_rule Rule>
+class early_exit {
+public:
+    static constexpr hook hooks =
+        hook::embedding | hook::before | hook::coefficients | hook::after | hook::read_out;
+
+    /// Exits where a score reaches `threshold`.
+    early_exit(Rule rule, float threshold)
+        : m_rule(std::move(rule)), m_needs(m_rule.needs()), m_threshold(threshold) {}
+
+    [[nodiscard]] const Rule& rule() const { return m_rule; }
+    [[nodiscard]] float threshold() const { return m_threshold; }
+
+    void embedding(const site&, rows<float> x) {
+        m_alone = x.count() == 1;
+        m_stopped = false;
+        if (m_alone) { m_rule.begin(1); }
+    }
+    void before(const site&, rows<float> x) {
+        if (m_alone && m_needs.update) { m_before = x.tensor(); }
+    }
+    void coefficients(const site&, rows<float> m) {
+        if (m_alone && m_needs.coefficients) { m_coefficients = m.tensor(); }
+    }
+    flow after(const site& where, rows<float> x) {
+        if (!m_alone) { return flow::proceed; }
+        exit_view view{where.layer, x, {}, {}};
+        if (m_needs.coefficients) { view.coefficients = m_coefficients; }
+        if (m_needs.update) {
+            m_before = x.tensor() - m_before;
+            view.update = m_before;
+        }
+        float score = never_exits;
+        m_rule.score(view, {&score, 1});
+        m_stopped = score >= m_threshold;
+        return m_stopped ? flow::stop : flow::proceed;
+    }
+    void read_out(const site& where, rows<float> x) {
+        if (m_stopped) { m_rule.translate(where.layer, x); }
+    }
+
+private:
+    Rule m_rule;
+    exit_needs m_needs;
+    float m_threshold;
+    bool m_alone = false;
+    bool m_stopped = false;
+    xt::xtensor<float, 2> m_before;        // (1, D), then the update
+    xt::xtensor<float, 2> m_coefficients;  // (1, F)
+};
+
+}  // namespace xlens

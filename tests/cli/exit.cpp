@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE cli_exit
+#include <boost/test/unit_test.hpp>
+
+#include "support/golden.hpp"
+#include "support/run_program.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <set>
+#include <string>
+#include <vector>
+
+// `xlens exit`, and --exit of generate and perplexity, on the default model.
+
+namespace {
+
+using nlohmann::json;
+using strings = std::vector<std::string>;
+
+const std::string model = xlens::test::default_model().string();
+const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
+
+json run(strings arguments) {
+    arguments.push_back("--json");
+    const auto result = xlens::test::run_program(arguments);
+    BOOST_TEST(result.exit_code == 0, result.err);
+    BOOST_REQUIRE(json::accept(result.out));
+    return json::parse(result.out);
+}
+void refused(const strings& arguments, const std::string& message) {
+    const auto result = xlens::test::run_program(arguments);
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.out.empty());
+    BOOST_TEST(result.err.find(message) != std::string::npos, result.err);
+}
+
+const std::set<std::string> keys{
+    "rule",           "agreement",         "saved_layers",  "saved_fraction",  "seconds_full",
+    "seconds_exit",   "threshold",         "fitted_tokens", "measured_tokens", "agreement_bound",
+    "live_agreement", "live_saved_layers", "exits"};
+
+void check_report(const json& report, const std::string& rule) {
+    std::set<std::string> found;
+    for (const auto& item : report.items()) { found.insert(item.key()); }
+    BOOST_TEST(found == keys, boost::test_tools::per_element());
+    BOOST_TEST(report["rule"] == rule);
+    BOOST_TEST(report["exits"].size() == 30U);
+    std::size_t positions = 0;
+    double saved = 0.0;
+    for (std::size_t l = 0; l < 30; ++l) {
+        const auto count = report["exits"][l].get<std::size_t>();
+        positions += count;
+        saved += static_cast<double>((29 - l) * count);
+    }
+    const double measured = report["measured_tokens"].get<double>();
+    BOOST_TEST(static_cast<double>(positions) == measured);
+    BOOST_TEST(report["saved_layers"].get<double>() == saved / measured,
+               boost::test_tools::tolerance(1e-6));
+    BOOST_TEST(report["saved_fraction"].get<double>() == saved / measured / 30.0,
+               boost::test_tools::tolerance(1e-6));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_rule_is_fitted_measured_and_used) {
+    const xlens::test::temporary_directory folder;
+    const std::string rule = (folder.path() / "rule").string();
+    const json fitted =
+        run({"exit", "fit", model, "--file", text, "--rule", "confidence", "--lens", "linear",
+             "--layers", "12,20", "--agreement", "0.5", "--timed", "40", "-o", rule});
+    check_report(fitted, "confidence");
+    BOOST_TEST(fitted["seconds_full"].get<double>() > 0.0);
+    BOOST_TEST(fitted["seconds_exit"].get<double>() > 0.0);
+    BOOST_TEST(fitted["saved_layers"].get<double>() > 0.0);
+    BOOST_TEST(fitted["agreement_bound"].get<double>() >= 0.5);
+
+    const std::string other =
+        folder.write("other.txt", "The cat sat on the mat, and the dog sat on the cat.").string();
+    check_report(run({"exit", "eval", model, "--file", other, "--rule", rule, "--timed", "0"}),
+                 "confidence");
+    refused({"exit", "eval", model, "--file", text, "--rule", rule},
+            "--file: the rule was fitted on this very text; measure on another");
+    refused({"generate", xlens::test::golden_path("models/gpt2/hf").string(), "--ids", "1",
+             "--exit", rule},
+            "exit rule: fitted to model ");
+
+    const strings generate{"generate", model, "--prompt", "The capital of France is", "-n", "24"};
+    strings with = generate;
+    with.insert(with.end(), {"--exit", rule});
+    const json steps = run(with)["steps"];
+    BOOST_TEST(steps[0]["exit_layer"] == 29);  // read with the prompt, which runs in full
+    std::set<int> layers;
+    for (const json& step : steps) { layers.insert(step["exit_layer"].get<int>()); }
+    BOOST_TEST(layers.size() > 1U);
+    for (const int l : layers) { BOOST_TEST((l == 12 || l == 20 || l == 29)); }
+    BOOST_TEST(run(with)["ids"] == run(with)["ids"]);
+    with.insert(with.end(), {"--set", "3:7=2"});
+    BOOST_TEST(run(with)["ids"].size() == 24U);
+
+    const json full = run({"perplexity", model, "--file", other});
+    const json cut = run({"perplexity", model, "--file", other, "--exit", rule});
+    BOOST_TEST(cut["tokens"] == full["tokens"]);
+    BOOST_TEST(cut["nll"] != full["nll"]);
+}
+
+BOOST_AUTO_TEST_CASE(a_rule_that_never_leaves_changes_nothing) {
+    const xlens::test::temporary_directory folder;
+    const std::string other = folder.write("other.txt", "One, two, three, four, five.").string();
+    const json full = run({"perplexity", model, "--file", other});
+    const json cut = run({"perplexity", model, "--file", other, "--exit", "stable"});
+    // Every fourth layer, three times the same top token: the plain lens rarely settles so early.
+    BOOST_TEST(cut["tokens"] == full["tokens"]);
+}
+
+BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
+    const strings fit{"exit", "fit", model, "--file", text};
+    const auto with = [&](strings more) {
+        strings out = fit;
+        out.insert(out.end(), more.begin(), more.end());
+        return out;
+    };
+    refused({"exit", "mend", model}, "exit: expected fit or eval, got 'mend'");
+    refused({"exit", "eval", model}, "--file: expected a text file, got nothing");
+    refused(fit, "--rule: expected a rule's name or file, got nothing");
+    refused(with({"--rule", "gate"}), "-o: expected a file to write, got nothing");
+    refused(with({"--rule", "nonsense", "-o", "x"}), "or a file of 'exit fit', got 'nonsense'");
+    refused(with({"--rule", "gate", "-o", "x", "--agreement", "1.5"}),
+            "--agreement: expected between 0 and 1, got 1.5");
+    refused(with({"--rule", "gate", "-o", "x", "--layers", "9,9"}),
+            "--layers: expected ascending layers below 29, got 9,9");
+    refused(with({"--rule", "gate", "-o", "x", "--layers", "29"}),
+            "--layers: expected ascending layers below 29, got 29");
+    refused(with({"--rule", "cluster", "-o", "x"}),
+            "--clusters: the rule 'cluster' needs a file of 'xlens cluster', got nothing");
+    refused(with({"--rule", "oracle", "-o", "x"}), "'oracle' knows the answers");
+    refused({"generate", model, "--prompt", "a", "--exit", "gate"},
+            "--exit: the rule 'gate' must be fitted");
+    refused({"generate", model, "--prompt", "a", "--exit", text},
+            "not a fitted exit rule of xlens");
+}
