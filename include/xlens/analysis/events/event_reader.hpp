@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace xlens {
@@ -93,6 +94,8 @@ public:
     void resume(event_statistics found) { m_found = std::move(found); }
 
 private:
+    using lens_type = decltype(logit_lens(std::declval<const Model&>()));
+
     /// Events of a pass, with the row that each belongs to.
     struct row_event {
         std::size_t row = 0;
@@ -239,7 +242,7 @@ private:
 
     const Model* m_model;
     event_options m_options;
-    logit_lens<typename Model::norm_type, std::remove_cvref_t<decltype(*std::declval<Model>().value_matrices().front())>> m_lens;
+    lens_type m_lens;
     sub_update_scores<Model> m_scores;
     record_updates m_recorder;
     event_statistics m_found;
