@@ -4,6 +4,7 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/html_page.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/trace.hpp>
@@ -74,3 +75,4 @@
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
+#include <xlens/text/visible.hpp>
