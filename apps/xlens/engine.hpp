@@ -16,6 +16,8 @@
 #include <vector>
 
 namespace xlens {
+struct event_run;
+struct event_statistics;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
@@ -94,6 +96,9 @@ public:
     [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens, std::size_t window,
                                                const edit_flags& edits,
                                                const progress& report) const;
+    /// Saturation and elimination events of a text (analysis/events.hpp); `model` and `precision` of
+    /// the run are filled in.
+    [[nodiscard]] event_statistics events(event_run run, const progress& report) const;
 
 private:
     struct parts;

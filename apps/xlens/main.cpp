@@ -11,5 +11,6 @@ int main(int count, char** values) {
     add_index(program);
     add_generate(program);
     add_perplexity(program);
+    add_events(program);
     return program.run(count, values);
 }

@@ -13,5 +13,6 @@ void add_concept(command_line& program);
 void add_index(command_line& program);
 void add_generate(command_line& program);
 void add_perplexity(command_line& program);
+void add_events(command_line& program);
 
 }  // namespace xlens::program
