@@ -32,6 +32,7 @@ struct events_flags {
     std::optional<float> threshold;
     std::string form;
     std::size_t every = 1;
+    std::size_t skipped = 1;
     std::size_t sub_updates = 10;
     std::size_t measured = 8;
     std::size_t seed = 0;
@@ -54,6 +55,7 @@ event_run run_of(const events_flags& flags, std::size_t context) {
     o.threshold = flags.threshold.value_or(o.threshold);
     if (o.threshold <= 0.0F) { fail("--threshold: expected more than 0, got {}", o.threshold); }
     o.every = flags.every;
+    o.skipped = flags.skipped;
     o.measured = flags.measured;
     o.batch = flags.batch;
     return run;
@@ -128,6 +130,8 @@ void add_events(command_line& program) {
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together (512, or the model's context)");
     a.whole("--every", flags->every, 1, most, "Read every N-th window only");
+    a.whole("--skip", flags->skipped, 0, 1U << 28U,
+            "First positions of a window, read but not looked at");
     a.choice("--projection", flags->form, {"folded", "raw"},
              "Scores that the table, events.csv and --threshold are about:\n"
              "with the final norm's gain, or as the paper has them");

@@ -48,6 +48,10 @@ void write_row(json_writer& out, const update_means& means, std::size_t row) {
     write_scores(out, means, row);
     write_mean(out, "dominance_share", means.of(row, update_columns::dominance_share));
     write_mean(out, "norm_share", means.of(row, update_columns::norm_share));
+    write_mean(out, "whole", means.of(row, update_columns::whole));
+    write_mean(out, "whole_centred", means.of(row, update_columns::whole_centred));
+    write_mean(out, "other_whole", means.of(row, update_columns::other));
+    write_mean(out, "other_whole_centred", means.of(row, update_columns::other_centred));
     write_mean(out, "log_before", means.of(row, update_columns::log_before));
     write_mean(out, "log_after", means.of(row, update_columns::log_after));
     write_mean(out, "log_change", means.of(row, update_columns::log_change));
@@ -130,7 +134,9 @@ void write_events(json_writer& out, const events_view& view) {
     out.field("layers", view.found.layers);
     out.field("inner_width", view.found.inner_width);
     out.field("tokens", view.found.tokens);
+    out.field("positions", view.found.positions);
     out.field("windows", view.found.windows);
+    out.field("skipped", o.skipped);
     out.field("window", o.window);
     out.field("every", o.every);
     out.field("sub_updates", o.sub_updates);

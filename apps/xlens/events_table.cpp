@@ -35,7 +35,7 @@ void print_set(const events_view& view, update_set set, std::string_view title) 
         .cell(title, label, style::bold)
         .put(fmt::format("{}, {:.2f} a token", means.count(all),
                          static_cast<double>(means.count(all)) /
-                             static_cast<double>(view.found.tokens)),
+                             static_cast<double>(view.found.positions)),
              style::dim)
         .print();
     table_line heading;
@@ -56,6 +56,12 @@ void print_set(const events_view& view, update_set set, std::string_view title) 
         }
     }
     if (set == update_set::all) { return; }
+    table_line()
+        .cell("  whole update, centred", label + 2)
+        .put(fmt::format("{}; of the other token {}",
+                         with_margin(means.of(all, update_columns::whole_centred)),
+                         with_margin(means.of(all, update_columns::other_centred))))
+        .print();
     table_line()
         .cell("  log p of the token", label)
         .put(fmt::format("{} before, {} after, change {}",
@@ -93,7 +99,7 @@ void print_layers(const events_view& view) {
                        all.of(l, update_columns::dominance_share).mean())), 11);
         line.right(percent(static_cast<float>(all.of(l, update_columns::norm_share).mean())), 8);
         line.right(percent(static_cast<float>(view.found.extreme_updates[l]) /
-                           static_cast<float>(view.found.tokens)),
+                           static_cast<float>(view.found.positions)),
                    10);
         line.print();
     }
@@ -137,11 +143,11 @@ void print_events(const events_view& view) {
     const event_statistics& found = view.found;
     const auto settled_share = [&](settled how) {
         return percent(static_cast<float>(found.settled_counts[static_cast<std::size_t>(how)]) /
-                       static_cast<float>(found.tokens));
+                       static_cast<float>(found.positions));
     };
     table_line()
-        .put(fmt::format("{} tokens in {} windows of {}; {} scores; 95 % intervals by window",
-                         found.tokens, found.windows, view.run.options.window,
+        .put(fmt::format("{} positions in {} windows of {}; {} scores; 95 % intervals by window",
+                         found.positions, found.windows, view.run.options.window,
                          view.run.options.form == projection::raw ? "raw" : "folded"),
              style::dim)
         .print();

@@ -45,14 +45,14 @@ inline run_identity identity_of(const event_run& run, std::uint64_t text_bytes) 
             {"precision", run.precision},
             {"instruction set", instruction_set()},
             {"text of bytes", std::to_string(text_bytes)},
-            {"limit", run.limit ? std::to_string(*run.limit) : "none"},
             {"window", std::to_string(o.window)},
             {"every", std::to_string(o.every)},
             {"sub-updates", std::to_string(o.sub_updates)},
             {"seed", std::to_string(o.seed)},
             {"projection", o.form == projection::raw ? "raw" : "folded"},
             {"threshold", fmt::format("{}", o.threshold)},
-            {"measured", std::to_string(o.measured)}};
+            {"measured", std::to_string(o.measured)},
+            {"skipped", std::to_string(o.skipped)}};
 }
 
 /// What a run leaves on the disk while it goes on. Without a folder: nothing.
@@ -114,16 +114,23 @@ event_statistics events(const Model& model, const tokenizer& text, const event_r
     using clock = std::chrono::steady_clock;
     text_windows windows(run.text, text, run.options.window);
     event_checkpoint state{
-        {}, 0, event_statistics(model.config.layers, model.config.inner_width)};
+        {}, 0, 0, event_statistics(model.config.layers, model.config.inner_width)};
     state.cursor = windows.cursor();
     event_reader reader(model, run.options);
     detail::event_files files(run, detail::identity_of(run, windows.bytes()), state);
+    const std::uint64_t limit = run.limit.value_or(SIZE_MAX);
     if (files.resumes()) {
+        const std::uint64_t read = state.found.tokens;
+        if (read > limit || (state.cut != 0 && read != limit)) {
+            fail("limit: {} tokens, but the run in {} has read {}{}; delete its checkpoint to start "
+                 "from the beginning",
+                 limit, printable(run.folder->string(), 1024), read,
+                 state.cut != 0 ? ", the last window in part" : "");
+        }
         windows.seek(state.cursor);
         reader.resume(state.found);
     }
     const std::size_t every = std::max<std::size_t>(run.options.every, 1);
-    const std::uint64_t limit = run.limit.value_or(SIZE_MAX);
     auto saved = clock::now();
     const auto save = [&] {
         state.cursor = windows.cursor();
@@ -137,6 +144,7 @@ event_statistics events(const Model& model, const tokenizer& text, const event_r
         if (tokens.empty()) { break; }
         if (first / run.options.window % every != 0) { continue; }
         const std::uint64_t left = limit - reader.statistics().tokens;
+        state.cut = tokens.size() > left ? 1 : 0;
         tokens.resize(static_cast<std::size_t>(std::min<std::uint64_t>(tokens.size(), left)));
         if (first == 0 && tokens.size() < 2) {
             fail("{}: {} tokens, expected at least 2", printable(run.text.string(), 1024),

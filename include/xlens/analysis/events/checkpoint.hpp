@@ -29,6 +29,7 @@ using run_identity = std::vector<std::pair<std::string, std::string>>;
 struct event_checkpoint {
     text_cursor cursor;
     std::uint64_t rows_bytes = 0;  ///< of the table of events, so far
+    std::uint64_t cut = 0;         ///< 1: the limit ended the run within a window
     event_statistics found;
 };
 
@@ -131,7 +132,9 @@ inline void write_checkpoint(const std::filesystem::path& path, const run_identi
     }
     out.add(now.cursor);
     out.add(now.rows_bytes);
+    out.add(now.cut);
     out.add(now.found.tokens);
+    out.add(now.found.positions);
     out.add(now.found.windows);
     out.add(now.found.settled_counts);
     for (update_means& means : now.found.means) { out.add(means.state()); }
@@ -168,7 +171,9 @@ inline void read_checkpoint(const std::filesystem::path& path, const run_identit
     detail::check_identity(in, identity, file.name());
     in.take(to.cursor);
     in.take(to.rows_bytes);
+    in.take(to.cut);
     in.take(to.found.tokens);
+    in.take(to.found.positions);
     in.take(to.found.windows);
     in.take(to.found.settled_counts);
     for (update_means& means : to.found.means) { in.fill(means.state()); }

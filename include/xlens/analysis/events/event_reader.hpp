@@ -83,6 +83,7 @@ public:
         for (std::size_t at = 0; at < tokens.size(); at += m_options.batch) {
             const auto part = tokens.subspan(at, std::min(m_options.batch, tokens.size() - at));
             m_model->forward(state, part, m_recorder);
+            m_first_row = std::min(part.size(), m_options.skipped - std::min(m_options.skipped, at));
             read_pass(part.size(), first + at, take);
         }
         for (update_means& m : m_found.means) { m.end_window(); }
@@ -117,6 +118,7 @@ private:
             take(text_event{first + e.row, m_found.windows, e.what, e.measures});
         }
         m_found.tokens += count;
+        m_found.positions += count - m_first_row;
     }
 
     static update_set set_of(event_kind kind) {
@@ -146,7 +148,7 @@ private:
 
     std::vector<row_event> find(std::size_t count, std::size_t layers) {
         std::vector<row_event> out;
-        for (std::size_t t = 0; t < count; ++t) {
+        for (std::size_t t = m_first_row; t < count; ++t) {
             const found_events found =
                 find_events(tops(m_before, t, layers), tops(m_after, t, layers));
             ++m_found.settled_counts[static_cast<std::size_t>(found.how)];
@@ -166,15 +168,18 @@ private:
         std::vector<update_measures> all(count);
         std::vector<float> own(count * k);
         const std::size_t work = 40 * k * layer.before.shape(1);
-        const auto measure = [&](std::size_t t, token_id w, std::span<float> each) {
+        const auto measure = [&](std::size_t t, token_id w, token_id other, std::span<float> each) {
             update_measures out;
             out.scores = m_scores(layer, t, first + t, w, m_options.form, each);
             out.dominance_share = layer.dominant_share[t];
             out.norm_share = m_scores.norm_share(layer, t);
+            out.whole = m_scores.whole(layer, t, w, m_options.form);
+            out.other = m_scores.whole(layer, t, other, m_options.form);
             return out;
         };
         parallel_for(count, work, [&](std::size_t t) {
-            all[t] = measure(t, m_before[t * layers + l], std::span(own).subspan(t * k, k));
+            all[t] = measure(t, m_before[t * layers + l], m_after[t * layers + l],
+                             std::span(own).subspan(t * k, k));
         });
         std::vector<row_event*> here;
         for (row_event& e : events) {
@@ -184,9 +189,9 @@ private:
             row_event& e = *here[i];
             e.measures = e.what.kind == event_kind::elimination
                              ? all[e.row]
-                             : measure(e.row, e.what.token, {});
+                             : measure(e.row, e.what.token, e.what.other, {});
         });
-        for (std::size_t t = 0; t < count; ++t) {
+        for (std::size_t t = m_first_row; t < count; ++t) {
             m_found.of(update_set::all).add(l, all[t]);
             count_neurons(l, std::span(layer.dominant).subspan(t * k, k),
                           std::span<const float>(own).subspan(t * k, k));
@@ -246,6 +251,7 @@ private:
     sub_update_scores<Model> m_scores;
     record_updates m_recorder;
     event_statistics m_found;
+    std::size_t m_first_row = 0;     ///< of a pass: rows before are not looked at
     std::vector<token_id> m_before;  ///< (T, L): top tokens of a pass
     std::vector<token_id> m_after;   ///< (T, L)
 };

@@ -24,7 +24,8 @@ namespace xlens {
 /// The header of the table of events, one comma-separated row an event.
 inline std::string event_header(std::string_view form) {
     std::string out = "position,window,layer,kind,token,text,other,log_before,log_after,"
-                      "dominance_share,norm_share";
+                      "dominance_share,norm_share,whole,whole_centred,other_whole,"
+                      "other_whole_centred";
     for (const std::string_view group : score_groups) {
         for (const std::string_view centred : {"", "_centred"}) {
             for (const std::string_view which : {"mean", "max", "min"}) {
@@ -59,6 +60,10 @@ inline std::string event_row(const text_event& e, projection form, std::string_v
                                   detail::csv_number(u.log_after),
                                   detail::csv_number(u.dominance_share),
                                   detail::csv_number(u.norm_share));
+    for (const float x : {u.whole.score, u.whole.centred, u.other.score, u.other.centred}) {
+        out += ',';
+        out += detail::csv_number(x);
+    }
     const std::size_t first = form == projection::raw ? 2 : 0;
     for (const auto& group : u.scores.all) {
         for (const std::size_t f : {first, first + 1}) {

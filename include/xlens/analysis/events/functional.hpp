@@ -60,7 +60,7 @@ inline functional_vectors find_functional(const event_statistics& found) {
         if (2 * sum < total) { ++out.half; }
         if (10 * sum < 9 * total) { ++out.nine_tenths; }
         sum += v.extremes();
-        if (v.extremes() * functional_rarest < found.tokens) { continue; }
+        if (v.extremes() * functional_rarest < found.positions) { continue; }
         out.often.push_back(v);
         ++out.by_layer[v.where.layer];
     }

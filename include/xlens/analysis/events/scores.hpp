@@ -62,6 +62,12 @@ struct token_scores {
     bool operator==(const token_scores&) const = default;
 };
 
+/// How a whole FFN update o = after - before scores a token, raw or folded.
+struct whole_score {
+    float score = 0.0F;    ///< ⟨e_w, o⟩
+    float centred = 0.0F;  ///< ⟨e_w - ē, o⟩
+};
+
 namespace detail {
 
 /// Vectors v of one layer, and what every token has in common in their scores.
@@ -206,6 +212,23 @@ public:
         }
         return {{summarise(m_values, dominant, raw, fold), summarise(m_values, random, raw, fold),
                  summarise(m_controls[m_layer], controls, raw, fold)}};
+    }
+
+    /// The score of token w by row t's whole update: that of all sub-updates and the output bias.
+    [[nodiscard]] whole_score whole(const recorded_layer& layer, std::size_t t, token_id w,
+                                    projection form) const {
+        struct whole_direction;
+        struct whole_update;
+        const std::size_t width = m_gain.size();
+        const std::span<float> e(kernels::scratch<whole_direction>(width), width);
+        const std::span<float> o(kernels::scratch<whole_update>(width), width);
+        m_model->unembedding.direction(w, e);
+        for (std::size_t d = 0; d < width; ++d) {
+            o[d] = layer.after(t, d) - layer.before(t, d);
+            if (form != projection::raw) { e[d] *= m_gain[d]; }
+        }
+        const float score = kernels::dot(e, o);
+        return {score, score - kernels::dot(form == projection::raw ? m_mean : m_folded_mean, o)};
     }
 
     /// ‖Σ m_i·v_i over the dominant‖ / ‖after - before‖ of row t; 0 where nothing was added.

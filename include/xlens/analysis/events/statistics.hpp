@@ -58,6 +58,8 @@ struct update_measures {
     float norm_share = 0.0F;       ///< ‖Σ m_i·v_i of the dominant‖ / ‖FFN update‖
     float log_before = NAN;        ///< log p(w) before, and after
     float log_after = NAN;
+    whole_score whole;             ///< of w by the whole FFN update
+    whole_score other;             ///< of the token that is on top after it (saturation: was before)
 };
 
 /// The numbers that are averaged, as columns of a table. The first ones are scores, group by group,
@@ -69,7 +71,11 @@ struct update_columns {
     static constexpr std::size_t log_before = scores + 2;
     static constexpr std::size_t log_after = scores + 3;
     static constexpr std::size_t log_change = scores + 4;
-    static constexpr std::size_t count = scores + 5;
+    static constexpr std::size_t whole = scores + 5;
+    static constexpr std::size_t whole_centred = scores + 6;
+    static constexpr std::size_t other = scores + 7;
+    static constexpr std::size_t other_centred = scores + 8;
+    static constexpr std::size_t count = scores + 9;
 
     /// Column of a score; `which`: 0 mean, 1 max, 2 min.
     static constexpr std::size_t of(score_group g, score_form f, std::size_t which) {
@@ -92,6 +98,10 @@ struct update_columns {
         out[log_before] = u.log_before;
         out[log_after] = u.log_after;
         out[log_change] = u.log_after - u.log_before;
+        out[whole] = u.whole.score;
+        out[whole_centred] = u.whole.centred;
+        out[other] = u.other.score;
+        out[other_centred] = u.other.centred;
         return out;
     }
 };
@@ -157,7 +167,8 @@ struct neuron_counts {
 struct event_statistics {
     std::size_t layers = 0;
     std::size_t inner_width = 0;
-    std::uint64_t tokens = 0;   ///< positions that were read
+    std::uint64_t tokens = 0;     ///< tokens that were read
+    std::uint64_t positions = 0;  ///< of these, positions that were looked at
     std::uint64_t windows = 0;
     std::array<std::uint64_t, 3> settled_counts{};  ///< positions, by `settled`
     std::array<update_means, update_sets.size()> means;
