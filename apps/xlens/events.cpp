@@ -4,7 +4,10 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
+#include "trace_header.hpp"
+#include "value_concept.hpp"
 
+#include <xlens/analysis/events/report.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/atomic_file.hpp>
@@ -88,6 +91,28 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
     file.commit();
 }
 
+std::string report_of(const events_view& view) {
+    constexpr std::size_t shown = 30;
+    constexpr std::size_t tokens = 10;
+    const auto name = [](const std::filesystem::path& path) { return path.filename().string(); };
+    event_report report{.model = name(view.model.path()),
+                        .text = name(view.run.text),
+                        .manifest = view.model.manifest(),
+                        .options = view.run.options,
+                        .found = view.found,
+                        .functional = view.functional,
+                        .promoted = {}};
+    for (std::size_t i = 0; i < std::min(view.functional.often.size(), shown); ++i) {
+        std::string words;
+        const neuron& where = view.functional.often[i].where;
+        for (const scored& t : view.model.concept_of(where, tokens, "folded").ends.promotes) {
+            words += token_label(view.model, t.id) + " ";
+        }
+        report.promoted.push_back(words);
+    }
+    return event_report_page(report);
+}
+
 void run(const events_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     const engine model(flags.common);
@@ -103,6 +128,7 @@ void run(const events_flags& flags) {
             write_events(out, view);
         }
         write_file(*run.folder / "events.json", text);
+        write_file(*run.folder / "report.html", report_of(view));
         forget_checkpoint(*run.folder);
     }
     if (flags.common.json) {

@@ -33,9 +33,9 @@ void print_set(const events_view& view, update_set set, std::string_view title) 
     const std::size_t all = means.layers();
     table_line()
         .cell(title, label, style::bold)
-        .put(fmt::format("{}, {:.2f} a token", means.count(all),
-                         static_cast<double>(means.count(all)) /
-                             static_cast<double>(view.found.positions)),
+        .put(fmt::format(
+                 "{}, {:.2f} a token", means.count(all),
+                 static_cast<double>(means.count(all)) / static_cast<double>(view.found.positions)),
              style::dim)
         .print();
     table_line heading;
@@ -95,8 +95,8 @@ void print_layers(const events_view& view) {
                 update_columns::of(score_group::dominant, static_cast<score_form>(form), s);
             line.right(fmt::format("{:.2f}", all.of(l, column).mean()), 10);
         }
-        line.right(percent(static_cast<float>(
-                       all.of(l, update_columns::dominance_share).mean())), 11);
+        line.right(percent(static_cast<float>(all.of(l, update_columns::dominance_share).mean())),
+                   11);
         line.right(percent(static_cast<float>(all.of(l, update_columns::norm_share).mean())), 8);
         line.right(percent(static_cast<float>(view.found.extreme_updates[l]) /
                            static_cast<float>(view.found.positions)),
@@ -115,12 +115,12 @@ void print_functional(const events_view& view) {
              style::dim)
         .print();
     table_line()
-        .put(fmt::format("  {} of {} value vectors give half of them, {} nine tenths; {} ({:.2f} %) "
-                         "at 1 position in {}",
-                         f.half, vectors, f.nine_tenths, f.often.size(),
-                         100.0 * static_cast<double>(f.often.size()) /
-                             static_cast<double>(vectors),
-                         functional_rarest))
+        .put(
+            fmt::format("  {} of {} value vectors give half of them, {} nine tenths; {} ({:.2f} %) "
+                        "at 1 position in {}",
+                        f.half, vectors, f.nine_tenths, f.often.size(),
+                        100.0 * static_cast<double>(f.often.size()) / static_cast<double>(vectors),
+                        functional_rarest))
         .print();
     constexpr std::size_t shown = 10;
     constexpr std::size_t tokens = 8;
@@ -129,8 +129,7 @@ void print_functional(const events_view& view) {
         table_line line;
         line.put("  ").cell(to_string(v.where), 9, style::accent);
         line.right(fmt::format("+{} -{}", v.counts.promotes, v.counts.suppresses), 15).put("  ");
-        for (const scored& token :
-             view.model.concept_of(v.where, tokens, "folded").ends.promotes) {
+        for (const scored& token : view.model.concept_of(v.where, tokens, "folded").ends.promotes) {
             line.put(token_label(view.model, token.id)).put(" ");
         }
         line.print();
@@ -152,10 +151,11 @@ void print_events(const events_view& view) {
              style::dim)
         .print();
     table_line()
-        .put(fmt::format("final token on top for good: by an FFN update {}, by attention {}, in the "
-                         "last layer {}",
-                         settled_share(settled::by_ffn), settled_share(settled::by_attention),
-                         settled_share(settled::at_the_end)))
+        .put(
+            fmt::format("final token on top for good: by an FFN update {}, by attention {}, in the "
+                        "last layer {}",
+                        settled_share(settled::by_ffn), settled_share(settled::by_attention),
+                        settled_share(settled::at_the_end)))
         .print();
     fmt::print("\n");
     print_set(view, update_set::saturation, "saturations");

@@ -4,9 +4,22 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/events.hpp>
+#include <xlens/analysis/events/checkpoint.hpp>
+#include <xlens/analysis/events/detect.hpp>
+#include <xlens/analysis/events/event_reader.hpp>
+#include <xlens/analysis/events/event_rows.hpp>
+#include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/layer_chart.hpp>
+#include <xlens/analysis/events/options.hpp>
+#include <xlens/analysis/events/record_updates.hpp>
+#include <xlens/analysis/events/report.hpp>
+#include <xlens/analysis/events/scores.hpp>
+#include <xlens/analysis/events/statistics.hpp>
 #include <xlens/analysis/html_page.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/saturation.hpp>
+#include <xlens/analysis/text_windows.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>

@@ -29,9 +29,9 @@ namespace xlens {
 /// A run of `events` over a text file.
 struct event_run {
     std::filesystem::path text;
-    std::optional<std::size_t> limit = {};           ///< tokens to read at most
+    std::optional<std::size_t> limit = {};             ///< tokens to read at most
     std::optional<std::filesystem::path> folder = {};  ///< events.csv, and what lets a run go on
-    std::uint64_t model = 0;                         ///< its fingerprint
+    std::uint64_t model = 0;                           ///< its fingerprint
     std::string precision = "f32";
     std::chrono::seconds between_checkpoints{20};
     event_options options = {};
@@ -122,10 +122,11 @@ event_statistics events(const Model& model, const tokenizer& text, const event_r
     if (files.resumes()) {
         const std::uint64_t read = state.found.tokens;
         if (read > limit || (state.cut != 0 && read != limit)) {
-            fail("limit: {} tokens, but the run in {} has read {}{}; delete its checkpoint to start "
-                 "from the beginning",
-                 limit, printable(run.folder->string(), 1024), read,
-                 state.cut != 0 ? ", the last window in part" : "");
+            fail(
+                "limit: {} tokens, but the run in {} has read {}{}; delete its checkpoint to start "
+                "from the beginning",
+                limit, printable(run.folder->string(), 1024), read,
+                state.cut != 0 ? ", the last window in part" : "");
         }
         windows.seek(state.cursor);
         reader.resume(state.found);

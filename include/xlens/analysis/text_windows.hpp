@@ -87,8 +87,8 @@ public:
     /// Tokens of the whole file, guessed from those so far.
     [[nodiscard]] std::size_t expected_tokens() const {
         const double done = m_end == 0 ? 1.0 : static_cast<double>(m_end);
-        const double rate = static_cast<double>(m_cursor.tokens - m_cursor.skipped +
-                                                m_tokens.size()) / done;
+        const double rate =
+            static_cast<double>(m_cursor.tokens - m_cursor.skipped + m_tokens.size()) / done;
         return static_cast<std::size_t>(rate * static_cast<double>(bytes()));
     }
 
@@ -148,8 +148,8 @@ private:
     std::size_t m_window;
     std::size_t m_piece_bytes;
     text_cursor m_cursor;
-    fnv1a m_hash;                   ///< of the bytes before the piece
-    std::size_t m_end = 0;          ///< of the piece
+    fnv1a m_hash;                    ///< of the bytes before the piece
+    std::size_t m_end = 0;           ///< of the piece
     std::vector<token_id> m_tokens;  ///< of the piece
 };
 

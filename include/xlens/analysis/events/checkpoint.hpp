@@ -112,9 +112,10 @@ inline void check_identity(checkpoint_reader& in, const run_identity& now,
         const std::string then = in.take_text();
         if (then_field != field) { in.damaged(); }
         if (then != value) {
-            fail("{}: belongs to a run with {} {}, this one has {}; delete it to start from the "
-                 "beginning",
-                 name, field, printable(then), printable(value));
+            fail(
+                "{}: belongs to a run with {} {}, this one has {}; delete it to start from the "
+                "beginning",
+                name, field, printable(then), printable(value));
         }
     }
 }
@@ -158,8 +159,7 @@ inline void read_checkpoint(const std::filesystem::path& path, const run_identit
     const mapped_file file(path);
     std::span<const std::byte> bytes = file.bytes();
     const auto magic = std::as_bytes(std::span(detail::checkpoint_magic));
-    if (bytes.size() < magic.size() ||
-        std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
+    if (bytes.size() < magic.size() || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
         fail("{}: expected a checkpoint of xlens events, version 1", file.name());
     }
     detail::checkpoint_reader in(bytes.subspan(magic.size()), file.name());

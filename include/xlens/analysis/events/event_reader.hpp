@@ -83,7 +83,8 @@ public:
         for (std::size_t at = 0; at < tokens.size(); at += m_options.batch) {
             const auto part = tokens.subspan(at, std::min(m_options.batch, tokens.size() - at));
             m_model->forward(state, part, m_recorder);
-            m_first_row = std::min(part.size(), m_options.skipped - std::min(m_options.skipped, at));
+            m_first_row =
+                std::min(part.size(), m_options.skipped - std::min(m_options.skipped, at));
             read_pass(part.size(), first + at, take);
         }
         for (update_means& m : m_found.means) { m.end_window(); }
@@ -218,8 +219,8 @@ private:
     void measure_log_probabilities(std::uint64_t first, std::vector<row_event>& events) {
         std::vector<row_event*> wanted;
         for (row_event& e : events) {
-            const std::uint64_t number = detail::drawn(detail::draw::measured, m_options.seed,
-                                                       first + e.row, e.what.layer);
+            const std::uint64_t number =
+                detail::drawn(detail::draw::measured, m_options.seed, first + e.row, e.what.layer);
             if (e.what.kind == event_kind::saturation || number % m_options.measured == 0) {
                 wanted.push_back(&e);
             }

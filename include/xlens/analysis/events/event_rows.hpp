@@ -23,9 +23,10 @@ namespace xlens {
 
 /// The header of the table of events, one comma-separated row an event.
 inline std::string event_header(std::string_view form) {
-    std::string out = "position,window,layer,kind,token,text,other,log_before,log_after,"
-                      "dominance_share,norm_share,whole,whole_centred,other_whole,"
-                      "other_whole_centred";
+    std::string out =
+        "position,window,layer,kind,token,text,other,log_before,log_after,"
+        "dominance_share,norm_share,whole,whole_centred,other_whole,"
+        "other_whole_centred";
     for (const std::string_view group : score_groups) {
         for (const std::string_view centred : {"", "_centred"}) {
             for (const std::string_view which : {"mean", "max", "min"}) {
@@ -53,13 +54,11 @@ inline std::string csv_number(float x) { return std::isnan(x) ? "" : fmt::format
 /// An event as a row; scores in one form, folded or raw.
 inline std::string event_row(const text_event& e, projection form, std::string_view token) {
     const update_measures& u = e.measures;
-    std::string out = fmt::format("{},{},{},{},{},{},{},{},{},{},{}", e.position, e.window,
-                                  e.what.layer, update_sets[static_cast<std::size_t>(e.what.kind)],
-                                  e.what.token, detail::csv_text(token), e.what.other,
-                                  detail::csv_number(u.log_before),
-                                  detail::csv_number(u.log_after),
-                                  detail::csv_number(u.dominance_share),
-                                  detail::csv_number(u.norm_share));
+    std::string out = fmt::format(
+        "{},{},{},{},{},{},{},{},{},{},{}", e.position, e.window, e.what.layer,
+        update_sets[static_cast<std::size_t>(e.what.kind)], e.what.token, detail::csv_text(token),
+        e.what.other, detail::csv_number(u.log_before), detail::csv_number(u.log_after),
+        detail::csv_number(u.dominance_share), detail::csv_number(u.norm_share));
     for (const float x : {u.whole.score, u.whole.centred, u.other.score, u.other.centred}) {
         out += ',';
         out += detail::csv_number(x);

@@ -25,14 +25,15 @@ struct functional_vector {
 /// value vector is counted by itself). A score is extreme if |m_i·⟨e_w, v_i⟩| reaches the threshold,
 /// w being the top candidate before the update and v_i among the dominant.
 struct functional_vectors {
-    std::vector<functional_vector> often;  ///< extreme at one position in `rarest` or more, most first
-    std::vector<std::size_t> by_layer;     ///< (L): how many of `often`
-    std::size_t any = 0;                   ///< value vectors with an extreme score
-    std::size_t half = 0;                  ///< fewest that give half of all extreme scores
-    std::size_t nine_tenths = 0;           ///< … nine tenths
-    std::uint64_t promoting = 0;           ///< extreme scores above 0
-    std::uint64_t suppressing = 0;         ///< and below
-    std::uint64_t extreme_updates = 0;     ///< updates with one or more
+    std::vector<functional_vector>
+        often;                          ///< extreme at one position in `rarest` or more, most first
+    std::vector<std::size_t> by_layer;  ///< (L): how many of `often`
+    std::size_t any = 0;                ///< value vectors with an extreme score
+    std::size_t half = 0;               ///< fewest that give half of all extreme scores
+    std::size_t nine_tenths = 0;        ///< … nine tenths
+    std::uint64_t promoting = 0;        ///< extreme scores above 0
+    std::uint64_t suppressing = 0;      ///< and below
+    std::uint64_t extreme_updates = 0;  ///< updates with one or more
 };
 
 /// Positions among which a functional vector has at least one extreme score.
@@ -43,15 +44,13 @@ inline functional_vectors find_functional(const event_statistics& found) {
     functional_vectors out;
     std::vector<functional_vector> all;
     for (std::size_t i = 0; i < found.neurons.size(); ++i) {
-        const functional_vector v{{i / found.inner_width, i % found.inner_width},
-                                  found.neurons[i]};
+        const functional_vector v{{i / found.inner_width, i % found.inner_width}, found.neurons[i]};
         out.promoting += v.counts.promotes;
         out.suppressing += v.counts.suppresses;
         if (v.extremes() > 0) { all.push_back(v); }
     }
-    std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-        return a.extremes() > b.extremes();
-    });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const auto& a, const auto& b) { return a.extremes() > b.extremes(); });
     out.any = all.size();
     out.by_layer.assign(found.layers, 0);
     const std::uint64_t total = out.promoting + out.suppressing;

@@ -14,13 +14,13 @@ struct event_options {
     std::size_t sub_updates = 10;  ///< dominant sub-updates a layer, and as many random ones
     std::uint64_t seed = 0;        ///< of the random sub-updates and of the random vectors
     projection form = projection::folded;  ///< of the scores that may be extreme; folded or raw
-    float threshold = 10.0F;  ///< a score of at least this size, either sign, is extreme
-    std::size_t skipped = 1;       ///< first positions of a window, read but not looked at: the first
-                                   ///< attends to itself alone, and its residual is often a hundred
-                                   ///< times longer (Sun et al. 2024, 2402.17762)
-    std::size_t every = 1;         ///< reads every n-th window
-    std::size_t measured = 8;      ///< log-probabilities for one elimination in so many
-    std::size_t batch = 512;       ///< positions of a pass: 2·L·batch·D floats of memory
+    float threshold = 10.0F;   ///< a score of at least this size, either sign, is extreme
+    std::size_t skipped = 1;   ///< first positions of a window, read but not looked at: the first
+                               ///< attends to itself alone, and its residual is often a hundred
+                               ///< times longer (Sun et al. 2024, 2402.17762)
+    std::size_t every = 1;     ///< reads every n-th window
+    std::size_t measured = 8;  ///< log-probabilities for one elimination in so many
+    std::size_t batch = 512;   ///< positions of a pass: 2·L·batch·D floats of memory
 };
 
 namespace detail {

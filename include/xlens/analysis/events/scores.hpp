@@ -36,10 +36,10 @@ inline constexpr std::array<std::string_view, 3> score_groups{"dominant", "rando
 
 /// How a sub-update is scored for a token w, ē being the mean of all rows of E.
 enum class score_form {
-    folded,           ///< m_i·⟨γ⊙e_w, v_i⟩
-    folded_centred,   ///< m_i·⟨γ⊙(e_w - ē), v_i⟩
-    raw,              ///< m_i·⟨e_w, v_i⟩: the formula of Geva et al. 2022
-    raw_centred,      ///< m_i·⟨e_w - ē, v_i⟩
+    folded,          ///< m_i·⟨γ⊙e_w, v_i⟩
+    folded_centred,  ///< m_i·⟨γ⊙(e_w - ē), v_i⟩
+    raw,             ///< m_i·⟨e_w, v_i⟩: the formula of Geva et al. 2022
+    raw_centred,     ///< m_i·⟨e_w - ē, v_i⟩
 };
 inline constexpr std::array<std::string_view, 4> score_forms{"folded", "folded_centred", "raw",
                                                              "raw_centred"};
@@ -200,15 +200,14 @@ public:
         const auto random = std::span(layer.random).subspan(t * k, k);
         std::vector<picked> controls;
         for (const picked& p : dominant) {
-            const std::uint64_t number = detail::drawn(detail::draw::vector, m_seed, position,
-                                                       m_layer, controls.size());
-            controls.push_back({static_cast<std::uint32_t>(number % gaussian_vectors),
-                                p.coefficient});
+            const std::uint64_t number =
+                detail::drawn(detail::draw::vector, m_seed, position, m_layer, controls.size());
+            controls.push_back(
+                {static_cast<std::uint32_t>(number % gaussian_vectors), p.coefficient});
         }
         for (std::size_t i = 0; i < own.size(); ++i) {
             const auto& e = form == projection::raw ? raw : fold;
-            own[i] =
-                dominant[i].coefficient * kernels::dot(e, vector(m_values, dominant[i].index));
+            own[i] = dominant[i].coefficient * kernels::dot(e, vector(m_values, dominant[i].index));
         }
         return {{summarise(m_values, dominant, raw, fold), summarise(m_values, random, raw, fold),
                  summarise(m_controls[m_layer], controls, raw, fold)}};

@@ -58,8 +58,8 @@ struct update_measures {
     float norm_share = 0.0F;       ///< ‖Σ m_i·v_i of the dominant‖ / ‖FFN update‖
     float log_before = NAN;        ///< log p(w) before, and after
     float log_after = NAN;
-    whole_score whole;             ///< of w by the whole FFN update
-    whole_score other;             ///< of the token that is on top after it (saturation: was before)
+    whole_score whole;  ///< of w by the whole FFN update
+    whole_score other;  ///< of the token that is on top after it (saturation: was before)
 };
 
 /// The numbers that are averaged, as columns of a table. The first ones are scores, group by group,
