@@ -115,7 +115,9 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_document_rows_and_a_page) {
     BOOST_TEST(page.starts_with("<!DOCTYPE html>"));
     BOOST_TEST(page.find("<svg") != std::string::npos);
     BOOST_TEST(page.find("8.5") != std::string::npos);
-    BOOST_TEST(page.find("nan") == std::string::npos);
+    for (const char* bad : {">nan", " nan", ",nan", "\"nan"}) {
+        BOOST_TEST(page.find(bad) == std::string::npos, bad);
+    }
     BOOST_TEST(!std::filesystem::exists(out / "events.checkpoint"));
     BOOST_TEST(!std::filesystem::exists(out / "events.csv.part"));
 }

@@ -73,7 +73,6 @@ public:
         m_rows.emplace(*run.folder / "events.csv", state.rows_bytes);
         if (!m_resumes) {
             m_rows->write(event_header(run.options.form == projection::raw ? "raw" : "folded"));
-            save(state);
         }
     }
     [[nodiscard]] bool resumes() const { return m_resumes; }
