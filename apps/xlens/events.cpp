@@ -117,8 +117,8 @@ void run(const events_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     const engine model(flags.common);
     const event_run run = run_of(flags, model.config().context);
-    note(model.manifest());
     const event_statistics found = read(model, run);
+    note(model.manifest());
     const functional_vectors functional = find_functional(found);
     const events_view view{model, run, found, functional};
     if (run.folder) {
