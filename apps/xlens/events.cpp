@@ -66,19 +66,22 @@ event_run run_of(const events_flags& flags, std::size_t context) {
 
 event_statistics read(const engine& model, const event_run& run) {
     using clock = std::chrono::steady_clock;
-    const auto start = clock::now();
-    std::size_t first = 0;  // tokens that an earlier run had read
+    auto start = clock::now();  // of what the rate is about: after the first window
+    std::size_t first = 0;      // tokens that an earlier run had read
     std::size_t last = 0;
     bool begun = false;
     progress_bar bar("events");
     event_statistics found = model.events(run, [&](std::size_t done, std::size_t total) {
-        if (!begun) { first = done; }
+        if (!begun) {
+            first = done;
+            start = clock::now();
+        }
         begun = true;
         last = done;
         bar(done, total);
     });
     const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-    if (begun) {
+    if (last > first) {
         note(fmt::format("{} tokens, the last {} at {:.1f} a second", found.tokens, last - first,
                          static_cast<double>(last - first) / seconds));
     }

@@ -23,6 +23,10 @@ struct chart_series {
 
 namespace detail {
 
+inline double margin_of(const chart_series& s, std::size_t l) {
+    return s.margins.empty() || !std::isfinite(s.margins[l]) ? 0.0 : s.margins[l];
+}
+
 /// Places of a chart's values on its picture.
 class chart_frame {
 public:
@@ -35,10 +39,11 @@ public:
 
     chart_frame(const std::vector<chart_series>& series, std::size_t layers) : m_layers(layers) {
         for (const chart_series& s : series) {
-            for (const double v : s.values) {
+            for (std::size_t l = 0; l < s.values.size(); ++l) {
+                const double v = s.values[l];
                 if (!std::isfinite(v)) { continue; }
-                m_low = std::min(m_low, v);
-                m_high = std::max(m_high, v);
+                m_low = std::min(m_low, v - margin_of(s, l));
+                m_high = std::max(m_high, v + margin_of(s, l));
             }
         }
         // Round numbers on the axis: 1, 2 or 5 times a power of ten.
@@ -98,8 +103,7 @@ inline std::string chart_line(const chart_frame& frame, const chart_series& s, s
     for (std::size_t l = 0; l < s.values.size(); ++l) {
         if (!std::isfinite(s.values[l])) { continue; }
         const double x = frame.x(static_cast<double>(l));
-        const double margin =
-            s.margins.empty() || !std::isfinite(s.margins[l]) ? 0.0 : s.margins[l];
+        const double margin = margin_of(s, l);
         points += fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l]));
         upper += fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l] + margin));
         lower = fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l] - margin)) + lower;
@@ -119,7 +123,8 @@ inline std::string chart_line(const chart_frame& frame, const chart_series& s, s
 
 /// Style of charts, for html_page::style.
 inline constexpr std::string_view chart_style = R"css(
-.chart svg { display: block; width: 100%; height: auto; max-width: 760px; }
+.chart { overflow-x: auto; }
+.chart svg { display: block; width: 100%; height: auto; min-width: 460px; max-width: 760px; }
 .chart .grid { stroke: var(--line); } .chart .zero { stroke: var(--strong); }
 .chart .tick { fill: var(--dim); font: 11px var(--text); }
 .chart polyline { fill: none; stroke-width: 1.8; } .chart polygon { opacity: .22; stroke: none; }
