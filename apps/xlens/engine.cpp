@@ -4,6 +4,7 @@
 #include "model_path.hpp"
 #include "value_concept.hpp"
 
+#include <xlens/analysis/attribution.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
@@ -13,6 +14,7 @@
 #include <xlens/io/fingerprint.hpp>
 #include <xlens/lens/concept_index.hpp>
 #include <xlens/policy/intervene.hpp>
+#include <xlens/policy/observe_updates.hpp>
 
 #include <type_traits>
 
@@ -141,12 +143,21 @@ void engine::write_index(const std::string& path, std::size_t top, std::string_v
 
 std::vector<generated> engine::generate(std::span<const token_id> prompt, std::size_t count,
                                         const sampling_request& sampling, const edit_flags& edits,
-                                        const token_seen& seen) const {
+                                        const token_seen& seen, attribution_log* explained) const {
     dynamic_policies policies = policies_of(edits, config());
+    observe_updates updates;
+    if (explained != nullptr) { policies.borrow(updates); }
+    // Called before the next pass: the record is that of the token.
+    const auto tell = [&](const generated& token) {
+        if (explained != nullptr) {
+            explained->steps.push_back(explain(updates, token.id, explained->limit));
+        }
+        seen(token);
+    };
     sampler choose({sampling.temperature, sampling.top_k, sampling.top_p, sampling.seed});
     const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
     return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::generate(model, prompt, count, choose, stop, seen, policies);
+        return xlens::generate(model, prompt, count, choose, stop, tell, policies);
     });
 }
 

@@ -16,6 +16,9 @@
 #include <vector>
 
 namespace xlens {
+struct attribution;
+struct cluster_options;
+struct cluster_report;
 struct event_run;
 struct event_statistics;
 struct generated;
@@ -23,6 +26,7 @@ struct hyperparameters;
 struct perplexity_result;
 struct token_ends;
 struct traced_position;
+class observe_updates;
 class tokenizer;
 }  // namespace xlens
 
@@ -41,6 +45,20 @@ struct trace_request {
     std::size_t top = 10;
     std::size_t sub_updates = 10;
     bool all_positions = false;
+};
+
+struct attribution_request {
+    std::optional<token_id> token;        // none: the predicted one
+    std::optional<token_id> against;      // none: the logit itself, else the difference
+    std::optional<std::size_t> position;  // none: the last
+    std::size_t limit = 20;               // sub-updates to name
+    std::size_t top = 10;                 // tokens of each of their concepts
+};
+
+/// The attribution of every generated token, in order.
+struct attribution_log {
+    std::size_t limit = 20;
+    std::vector<attribution> steps;
 };
 
 struct sampling_request {
@@ -77,6 +95,10 @@ public:
     /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds.
     [[nodiscard]] std::vector<token_id> read(const prompt_flags& prompt) const;
 
+    /// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a token's
+    /// text).
+    [[nodiscard]] token_id read_token(std::string_view flag, std::string_view text) const;
+
     /// Throws xlens::error if an edit names a neuron that the model does not have.
     void check(const edit_flags& edits) const;
 
@@ -90,9 +112,23 @@ public:
     /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;
+    /// The clusters of all value vectors, or of a sample (analysis/cluster_values.hpp).
+    [[nodiscard]] cluster_report cluster(const cluster_options& options,
+                                         const progress& report) const;
+    [[nodiscard]] attribution attribute(std::span<const token_id> tokens,
+                                        const attribution_request& request, const edit_flags& edits,
+                                        const progress& report) const;
+    /// Of the predicted token, at the last position or at all; without concepts.
+    [[nodiscard]] std::vector<attribution> attribute_predictions(std::span<const token_id> tokens,
+                                                                 bool all_positions,
+                                                                 std::size_t limit,
+                                                                 const edit_flags& edits,
+                                                                 const progress& report) const;
+    /// With `explained`, also why each token's logit was what it was; without concepts.
     std::vector<generated> generate(std::span<const token_id> prompt, std::size_t count,
                                     const sampling_request& sampling, const edit_flags& edits,
-                                    const token_seen& seen) const;
+                                    const token_seen& seen,
+                                    attribution_log* explained = nullptr) const;
     [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens, std::size_t window,
                                                const edit_flags& edits,
                                                const progress& report) const;
@@ -102,6 +138,10 @@ public:
 
 private:
     struct parts;
+
+    [[nodiscard]] attribution explain(const observe_updates& seen, token_id token,
+                                      std::size_t limit) const;
+
     std::unique_ptr<parts> m_parts;
 };
 

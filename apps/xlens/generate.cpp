@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "attribution_json.hpp"
+#include "attribution_table.hpp"
 #include "engine.hpp"
 #include "json_writer.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
 #include "utf8_stream.hpp"
 
+#include <xlens/analysis/attribution.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/text/tokenizer.hpp>
@@ -29,6 +32,7 @@ struct generate_flags {
     std::optional<float> top_p;
     std::optional<std::size_t> top_k;
     std::size_t seed = 0;
+    bool attribute = false;
 };
 
 /// Greedy unless a flag of sampling is there; then the temperature is 1 unless it is given.
@@ -91,7 +95,8 @@ private:
 };
 
 void write_generated(const engine& model, const std::vector<generated>& steps,
-                     const std::string& text, double speed) {
+                     const std::vector<attribution>& attributions, const std::string& text,
+                     double speed) {
     json_writer out;
     out.begin_object();
     out.field("text", text);
@@ -101,12 +106,17 @@ void write_generated(const engine& model, const std::vector<generated>& steps,
     out.end_array();
     out.key("steps");
     out.begin_array();
-    for (const generated& step : steps) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const generated& step = steps[i];
         out.begin_object();
         out.field("id", step.id);
         out.field("text", model.token_text(step.id));
         out.field("probability", step.probability);
         out.field("exit_layer", step.exit_layer);
+        if (!attributions.empty()) {
+            out.key("attribution");
+            write_attribution(out, model, attributions[i]);
+        }
         out.end_object();
     }
     out.end_array();
@@ -122,11 +132,14 @@ void run(const generate_flags& flags) {
     note(model.manifest() +
          (sampling.temperature > 0.0F ? fmt::format(", seed {}", sampling.seed) : ", greedy"));
     listener seen(model, !flags.common.json);
-    const auto steps = model.generate(prompt, flags.count, sampling, flags.edits, std::ref(seen));
+    attribution_log explained;
+    const auto steps = model.generate(prompt, flags.count, sampling, flags.edits, std::ref(seen),
+                                      flags.attribute ? &explained : nullptr);
     const std::string text = seen.finish();
     if (flags.common.json) {
-        write_generated(model, steps, text, seen.tokens_per_second());
+        write_generated(model, steps, explained.steps, text, seen.tokens_per_second());
     } else {
+        if (flags.attribute) { print_attributions(model, explained.steps); }
         note(fmt::format("{} tokens, {:.1f} a second", steps.size(), seen.tokens_per_second()));
     }
 }
@@ -149,6 +162,8 @@ void add_generate(command_line& program) {
     a.number("--top-p", flags->top_p, "Sample from the most probable that sum to X (1)");
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
             "Seed of the sampling");
+    a.flag("--attribute", flags->attribute,
+           "Add what each layer and sub-update adds to each token's logit");
     flags->edits.declare(a);
 }
 

@@ -9,6 +9,8 @@ int main(int count, char** values) {
     add_trace(program);
     add_concept(program);
     add_index(program);
+    add_cluster(program);
+    add_attribute(program);
     add_generate(program);
     add_perplexity(program);
     add_events(program);

@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_page_is_written_whole_or_not_at_all) {
     {
         atomic_file file(path);
         BOOST_TEST(!std::filesystem::exists(path));
-        write_page(file, page);
+        BOOST_TEST(write_page(file, page) == to_string(page).size());
     }
     BOOST_TEST(contents(path) == to_string(page));
     BOOST_TEST(test::error_message([&] { atomic_file(folder.path() / "no" / "page.html"); }) ==

@@ -5,6 +5,8 @@
 #include "support/golden.hpp"
 #include "support/run_program.hpp"
 
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -31,13 +33,17 @@ bad_case tiny_trace(std::vector<std::string> more, std::string message) {
 bad_case tiny_generate(std::vector<std::string> more, std::string message) {
     return {with({"generate", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
 }
+bad_case tiny_attribute(std::vector<std::string> more, std::string message) {
+    return {with({"attribute", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
+}
 std::string many_ids(int count) {
     std::string out = "0";
     for (int i = 1; i < count; ++i) { out += ",0"; }
     return out;
 }
 
-const std::string names = "info, tokenize, trace, concept, index, generate, perplexity, events";
+const std::string names =
+    "info, tokenize, trace, concept, index, cluster, attribute, generate, perplexity, events";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -119,6 +125,30 @@ const std::vector<bad_case> cases{
     {{"index", tiny, "-o", "/"}, "/: cannot be written: Is a directory"},
     {{"index", tiny, "-o", "x", "--top", "0"},
      "--top: expected a whole number from 1 to 10000000, got '0'"},
+    tiny_trace({"--html", ""}, "--html: expected a file to write, got ''"),
+    tiny_trace({"--html", "/no/such/x.html"},
+               "/no/such/x.html: cannot be written: No such file or directory"),
+    tiny_trace({"--html", "/tmp"}, "/tmp: cannot be written: Is a directory"),
+    tiny_trace({"--html", "/dev/null"}, "/dev/null: cannot be written: not a regular file"),
+    // Before the model is opened.
+    {{"trace", "/no/such/model", "--ids", "1", "--html", "/no/such/x.html"},
+     "/no/such/x.html: cannot be written: No such file or directory"},
+    // Clusters.
+    {{"cluster", tiny}, "-k: expected a number of clusters, got nothing"},
+    {{"cluster", tiny, "-k", "0"}, "-k: expected a whole number from 1 to 100000000, got '0'"},
+    {{"cluster", tiny, "-k", "257"}, "clusters: expected 1 to 256, the number of vectors, got 257"},
+    {{"cluster", tiny, "-k", "9", "--sample", "8"},
+     "clusters: expected 1 to 8, the number of vectors, got 9"},
+    {{"cluster", tiny, "-k", "2", "--method", "single"},
+     "--method: expected one of kmeans, complete, got 'single'"},
+    {{"cluster", tiny, "-k", "2", "--space", "flat"},
+     "--space: expected one of raw, projected, centred, got 'flat'"},
+    {{"cluster", tiny, "-k", "2", "--tolerance", "-1"}, "--tolerance: expected at least 0, got -1"},
+    {{"cluster", tiny, "-k", "2", "-o", "/no/such/folder/x"},
+     "/no/such/folder/x: cannot be written: No such file or directory"},
+    {{"cluster", model, "-k", "2", "--method", "complete"},
+     "complete linkage: 46080 vectors need 8100 MiB of distances, the limit is 1024 MiB; take a "
+     "sample of them or raise the limit"},
     tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
     tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
     tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),
@@ -135,6 +165,30 @@ const std::vector<bad_case> cases{
     {{"perplexity", model, "--file", "/dev/null"},
      "/dev/null: expected a regular file, got a device"},
     {{"perplexity", model, "--file", "/proc"}, "/proc: expected a regular file, got a folder"},
+    // Attributions.
+    tiny_attribute({"--token", "x"},
+                   "--token: expected a token's id, for the model has no tokenizer; got 'x'"),
+    tiny_attribute({"--token", "#301"}, "--token: token 301: expected 0 to 299"),
+    tiny_attribute({"--token", "-1"},
+                   "--token: expected a token's id, for the model has no tokenizer; got '-1'"),
+    tiny_attribute({"--against", "99999999999999999999"},
+                   "--against: expected a token's id, for the model has no tokenizer; got "
+                   "'99999999999999999999'"),
+    tiny_attribute({"--token", "7", "--against", "7"},
+                   "--against: expected another token than --token, got 7 for both"),
+    tiny_attribute({"--position", "1"}, "--position: expected 0 to 0, got 1"),
+    tiny_attribute({"--position", "-1"},
+                   "--position: expected a whole number from 0 to 18446744073709551615, got '-1'"),
+    tiny_attribute({"--limit", "x"},
+                   "--limit: expected a whole number from 0 to 10000000, got 'x'"),
+    tiny_attribute({"--set", "9:0=1"}, "neuron 9:0: layer 9, the model has layers 0 to 1"),
+    {{"attribute", model}, "--prompt, --ids: expected one of the two, got neither"},
+    {{"attribute", model, "--prompt", "a", "--token", ""},
+     "--token: expected the text of a token or its id, got '', which has no token"},
+    {{"attribute", model, "--prompt", "a", "--token", "Parisian town"},
+     "--token: expected one token, got 'Parisian town', which is 3: 'Paris', 'ian', ' town'"},
+    {{"attribute", model, "--prompt", "a", "--against", "#49152"},
+     "--against: token 49152: expected 0 to 49151"},
     {{"perplexity", model, "--file", "x", "--window", "1"},
      "--window: expected a whole number from 2 to 268435456, got '1'"},
     {{"perplexity", model, "--file", "x", "--window", "8193"},
@@ -194,4 +248,14 @@ BOOST_AUTO_TEST_CASE(output_that_cannot_be_written_is_no_success) {
     const int status = std::system(command.c_str());
     BOOST_TEST(WIFEXITED(status));
     BOOST_TEST(WEXITSTATUS(status) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_that_fails_leaves_what_was_there) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = folder.write("page.html", "old").string();
+    const auto result =
+        xlens::test::run_program({"trace", tiny, "--ids", "1,99999", "--html", path});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(xlens::test::detail::contents(path) == "old");
+    BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }

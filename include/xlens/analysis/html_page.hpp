@@ -63,9 +63,10 @@ h1, h2, h3, p, dl, dd, ol, ul, figure { margin: 0; padding: 0; }
 
 }  // namespace detail
 
-/// `text` for HTML, in an element or in a quoted attribute: & < > " ' become references, and what
-/// is no character U+FFFD. Marks that turn the direction of text pass: put names in <bdi>, or through
-/// `visible` first (text/visible.hpp).
+/// `text` for HTML, in an element or in a quoted attribute: what is markup becomes references (the
+/// ampersand, both angle brackets, both quotes), and what is no character U+FFFD. Marks that turn
+/// the direction of text pass: put names in a `bdi` element, or through `visible` first
+/// (text/visible.hpp).
 inline std::string html_text(std::string_view text) {
     std::string out;
     detail::each_plain_character(text, [&](char32_t value, std::string_view utf8) {
@@ -81,8 +82,9 @@ inline std::string html_text(std::string_view text) {
     return out;
 }
 
-/// `text` as a JSON string, quotes included, that may stand in a <script>: < > & are escaped, so
-/// that neither `</script>` nor `<!--` can occur, and the line ends of JavaScript.
+/// `text` as a JSON string, quotes included, that may stand in a `script` element: angle brackets
+/// and the ampersand are escaped, so that the text can neither end the element nor open a comment,
+/// and the line ends of JavaScript.
 inline std::string script_string(std::string_view text) {
     std::string out = "\"";
     detail::each_plain_character(text, [&](char32_t value, std::string_view utf8) {
@@ -124,12 +126,14 @@ inline std::string to_string(const html_page& page) {
     return out + "</body>\n</html>\n";
 }
 
-/// Writes the page and commits the file. Throws xlens::error where it cannot be written: make the
-/// atomic_file before the work that the page shows, so that a bad path is told at once.
-inline void write_page(atomic_file& file, const html_page& page) {
+/// Writes the page and commits the file; returns the page's bytes. Throws xlens::error where it
+/// cannot be written: make the atomic_file before the work that the page shows, so that a bad path
+/// is told at once.
+inline std::size_t write_page(atomic_file& file, const html_page& page) {
     const std::string text = to_string(page);
     file.write(std::as_bytes(std::span(text)));
     file.commit();
+    return text.size();
 }
 
 }  // namespace xlens

@@ -55,8 +55,8 @@ inline void append_visible(std::string& out, char32_t value) {
 
 /// A token as a person can read it: spaces become ␣, line ends ⏎, other control characters their
 /// pictures, characters without a shape of their own (among them those that turn the direction of
-/// text) <their numbers>, and bytes that are no UTF-8, as of a token that is part of a character,
-/// \xNN. The result is valid UTF-8 without control characters.
+/// text) their numbers, as `<202E>`, and bytes that are no UTF-8, as of a token that is part of a
+/// character, `\xNN`. The result is valid UTF-8 without control characters.
 inline std::string visible(std::string_view token) {
     std::string out;
     for_each_stretch(token, [&](std::string_view stretch, bool valid) {
