@@ -122,7 +122,7 @@ public:
 
 private:
     struct closer {
-        void operator()(std::FILE* file) const { std::fclose(file); }
+        void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
     };
     [[noreturn]] static void refuse(const std::string& name) {
         fail("{}: cannot be written: {}", printable(name, 1024),

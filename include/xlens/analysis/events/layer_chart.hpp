@@ -106,7 +106,7 @@ inline std::string chart_line(const chart_frame& frame, const chart_series& s, s
         const double margin = margin_of(s, l);
         points += fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l]));
         upper += fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l] + margin));
-        lower = fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l] - margin)) + lower;
+        lower.insert(0, fmt::format("{:.1f},{:.1f} ", x, frame.y(s.values[l] - margin)));
         marks += fmt::format(
             "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\"><title>layer {}: {} {:.4g}{}</title>"
             "</circle>",
