@@ -20,6 +20,8 @@ struct attribution;
 struct cluster_options;
 struct cluster_report;
 struct controlled_concept;
+struct event_run;
+struct event_statistics;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
@@ -165,6 +167,9 @@ public:
                                                const perplexity_windows& windows,
                                                const edit_flags& edits,
                                                const progress& report) const;
+    /// Saturation and elimination events of a text (analysis/events.hpp); `model` and `precision` of
+    /// the run are filled in.
+    [[nodiscard]] event_statistics events(event_run run, const progress& report) const;
 
     /// Throws xlens::error unless the rule is known and has what it needs.
     void check_exit(const exit_request& request) const;

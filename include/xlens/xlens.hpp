@@ -4,6 +4,19 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/events.hpp>
+#include <xlens/analysis/events/checkpoint.hpp>
+#include <xlens/analysis/events/detect.hpp>
+#include <xlens/analysis/events/event_reader.hpp>
+#include <xlens/analysis/events/event_rows.hpp>
+#include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/layer_chart.hpp>
+#include <xlens/analysis/events/options.hpp>
+#include <xlens/analysis/events/record_updates.hpp>
+#include <xlens/analysis/events/report.hpp>
+#include <xlens/analysis/events/scores.hpp>
+#include <xlens/analysis/events/statistics.hpp>
+#include <xlens/analysis/html_page.hpp>
 #include <xlens/analysis/attribute.hpp>
 #include <xlens/analysis/attribution.hpp>
 #include <xlens/analysis/largest_contributions.hpp>
@@ -24,6 +37,7 @@
 #include <xlens/analysis/random_draws.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/analysis/time_exit.hpp>
+#include <xlens/analysis/text_windows.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/analysis/trace_page.hpp>
 #include <xlens/analysis/value_directions.hpp>

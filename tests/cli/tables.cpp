@@ -89,8 +89,9 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
-    for (const std::string name : {"info", "tokenize", "trace", "concept", "index", "search",
-                                   "cluster", "attribute", "generate", "perplexity", "exit"}) {
+    for (const std::string name :
+         {"info", "tokenize", "trace", "concept", "index", "search", "cluster", "attribute",
+          "generate", "perplexity", "events", "exit"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});
