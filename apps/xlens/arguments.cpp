@@ -132,14 +132,6 @@ void arguments::choice(const std::string& name, std::string& to,
               fmt::format("{} ({})", help, to));
 }
 
-void arguments::choice(const std::string& name, std::optional<std::string>& to,
-                       const std::vector<std::string>& words, const std::string& help) {
-    const auto read = [&to, words, name](const std::string& value) {
-        to = one_of(name, words, value);
-    };
-    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read, help);
-}
-
 void arguments::repeated(const std::string& name, const std::string& kind, reader read,
                          const std::string& help) {
     const auto take = [read = std::move(read)](const CLI::results_t& values) {

@@ -28,8 +28,9 @@ struct rule_word {
     std::optional<float> threshold;
 };
 constexpr rule_word rule_words[] = {
-    {gate::name, {}},       {confidence::name, 0.9F}, {margin::name, 0.9F}, {stable::name, 3.0F},
-    {similarity::name, {}}, {classifier::name, {}},   {cluster::name, {}},  {oracle::name, {}},
+    {gate::name, {}},          {confidence::name, 0.9F}, {margin::name, 0.9F},
+    {stable::name, 3.0F},      {similarity::name, {}},   {classifier::name, {}},
+    {cluster_match::name, {}}, {oracle::name, {}},
 };
 
 exit_sizes sizes_of(const hyperparameters& config) {
@@ -122,10 +123,10 @@ any_rule fit_rule(const Model& model, std::span<const token_id> tokens, const ex
                   const engine::progress& report) {
     const auto quiet = [](std::size_t, std::size_t) {};
     const std::vector<std::size_t> layers = layers_of(request.layers, model.config.layers);
-    if (request.rule == cluster::name) {
+    if (request.rule == cluster_match::name) {
         std::vector<std::vector<float>> norms;
         for (const auto& n : model.value_norms()) { norms.emplace_back(n.begin(), n.end()); }
-        cluster rule(read_clusters(*request.clusters, model.config), std::move(norms));
+        cluster_match rule(read_clusters(*request.clusters, model.config), std::move(norms));
         fit_cluster(rule, gather_cluster_items(model, tokens, request.window, rule, report));
         return {std::move(rule)};
     }
@@ -159,7 +160,7 @@ std::vector<exit_trial> trials_of(const Model& model, any_rule& rule,
 
 float threshold_of(const any_rule& rule, std::span<const exit_trial> trials, double agreement) {
     // Both say yes or no: there is nothing to calibrate.
-    if (rule.word() == oracle::name || rule.word() == cluster::name) { return 1.0F; }
+    if (rule.word() == oracle::name || rule.word() == cluster_match::name) { return 1.0F; }
     return calibrate(trials, agreement);
 }
 
@@ -205,7 +206,7 @@ void engine::check_exit(const exit_request& request) const {
             "oracle or a file of 'exit fit', got '{}'",
             printable(request.rule));
     }
-    if (request.rule == cluster::name && !request.clusters) {
+    if (request.rule == cluster_match::name && !request.clusters) {
         fail("--clusters: the rule 'cluster' needs a file of 'xlens cluster', got nothing");
     }
     static_cast<void>(layers_of(request.layers, config().layers));

@@ -4,6 +4,13 @@
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
 // it. Left out: reference/, the plain loops that the tests compare against.
 
+#include <xlens/analysis/attribute.hpp>
+#include <xlens/analysis/attribution.hpp>
+#include <xlens/analysis/cluster_values.hpp>
+#include <xlens/analysis/clusters.hpp>
+#include <xlens/analysis/clusters_json.hpp>
+#include <xlens/analysis/complete_linkage.hpp>
+#include <xlens/analysis/directions.hpp>
 #include <xlens/analysis/events.hpp>
 #include <xlens/analysis/events/checkpoint.hpp>
 #include <xlens/analysis/events/detect.hpp>
@@ -16,28 +23,20 @@
 #include <xlens/analysis/events/report.hpp>
 #include <xlens/analysis/events/scores.hpp>
 #include <xlens/analysis/events/statistics.hpp>
-#include <xlens/analysis/html_page.hpp>
-#include <xlens/analysis/attribute.hpp>
-#include <xlens/analysis/attribution.hpp>
-#include <xlens/analysis/largest_contributions.hpp>
-#include <xlens/analysis/html_page.hpp>
-#include <xlens/analysis/cluster_values.hpp>
-#include <xlens/analysis/clusters.hpp>
-#include <xlens/analysis/clusters_json.hpp>
-#include <xlens/analysis/complete_linkage.hpp>
-#include <xlens/analysis/directions.hpp>
-#include <xlens/analysis/gram.hpp>
-#include <xlens/analysis/k_means.hpp>
-#include <xlens/analysis/partition.hpp>
 #include <xlens/analysis/exit_examples.hpp>
 #include <xlens/analysis/exit_trials.hpp>
 #include <xlens/analysis/fit_cluster.hpp>
 #include <xlens/analysis/fit_exit.hpp>
+#include <xlens/analysis/gram.hpp>
+#include <xlens/analysis/html_page.hpp>
+#include <xlens/analysis/k_means.hpp>
+#include <xlens/analysis/largest_contributions.hpp>
+#include <xlens/analysis/partition.hpp>
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/analysis/random_draws.hpp>
 #include <xlens/analysis/saturation.hpp>
-#include <xlens/analysis/time_exit.hpp>
 #include <xlens/analysis/text_windows.hpp>
+#include <xlens/analysis/time_exit.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/analysis/trace_page.hpp>
 #include <xlens/analysis/value_directions.hpp>
@@ -63,8 +62,8 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
-#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/neuron_list.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/recipe.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
@@ -81,11 +80,11 @@
 #include <xlens/lens/concept_control.hpp>
 #include <xlens/lens/concept_index.hpp>
 #include <xlens/lens/concept_quality.hpp>
-#include <xlens/lens/layer_vectors.hpp>
 #include <xlens/lens/direction.hpp>
-#include <xlens/lens/interventions.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
+#include <xlens/lens/interventions.hpp>
+#include <xlens/lens/layer_vectors.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/random_scores.hpp>
@@ -114,9 +113,9 @@
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/policy/ban.hpp>
 #include <xlens/policy/dynamic.hpp>
-#include <xlens/policy/edit.hpp>
 #include <xlens/policy/early_exit/any_rule.hpp>
 #include <xlens/policy/early_exit/early_exit.hpp>
+#include <xlens/policy/edit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/observe_updates.hpp>
@@ -135,8 +134,8 @@
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>
-#include <xlens/text/find_tokens.hpp>
 #include <xlens/text/chat_template.hpp>
+#include <xlens/text/find_tokens.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

@@ -29,7 +29,7 @@ entry read_entry(const std::vector<std::byte>& bytes, std::size_t at) {
     return out;
 }
 
-cluster empty_rule(std::size_t layers, std::size_t neurons) {
+cluster_match empty_rule(std::size_t layers, std::size_t neurons) {
     std::vector<std::uint16_t> ids(neurons);
     for (std::size_t i = 0; i < neurons; ++i) { ids[i] = static_cast<std::uint16_t>(100 + i); }
     return {std::vector(layers, ids), std::vector(layers, std::vector<float>(neurons, 1.0F))};
@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(decisions_are_those_of_an_independent_implementation) {
     constexpr std::size_t items = 5000;
     const std::vector<std::byte> bytes = test::golden_bytes("early_exit/cluster.bin");
     BOOST_REQUIRE(bytes.size() == 2 + examples * 11 + items * 12);
-    cluster rule = empty_rule(std::to_integer<std::size_t>(bytes[0]), 1);
+    cluster_match rule = empty_rule(std::to_integer<std::size_t>(bytes[0]), 1);
     for (std::size_t n = 0; n < examples; ++n) {
         const entry e = read_entry(bytes, 2 + 11 * n);
         rule.add(e.layer, e.ids);
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(both_the_largest_and_the_mean_must_win) {
     const cluster_ids seen{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     cluster_ids other{};
     other.fill(50);
-    cluster rule = empty_rule(3, 1);
+    cluster_match rule = empty_rule(3, 1);
     rule.add(0, seen);
     rule.add(0, other);
     BOOST_TEST(rule.decide(0, seen));  // nothing later
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(dominance_orders_the_list) {
         m[i] = static_cast<float>(i) * (i % 2 == 0 ? 1.0F : -1.0F);
     }
     norms[3] = 100.0F;
-    const cluster rule({ids}, {norms});
+    const cluster_match rule({ids}, {norms});
     const cluster_ids found = rule.dominant(0, m);
     const cluster_ids expected{3, 11, 10, 9, 8, 7, 6, 5, 4, 2};
     BOOST_TEST(found == expected, boost::test_tools::per_element());

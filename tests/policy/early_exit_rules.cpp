@@ -259,14 +259,14 @@ BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
     again.rule.score({2, x, {}, update}, loaded);
     BOOST_TEST(same_bits(loaded, expected));
 
-    cluster paper({{1, 2, 3}, {4, 5, 6}, {1, 1, 1}, {2, 2, 2}},
-                  std::vector(layers, std::vector<float>(3, 1.0F)));
+    cluster_match paper({{1, 2, 3}, {4, 5, 6}, {1, 1, 1}, {2, 2, 2}},
+                        std::vector(layers, std::vector<float>(3, 1.0F)));
     cluster_ids ids{};
     paper.add(1, ids);
     save_exit({any_rule(paper), 1.0F, 0.9, 0}, path, 42);
     fitted_exit third = load_exit(path, 42, sizes, read_elements);
-    BOOST_TEST(std::get<cluster>(third.rule.get()).decide(1, ids));
-    BOOST_TEST(!std::get<cluster>(third.rule.get()).decide(0, ids));
+    BOOST_TEST(std::get<cluster_match>(third.rule.get()).decide(1, ids));
+    BOOST_TEST(!std::get<cluster_match>(third.rule.get()).decide(0, ids));
 
     linear_lens lens;
     lens.set(2, {filled(width, width, 3), xt::ones<float>({width})});

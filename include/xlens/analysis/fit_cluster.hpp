@@ -31,7 +31,8 @@ class gather_clusters {
 public:
     static constexpr hook hooks = hook::embedding | hook::coefficients | hook::after;
 
-    gather_clusters(const cluster& rule, const lens_read& read) : m_rule(&rule), m_read(&read) {}
+    gather_clusters(const cluster_match& rule, const lens_read& read)
+        : m_rule(&rule), m_read(&read) {}
 
     [[nodiscard]] std::vector<cluster_item> take() { return std::move(m_items); }
 
@@ -47,7 +48,7 @@ public:
     }
 
 private:
-    const cluster* m_rule;
+    const cluster_match* m_rule;
     const lens_read* m_read;
     std::vector<cluster_item> m_items;
 };
@@ -57,7 +58,7 @@ private:
 /// The items of a text, one a position. Cost: an unembedding a position and layer.
 template <class Model, class Progress>
 std::vector<cluster_item> gather_cluster_items(const Model& model, std::span<const token_id> tokens,
-                                               std::size_t window, const cluster& rule,
+                                               std::size_t window, const cluster_match& rule,
                                                Progress progress) {
     constexpr std::size_t chunk = 64;
     const lens_read read = lens_read_of(model);
@@ -78,7 +79,7 @@ std::vector<cluster_item> gather_cluster_items(const Model& model, std::span<con
 }
 
 /// Fits the paper's rule: each item goes to the layer where it saturates, with its list there.
-inline void fit_cluster(cluster& rule, std::span<const cluster_item> items) {
+inline void fit_cluster(cluster_match& rule, std::span<const cluster_item> items) {
     for (const cluster_item& item : items) {
         const std::size_t layer = saturation_layer(item.tops);
         rule.add(layer, item.lists[layer]);
@@ -86,7 +87,7 @@ inline void fit_cluster(cluster& rule, std::span<const cluster_item> items) {
 }
 
 /// The paper's simulation on items: leaves at the first layer where the rule says so.
-inline std::vector<exit_trial> cluster_trials(const cluster& rule,
+inline std::vector<exit_trial> cluster_trials(const cluster_match& rule,
                                               std::span<const cluster_item> items) {
     std::vector<exit_trial> out(items.size());
     for (std::size_t n = 0; n < items.size(); ++n) {

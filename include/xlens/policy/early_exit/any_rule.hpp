@@ -31,8 +31,8 @@ namespace xlens {
 class any_rule {
 public:
     static constexpr std::string_view name = "any";
-    using variant =
-        std::variant<gate, confidence, margin, stable, similarity, oracle, classifier, cluster>;
+    using variant = std::variant<gate, confidence, margin, stable, similarity, oracle, classifier,
+                                 cluster_match>;
 
     // NOLINTNEXTLINE(google-explicit-constructor): a rule is an any_rule.
     any_rule(variant rule) : m_rule(std::move(rule)) {}
@@ -111,7 +111,9 @@ inline any_rule load_rule(exit_reader& from, const exit_sizes& config, lens_read
         return {gate::load(from, config.layers, config.width, config.vocabulary)};
     }
     if (word == classifier::name) { return {classifier::load(from, config.layers, config.width)}; }
-    if (word == cluster::name) { return {cluster::load(from, config.layers, config.inner_width)}; }
+    if (word == cluster_match::name) {
+        return {cluster_match::load(from, config.layers, config.inner_width)};
+    }
     if (word == confidence::name) { return {load_lens_rule<confidence>(from, config, read)}; }
     if (word == margin::name) { return {load_lens_rule<margin>(from, config, read)}; }
     if (word == stable::name) { return {load_lens_rule<stable>(from, config, read)}; }

@@ -34,13 +34,13 @@ inline unsigned same_positions(const cluster_ids& a, const cluster_ids& b) {
 ///   max sim(c, a[l]) > max sim(c, a[l'])   and   mean sim(c, a[l]) > mean sim(c, a[l'])
 /// where sim counts equal ranks. c is taken once, at l; an empty a[l] lets nobody leave. The score
 /// is 1 or 0: there is no threshold to calibrate. Cost: 10 comparisons an example.
-class cluster {
+class cluster_match {
 public:
     static constexpr std::string_view name = "cluster";
 
     /// `cluster_of[l][i]`: the cluster of neuron l:i. `value_norms[l][i]`: ‖v_i‖.
-    cluster(std::vector<std::vector<std::uint16_t>> cluster_of,
-            std::vector<std::vector<float>> value_norms)
+    cluster_match(std::vector<std::vector<std::uint16_t>> cluster_of,
+                  std::vector<std::vector<float>> value_norms)
         : m_cluster_of(std::move(cluster_of)),
           m_norms(std::move(value_norms)),
           m_examples(m_cluster_of.size()) {
@@ -102,7 +102,7 @@ public:
             to.list(flat);
         }
     }
-    static cluster load(exit_reader& from, std::size_t layers, std::size_t inner_width) {
+    static cluster_match load(exit_reader& from, std::size_t layers, std::size_t inner_width) {
         std::vector<std::vector<std::uint16_t>> clusters(layers);
         std::vector<std::vector<float>> norms(layers);
         std::vector<std::vector<std::uint16_t>> examples(layers);
@@ -114,7 +114,7 @@ public:
             norms[l] = from.list<float>("norms", inner_width);
             examples[l] = from.list<std::uint16_t>("examples");
         }
-        cluster out(std::move(clusters), std::move(norms));
+        cluster_match out(std::move(clusters), std::move(norms));
         for (std::size_t l = 0; l < layers; ++l) {
             for (std::size_t i = 0; i + 10 <= examples[l].size(); i += 10) {
                 cluster_ids ids;
