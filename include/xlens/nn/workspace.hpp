@@ -25,6 +25,7 @@ struct workspace {
     xt::xtensor<float, 2> update;        ///< (T, D): what attention or FFN adds
     xt::xtensor<float, 2> coefficients;  ///< (T, F)
     rotation turned;
+    std::size_t first_position = 0;  ///< of the rows that these were prepared for
 
     void resize(std::size_t count, const layer_shape& shape) {
         normed.resize({count, shape.width});
