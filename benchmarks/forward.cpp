@@ -90,7 +90,7 @@ private:
 
 const llama& tested_model() {
     if (const char* path = std::getenv("XLENS_MODEL")) {  // NOLINT(concurrency-mt-unsafe)
-        static const checkpoint file(path, precision::native);
+        static const checkpoint file = open_checkpoint(path, precision::native);
         if (presets::runs<presets::llama>(file.config().architecture)) {
             static const llama model = assemble<presets::llama>(file);
             return model;

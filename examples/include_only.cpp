@@ -6,6 +6,7 @@
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 
@@ -18,7 +19,8 @@ int main(int argc, char** argv) try {
 
     const xlens::checkpoint file{xlens::gguf_file(path)};
     const auto model = xlens::assemble<xlens::presets::llama>(file);
-    const auto text = xlens::make_tokenizer(xlens::read_tokenizer(*file.gguf()));
+    const auto text =
+        xlens::make_tokenizer(xlens::read_tokenizer(*file.origin<xlens::gguf_file>()));
     const auto ids = text.encode_prompt(prompt);
     const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
     const xlens::traced_position& last = positions.back();
@@ -28,9 +30,9 @@ int main(int argc, char** argv) try {
     }
     const xlens::traced_layer& layer = last.layers[last.saturation_layer];
     for (const xlens::traced_sub_update& s : layer.sub_updates) {
-        const xlens::neuron n{layer.layer, s.observed.index};
         fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
-                   s.observed.dominance, xlens::to_string(n));
+                   s.observed.dominance,
+                   xlens::to_string(xlens::neuron{layer.layer, s.observed.index}));
         for (const xlens::scored& token : s.concept_of_value->promotes) {
             fmt::print(" {}", text.text(token.id));
         }

@@ -35,6 +35,13 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, const std::string
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void check_word(std::string_view flag, const std::string& value,
+                const std::vector<std::string>& words) {
+    if (std::find(words.begin(), words.end(), value) == words.end()) {
+        fail("{}: expected one of {}, got '{}'", flag, fmt::join(words, ", "), printable(value));
+    }
+}
+
 int report(int code, std::string_view message) {
     std::fflush(stdout);
     const std::string line = fmt::format("xlens: {}\n", printable(message, 2000));
@@ -105,18 +112,32 @@ void arguments::number(const std::string& name, std::optional<float>& to, const 
     add_value(*m_app, name, "X", read, help);
 }
 
+void arguments::choice(const std::string& name, std::optional<std::string>& to,
+                       const std::vector<std::string>& words, const std::string& help) {
+    const auto read = [&to, words, name](const std::string& value) {
+        check_word(name, value, words);
+        to = value;
+    };
+    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read, help);
+}
+
 void arguments::choice(const std::string& name, std::string& to,
                        const std::vector<std::string>& words, const std::string& help) {
     to = words.front();
     const auto read = [&to, words, name](const std::string& value) {
-        if (std::find(words.begin(), words.end(), value) == words.end()) {
-            fail("{}: expected one of {}, got '{}'", name, fmt::join(words, ", "),
-                 printable(value));
-        }
+        check_word(name, value, words);
         to = value;
     };
     add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read,
               fmt::format("{} ({})", help, to));
+}
+
+void arguments::choice(const std::string& name, std::optional<std::string>& to,
+                       const std::vector<std::string>& words, const std::string& help) {
+    const auto read = [&to, words, name](const std::string& value) {
+        to = one_of(name, words, value);
+    };
+    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read, help);
 }
 
 void arguments::repeated(const std::string& name, const std::string& kind, reader read,

@@ -38,6 +38,9 @@ public:
     /// One of some words; the first is the default.
     void choice(const std::string& name, std::string& to, const std::vector<std::string>& words,
                 const std::string& help);
+    /// One of some words, or nothing; `help` says what nothing means.
+    void choice(const std::string& name, std::optional<std::string>& to,
+                const std::vector<std::string>& words, const std::string& help);
     /// May be given many times; `read` is called for each in order.
     void repeated(const std::string& name, const std::string& kind, reader read,
                   const std::string& help);

@@ -4,16 +4,14 @@
 #include "model_path.hpp"
 #include "value_concept.hpp"
 
-#include <xlens/analysis/perplexity.hpp>
+#include <xlens/analysis/attribution.hpp>
 #include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
-#include <xlens/generate/generate.hpp>
 #include <xlens/io/fingerprint.hpp>
 #include <xlens/lens/concept_index.hpp>
-#include <xlens/policy/early_exit/early_exit.hpp>
-#include <xlens/policy/intervene.hpp>
+#include <xlens/text/chat_template.hpp>
 
 #include <type_traits>
 
@@ -26,6 +24,14 @@ loaded_model open(const std::filesystem::path& path, const common_flags& flags) 
     return load(path, {.precision = flags.computed_in()});
 }
 
+/// What the model's chat template makes of the prompt; its special tokens are tokens.
+std::vector<token_id> chat_tokens(const tokenizer& text, const prompt_flags& prompt) {
+    std::vector<chat_message> messages;
+    if (prompt.system) { messages.push_back({"system", *prompt.system}); }
+    messages.push_back({"user", *prompt.text});
+    return text.encode(render_chat(text, messages), true);
+}
+
 void check_tokens(std::span<const token_id> tokens, const hyperparameters& config) {
     for (const token_id id : tokens) {
         if (static_cast<std::size_t>(id) >= config.vocabulary) {
@@ -34,22 +40,7 @@ void check_tokens(std::span<const token_id> tokens, const hyperparameters& confi
     }
 }
 
-// After the interventions, so that it decides on what they leave.
-void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
-    if (exit) { to.add(early_exit(exit->rule, exit->threshold)); }
-}
-
 }  // namespace
-
-dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& config) {
-    intervene changes;
-    for (const auto& [where, value] : edits.set) { changes.set(where, value); }
-    for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
-    changes.check(config.layers, config.inner_width);
-    dynamic_policies out;
-    if (!changes.empty()) { out.add(std::move(changes)); }
-    return out;
-}
 
 engine::engine(const common_flags& flags) {
     const std::filesystem::path path = model_path(flags.model);
@@ -95,8 +86,9 @@ std::string engine::token_bytes(token_id id) const {
 
 std::vector<token_id> engine::read(const prompt_flags& prompt) const {
     prompt.check();
-    std::vector<token_id> out =
-        prompt.ids ? parse_ids(*prompt.ids) : text().encode_prompt(*prompt.text);
+    std::vector<token_id> out = prompt.ids    ? parse_ids(*prompt.ids)
+                                : prompt.chat ? chat_tokens(text(), prompt)
+                                              : text().encode_prompt(*prompt.text);
     if (prompt.ids) { check_tokens(out, config()); }
     if (out.empty()) {
         fail("--prompt: expected at least 1 token, got 0 ('{}'); the model has no start token",
@@ -109,14 +101,10 @@ std::vector<token_id> engine::read(const prompt_flags& prompt) const {
     return out;
 }
 
-void engine::check(const edit_flags& edits) const {
-    static_cast<void>(policies_of(edits, config()));
-}
-
 std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
                                            const trace_request& request, const edit_flags& edits,
                                            const progress& report) const {
-    dynamic_policies policies = policies_of(edits, config());
+    dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const trace_options options{
         request.top, request.sub_updates,
         request.all_positions ? observe::positions::all : observe::positions::last};
@@ -142,28 +130,6 @@ void engine::write_index(const std::string& path, std::size_t top, std::string_v
     m_parts->model.model().visit([&](const auto& model) {
         xlens::write_index(model, fingerprint(m_parts->model.file().tensors()), top,
                            parse_projection(form), path, report);
-    });
-}
-
-std::vector<generated> engine::generate(std::span<const token_id> prompt, std::size_t count,
-                                        const sampling_request& sampling, const edit_flags& edits,
-                                        const token_seen& seen) const {
-    dynamic_policies policies = policies_of(edits, config());
-    add_exit(m_parts->exit, policies);
-    sampler choose({sampling.temperature, sampling.top_k, sampling.top_p, sampling.seed});
-    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::generate(model, prompt, count, choose, stop, seen, policies);
-    });
-}
-
-perplexity_result engine::perplexity(std::span<const token_id> tokens, std::size_t window,
-                                     const edit_flags& edits, const progress& report) const {
-    dynamic_policies policies = policies_of(edits, config());
-    add_exit(m_parts->exit, policies);
-    const std::size_t chunk = m_parts->exit ? 1 : perplexity_chunk;
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::perplexity_by(model, tokens, window, chunk, report, policies);
     });
 }
 

@@ -16,16 +16,27 @@
 #include <vector>
 
 namespace xlens {
+struct attribution;
+struct cluster_options;
+struct cluster_report;
+struct controlled_concept;
+struct event_run;
+struct event_statistics;
 struct generated;
 struct hyperparameters;
 struct perplexity_result;
+struct perplexity_windows;
+enum class flow;
 struct token_ends;
 struct traced_position;
+class observe_updates;
 class tokenizer;
 }  // namespace xlens
 
 namespace xlens::program {
 
+struct search_answer;
+struct search_request;
 struct value_concept;
 struct exit_request;
 struct exit_report;
@@ -43,11 +54,32 @@ struct trace_request {
     bool all_positions = false;
 };
 
+struct attribution_request {
+    std::optional<token_id> token;        // none: the predicted one
+    std::optional<token_id> against;      // none: the logit itself, else the difference
+    std::optional<std::size_t> position;  // none: the last
+    std::size_t limit = 20;               // sub-updates to name
+    std::size_t top = 10;                 // tokens of each of their concepts
+};
+
+/// The attribution of every generated token, in order.
+struct attribution_log {
+    std::size_t limit = 20;
+    std::vector<attribution> steps;
+};
+
 struct sampling_request {
     float temperature = 0.0F;  // 0: greedy
     std::size_t top_k = 0;
     float top_p = 1.0F;
     std::uint64_t seed = 0;
+    float min_p = 0.0F;
+    float repetition_penalty = 1.0F;
+};
+
+struct beam_request {
+    std::size_t beams = 0;  // 0: no beam search
+    float length_penalty = 1.0F;
 };
 
 /// An open model. The library's templates are instantiated behind this class, in engine.cpp and
@@ -56,7 +88,10 @@ struct sampling_request {
 class engine {
 public:
     using progress = std::function<void(std::size_t done, std::size_t total)>;
-    using token_seen = std::function<void(const generated&)>;
+    /// Answers whether to go on.
+    using token_seen = std::function<flow(const generated&)>;
+    /// Whether a text is complete with one token more.
+    using text_complete = std::function<bool(std::span<const generated>, token_id)>;
 
     explicit engine(const common_flags& flags);
     ~engine();
@@ -77,8 +112,13 @@ public:
     /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds.
     [[nodiscard]] std::vector<token_id> read(const prompt_flags& prompt) const;
 
-    /// Throws xlens::error if an edit names a neuron that the model does not have.
-    void check(const edit_flags& edits) const;
+    /// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a token's
+    /// text).
+    [[nodiscard]] token_id read_token(std::string_view flag, std::string_view text) const;
+
+    /// Throws xlens::error if an intervention does not fit the model, or needs a prompt (of so many
+    /// tokens) where there is none.
+    void check(const edit_flags& edits, std::optional<std::size_t> prompt_length = {}) const;
 
     [[nodiscard]] std::vector<traced_position> trace(std::span<const token_id> tokens,
                                                      const trace_request& request,
@@ -87,15 +127,49 @@ public:
     /// ‖v‖ and the two ends of one value vector.
     [[nodiscard]] value_concept concept_of(const neuron& where, std::size_t top,
                                            std::string_view form) const;
+    /// The same, its tokens read from a file that write_index made of this model.
+    [[nodiscard]] value_concept indexed_concept(const neuron& where, std::size_t top,
+                                                std::string_view form,
+                                                const std::string& path) const;
+    /// How it compares with `count` random vectors (lens/concept_control.hpp).
+    [[nodiscard]] controlled_concept control_concept(const neuron& where, std::size_t top,
+                                                     std::string_view form, std::size_t count,
+                                                     std::uint64_t seed) const;
+    /// The neurons that promote some tokens, or are like another one (lens/search.hpp).
+    [[nodiscard]] search_answer search(const search_request& request, const progress& report) const;
     /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;
+    /// The clusters of all value vectors, or of a sample (analysis/cluster_values.hpp).
+    [[nodiscard]] cluster_report cluster(const cluster_options& options,
+                                         const progress& report) const;
+    [[nodiscard]] attribution attribute(std::span<const token_id> tokens,
+                                        const attribution_request& request, const edit_flags& edits,
+                                        const progress& report) const;
+    /// Of the predicted token, at the last position or at all; without concepts.
+    [[nodiscard]] std::vector<attribution> attribute_predictions(std::span<const token_id> tokens,
+                                                                 bool all_positions,
+                                                                 std::size_t limit,
+                                                                 const edit_flags& edits,
+                                                                 const progress& report) const;
+    /// With `explained`, also why each token's logit was what it was; without concepts.
     std::vector<generated> generate(std::span<const token_id> prompt, std::size_t count,
                                     const sampling_request& sampling, const edit_flags& edits,
-                                    const token_seen& seen) const;
-    [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens, std::size_t window,
+                                    const token_seen& seen,
+                                    attribution_log* explained = nullptr) const;
+    /// The best text that beam search finds, without its end token.
+    [[nodiscard]] std::vector<generated> search_beams(std::span<const token_id> prompt,
+                                                      std::size_t count,
+                                                      const beam_request& request,
+                                                      const edit_flags& edits,
+                                                      const text_complete& complete) const;
+    [[nodiscard]] perplexity_result perplexity(std::span<const token_id> tokens,
+                                               const perplexity_windows& windows,
                                                const edit_flags& edits,
                                                const progress& report) const;
+    /// Saturation and elimination events of a text (analysis/events.hpp); `model` and `precision` of
+    /// the run are filled in.
+    [[nodiscard]] event_statistics events(event_run run, const progress& report) const;
 
     /// Throws xlens::error unless the rule is known and has what it needs.
     void check_exit(const exit_request& request) const;
@@ -113,6 +187,10 @@ public:
 
 private:
     struct parts;
+
+    [[nodiscard]] attribution explain(const observe_updates& seen, token_id token,
+                                      std::size_t limit) const;
+
     std::unique_ptr<parts> m_parts;
 };
 

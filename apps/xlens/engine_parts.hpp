@@ -21,8 +21,9 @@ struct engine::parts {
     std::optional<fitted_exit> exit = std::nullopt;  // of generate and perplexity
 };
 
-/// The policies that edit flags ask for; sites are checked here. A pack without edits changes
-/// nothing.
-[[nodiscard]] dynamic_policies policies_of(const edit_flags& edits, const hyperparameters& config);
+/// The policies that edit flags ask for, in their order; everything is checked here. A pack without
+/// edits changes nothing. `prompt_length` is for recipes that tell a prompt from what follows it.
+[[nodiscard]] dynamic_policies policies_of(const edit_flags& edits, const loaded_model& model,
+                                           std::optional<std::size_t> prompt_length = {});
 
 }  // namespace xlens::program

@@ -36,10 +36,17 @@ void prompt_flags::declare(arguments& to) {
     to.text("--ids", ids, "1,2,3", "Token ids to read instead of a text");
 }
 
+void prompt_flags::declare_chat(arguments& to) {
+    to.flag("--chat", chat, "Read the prompt as a user's message, by the model's chat template");
+    to.text("--system", system, "TEXT", "System message before it; needs --chat");
+}
+
 void prompt_flags::check() const {
     if (text.has_value() == ids.has_value()) {
         fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
     }
+    if (chat && ids) { fail("--chat: expected --prompt, got --ids"); }
+    if (system && !chat) { fail("--system: expected --chat with it, got none"); }
 }
 
 std::vector<token_id> parse_ids(std::string_view text) {
@@ -63,6 +70,14 @@ void edit_flags::declare(arguments& to) {
         "--scale", "L:I=A",
         [this](const std::string& value) { scale.push_back(parse_change("--scale", value)); },
         "Multiply coefficient I of layer L by A, after all --set; repeatable");
+    to.text("--recipe", recipe, "FILE", "Interventions in a JSON file, after --set and --scale");
+    to.repeated(
+        "--ban", "WORD",
+        [this](const std::string& value) {
+            if (value.empty()) { fail("--ban: expected a word, got ''"); }
+            bans.push_back(value);
+        },
+        "Never write this word, with a space before it or without; repeatable");
 }
 
 }  // namespace xlens::program

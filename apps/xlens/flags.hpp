@@ -30,8 +30,12 @@ struct common_flags {
 struct prompt_flags {
     std::optional<std::string> text;
     std::optional<std::string> ids;
+    bool chat = false;
+    std::optional<std::string> system;
 
     void declare(arguments& to);
+    /// Flags that make the text a user's message, written as the model's chat template has it.
+    void declare_chat(arguments& to);
     /// Throws xlens::error unless exactly one of the two was given.
     void check() const;
 };
@@ -39,7 +43,8 @@ struct prompt_flags {
 /// "1,2,3". Throws xlens::error for anything but a list of numbers from 0 to 2^31 - 1.
 std::vector<token_id> parse_ids(std::string_view text);
 
-/// Changes of coefficients: first all --set in order, then all --scale.
+/// Interventions: first all --set in order, then all --scale, then those of the recipe, then the
+/// banned words.
 struct edit_flags {
     struct change {
         neuron where;
@@ -47,8 +52,13 @@ struct edit_flags {
     };
     std::vector<change> set;
     std::vector<change> scale;
+    std::optional<std::string> recipe;
+    std::vector<std::string> bans;
 
     void declare(arguments& to);
+    [[nodiscard]] bool empty() const {
+        return set.empty() && scale.empty() && !recipe && bans.empty();
+    }
 };
 
 }  // namespace xlens::program

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "engine.hpp"
-#include "json_writer.hpp"
+#include "attribution_table.hpp"
+#include "generated_text.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
-#include "utf8_stream.hpp"
 
+#include <xlens/analysis/attribution.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/generate/generate.hpp>
-#include <xlens/text/tokenizer.hpp>
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cstdio>
 #include <limits>
 #include <memory>
 
@@ -28,109 +24,119 @@ struct generate_flags {
     std::size_t count = 20;
     std::optional<float> temperature;
     std::optional<float> top_p;
+    std::optional<float> min_p;
+    std::optional<float> repetition_penalty;
     std::optional<std::size_t> top_k;
     std::size_t seed = 0;
+    std::optional<std::size_t> beams;
+    std::optional<float> length_penalty;
+    std::vector<std::string> stops;
+    bool compare = false;
+    bool attribute = false;
 };
 
+void check_range(std::string_view flag, float value, bool good, std::string_view expected) {
+    if (!good) { fail("{}: expected {}, got {}", flag, expected, value); }
+}
+
 /// Greedy unless a flag of sampling is there; then the temperature is 1 unless it is given.
-sampling_request request_of(const generate_flags& flags) {
-    const bool sampled = flags.temperature || flags.top_k || flags.top_p;
+sampling_request sampling_of(const generate_flags& flags) {
+    const bool sampled = flags.temperature || flags.top_k || flags.top_p || flags.min_p;
     sampling_request out;
     out.temperature = flags.temperature.value_or(sampled ? 1.0F : 0.0F);
     out.top_k = flags.top_k.value_or(0);
     out.top_p = flags.top_p.value_or(1.0F);
+    out.min_p = flags.min_p.value_or(0.0F);
+    out.repetition_penalty = flags.repetition_penalty.value_or(1.0F);
     out.seed = flags.seed;
-    if (out.temperature < 0.0F) {
-        fail("--temperature: expected at least 0, got {}", out.temperature);
-    }
-    if (!(out.top_p > 0.0F && out.top_p <= 1.0F)) {
-        fail("--top-p: expected above 0 and up to 1, got {}", out.top_p);
+    check_range("--temperature", out.temperature, out.temperature >= 0.0F, "at least 0");
+    check_range("--top-p", out.top_p, out.top_p > 0.0F && out.top_p <= 1.0F, "above 0 and up to 1");
+    check_range("--min-p", out.min_p, out.min_p >= 0.0F && out.min_p <= 1.0F, "0 to 1");
+    check_range("--repetition-penalty", out.repetition_penalty, out.repetition_penalty > 0.0F,
+                "above 0");
+    return out;
+}
+
+decoding decoding_of(const generate_flags& flags) {
+    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute};
+    if (flags.beams) {
+        const bool samples = out.sampling.temperature > 0.0F || flags.repetition_penalty;
+        if (samples) { fail("--beam: expected no flag of sampling with it, got one"); }
+        if (flags.exit) { fail("--exit: expected no --beam with it, got one"); }
+        if (flags.attribute) { fail("--attribute: expected no --beam with it, got one"); }
+        out.beam = {*flags.beams, flags.length_penalty.value_or(1.0F)};
+    } else if (flags.length_penalty) {
+        fail("--length-penalty: expected --beam with it, got none");
     }
     return out;
 }
 
-/// Prints the text as it comes and counts the time between tokens.
-class listener {
-public:
-    listener(const engine& model, bool prints) : m_model(&model), m_prints(prints) {}
-
-    void operator()(const generated& token) {
-        const auto now = clock::now();
-        if (m_count++ == 0) { m_first = now; }
-        m_last = now;
-        show(m_stream.add(m_model->token_bytes(token.id)));
+std::string words_for(const decoding& how) {
+    if (how.beam.beams > 0) {
+        return fmt::format("beams {}, length penalty {}", how.beam.beams, how.beam.length_penalty);
     }
-    std::string finish() {
-        show(m_stream.finish());
-        if (m_prints) { std::fputc('\n', stdout); }
-        return std::move(m_text);
-    }
-    /// Of the tokens after the first, so that reading the prompt does not count; 0 where there is
-    /// no second one.
-    [[nodiscard]] double tokens_per_second() const {
-        const std::chrono::duration<double> time = m_last - m_first;
-        return m_count > 1 ? static_cast<double>(m_count - 1) / time.count() : 0.0;
-    }
+    return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
+}
 
-private:
-    using clock = std::chrono::steady_clock;
-
-    void show(const std::string& text) {
-        m_text += text;
-        if (!m_prints) { return; }
-        std::fwrite(text.data(), 1, text.size(), stdout);
-        std::fflush(stdout);
-    }
-
-    const engine* m_model;
-    bool m_prints;
-    utf8_stream m_stream;
-    std::string m_text;
-    std::size_t m_count = 0;
-    clock::time_point m_first;
-    clock::time_point m_last;
-};
-
-void write_generated(const engine& model, const std::vector<generated>& steps,
-                     const std::string& text, double speed) {
+void compare(const engine& model, const generate_flags& flags, std::span<const token_id> prompt,
+             const decoding& how) {
+    const generated_text before = continue_prompt(model, prompt, how, {}, false);
+    const generated_text after = continue_prompt(model, prompt, how, flags.edits, false);
+    if (!flags.common.json) { return print_side_by_side(before, after); }
     json_writer out;
     out.begin_object();
-    out.field("text", text);
-    out.key("ids");
-    out.begin_array();
-    for (const generated& step : steps) { out.value(step.id); }
-    out.end_array();
-    out.key("steps");
-    out.begin_array();
-    for (const generated& step : steps) {
-        out.begin_object();
-        out.field("id", step.id);
-        out.field("text", model.token_text(step.id));
-        out.field("probability", step.probability);
-        out.field("exit_layer", step.exit_layer);
-        out.end_object();
-    }
-    out.end_array();
-    out.field("tokens_per_second", speed);
+    out.key("before");
+    write_generated(out, model, before);
+    out.key("after");
+    write_generated(out, model, after);
     out.end_object();
 }
 
 void run(const generate_flags& flags) {
-    const sampling_request sampling = request_of(flags);
+    const decoding how = decoding_of(flags);
+    if (flags.compare && flags.edits.empty()) {
+        fail("--compare: expected an intervention (--set, --scale, --recipe, --ban), got none");
+    }
     engine model(flags.common);
     const std::vector<token_id> prompt = model.read(flags.prompt);
-    model.check(flags.edits);
+    model.check(flags.edits, prompt.size());
     if (flags.exit) { model.use_exit(*flags.exit); }
-    note(model.manifest() +
-         (sampling.temperature > 0.0F ? fmt::format(", seed {}", sampling.seed) : ", greedy"));
-    listener seen(model, !flags.common.json);
-    const auto steps = model.generate(prompt, flags.count, sampling, flags.edits, std::ref(seen));
-    const std::string text = seen.finish();
+    note(model.manifest() + ", " + words_for(how));
+    if (flags.compare) { return compare(model, flags, prompt, how); }
+    const generated_text found =
+        continue_prompt(model, prompt, how, flags.edits, !flags.common.json);
     if (flags.common.json) {
-        write_generated(model, steps, text, seen.tokens_per_second());
+        json_writer out;
+        write_generated(out, model, found);
     } else {
-        note(fmt::format("{} tokens, {:.1f} a second", steps.size(), seen.tokens_per_second()));
+        if (flags.attribute) { print_attributions(model, found.attributions); }
+        note(
+            fmt::format("{} tokens, {:.1f} a second", found.steps.size(), found.tokens_per_second));
     }
+}
+
+void declare_decoding(arguments& a, generate_flags& flags) {
+    constexpr std::size_t most_beams = 1000;
+    a.whole("-n", flags.count, 0, 1'000'000, "Tokens to generate at most");
+    a.number("--temperature", flags.temperature,
+             "Sample from softmax(logits / X); 0, or no such flag at all: greedy");
+    a.whole("--top-k", flags.top_k, 0, 10'000'000, "Sample from the N most probable; 0: from all");
+    a.number("--top-p", flags.top_p, "Sample from the most probable that sum to X (1)");
+    a.number("--min-p", flags.min_p, "Sample from those at least X times the most probable (0)");
+    a.number("--repetition-penalty", flags.repetition_penalty,
+             "Divide logits above 0 of tokens that the text has by X, multiply others (1)");
+    a.whole("--seed", flags.seed, 0, std::numeric_limits<std::size_t>::max(),
+            "Seed of the sampling");
+    a.whole("--beam", flags.beams, 1, most_beams, "Search with N beams; prints the best text");
+    a.number("--length-penalty", flags.length_penalty,
+             "Beams are ranked by log-probability / length^X (1)");
+    a.repeated(
+        "--stop", "TEXT",
+        [&flags](const std::string& value) {
+            if (value.empty()) { fail("--stop: expected a text, got ''"); }
+            flags.stops.push_back(value);
+        },
+        "End before this text; repeatable");
 }
 
 }  // namespace
@@ -138,20 +144,19 @@ void run(const generate_flags& flags) {
 void add_generate(command_line& program) {
     const auto flags = std::make_shared<generate_flags>();
     arguments a = program.add(
-        "generate", "Continue a prompt, greedily or by sampling",
+        "generate", "Continue a prompt, greedily, by sampling or by beam search",
         "xlens generate default --prompt \"Once upon a time\" -n 40\n"
-        "  xlens generate default --prompt \"Once upon a time\" --temperature 0.8 --seed 7",
+        "  xlens generate default --prompt \"Once upon a time\" --temperature 0.8 --seed 7\n"
+        "  xlens generate default --chat --prompt \"Say hi\" --ban hello --compare",
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
-    a.whole("-n", flags->count, 0, 1'000'000, "Tokens to generate at most");
-    a.number("--temperature", flags->temperature,
-             "Sample from softmax(logits / X); 0, or no such flag at all: greedy");
-    a.whole("--top-k", flags->top_k, 0, 10'000'000, "Sample from the N most probable; 0: from all");
-    a.number("--top-p", flags->top_p, "Sample from the most probable that sum to X (1)");
-    a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
-            "Seed of the sampling");
+    flags->prompt.declare_chat(a);
+    declare_decoding(a, *flags);
+    a.flag("--attribute", flags->attribute,
+           "Add what each layer and sub-update adds to each token's logit");
     flags->edits.declare(a);
+    a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");
 }

@@ -68,13 +68,21 @@ void json_writer::quote(std::string_view text) {
 void json_writer::flush() {
     constexpr std::size_t enough = 1U << 16U;
     if (m_buffer.size() < enough) { return; }
-    std::fwrite(m_buffer.data(), 1, m_buffer.size(), stdout);
+    put();
     m_buffer.clear();
+}
+
+void json_writer::put() {
+    if (m_to != nullptr) {
+        *m_to += m_buffer;
+    } else {
+        std::fwrite(m_buffer.data(), 1, m_buffer.size(), stdout);
+    }
 }
 
 void json_writer::finish() {
     m_buffer += '\n';
-    std::fwrite(m_buffer.data(), 1, m_buffer.size(), stdout);
+    put();
 }
 
 }  // namespace xlens::program

@@ -14,6 +14,8 @@ namespace xlens::program {
 class json_writer {
 public:
     json_writer() = default;
+    /// Into a text, which is whole when the writer goes.
+    explicit json_writer(std::string& to) : m_to(&to) {}
     ~json_writer() { finish(); }
     json_writer(const json_writer&) = delete;
     json_writer& operator=(const json_writer&) = delete;
@@ -53,6 +55,9 @@ private:
     void flush();
     void finish();
 
+    void put();
+
+    std::string* m_to = nullptr;  // standard output, without
     std::string m_buffer;
     bool m_first = true;  // nothing stands before in this object or array
     bool m_after_key = false;

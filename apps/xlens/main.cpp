@@ -9,8 +9,12 @@ int main(int count, char** values) {
     add_trace(program);
     add_concept(program);
     add_index(program);
+    add_search(program);
+    add_cluster(program);
+    add_attribute(program);
     add_generate(program);
     add_perplexity(program);
+    add_events(program);
     add_exit(program);
     return program.run(count, values);
 }

@@ -27,6 +27,7 @@ struct perplexity_flags {
     std::optional<std::string> exit;
     std::optional<std::string> file;
     std::optional<std::size_t> window;
+    std::optional<std::size_t> stride;
 };
 
 std::vector<token_id> read_file(const engine& model, const std::string& path) {
@@ -40,26 +41,28 @@ std::vector<token_id> read_file(const engine& model, const std::string& path) {
     return tokens;
 }
 
-std::size_t window_of(const perplexity_flags& flags, std::size_t context) {
+perplexity_windows windows_of(const perplexity_flags& flags, std::size_t context) {
     constexpr std::size_t usual = 1024;
     const std::size_t window = flags.window.value_or(std::min(usual, context));
     if (window > context) {
         fail("--window: expected 2 to {}, the model's context, got {}", context, window);
     }
-    return window;
+    const std::size_t stride = flags.stride.value_or(window);
+    if (stride > window) { fail("--stride: expected 1 to {}, the window, got {}", window, stride); }
+    return {window, stride};
 }
 
 void run(const perplexity_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     engine model(flags.common);
-    const std::size_t window = window_of(flags, model.config().context);
+    const perplexity_windows windows = windows_of(flags, model.config().context);
     const std::vector<token_id> tokens = read_file(model, *flags.file);
     model.check(flags.edits);
     if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest());
     const perplexity_result result = [&] {
         progress_bar bar("perplexity");
-        return model.perplexity(tokens, window, flags.edits, std::ref(bar));
+        return model.perplexity(tokens, windows, flags.edits, std::ref(bar));
     }();
     if (flags.common.json) {
         json_writer out;
@@ -72,8 +75,9 @@ void run(const perplexity_flags& flags) {
     }
     fmt::print("perplexity  {:.4f}\n", result.perplexity());
     fmt::print("nll         {:.6f} nats a token\n", result.nll);
-    fmt::print("tokens      {} predicted, of {} in windows of {}\n", result.tokens, tokens.size(),
-               window);
+    fmt::print("tokens      {} predicted, of {} in windows of {}{}\n", result.tokens, tokens.size(),
+               windows.window,
+               windows.stride < windows.window ? fmt::format(" every {}", windows.stride) : "");
 }
 
 }  // namespace
@@ -88,6 +92,9 @@ void add_perplexity(command_line& program) {
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together; the first of each window is not predicted\n"
             "(1024, or the model's context where that is shorter)");
+    a.whole("--stride", flags->stride, 1, 1U << 28U,
+            "Start a window every N tokens: what a window before it has predicted is context\n"
+            "only (as many as the window, so that windows do not overlap)");
     flags->edits.declare(a);
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early, reading token by token: a file of exit fit, or a rule's name");

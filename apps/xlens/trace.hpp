@@ -7,8 +7,9 @@
 #include <span>
 
 namespace xlens {
+class atomic_file;
 struct traced_position;
-}
+}  // namespace xlens
 
 namespace xlens::program {
 
@@ -28,5 +29,9 @@ void print_layers(const trace_view& view, const traced_position& position);
 
 /// The top token of every layer and position.
 void print_grid(const trace_view& view, std::span<const traced_position> positions);
+
+/// Writes the page of a trace (analysis/trace_page.hpp) and commits the file; returns its bytes.
+std::size_t write_trace_page(atomic_file& file, const trace_view& view,
+                             std::span<const traced_position> positions, const edit_flags& edits);
 
 }  // namespace xlens::program

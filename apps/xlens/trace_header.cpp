@@ -4,12 +4,15 @@
 #include "cells.hpp"
 #include "table_line.hpp"
 
+#include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <string_view>
 
 namespace xlens::program {
 
@@ -18,21 +21,32 @@ std::string token_label(const engine& model, token_id id) {
     return text.empty() ? fmt::format("#{}", id) : text;
 }
 
+std::size_t neuron_width(const hyperparameters& config) {
+    return std::max(std::string_view("neuron").size(),
+                    to_string(neuron{config.layers - 1, config.inner_width - 1}).size());
+}
+
 std::string percent(float probability) {
     if (std::isnan(probability)) { return "nan"; }
     if (probability < 0.005F) { return "<1%"; }
     return fmt::format("{:.0f}%", 100.0F * probability);
 }
 
+std::string model_name(const engine& model) {
+    const std::filesystem::path path(model.path());
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string model_sizes(const engine& model) {
+    const hyperparameters& config = model.config();
+    return fmt::format("{}, {} layers of {} sub-updates, {}", config.architecture, config.layers,
+                       config.inner_width, config.quantization);
+}
+
 void print_trace_header(const trace_view& view) {
-    const hyperparameters& config = view.model.config();
-    const std::filesystem::path path(view.model.path());
-    const auto name = path.has_filename() ? path.filename() : path.parent_path().filename();
     table_line model;
-    model.put(visible(name.string()), style::bold);
-    model.put(fmt::format("  {}, {} layers of {} sub-updates, {}", config.architecture,
-                          config.layers, config.inner_width, config.quantization),
-              style::dim);
+    model.put(visible(model_name(view.model)), style::bold);
+    model.put("  " + model_sizes(view.model), style::dim);
     model.print();
 
     // From the last token backwards, for that is the one whose prediction is shown.

@@ -10,8 +10,16 @@ namespace xlens::program {
 /// The model and the tokens that were read, as many of the last as fit a line.
 void print_trace_header(const trace_view& view);
 
+/// The model's file or folder, without the path.
+std::string model_name(const engine& model);
+/// "llama, 30 layers of 1536 sub-updates, q4_1".
+std::string model_sizes(const engine& model);
+
 /// A token as the pictures show it: visible(text), or its number where the model has no text.
 std::string token_label(const engine& model, token_id id);
+
+/// Columns of the model's longest "layer:index", or of the heading "neuron".
+std::size_t neuron_width(const hyperparameters& config);
 
 /// "35%" of a probability; "<1%" below that.
 std::string percent(float probability);

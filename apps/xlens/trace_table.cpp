@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cells.hpp"
+#include "concept_cell.hpp"
 #include "table_line.hpp"
 #include "trace.hpp"
 #include "trace_header.hpp"
@@ -44,13 +45,6 @@ std::optional<std::size_t> rank_of(const reading& tokens, token_id id) {
 
 std::string rank_text(std::optional<std::size_t> r) {
     return r ? fmt::format("#{}", *r) : fmt::format(">{}", rank_depth);
-}
-
-/// Of the model's longest "layer:index".
-std::size_t neuron_width(const trace_view& view) {
-    const hyperparameters& config = view.model.config();
-    return std::max(std::string_view("neuron").size(),
-                    to_string(neuron{config.layers - 1, config.inner_width - 1}).size());
 }
 
 class layer_lines {
@@ -107,23 +101,12 @@ private:
     }
     void sub_update(table_line& line, const traced_sub_update& s) const {
         const bool negative = std::signbit(s.observed.coefficient);
-        line.cell(to_string(neuron{m_layer->layer, s.observed.index}), neuron_width(*m_view),
-                  style::accent);
+        line.cell(to_string(neuron{m_layer->layer, s.observed.index}),
+                  neuron_width(m_view->model.config()), style::accent);
         line.right(fmt::format("{:+.2f}", s.observed.coefficient), 8,
                    negative ? style::negative : style::plain);
         line.right(fmt::format("{:.1f}", s.observed.dominance), 7, style::dim).put(" ");
-        // m·v with m < 0 promotes what v suppresses.
-        line.put(negative ? "−" : " ", style::negative);
-        const auto& tokens =
-            negative ? s.concept_of_value->suppresses : s.concept_of_value->promotes;
-        for (std::size_t i = 0; i < std::min(m_view->top, tokens.size()); ++i) {
-            const std::string label = token_label(m_view->model, tokens[i].id);
-            if (i > 0 && columns(label) + 1 > line.left(page_width)) { break; }
-            line.put(i > 0 ? " " : "");
-            line.put(label, tokens[i].id == m_final ? style::good
-                            : negative              ? style::negative
-                                                    : style::plain);
-        }
+        put_concept(line, m_view->model, *s.concept_of_value, negative, m_view->top, m_final);
     }
 
     const trace_view* m_view;
@@ -141,7 +124,9 @@ void print_columns(const trace_view& view, token_id final_token) {
     table_line lower;
     lower.right("→", 3, style::dim).to(top_token).put("and after it", style::dim);
     lower.to(rank).right("rank", 5, style::dim).to(rule).put("│", style::dim);
-    lower.to(right_side).cell("neuron", neuron_width(view), style::dim).right("m", 8, style::dim);
+    lower.to(right_side)
+        .cell("neuron", neuron_width(view.model.config()), style::dim)
+        .right("m", 8, style::dim);
     lower.right("|m|‖v‖", 7, style::dim).put(" ").put("−: m<0, what v suppresses", style::dim);
     lower.print();
 }

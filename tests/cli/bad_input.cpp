@@ -5,6 +5,8 @@
 #include "support/golden.hpp"
 #include "support/run_program.hpp"
 
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -31,13 +33,18 @@ bad_case tiny_trace(std::vector<std::string> more, std::string message) {
 bad_case tiny_generate(std::vector<std::string> more, std::string message) {
     return {with({"generate", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
 }
+bad_case tiny_attribute(std::vector<std::string> more, std::string message) {
+    return {with({"attribute", tiny, "--ids", "1"}, std::move(more)), std::move(message)};
+}
 std::string many_ids(int count) {
     std::string out = "0";
     for (int i = 1; i < count; ++i) { out += ",0"; }
     return out;
 }
 
-const std::string names = "info, tokenize, trace, concept, index, generate, perplexity, exit";
+const std::string names =
+    "info, tokenize, trace, concept, index, search, cluster, attribute, generate, "
+    "perplexity, events, exit";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -53,8 +60,8 @@ const std::vector<bad_case> cases{
     {{"info"}, "MODEL is required"},
     {{"info", tiny, "more"}, "info: unknown argument 'more'; xlens info --help lists them"},
     {{"info", tiny, "--nope"}, "info: unknown argument '--nope'; xlens info --help lists them"},
-    tiny_generate({"--beam", "4"},
-                  "generate: unknown argument '--beam'; xlens generate --help lists them"),
+    tiny_generate({"--beams", "4"},
+                  "generate: unknown argument '--beams'; xlens generate --help lists them"),
     {{"info", tiny, "--threads"}, "--threads: expected a value, got nothing"},
     {{"info", tiny, "--threads", "0"}, whole_threads + "'0'"},
     {{"info", tiny, "--threads", "-1"}, whole_threads + "'-1'"},
@@ -105,6 +112,20 @@ const std::vector<bad_case> cases{
     tiny_generate({"--top-p", "1.5"}, "--top-p: expected above 0 and up to 1, got 1.5"),
     tiny_generate({"--seed", "x"},
                   "--seed: expected a whole number from 0 to 18446744073709551615, got 'x'"),
+    tiny_generate({"--min-p", "2"}, "--min-p: expected 0 to 1, got 2"),
+    tiny_generate({"--repetition-penalty", "0"}, "--repetition-penalty: expected above 0, got 0"),
+    tiny_generate({"--beam", "0"}, "--beam: expected a whole number from 1 to 1000, got '0'"),
+    tiny_generate({"--beam", "2", "--top-k", "5"},
+                  "--beam: expected no flag of sampling with it, got one"),
+    tiny_generate({"--length-penalty", "2"}, "--length-penalty: expected --beam with it, got none"),
+    tiny_generate({"--stop", ""}, "--stop: expected a text, got ''"),
+    tiny_generate(
+        {"--compare"},
+        "--compare: expected an intervention (--set, --scale, --recipe, --ban), got none"),
+    // Chat.
+    tiny_generate({"--chat"}, "--chat: expected --prompt, got --ids"),
+    {{"generate", model, "--prompt", "a", "--system", "b"},
+     "--system: expected --chat with it, got none"},
     // Neurons and edits.
     {{"concept", tiny}, "L:I is required"},
     {{"concept", tiny, "0"}, "L:I: " + neuron_form + "'0'"},
@@ -112,6 +133,45 @@ const std::vector<bad_case> cases{
     {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
     {{"concept", tiny, "0:0", "--projection", "cooked"},
      "--projection: expected one of folded, raw, normed, got 'cooked'"},
+    {{"concept", tiny, "0:0", "--control", "3", "--projection", "normed"},
+     "--control: expected --projection folded or raw, got normed"},
+    {{"concept", tiny, "0:0", "--index", "/no/such"},
+     "/no/such: cannot be opened: No such file or directory"},
+    // Searches.
+    {{"search", tiny}, "--words, --regex, --ids, --like: expected one of them, got none"},
+    {{"search", tiny, "--ids", "1", "--like", "0:1"},
+     "--words, --regex, --ids, --like: expected one of them, got 2"},
+    {{"search", tiny, "--words", "red"}, no_tokenizer},
+    {{"search", tiny, "--regex", "red"}, no_tokenizer},
+    {{"search", tiny, "--ids", "x"}, whole_ids + "'x'"},
+    {{"search", tiny, "--like", "7"}, "--like: " + neuron_form + "'7'"},
+    {{"search", tiny, "--like", "2:0"}, "neuron 2:0: layer 2, the model has layers 0 to 1"},
+    {{"search", model, "--words", "red,,blue"}, "words: expected words, got an empty one"},
+    {{"search", model, "--words", ""}, "words: expected words, got an empty one"},
+    {{"search", model, "--regex", "(a"},
+     "--regex: pattern (a does not compile: missing closing parenthesis (at byte 2)"},
+    {{"search", model, "--regex", "^no such token$"},
+     "--regex: expected a pattern of at least 1 token, got '^no such token$', which matches none"},
+    {{"search", tiny, "--ids", "1", "--suppresses", "--either"},
+     "--suppresses, --either: expected one of the two, got both"},
+    {{"search", tiny, "--ids", "1", "--limit", "0"},
+     "--limit: expected a whole number from 1 to 10000000, got '0'"},
+    {{"search", tiny, "--ids", "1", "--side", "gate"},
+     "side: the layers have no gate: expected value or key, got gate"},
+    {{"search", model, "--ids", "1", "--side", "key"},
+     "side: the layers are gated: expected value, gate or up, got key"},
+    {{"search", tiny, "--ids", "1", "--side", "keys"},
+     "--side: expected one of value, key, gate, up, got 'keys'"},
+    {{"search", tiny, "--ids", "1", "--normalise", "std"},
+     "--normalise: expected one of none, norm, spread, got 'std'"},
+    {{"search", tiny, "--ids", "1", "--projection", "normed"},
+     "--projection: expected one of folded, raw, got 'normed'"},
+    {{"search", tiny, "--ids", "1", "--seed", "-1"},
+     "--seed: expected a whole number from 0 to 18446744073709551615, got '-1'"},
+    {{"search", tiny, "--ids", "1", "--side", "key", "--index", "x"},
+     "--index: holds value vectors, expected --side value, got key"},
+    {{"search", tiny, "--ids", "1", "--index", "/no/such"},
+     "/no/such: cannot be opened: No such file or directory"},
     // Files to write.
     {{"index", tiny}, "-o: expected a file to write, got nothing"},
     {{"index", tiny, "-o", "/no/such/folder/x"},
@@ -119,6 +179,30 @@ const std::vector<bad_case> cases{
     {{"index", tiny, "-o", "/"}, "/: cannot be written: Is a directory"},
     {{"index", tiny, "-o", "x", "--top", "0"},
      "--top: expected a whole number from 1 to 10000000, got '0'"},
+    tiny_trace({"--html", ""}, "--html: expected a file to write, got ''"),
+    tiny_trace({"--html", "/no/such/x.html"},
+               "/no/such/x.html: cannot be written: No such file or directory"),
+    tiny_trace({"--html", "/tmp"}, "/tmp: cannot be written: Is a directory"),
+    tiny_trace({"--html", "/dev/null"}, "/dev/null: cannot be written: not a regular file"),
+    // Before the model is opened.
+    {{"trace", "/no/such/model", "--ids", "1", "--html", "/no/such/x.html"},
+     "/no/such/x.html: cannot be written: No such file or directory"},
+    // Clusters.
+    {{"cluster", tiny}, "-k: expected a number of clusters, got nothing"},
+    {{"cluster", tiny, "-k", "0"}, "-k: expected a whole number from 1 to 100000000, got '0'"},
+    {{"cluster", tiny, "-k", "257"}, "clusters: expected 1 to 256, the number of vectors, got 257"},
+    {{"cluster", tiny, "-k", "9", "--sample", "8"},
+     "clusters: expected 1 to 8, the number of vectors, got 9"},
+    {{"cluster", tiny, "-k", "2", "--method", "single"},
+     "--method: expected one of kmeans, complete, got 'single'"},
+    {{"cluster", tiny, "-k", "2", "--space", "flat"},
+     "--space: expected one of raw, projected, centred, got 'flat'"},
+    {{"cluster", tiny, "-k", "2", "--tolerance", "-1"}, "--tolerance: expected at least 0, got -1"},
+    {{"cluster", tiny, "-k", "2", "-o", "/no/such/folder/x"},
+     "/no/such/folder/x: cannot be written: No such file or directory"},
+    {{"cluster", model, "-k", "2", "--method", "complete"},
+     "complete linkage: 46080 vectors need 8100 MiB of distances, the limit is 1024 MiB; take a "
+     "sample of them or raise the limit"},
     tiny_trace({"--set", "0:1"}, "--set: " + edit_form + "'0:1'"),
     tiny_trace({"--set", "a=1"}, "--set: " + neuron_form + "'a'"),
     tiny_trace({"--set", "-1:0=1"}, "--set: " + neuron_form + "'-1:0'"),
@@ -128,6 +212,10 @@ const std::vector<bad_case> cases{
     tiny_trace({"--scale", "9:1=1"}, "neuron 9:1: layer 9, the model has layers 0 to 1"),
     tiny_generate({"--set", "0:1000000000=1"},
                   "neuron 0:1000000000: index 1000000000, a layer has neurons 0 to 127"),
+    tiny_generate({"--ban", ""}, "--ban: expected a word, got ''"),
+    tiny_generate({"--ban", "word"}, "--ban: the model has no tokenizer; give token ids"),
+    tiny_generate({"--recipe", "/no/such"},
+                  "/no/such: cannot be opened: No such file or directory"),
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
     {{"perplexity", model, "--file", "/no/such"},
@@ -135,10 +223,38 @@ const std::vector<bad_case> cases{
     {{"perplexity", model, "--file", "/dev/null"},
      "/dev/null: expected a regular file, got a device"},
     {{"perplexity", model, "--file", "/proc"}, "/proc: expected a regular file, got a folder"},
+    // Attributions.
+    tiny_attribute({"--token", "x"},
+                   "--token: expected a token's id, for the model has no tokenizer; got 'x'"),
+    tiny_attribute({"--token", "#301"}, "--token: token 301: expected 0 to 299"),
+    tiny_attribute({"--token", "-1"},
+                   "--token: expected a token's id, for the model has no tokenizer; got '-1'"),
+    tiny_attribute({"--against", "99999999999999999999"},
+                   "--against: expected a token's id, for the model has no tokenizer; got "
+                   "'99999999999999999999'"),
+    tiny_attribute({"--token", "7", "--against", "7"},
+                   "--against: expected another token than --token, got 7 for both"),
+    tiny_attribute({"--position", "1"}, "--position: expected 0 to 0, got 1"),
+    tiny_attribute({"--position", "-1"},
+                   "--position: expected a whole number from 0 to 18446744073709551615, got '-1'"),
+    tiny_attribute({"--limit", "x"},
+                   "--limit: expected a whole number from 0 to 10000000, got 'x'"),
+    tiny_attribute({"--set", "9:0=1"}, "neuron 9:0: layer 9, the model has layers 0 to 1"),
+    {{"attribute", model}, "--prompt, --ids: expected one of the two, got neither"},
+    {{"attribute", model, "--prompt", "a", "--token", ""},
+     "--token: expected the text of a token or its id, got '', which has no token"},
+    {{"attribute", model, "--prompt", "a", "--token", "Parisian town"},
+     "--token: expected one token, got 'Parisian town', which is 3: 'Paris', 'ian', ' town'"},
+    {{"attribute", model, "--prompt", "a", "--against", "#49152"},
+     "--against: token 49152: expected 0 to 49151"},
     {{"perplexity", model, "--file", "x", "--window", "1"},
      "--window: expected a whole number from 2 to 268435456, got '1'"},
     {{"perplexity", model, "--file", "x", "--window", "8193"},
      "--window: expected 2 to 8192, the model's context, got 8193"},
+    {{"perplexity", model, "--file", "x", "--stride", "0"},
+     "--stride: expected a whole number from 1 to 268435456, got '0'"},
+    {{"perplexity", model, "--file", "x", "--window", "64", "--stride", "65"},
+     "--stride: expected 1 to 64, the window, got 65"},
 };
 
 }  // namespace
@@ -154,6 +270,52 @@ BOOST_AUTO_TEST_CASE(each_bad_input_says_what_is_wrong_in_one_line) {
             BOOST_TEST(result.err == "xlens: " + one.message + "\n");
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
+    const xlens::test::temporary_directory folder;
+    const std::vector<std::pair<std::string, std::string>> recipes{
+        {"{", ": byte 1: not valid JSON near '{'"},
+        {"[]", ": expected an object, got array"},
+        {R"({"steps": []})", ": unknown key 'steps', expected one of interventions"},
+        {R"({"interventions": [{"do": "mute", "neurons": ["0:0"]}]})",
+         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, ban, got "
+         "'mute'"},
+        {R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "until": 3}]})",
+         ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, "
+         "positions"},
+        {R"({"interventions": [{"do": "set", "neurons": ["0:0"], "value": true}]})",
+         ": interventions[0].value: expected a number that a float holds, got true"},
+        {R"({"interventions": [{"do": "zero", "neurons": ["0:0"]}, {"do": "zero", "neurons": ["2:5"]}]})",
+         ": interventions[1].neurons: neuron 2:5: expected layers 0 to 1 and neurons 0 to 127"},
+        {R"({"interventions": [{"do": "ban", "words": ["a"]}]})",
+         ": interventions[0]: the model has no tokenizer; give token ids"},
+    };
+    for (const auto& [text, message] : recipes) {
+        const std::string path = folder.write("recipe.json", text).string();
+        for (const std::string subcommand : {"generate", "trace"}) {
+            const auto result =
+                xlens::test::run_program({subcommand, tiny, "--ids", "1", "--recipe", path});
+            BOOST_TEST(result.exit_code == 2);
+            BOOST_TEST(result.out == "");
+            BOOST_TEST(result.err == "xlens: " + path + message + "\n");
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_recipe_for_generated_text_does_not_fit_a_text_without_a_prompt) {
+    const xlens::test::temporary_directory folder;
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "zero", "neurons": ["0:0"], "when": "generating"}]})")
+                                   .string();
+    const std::string text = folder.write("t.txt", "Once upon a time").string();
+    const auto result =
+        xlens::test::run_program({"perplexity", model, "--file", text, "--recipe", recipe});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.err == "xlens: " + recipe +
+                                 ": interventions[0].when: expected always, for "
+                                 "there is no prompt here, got generating\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {
@@ -194,4 +356,14 @@ BOOST_AUTO_TEST_CASE(output_that_cannot_be_written_is_no_success) {
     const int status = std::system(command.c_str());
     BOOST_TEST(WIFEXITED(status));
     BOOST_TEST(WEXITSTATUS(status) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_that_fails_leaves_what_was_there) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = folder.write("page.html", "old").string();
+    const auto result =
+        xlens::test::run_program({"trace", tiny, "--ids", "1,99999", "--html", path});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(xlens::test::detail::contents(path) == "old");
+    BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }

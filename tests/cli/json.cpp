@@ -3,9 +3,11 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/program_json.hpp"
 #include "support/run_program.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -18,37 +20,13 @@
 namespace {
 
 using nlohmann::json;
+using xlens::test::check_keys;
+using xlens::test::check_tokens;
 
 const std::string model = xlens::test::default_model().string();
 const std::string tiny = xlens::test::golden_path("models/qwen2/hf").string();
 
-/// Runs with --json: one valid document on standard output, its objects' keys in `keys`.
-json run(std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    const auto result = xlens::test::run_program(arguments);
-    BOOST_TEST(result.exit_code == 0, result.err);
-    BOOST_TEST(std::count(result.out.begin(), result.out.end(), '\n') == 1);
-    BOOST_REQUIRE(json::accept(result.out));
-    return json::parse(result.out);
-}
-
-void check_keys(const json& object, const std::set<std::string>& expected) {
-    BOOST_REQUIRE(object.is_object());
-    std::set<std::string> found;
-    for (const auto& item : object.items()) { found.insert(item.key()); }
-    BOOST_TEST(found == expected, boost::test_tools::per_element());
-}
-
-void check_tokens(const json& list, const std::string& number, std::size_t count) {
-    BOOST_REQUIRE(list.is_array());
-    BOOST_TEST(list.size() == count);
-    for (const json& token : list) {
-        check_keys(token, {"id", "text", number});
-        BOOST_TEST(token["id"].is_number_integer());
-        BOOST_TEST(token["text"].is_string());
-        BOOST_TEST(token[number].is_number());
-    }
-}
+json run(std::vector<std::string> arguments) { return xlens::test::json_of(std::move(arguments)); }
 
 void check_trace(const json& trace, std::size_t tokens, std::size_t positions, std::size_t layers,
                  std::size_t top, std::size_t sub_updates) {
@@ -76,6 +54,35 @@ void check_trace(const json& trace, std::size_t tokens, std::size_t positions, s
         }
     }
     BOOST_TEST(trace["positions"].back()["position"].get<std::size_t>() == tokens - 1);
+}
+
+/// Besides the keys: that the parts sum to the logit.
+void check_attribution(const json& found, const std::set<std::string>& more, std::size_t layers,
+                       std::size_t limit) {
+    std::set<std::string> keys{"position", "token", "logit",  "embedding", "attention",
+                               "ffn",      "bias",  "biases", "gap",       "sub_updates"};
+    keys.insert(more.begin(), more.end());
+    check_keys(found, keys);
+    check_keys(found["token"], {"id", "text"});
+    check_keys(found["biases"], {"attention", "ffn", "final_norm", "normaliser"});
+    BOOST_REQUIRE(found["attention"].size() == layers);
+    BOOST_REQUIRE(found["ffn"].size() == layers);
+    BOOST_TEST(found["sub_updates"].size() == limit);
+    double sum = found["embedding"].get<double>() + found["bias"].get<double>();
+    for (const char* part : {"attention", "ffn"}) {
+        for (const json& x : found[part]) { sum += x.get<double>(); }
+    }
+    const double logit = found["logit"];
+    BOOST_TEST(std::abs(found["gap"].get<double>()) < 1e-3 * std::abs(logit));
+    BOOST_TEST(std::abs(sum - logit) < 1e-3 * std::abs(logit));
+    double last = INFINITY;
+    for (const json& one : found["sub_updates"]) {
+        BOOST_TEST(one.contains("neuron"));
+        BOOST_TEST(one.contains("coefficient"));
+        const double size = std::abs(one["contribution"].get<double>());
+        BOOST_TEST(size <= last);
+        last = size;
+    }
 }
 
 const std::set<std::string> info_keys{
@@ -139,6 +146,32 @@ BOOST_AUTO_TEST_CASE(trace_has_every_layer) {
     check_trace(run(none), 5, 1, 2, 10, 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "page.html").string();
+    const std::vector<std::string> small{"trace", tiny, "--ids", "3,1,4,1,5", "--html", path};
+    const auto page = [&] {
+        const std::string text = xlens::test::detail::contents(path);
+        const std::string mark = "id=\"data\">";
+        const auto first = text.find(mark) + mark.size();
+        return json::parse(text.substr(first, text.find("</script>", first) - first));
+    };
+    const json all = run(small);
+    check_trace(all, 5, 5, 2, 10, 10);
+    BOOST_REQUIRE(page()["cells"].size() == 5U);
+    for (std::size_t p = 0; p < 5; ++p) {
+        const auto token = page()["cells"][p][1][1][0].get<std::size_t>();
+        BOOST_TEST(page()["ids"][token] == all["positions"][p]["prediction"][0]["id"]);
+    }
+    auto last = small;
+    last.insert(last.end(), {"--positions", "last", "--set", "0:3=1.5", "--scale", "1:4=2"});
+    check_trace(run(last), 5, 1, 2, 10, 10);
+    BOOST_TEST(page()["positions"] == json({4}));
+    BOOST_TEST(page()["prompt"].size() == 5U);
+    BOOST_TEST(xlens::test::detail::contents(path).find("edited: 0:3 = 1.5, 1:4 × 2") !=
+               std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
     for (const std::string& path : {model, tiny}) {
         const json found = run({"concept", path, "1:17", "--top", "4"});
@@ -167,6 +200,42 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     BOOST_TEST(found["promotes"][0]["id"] == id);
 }
 
+BOOST_AUTO_TEST_CASE(cluster_has_every_neuron_once) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "clusters.json").string();
+    for (const std::string method : {"kmeans", "complete"}) {
+        const std::vector<std::string> arguments{"cluster",  tiny,        "-k",     "5",
+                                                 "--space",  "projected", "--seed", "3",
+                                                 "--method", method,      "--top",  "4"};
+        auto all = arguments;
+        all.insert(all.end(), {"-o", path, "--shuffle"});
+        const json found = run(all);
+        check_keys(found, {"model", "layers", "inner_width", "method", "space", "projection",
+                           "seed", "inertia", "cohesion", "clusters", "shuffled"});
+        check_keys(found["shuffled"], {"inertia", "cohesion"});
+        BOOST_TEST(found["method"] == method);
+        BOOST_TEST(found["layers"].get<int>() * found["inner_width"].get<int>() == 96);
+        std::set<std::string> neurons;
+        BOOST_REQUIRE(found["clusters"].size() == 5U);
+        for (std::size_t id = 0; id < 5; ++id) {
+            const json& one = found["clusters"][id];
+            check_keys(one,
+                       {"id", "size", "concept", "suppresses", "cohesion", "neurons", "centroid"});
+            BOOST_TEST(one["id"] == id);
+            BOOST_TEST(one["size"] == one["neurons"].size());
+            check_tokens(one["concept"], "score", 4);
+            check_tokens(one["suppresses"], "score", 4);
+            neurons.insert(one["neurons"].begin(), one["neurons"].end());
+        }
+        BOOST_TEST(neurons.size() == 96U);
+        // The file is the same document.
+        BOOST_TEST(xlens::test::read_golden(path) == found);
+        auto threads = arguments;
+        threads.insert(threads.end(), {"--threads", "3"});
+        BOOST_TEST(run(threads)["clusters"] == found["clusters"]);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
     const json big = run({"generate", model, "--prompt", "The capital of France is", "-n", "3"});
     check_keys(big, {"text", "ids", "steps", "tokens_per_second"});
@@ -181,6 +250,161 @@ BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
         BOOST_TEST(small["steps"][i]["exit_layer"] == 1);
     }
     BOOST_TEST(run({"generate", tiny, "--ids", "3", "-n", "0"})["ids"].empty());
+}
+
+BOOST_AUTO_TEST_CASE(attribute_has_every_part) {
+    const std::string prompt = "The capital of France is";
+    const json found = run({"attribute", model, "--prompt", prompt, "--limit", "7", "--top", "2"});
+    check_attribution(found, {}, 30, 7);
+    BOOST_TEST(found["token"] == json({{"id", 7042}, {"text", " Paris"}}));
+    BOOST_TEST(found["position"] == 4);
+    for (const json& one : found["sub_updates"]) {
+        check_tokens(one["promotes"], "score", 2);
+        check_tokens(one["suppresses"], "score", 2);
+    }
+    // A token by its text and by its number, and a difference.
+    for (const std::string name : {" Paris", "#7042", "7042"}) {
+        BOOST_TEST(run({"attribute", model, "--prompt", prompt, "--limit", "7", "--top", "2",
+                        "--token", name}) == found);
+    }
+    const std::vector<std::string> small{"attribute", tiny, "--ids", "3,1,4,1,5", "--token", "9"};
+    const json one = run(small);
+    check_attribution(one, {}, 2, 20);
+    auto other = small;
+    other.back() = "8";
+    auto both = small;
+    both.insert(both.end(), {"--against", "8"});
+    const json difference = run(both);
+    check_attribution(difference, {"against"}, 2, 20);
+    BOOST_TEST(difference["against"]["id"] == 8);
+    BOOST_TEST(std::abs(difference["logit"].get<double>() - one["logit"].get<double>() +
+                        run(other)["logit"].get<double>()) < 1e-4);
+}
+
+BOOST_AUTO_TEST_CASE(attribute_reads_no_further_than_its_position) {
+    const json prefix = run({"attribute", tiny, "--ids", "3,1,4"});
+    const json there = run({"attribute", tiny, "--ids", "3,1,4,1,5", "--position", "2"});
+    BOOST_TEST(prefix == there);
+    BOOST_TEST(run({"attribute", tiny, "--ids", "3,1,4,1,5"}) != there);
+}
+
+BOOST_AUTO_TEST_CASE(attribute_shows_what_an_edit_changes) {
+    const std::vector<std::string> small{"attribute", tiny, "--ids", "3,1,4", "--token", "9"};
+    auto edited = small;
+    edited.insert(edited.end(), {"--set", "1:7=40", "--scale", "1:7=-1"});
+    const json before = run(small);
+    const json after = run(edited);
+    check_attribution(after, {}, 2, 20);
+    BOOST_TEST(before["attention"] != after["attention"]);  // the scale of the norm has changed
+    const auto& found = after["sub_updates"];
+    const auto seven = std::find_if(found.begin(), found.end(),
+                                    [](const json& s) { return s["neuron"] == "1:7"; });
+    BOOST_REQUIRE(seven != found.end());
+    BOOST_TEST((*seven)["coefficient"] == -40.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_and_a_generation_take_attributions) {
+    const json trace = run({"trace", tiny, "--ids", "3,1,4", "--positions", "all", "--attribute"});
+    for (const json& position : trace["positions"]) {
+        const json& found = position["attribution"];
+        check_attribution(found, {}, 2, 20);
+        BOOST_TEST(found["position"] == position["position"]);
+        BOOST_TEST(found["token"]["id"] == position["prediction"][0]["id"]);
+    }
+    const json alone = run({"trace", model, "--prompt", "Once", "--attribute"});
+    check_attribution(alone["positions"][0]["attribution"], {}, 30, 20);
+
+    const json text = run({"generate", tiny, "--ids", "3,1,4", "-n", "5", "--attribute"});
+    std::string ids = "3,1,4";
+    for (std::size_t i = 0; i < 5; ++i) {
+        const json& found = text["steps"][i]["attribution"];
+        check_attribution(found, {}, 2, 20);
+        BOOST_TEST(found["position"] == 2 + i);
+        BOOST_TEST(found["token"]["id"] == text["ids"][i]);
+        // The same as of a prompt that ends there.
+        json same = run({"attribute", tiny, "--ids", ids});
+        for (json& one : same["sub_updates"]) {
+            one.erase("promotes");
+            one.erase("suppresses");
+        }
+        BOOST_TEST(same == found);
+        ids += "," + std::to_string(text["ids"][i].get<int>());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(beams_give_the_text_that_the_golden_has) {
+    const json golden =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
+    const json found =
+        run({"generate", model, "--prompt", "The capital of France is", "-n", "20", "--beam", "3"});
+    check_keys(found, {"text", "ids", "steps", "tokens_per_second"});
+    BOOST_TEST(found["ids"] == golden["hypotheses"][0]["ids"]);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_text_ends_the_text_but_its_tokens_are_told) {
+    const std::vector<std::string> start{"generate", model, "--prompt", "The capital of France is",
+                                         "-n",       "12",  "--stop",   "is.\n"};
+    const json found = run(start);
+    BOOST_TEST(found["text"] == " Par");  // " Paris", ".", line end
+    BOOST_TEST(found["ids"].size() == 3U);
+    auto beams = start;
+    beams.insert(beams.end(), {"--beam", "2"});
+    BOOST_TEST(run(beams)["text"].get<std::string>().find("is.\n") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_banned_word_is_not_written_and_the_comparison_shows_both) {
+    const json found = run({"generate", model, "--prompt", "The capital of France is", "-n", "4",
+                            "--ban", "Paris", "--compare"});
+    check_keys(found, {"before", "after"});
+    check_keys(found["before"], {"text", "ids", "steps", "tokens_per_second"});
+    check_keys(found["after"], {"text", "ids", "steps", "tokens_per_second"});
+    BOOST_TEST(found["before"]["text"].get<std::string>().starts_with(" Paris."));
+    BOOST_TEST(found["after"]["text"].get<std::string>().find("Paris") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_chat_prompt_is_read_by_the_models_template) {
+    const json golden = xlens::test::read_golden(
+        xlens::test::golden_path("smollm2/chat_template.json"))["conversations"][2];
+    std::string ids;
+    for (const json& id : golden["ids"]) { ids += (ids.empty() ? "" : ",") + id.dump(); }
+    const json chat = run({"generate", model, "--chat", "--system", "Answer in one word.",
+                           "--prompt", "What is the largest planet?", "-n", "4"});
+    BOOST_TEST(chat["ids"] == run({"generate", model, "--ids", ids, "-n", "4"})["ids"]);
+}
+
+BOOST_AUTO_TEST_CASE(a_recipe_does_what_its_flags_do) {
+    const xlens::test::temporary_directory folder;
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "set", "neurons": ["0:1", "1:3"], "value": 9},
+        {"do": "scale", "neurons": ["0:2"], "value": -4}]})")
+                                   .string();
+    for (const std::vector<std::string>& start :
+         {std::vector<std::string>{"generate", tiny, "--ids", "3,1,4", "-n", "6"},
+          std::vector<std::string>{"trace", tiny, "--ids", "3,1,4"}}) {
+        auto by_recipe = start;
+        by_recipe.insert(by_recipe.end(), {"--recipe", recipe});
+        auto by_flags = start;
+        by_flags.insert(by_flags.end(), {"--set", "0:1=9", "--set", "1:3=9", "--scale", "0:2=-4"});
+        json a = run(by_recipe);
+        json b = run(by_flags);
+        json plain = run(start);
+        for (json* document : {&a, &b, &plain}) { document->erase("tokens_per_second"); }
+        BOOST_TEST(a == b);
+        BOOST_TEST(a != plain);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(perplexity_in_overlapping_windows_is_that_of_the_golden) {
+    const json runs =
+        xlens::test::read_golden(xlens::test::golden_path("smollm2/control.json"))["runs"];
+    const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
+    const json found =
+        run({"perplexity", model, "--file", text, "--window", "128", "--stride", "48"});
+    check_keys(found, {"tokens", "nll", "perplexity"});
+    BOOST_TEST(found["tokens"] == runs[1]["tokens"]);
+    BOOST_TEST(found["nll"].get<double>() == runs[1]["nll_mean"].get<double>(),
+               boost::test_tools::tolerance(1e-5));
 }
 
 BOOST_AUTO_TEST_CASE(a_seed_decides_what_is_sampled) {

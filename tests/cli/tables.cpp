@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <clocale>
+#include <cmath>
 #include <cwchar>
 #include <sstream>
 #include <string>
@@ -79,11 +80,18 @@ BOOST_AUTO_TEST_CASE(a_grid_fits_100_columns) {
 
 BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"concept", model, "12:33"});
+    check_page({"concept", model, "12:33", "--control", "2"});
+    check_page({"search", model, "--words", "red,xylophone,日本", "--either", "--limit", "5"});
+    check_page({"search", model, "--regex", "a", "--control", "0", "--normalise", "norm"});
+    check_page({"search", tiny, "--like", "0:3", "--side", "gate"});
     check_page({"info", tiny});
+    check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
+    check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
     for (const std::string name :
-         {"info", "tokenize", "trace", "concept", "index", "generate", "perplexity", "exit"}) {
+         {"info", "tokenize", "trace", "concept", "index", "search", "cluster", "attribute",
+          "generate", "perplexity", "events", "exit"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});
@@ -107,6 +115,70 @@ BOOST_AUTO_TEST_CASE(a_trace_shows_the_prediction_and_where_it_settles) {
         });
         BOOST_TEST(found == 1, neuron);
     }
+}
+
+BOOST_AUTO_TEST_CASE(an_attribution_fits_100_columns) {
+    check_page({"attribute", model, "--prompt", "The capital of France is", "--against", " the"});
+    check_page({"attribute", model, "--prompt", "日本の首都は", "--position", "1"});
+    for (const std::string name : {"gpt2", "gpt_neox", "wikilm", "qwen3"}) {
+        const std::string path = xlens::test::golden_path("models/" + name + "/hf").string();
+        check_page({"attribute", path, "--ids", "1,2,3", "--limit", "3"});
+    }
+    // Nothing to draw: the residual is no number.
+    check_page({"attribute", tiny, "--ids", "1", "--set", "0:0=3e38", "--scale", "0:0=3"});
+    check_page({"trace", tiny, "--ids", "1,2,3", "--positions", "all", "--attribute"});
+    check_page({"generate", model, "--prompt", "The", "-n", "2", "--attribute"});
+}
+
+BOOST_AUTO_TEST_CASE(an_attribution_leads_from_the_embedding_to_the_logit) {
+    const auto golden =
+        xlens::test::read_golden(xlens::test::golden_path("attribution/smollm2_capital.json"));
+    const auto& expected = golden["cases"][0];
+    const auto result =
+        run_program({"attribute", model, "--prompt", "The capital of France is", "--limit", "3"});
+    BOOST_TEST(result.out.find("\n␣Paris  logit 17.37") != std::string::npos);
+    const auto lines = lines_of(result.out);
+    const auto number_at = [&](std::size_t line, std::size_t column) {
+        return std::stod(lines.at(line).substr(column, 10));
+    };
+    const std::size_t embedding = 5;
+    BOOST_TEST(lines.at(embedding).starts_with("    embedding"));
+    double total = 0.0;
+    for (std::size_t i = 0; i < 62; ++i) {
+        const double adds = number_at(embedding + i, 14);
+        total += adds;
+        BOOST_TEST(std::abs(number_at(embedding + i, 24) - total) < 0.05);
+        const std::size_t layer = i == 0 ? 0 : (i - 1) / 2;
+        const bool attention = i % 2 == 1;
+        if (i == 0 || i == 61) { continue; }
+        const double part = expected[attention ? "attention" : "ffn"][layer];
+        BOOST_TEST(std::abs(adds - part) < 0.002);
+    }
+    BOOST_TEST(lines.at(embedding + 62).starts_with("    logit"));
+    BOOST_TEST(lines.at(embedding + 62).find("gap ") != std::string::npos);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::string neuron = expected["sub_updates"][i]["neuron"];
+        BOOST_TEST(result.out.find("\n" + neuron + " ") != std::string::npos);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_page_changes_no_table) {
+    const xlens::test::temporary_directory folder;
+    const std::string path = (folder.path() / "page.html").string();
+    for (const std::string positions : {"last", "all"}) {
+        std::vector<std::string> arguments{"trace", tiny,          "--ids",
+                                           "1,2,3", "--positions", positions};
+        const auto without = run_program(arguments);
+        arguments.insert(arguments.end(), {"--html", path});
+        const auto with = run_program(arguments);
+        BOOST_TEST(with.out == without.out);
+        BOOST_TEST(with.err.find(path + ": " + (positions == "all" ? "3 positions" : "1 position") +
+                                 ", 0.0") != std::string::npos);
+    }
+    // All positions are what a page is for.
+    const auto plain = run_program({"trace", tiny, "--ids", "1,2,3", "--html", path});
+    BOOST_TEST(plain.out ==
+               run_program({"trace", tiny, "--ids", "1,2,3", "--positions", "all"}).out);
 }
 
 BOOST_AUTO_TEST_CASE(colours_on_a_terminal_only_and_not_against_no_color) {

@@ -34,7 +34,12 @@ std::map<token_id, double> frequencies(const sampler::options& o,
 
 std::vector<token_id> sampled_text(std::uint64_t seed) {
     const tiny_model<presets::llama> m("llama/hf");
-    sampler choose({.temperature = 1.5F, .top_k = 50, .top_p = 0.95F, .seed = seed});
+    sampler choose({.temperature = 1.5F,
+                    .top_k = 50,
+                    .top_p = 0.95F,
+                    .seed = seed,
+                    .min_p = 0.001F,
+                    .repetition_penalty = 1.1F});
     std::vector<token_id> out;
     for (const generated& g : generate(m.model, std::span<const token_id>(m.ids), 12, choose,
                                        std::nullopt, [](const generated&) {})) {
@@ -84,6 +89,53 @@ BOOST_AUTO_TEST_CASE(top_k_and_top_p_cut_the_tail) {
     BOOST_TEST(frequencies({.top_p = 1e-6F}, logits).size() == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(min_p_cuts_what_is_far_below_the_best) {
+    const std::vector<float> logits = {std::log(0.5F), std::log(0.1F), std::log(0.3F),
+                                       std::log(0.1F)};
+    for (const std::size_t top_k : {0U, 3U}) {
+        const auto found = frequencies({.top_k = top_k, .seed = 1, .min_p = 0.5F}, logits);
+        BOOST_TEST(found.size() == 2U);
+        BOOST_TEST(std::abs(found.at(0) - 0.625) < 0.015);
+    }
+    BOOST_TEST(frequencies({.top_p = 0.85F, .seed = 1, .min_p = 0.25F}, logits).size() == 2U);
+    BOOST_TEST(frequencies({.min_p = 1.0F}, logits).size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(the_repetition_penalty_divides_what_is_above_0_and_multiplies_the_rest) {
+    const std::vector<float> logits = {2.0F, 1.5F, -1.0F, -1.5F};
+    const std::vector<token_id> text = {0, 2, 0};
+    sampler best({.temperature = 0.0F, .repetition_penalty = 2.0F});
+    BOOST_TEST(best(logits, text).id == 1);
+    BOOST_TEST(best(logits).id == 0);
+    // The probability stays the model's.
+    BOOST_TEST(best(logits, text).probability == greedy{}(logits).probability * std::exp(-0.5F),
+               boost::test_tools::tolerance(1e-5F));
+    // 2/2, 1.5, -1·2, -1.5
+    sampler draws({.seed = 3, .repetition_penalty = 2.0F});
+    std::vector<double> found(4);
+    for (int i = 0; i < 20000; ++i) {
+        found[static_cast<std::size_t>(draws(logits, text).id)] += 1.0 / 20000;
+    }
+    const double total = std::exp(1.0) + std::exp(1.5) + std::exp(-2.0) + std::exp(-1.5);
+    BOOST_TEST(std::abs(found[0] - std::exp(1.0) / total) < 0.015);
+    BOOST_TEST(std::abs(found[2] - std::exp(-2.0) / total) < 0.015);
+}
+
+BOOST_AUTO_TEST_CASE(a_wide_nucleus_is_found_without_ranking_all) {
+    // 5000 equals and one that is as probable as 1000 of them: the nucleus of 0.5 is that one and
+    // the 2000 lowest ids of the rest.
+    std::vector<float> logits(5001, 0.0F);
+    logits[4000] = std::log(1000.0F);
+    sampler choose({.top_p = 0.5F, .seed = 2});
+    int best = 0;
+    for (int i = 0; i < 2000; ++i) {
+        const token_id id = choose(logits).id;
+        BOOST_TEST((id < 2001 || id == 4000));
+        best += id == 4000 ? 1 : 0;
+    }
+    BOOST_TEST(std::abs(best - 667) < 90);
+}
+
 BOOST_AUTO_TEST_CASE(a_seed_is_that_of_the_standard_engine) {
     // Of four equals the top two bits of a draw choose.
     std::mt19937_64 random(3);
@@ -111,6 +163,9 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
                "temperature: expected at least 0, got nan");
     BOOST_TEST(refusal({.top_p = 0.0F}) == "top-p: expected above 0 and up to 1, got 0");
     BOOST_TEST(refusal({.top_p = 1.5F}) == "top-p: expected above 0 and up to 1, got 1.5");
+    BOOST_TEST(refusal({.min_p = 1.5F}) == "min-p: expected 0 to 1, got 1.5");
+    BOOST_TEST(refusal({.repetition_penalty = 0.0F}) ==
+               "repetition-penalty: expected above 0, got 0");
 }
 
 BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
@@ -124,6 +179,11 @@ BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
     BOOST_TEST(all.size() == 64 - ids.size() + 1);
     BOOST_TEST(seen == all.size());
     BOOST_TEST(all[0].exit_layer == 1U);
+    const auto two = generate(m.model, ids, 1000, choose, std::nullopt, [&](const generated& g) {
+        return g.id == all[1].id ? flow::stop : flow::proceed;
+    });
+    BOOST_TEST(two.size() <= 2U);
+    BOOST_TEST(two.back().id == all[1].id);
     const auto stopped = generate(m.model, ids, 1000, choose, all[2].id, [](const generated&) {});
     BOOST_TEST(stopped.size() <= 2U);
     BOOST_TEST(generate(m.model, ids, 0, choose, std::nullopt, [](const generated&) {}).empty());

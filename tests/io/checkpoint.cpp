@@ -10,7 +10,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <xlens/io/assemble.hpp>
-#include <xlens/io/checkpoint.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -114,7 +114,7 @@ void assemble_one_of(const checkpoint& file) {
 /// What opening and assembling the model says.
 std::string refusal(const std::filesystem::path& path) {
     return error_message([&] {
-        const checkpoint file(path);
+        const checkpoint file = open_checkpoint(path);
         assemble_one_of<presets::llama, presets::qwen3, presets::gpt2, presets::gpt_neox,
                         presets::wikilm>(file);
     });
@@ -335,7 +335,7 @@ BOOST_DATA_TEST_CASE(a_gguf_that_does_not_fit_is_refused, data::make(bad_ggufs),
 BOOST_AUTO_TEST_CASE(the_good_file_beside_them_is_read) {
     const temporary_directory folder;
     const auto path = folder.write("good.gguf", llama_file{}.bytes());
-    const checkpoint file(path);
+    const checkpoint file = open_checkpoint(path);
     BOOST_TEST(file.config().vocabulary == 5U);
     BOOST_TEST(file.config().quantization == "f32");
     BOOST_TEST(assemble<presets::llama>(file).blocks.size() == 1U);
@@ -343,7 +343,8 @@ BOOST_AUTO_TEST_CASE(the_good_file_beside_them_is_read) {
 
 BOOST_AUTO_TEST_CASE(the_good_wikilm_beside_them_has_the_usual_scale_and_positions) {
     const temporary_directory folder;
-    const checkpoint file(folder.write("good.gguf", wikilm_file{.cutoffs = {5, 8, 12}}.bytes()));
+    const checkpoint file =
+        open_checkpoint(folder.write("good.gguf", wikilm_file{.cutoffs = {5, 8, 12}}.bytes()));
     const auto model = assemble<presets::wikilm>(file);
     BOOST_TEST(model.unembedding.vocabulary() == 12U);
     BOOST_TEST(model.embedding.clusters.size() == 3U);
@@ -360,7 +361,7 @@ BOOST_AUTO_TEST_CASE(what_a_wikilm_says_of_scale_positions_and_final_norm_is_don
         f.key("tokenizer.ggml.padding_token_id", gguf_builder::u32, 4U);
         f.key("wikilm.final_norm", gguf_builder::boolean, std::uint8_t{0});
     };
-    const checkpoint file(folder.write("good.gguf", said.bytes()));
+    const checkpoint file = open_checkpoint(folder.write("good.gguf", said.bytes()));
     const auto model = assemble<presets::wikilm>(file);
     BOOST_TEST(model.embedding.scale == 1.0F);
     BOOST_TEST(model.position.origin == 5U);

@@ -77,4 +77,8 @@ BOOST_AUTO_TEST_CASE(says_why_it_cannot_be_written) {
                missing + ": cannot be written: No such file or directory");
     BOOST_TEST(error_message([&] { atomic_file{folder.path()}; }) ==
                folder.path().string() + ": cannot be written: Is a directory");
+    const std::string pipe = (folder.path() / "pipe").string();
+    BOOST_REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    BOOST_TEST(error_message([&] { atomic_file{pipe}; }) ==
+               pipe + ": cannot be written: not a regular file");
 }

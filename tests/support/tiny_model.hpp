@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 
 #include "support/golden.hpp"
 
@@ -14,7 +15,7 @@ namespace xlens::test {
 template <class Preset>
 struct tiny_model {
     explicit tiny_model(const std::string& name)
-        : file(golden_path("models/" + name)),
+        : file(open_checkpoint(golden_path("models/" + name))),
           model(assemble<Preset>(file)),
           ids(read_golden(
                   golden_path("models/" + name.substr(0, name.find('/')) + "/golden.json"))["ids"]

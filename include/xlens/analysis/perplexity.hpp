@@ -6,6 +6,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -23,48 +24,63 @@ struct perplexity_result {
     [[nodiscard]] double perplexity() const { return std::exp(nll); }
 };
 
-/// Tokens that a pass of perplexity reads.
-inline constexpr std::size_t perplexity_chunk = 64;
+/// How a text is cut into windows: a new one starts every `stride` tokens.
+struct perplexity_windows {
+    // NOLINTNEXTLINE(google-explicit-constructor): a number alone means windows that do not overlap
+    perplexity_windows(std::size_t tokens) : window(tokens), stride(tokens) {}
+    perplexity_windows(std::size_t tokens, std::size_t every) : window(tokens), stride(every) {}
 
-/// Perplexity exp(-mean log p(w_t | w_<t)) of a text cut into windows of `window` tokens that do not
-/// overlap; the first token of each window is not predicted. Logits are streamed, never kept whole.
+    std::size_t window;
+    std::size_t stride;
+    /// Tokens that a pass reads: 1 for a policy that leaves early, which acts on such passes.
+    std::size_t pass = 64;
+};
+
+/// Perplexity exp(-mean log p(w_t | w_<t)) of a text, each token given what stands before it in its
+/// window. A new window starts every `stride` tokens, and predicts only what no window before it
+/// has: the rest is context. The first token of a window is not predicted by it, so with windows
+/// that do not overlap it never is. Logits are streamed, never kept whole.
 /// `progress(done, total)` is called as tokens are read. Throws xlens::error if nothing can be
-/// predicted or a window does not fit the model's context. A pass reads `chunk` tokens: 1 for a policy
-/// that leaves early, which acts on passes of one position.
+/// predicted, a window does not fit the model's context, or the stride the window.
 template <class Model, class Progress, class... P>
-perplexity_result perplexity_by(const Model& model, std::span<const token_id> tokens,
-                                std::size_t window, std::size_t chunk, Progress progress,
-                                P&... policies) {
+perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
+                             const perplexity_windows& windows, Progress progress, P&... policies) {
+    const auto [window, stride, chunk] = windows;
     if (window < 2 || window > model.config.context) {
         fail("window: expected 2 to {}, got {}", model.config.context, window);
+    }
+    if (stride < 1 || stride > window) {
+        fail("stride: expected 1 to {}, the window, got {}", window, stride);
     }
     if (tokens.size() < 2) { fail("perplexity: {} tokens, expected at least 2", tokens.size()); }
     const logit_lens lens(model);
     perplexity_result result;
     double total = 0.0;
-    for (std::size_t start = 0; start < tokens.size(); start += window) {
+    std::size_t predicted = 1;  // tokens [1, predicted) are; the first never is
+    for (std::size_t start = 0; predicted < tokens.size(); start += stride) {
         const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
         sequence_state state = model.start();
         state.wanted = logit_rows::none;
         for (std::size_t first = 0; first + 1 < text.size(); first += chunk) {
             const std::size_t count = std::min(chunk, text.size() - 1 - first);
             model.forward(state, text.subspan(first, count), policies...);
-            for (const reading& r : lens.read(state.residual, 0, text.subspan(first + 1, count))) {
-                total -= r.target;
+            // Row t of the pass predicts token start + first + t + 1.
+            const std::size_t known = predicted - std::min(predicted, start + first + 1);
+            const std::size_t skip = std::min(count, known);
+            const rows<const float> fresh =
+                rows<const float>(state.residual).subrows(skip, count - skip);
+            const auto targets = text.subspan(first + skip + 1, count - skip);
+            if (count > skip) {
+                for (const reading& r : lens.read(fresh, 0, targets)) { total -= r.target; }
             }
-            result.tokens += count;
+            result.tokens += count - skip;
             progress(start + first + count, tokens.size());
         }
+        predicted = start + text.size();
     }
+    if (result.tokens == 0) { fail("perplexity: no token can be predicted"); }
     result.nll = total / static_cast<double>(result.tokens);
     return result;
-}
-
-/// The same with passes of the usual size.
-template <class Model, class Progress, class... P>
-perplexity_result perplexity(const Model& model, std::span<const token_id> tokens,
-                             std::size_t window, Progress progress, P&... policies) {
-    return perplexity_by(model, tokens, window, perplexity_chunk, progress, policies...);
 }
 
 }  // namespace xlens

@@ -3,17 +3,15 @@
 
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/value_concepts.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/policy.hpp>
-#include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -86,47 +84,18 @@ std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, st
     return out;
 }
 
-/// Concepts of these neurons' value vectors, in their order.
-template <class Lens, weight_matrix Weights>
-std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
-    std::span<const neuron> neurons) {
-    std::vector<std::shared_ptr<const token_ends>> out;
-    constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
-    for (std::size_t first = 0; first < neurons.size(); first += round) {
-        const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
-        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
-        for (std::size_t i = 0; i < part.size(); ++i) {
-            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
-        }
-        for (token_ends& ends : lens.project(vectors, top)) {
-            out.push_back(std::make_shared<const token_ends>(std::move(ends)));
-        }
-    }
-    return out;
-}
-
-/// Fills in the concepts of all sub-updates: each value vector that occurs is projected once.
+/// Fills in the concepts of all sub-updates.
 template <class Lens, weight_matrix Weights>
 void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
                   std::vector<traced_position>& positions) {
-    std::map<neuron, std::size_t> numbers;
-    std::vector<neuron> order;
-    const auto each = [&](auto&& visit) {
+    xlens::add_concepts(lens, values, top, [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {
                 for (traced_sub_update& s : l.sub_updates) {
-                    visit(neuron{l.layer, s.observed.index}, s);
+                    visit(neuron{l.layer, s.observed.index}, s.concept_of_value);
                 }
             }
         }
-    };
-    each([&](const neuron& n, traced_sub_update&) {
-        if (numbers.emplace(n, order.size()).second) { order.push_back(n); }
-    });
-    const auto concepts = concepts_of(lens, values, top, order);
-    each([&](const neuron& n, traced_sub_update& s) {
-        s.concept_of_value = concepts[numbers.at(n)];
     });
 }
 

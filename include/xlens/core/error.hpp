@@ -33,10 +33,17 @@ inline std::string printable(std::string_view text, std::size_t limit = 80) {
     return out;
 }
 
+namespace detail {
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_error(fmt::string_view format,
+                                                               fmt::format_args args) {
+    throw error(fmt::vformat(format, args));
+}
+}  // namespace detail
+
 /// Throws xlens::error with a formatted message: `fail("{}: {} is {}, expected {}", file, ...)`.
 template <class... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-    throw error(fmt::format(format, std::forward<Args>(args)...));
+[[noreturn, gnu::cold]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+    detail::throw_error(format, fmt::make_format_args(args...));
 }
 
 }  // namespace xlens

@@ -7,6 +7,7 @@
 #include <xlens/policy/policy.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -34,9 +35,37 @@ void prefill(const Model& model, sequence_state& state, std::span<const token_id
     }
 }
 
-/// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` (greedy, sampler),
-/// and handed to `seen(generated)` as it comes. Ends early after the token `stop`, which is not
-/// part of the result, and at the end of the context.
+namespace detail {
+
+/// The choice from a state's logits, by `choose(logits, text)` or `choose(logits)`.
+template <class Choose>
+choice choose_from(const sequence_state& state, Choose& choose) {
+    const std::span<const float> logits(state.logits.data(), state.logits.size());
+    if constexpr (requires { choose(logits, std::span<const token_id>()); }) {
+        return choose(logits, std::span<const token_id>(state.tokens));
+    } else {
+        return choose(logits);
+    }
+}
+
+/// Shows a token to whoever listens; false where it answers flow::stop.
+template <class Seen>
+bool goes_on(Seen& seen, const generated& token) {
+    if constexpr (std::same_as<decltype(seen(token)), flow>) {
+        return seen(token) == flow::proceed;
+    } else {
+        seen(token);
+        return true;
+    }
+}
+
+}  // namespace detail
+
+/// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` or
+/// `choose(logits, text so far)` (greedy, sampler), and handed to `seen(generated)` as it comes.
+/// Ends early after the token `stop`, which is not part of the result; after a token to which `seen`
+/// answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is complete);
+/// and at the end of the context.
 template <class Model, class Choose, class Seen, class... P>
 std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
                                 std::size_t count, Choose& choose, std::optional<token_id> stop,
@@ -46,12 +75,11 @@ std::vector<generated> generate(const Model& model, std::span<const token_id> pr
     sequence_state state = model.start();
     prefill(model, state, prompt, policies...);
     while (true) {
-        const choice next =
-            choose(std::span<const float>(state.logits.data(), state.logits.size()));
+        const choice next = detail::choose_from(state, choose);
         if (stop && next.id == *stop) { return out; }
         out.push_back({next.id, next.probability, state.exit_layer});
-        seen(out.back());
-        if (out.size() == count || state.position == model.config.context) { return out; }
+        const bool more = detail::goes_on(seen, out.back());
+        if (!more || out.size() == count || state.position == model.config.context) { return out; }
         model.forward(state, std::span<const token_id>(&out.back().id, 1), policies...);
     }
 }

@@ -3,59 +3,58 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/io/config_hyperparameters.hpp>
-#include <xlens/io/gguf.hpp>
-#include <xlens/io/gguf_hyperparameters.hpp>
-#include <xlens/io/hugging_face.hpp>
 #include <xlens/io/tensor.hpp>
 #include <xlens/io/tensor_names.hpp>
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/formats.hpp>
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <any>
+#include <concepts>
 #include <cstddef>
-#include <filesystem>
-#include <optional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace xlens {
+
+/// What weights are read from: a gguf_file, or a hugging_face_folder.
+template <class Source>
+concept weight_source = requires(const Source& s) {
+    { s.name() } -> std::same_as<const std::string&>;
+    { s.tensors() } -> std::same_as<const tensor_map&>;
+    { Source::names } -> std::convertible_to<tensor_names>;
+};
 
 /// An open model file or folder: hyperparameters, and weights by their GGUF names, each checked
 /// against the shape that the model needs. Owns the mappings that the weights point into.
 class checkpoint {
 public:
-    using source = std::variant<gguf_file, hugging_face_folder>;
-
-    /// `path`: a .gguf file or a Hugging Face folder. Throws xlens::error.
-    explicit checkpoint(const std::filesystem::path& path, precision how = precision::f32)
-        : checkpoint(open(path)) {
-        m_precision = how;
-    }
-    /// A program that opens only one kind of file compiles only that kind's reader.
-    explicit checkpoint(gguf_file file, precision how = precision::f32)
-        : m_config(read_hyperparameters(file)), m_source(std::move(file)), m_precision(how) {
-        complete();
-    }
-    explicit checkpoint(hugging_face_folder folder)
-        : m_config(read_hyperparameters(folder)), m_source(std::move(folder)) {
-        complete();
-    }
+    /// A program that opens one kind of file compiles that kind's reader alone. It includes
+    /// gguf_hyperparameters.hpp or config_hyperparameters.hpp, which have read_hyperparameters(source);
+    /// open_checkpoint.hpp opens either kind. Throws xlens::error.
+    template <weight_source Source>
+    explicit checkpoint(Source source, precision how = precision::f32)
+        : checkpoint(std::make_shared<const Source>(std::move(source)), how) {}
 
     [[nodiscard]] const hyperparameters& config() const { return m_config; }
-    [[nodiscard]] const source& origin() const { return m_source; }
-    /// The GGUF file, or null if it is a folder.
-    [[nodiscard]] const gguf_file* gguf() const { return std::get_if<gguf_file>(&m_source); }
-    [[nodiscard]] const std::string& name() const {
-        return std::visit([](const auto& s) -> const std::string& { return s.name(); }, m_source);
+    /// The file or folder, or null if it is of another kind.
+    template <weight_source Source>
+    [[nodiscard]] const Source* origin() const {
+        const auto* held = std::any_cast<std::shared_ptr<const Source>>(&m_source);
+        return held == nullptr ? nullptr : held->get();
     }
-    [[nodiscard]] const tensor_map& tensors() const {
-        return std::visit([](const auto& s) -> const tensor_map& { return s.tensors(); }, m_source);
-    }
+    [[nodiscard]] const std::string& name() const { return *m_name; }
+    /// Under the names of the file.
+    [[nodiscard]] const tensor_map& tensors() const { return *m_tensors; }
+    /// Whose names and layouts the file has.
+    [[nodiscard]] tensor_names names() const { return m_names; }
     [[nodiscard]] bool has(std::string_view tensor) const { return find(tensor) != nullptr; }
 
     /// The weight (rows, cols) of that GGUF name, in place. Throws xlens::error if it is missing or
@@ -96,39 +95,38 @@ public:
     }
 
 private:
-    /// What the tensors say: the vocabulary where no key does, and the main format.
-    void complete() {
+    template <class Source>
+    checkpoint(std::shared_ptr<const Source> source, precision how)
+        : m_config(read_hyperparameters(*source)),
+          m_name(&source->name()),
+          m_tensors(&source->tensors()),
+          m_names(Source::names),
+          m_source(std::move(source)),
+          m_precision(how) {
         if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
         m_config.quantization = main_format();
     }
-    static checkpoint open(const std::filesystem::path& path) {
-        std::error_code ignored;
-        if (std::filesystem::is_directory(path, ignored)) {
-            return checkpoint(hugging_face_folder(path));
-        }
-        return checkpoint(gguf_file(path));
-    }
-    [[nodiscard]] bool is_gguf() const { return std::holds_alternative<gguf_file>(m_source); }
     /// GPT-2's Conv1D layers keep (inputs, outputs); GGUF's converters transpose them.
     [[nodiscard]] bool is_transposed(std::string_view tensor) const {
-        return !is_gguf() && m_config.architecture == "gpt2" && tensor.starts_with("blk.");
+        return m_names == tensor_names::hugging_face && m_config.architecture == "gpt2" &&
+               tensor.starts_with("blk.");
+    }
+    [[nodiscard]] std::string spelt(std::string_view tensor) const {
+        return m_names == tensor_names::gguf ? std::string(tensor)
+                                             : hugging_face_name(m_config.architecture, tensor);
     }
     [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
-        if (const auto* file = std::get_if<gguf_file>(&m_source)) { return file->find(tensor); }
-        const auto& folder = std::get<hugging_face_folder>(m_source);
-        const std::string name = hugging_face_name(m_config.architecture, tensor);
-        const stored_tensor* found = folder.find(name);
+        const std::string name = spelt(tensor);
+        auto found = m_tensors->find(name);
         constexpr std::string_view optional_prefix = "transformer.";  // not in all gpt2 files
-        if (found == nullptr && name.starts_with(optional_prefix)) {
-            found = folder.find(std::string_view(name).substr(optional_prefix.size()));
+        if (found == m_tensors->end() && name.starts_with(optional_prefix)) {
+            found = m_tensors->find(std::string_view(name).substr(optional_prefix.size()));
         }
-        return found;
+        return found == m_tensors->end() ? nullptr : &found->second;
     }
     [[nodiscard]] const stored_tensor& get(std::string_view tensor) const {
         if (const stored_tensor* found = find(tensor)) { return *found; }
-        const std::string expected =
-            is_gguf() ? std::string(tensor) : hugging_face_name(m_config.architecture, tensor);
-        fail("{}: tensor '{}': expected by {}, got no such tensor", name(), expected,
+        fail("{}: tensor '{}': expected by {}, got no such tensor", name(), spelt(tensor),
              m_config.architecture);
     }
     static void check_shape(const stored_tensor& t, const std::vector<std::size_t>& expected) {
@@ -150,7 +148,10 @@ private:
     }
 
     hyperparameters m_config;
-    source m_source;
+    const std::string* m_name;  // these two: of the source, which stays where it is
+    const tensor_map* m_tensors;
+    tensor_names m_names;
+    std::any m_source;  // std::shared_ptr<const Source>
     precision m_precision = precision::f32;
 };
 

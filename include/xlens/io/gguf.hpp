@@ -6,6 +6,7 @@
 #include <xlens/io/gguf_value.hpp>
 #include <xlens/io/guard.hpp>
 #include <xlens/io/tensor.hpp>
+#include <xlens/io/tensor_names.hpp>
 #include <xlens/storage/mapped_file.hpp>
 
 #include <cmath>
@@ -28,6 +29,8 @@ namespace xlens {
 /// Cost: opening is O(metadata); tensor data are not read. Getters of arrays copy them.
 class gguf_file {
 public:
+    static constexpr tensor_names names = tensor_names::gguf;
+
     explicit gguf_file(const std::filesystem::path& path)
         : m_file(path), m_contents(guarded(m_file.name(), [this] {
               return parse_gguf(m_file.name(), m_file.bytes());

@@ -7,6 +7,7 @@
 #include <xlens/io/json_object.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor.hpp>
+#include <xlens/io/tensor_names.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,8 @@ namespace xlens {
 /// `snapshots/<revision>` folders hold links into the `blobs` folder beside them.
 class hugging_face_folder {
 public:
+    static constexpr tensor_names names = tensor_names::hugging_face;
+
     explicit hugging_face_folder(const std::filesystem::path& path)
         : m_path(path), m_name(printable(path.string(), 1024)) {
         guarded(m_name, [this] {

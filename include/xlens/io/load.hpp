@@ -5,6 +5,7 @@
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/model/any_model.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
@@ -58,12 +59,12 @@ inline any_model assemble_any(const checkpoint& file) {
 }
 
 inline std::optional<tokenizer> read_text(const checkpoint& file) {
-    if (const auto* gguf = std::get_if<gguf_file>(&file.origin())) {
+    if (const auto* gguf = file.origin<gguf_file>()) {
         const std::string kind = gguf->string("tokenizer.ggml.model", "none");
         if (kind == "none" || kind == "no_vocab") { return std::nullopt; }
         return make_tokenizer(read_tokenizer(*gguf));
     }
-    const auto path = std::get<hugging_face_folder>(file.origin()).path() / "tokenizer.json";
+    const auto path = file.origin<hugging_face_folder>()->path() / "tokenizer.json";
     if (!std::filesystem::exists(path)) { return std::nullopt; }
     return load_tokenizer_json(path);
 }
@@ -77,7 +78,7 @@ struct load_options {
 /// Opens a .gguf file or a Hugging Face folder. Weights are used in place: the time does not depend
 /// on their size. Throws xlens::error.
 inline loaded_model load(const std::filesystem::path& path, const load_options& options = {}) {
-    auto file = std::make_unique<checkpoint>(path, options.precision);
+    auto file = std::make_unique<checkpoint>(open_checkpoint(path, options.precision));
     any_model model = detail::assemble_any(*file);
     auto text = detail::read_text(*file);
     if (text && text->size() > file->config().vocabulary) {

@@ -13,7 +13,6 @@
 #include <array>
 #include <cstddef>
 #include <string>
-#include <variant>
 
 namespace xlens::detail {
 
@@ -95,8 +94,8 @@ private:
         const any_matrix fused =
             m_file.matrix(prefix + "attn_qkv.weight", all + 2 * kv, m_config.width);
         const auto bias = m_file.optional_vector(prefix + "attn_qkv.bias", all + 2 * kv);
-        const bool by_head = m_config.architecture == "gpt_neox" &&
-                             std::holds_alternative<hugging_face_folder>(m_file.origin());
+        const bool by_head =
+            m_config.architecture == "gpt_neox" && m_file.names() == tensor_names::hugging_face;
         const std::size_t starts[] = {0, all, all + kv};
         for (std::size_t p = 0; p < 3; ++p) {
             const std::size_t count = p == 0 ? all : kv;

@@ -13,6 +13,9 @@
 
 namespace xlens {
 
+/// Whose names, and whose ways to lay weights out, a file has.
+enum class tensor_names { gguf, hugging_face };
+
 /// {} in both names is the number of a cluster, of which wikilm's embedding has several.
 struct tensor_name {
     std::string_view gguf;          ///< without ".weight" or ".bias"; in a layer without "blk.N."

@@ -37,7 +37,7 @@ struct product {
     std::size_t work_per_tile = 0;                              ///< floating-point operations
     rows<const float> x;                                        ///< borrowed
     rows<float> y;                                              ///< borrowed
-    const void* weights = nullptr;                              ///< borrowed
+    matrix_view weights;                                        ///< W, whose format `compute` knows
     bool integer = false;                                       ///< reads x in 8 bits …
     std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< … made when it is run
     void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
@@ -64,7 +64,7 @@ std::array<const std::byte*, R> stored_rows_at(const matrix<Format>& w, At at) {
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
-    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const matrix<Format> w(p.weights);
     const std::size_t n = p.x.width();
     if (p.x.count() == 1) {
         constexpr std::size_t R = blocking::matvec_rows<Format>;
@@ -92,7 +92,7 @@ template <class Format>
 void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
     constexpr std::size_t R = 4;
     constexpr std::size_t P = blocking::integer_positions;
-    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const matrix<Format> w(p.weights);
     const std::size_t blocks = p.x.width() / Format::block;
     const std::size_t positions = p.x.count();
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
@@ -121,7 +121,7 @@ void stored_integer_dots(const product& p, std::size_t first, std::size_t count)
 /// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
 template <class Format>
 void stored_sums(const product& p, std::size_t first, std::size_t count) {
-    const auto& w = *static_cast<const matrix<Format>*>(p.weights);
+    const matrix<Format> w(p.weights);
     const rows<float> out = p.y.columns(first, count);
     for (std::size_t t = 0; t < out.count(); ++t) { std::fill(out[t].begin(), out[t].end(), 0.0F); }
     for (std::size_t r = 0; r < w.stored_rows(); r += blocking::sum_tile_rows) {
@@ -136,7 +136,7 @@ template <class Format>
 product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y, bool transpose,
                      [[maybe_unused]] precision how) {
     const bool dots = w.transposed() == transpose;
-    product out{.outputs = y.width(), .x = x, .y = y, .weights = &w};
+    product out{.outputs = y.width(), .x = x, .y = y, .weights = w};
     if (dots) {
         out.tile_size = blocking::dot_tile_rows;
         out.compute = stored_dots<Format>;
@@ -169,14 +169,14 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 
 }  // namespace detail
 
-/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows w, x and y.
+/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows x, y and the bytes of W.
 template <class Format>
 product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
                      precision how = precision::f32) {
     detail::check_shapes(w.rows(), w.cols(), x, y);
     return detail::make_product(w, x, y, false, how);
 }
-/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows w, x and y.
+/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows x, y and the bytes of W.
 template <class Format>
 product make_transposed_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
                                 precision how = precision::f32) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/neuron.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/rows.hpp>
@@ -18,6 +20,7 @@
 #include <filesystem>
 #include <limits>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace xlens {
@@ -101,14 +104,20 @@ public:
                  bytes.size());
         }
         std::memcpy(&m_header, bytes.data(), sizeof m_header);
-        if (m_header.magic != expected.magic) { fail("{}: not an xlens index", m_file.name()); }
+        if (m_header.magic != expected.magic) {
+            const auto text = [](const std::array<char, 8>& magic) {
+                return printable({magic.data(), magic.size()});
+            };
+            fail("{}: not an xlens index: expected it to begin with '{}', got '{}'", m_file.name(),
+                 text(expected.magic), text(m_header.magic));
+        }
         if (m_header.version != expected.version) {
             fail("{}: index: expected version {}, got {}", m_file.name(), expected.version,
                  m_header.version);
         }
         if (m_header.model != fingerprint) {
-            fail("{}: index: made of model {:016x}, this one is {:016x}", m_file.name(),
-                 m_header.model, fingerprint);
+            fail("{}: index: expected one of this model, {:016x}, got one of {:016x}",
+                 m_file.name(), fingerprint, m_header.model);
         }
         if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
             fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
@@ -125,7 +134,44 @@ public:
     [[nodiscard]] std::span<const scored> promotes(const neuron& n) const { return end(n, 0); }
     [[nodiscard]] std::span<const scored> suppresses(const neuron& n) const { return end(n, 1); }
 
+    /// Throws xlens::error unless it was made of a model of these sizes, in this projection.
+    void check(const hyperparameters& config, projection form) const {
+        const auto same = [&](std::string_view field, std::size_t expected, std::size_t found) {
+            if (found == expected) { return; }
+            fail("{}: index: {}: expected {}, got {}", m_file.name(), field, expected, found);
+        };
+        same("layers", config.layers, layers());
+        same("neurons a layer", config.inner_width, inner_width());
+        same("vocabulary", config.vocabulary, m_header.vocabulary);
+        if (this->form() != form) {
+            fail("{}: index: projection: expected {}, got {}", m_file.name(), name_of(form),
+                 name_of(this->form()));
+        }
+    }
+    /// Both ends of a value vector, k tokens each, copied. Throws xlens::error for a neuron that is
+    /// not there, for k above top(), and for a token that the vocabulary does not have.
+    [[nodiscard]] token_ends ends(const neuron& n, std::size_t k) const {
+        check_neuron(n, layers(), inner_width());
+        if (k > top()) {
+            fail("{}: index: tokens an end: expected at least {}, got {}", m_file.name(), k, top());
+        }
+        return {copy(n, promotes(n), k), copy(n, suppresses(n), k)};
+    }
+
 private:
+    [[nodiscard]] std::vector<scored> copy(const neuron& n, std::span<const scored> from,
+                                           std::size_t k) const {
+        std::vector<scored> out;
+        for (const scored& s : from.first(k)) {
+            if (s.id == -1) { break; }  // an end that was filled up
+            if (s.id < 0 || static_cast<std::uint32_t>(s.id) >= m_header.vocabulary) {
+                fail("{}: index: neuron {}: token: expected 0 to {}, got {}", m_file.name(),
+                     to_string(n), m_header.vocabulary - 1, s.id);
+            }
+            out.push_back(s);
+        }
+        return out;
+    }
     [[nodiscard]] std::span<const scored> end(const neuron& n, std::size_t which) const {
         const std::size_t number = (n.layer * inner_width() + n.index) * 2 + which;
         const std::byte* at = m_file.bytes().data() + sizeof m_header;

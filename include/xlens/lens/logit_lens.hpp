@@ -34,6 +34,11 @@ inline projection parse_projection(std::string_view name) {
     fail("projection: expected raw, folded or normed, got '{}'", printable(name));
 }
 
+inline std::string_view name_of(projection form) {
+    if (form == projection::raw) { return "raw"; }
+    return form == projection::folded ? "folded" : "normed";
+}
+
 /// The logit lens: final norm, then unembedding, applied to the residual of any layer (nostalgebraist
 /// 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies). Also projects value
 /// vectors. Borrows the model: `const logit_lens lens(model);`.
@@ -61,13 +66,19 @@ public:
     /// The concepts of vectors (N, D): the k tokens that each promotes and suppresses most.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
                                                   projection form = projection::folded) const {
-        xt::xtensor<float, 2> prepared = vectors.tensor();
+        const xt::xtensor<float, 2> in = prepared(vectors, form);
+        return m_vocabulary.ends(in, k);
+    }
+
+    /// Vectors (N, D) as a projection has them before E: E·prepared(v) is the projection of v.
+    [[nodiscard]] xt::xtensor<float, 2> prepared(rows<const float> vectors, projection form) const {
+        xt::xtensor<float, 2> out = vectors.tensor();
         if (form == projection::normed) {
-            normalise(*m_norm, vectors, prepared);
+            normalise(*m_norm, vectors, out);
         } else if (form == projection::folded) {
-            for (std::size_t n = 0; n < vectors.count(); ++n) { fold(rows<float>(prepared)[n]); }
+            for (std::size_t n = 0; n < vectors.count(); ++n) { fold(rows<float>(out)[n]); }
         }
-        return m_vocabulary.ends(prepared, k);
+        return out;
     }
 
     /// out = γ⊙e_w (D): ⟨out, v⟩ is token w's score in the folded projection of v.
@@ -76,11 +87,16 @@ public:
         fold(out);
     }
 
+    /// γ (D), the gain of the final norm; empty where the model has none.
+    [[nodiscard]] std::span<const float> gain() const {
+        if (!*m_norm) { return {}; }
+        return detail::as_span((*m_norm)->gain);
+    }
+
 private:
     void fold(std::span<float> v) const {
-        if (!*m_norm) { return; }
-        const auto& gain = (*m_norm)->gain;
-        for (std::size_t d = 0; d < v.size(); ++d) { v[d] *= gain(d); }
+        const std::span<const float> by = gain();
+        for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
     }
 
     const std::optional<Norm>* m_norm;

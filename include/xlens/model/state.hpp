@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
@@ -31,6 +32,7 @@ enum class kv_fill {
 struct sequence_state {
     std::vector<kv_cache> caches;  ///< one a layer
     std::size_t position = 0;      ///< tokens read so far
+    std::vector<token_id> tokens;  ///< which they were
     logit_rows wanted = logit_rows::last;
 
     xt::xtensor<float, 2> residual;  ///< (T, D) of the last pass, after its last layer
@@ -49,7 +51,19 @@ struct sequence_state {
         const std::size_t dropped = std::min(position - count, owed.shape(0));
         owed = xt::xtensor<float, 2>(
             xt::view(owed, xt::range(std::size_t{0}, owed.shape(0) - dropped), xt::all()));
+        tokens.resize(count);
         position = count;
+    }
+
+    /// Becomes a fork of another sequence with which it shares the first `common` positions: only
+    /// what follows them is copied, and the other's last logits are not.
+    void fork_from(const sequence_state& other, std::size_t common) {
+        for (std::size_t l = 0; l < caches.size(); ++l) {
+            caches[l].copy_from(other.caches[l], common);
+        }
+        tokens = other.tokens;
+        owed = other.owed;
+        position = other.position;
     }
 };
 

@@ -28,6 +28,7 @@ template <class Preset, weight_matrix Weights = any_matrix>
 class transformer {
 public:
     using preset = Preset;
+    using weights = Weights;
     using block_type = block<Preset, Weights>;
     using norm_type = typename Preset::norm;
     using position_type = typename Preset::template position<Weights>;
@@ -56,11 +57,13 @@ public:
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
         (check_policy<P>(), ...);
         check(state, tokens);
-        site where{0, state.position};
+        state.tokens.insert(state.tokens.end(), tokens.begin(), tokens.end());
+        site where{0, state.position, state.tokens};
         const std::size_t owed = state.owed.shape(0);
         xt::xtensor<float, 2> all = xt::empty<float>({owed + tokens.size(), config.width});
         std::copy(state.owed.begin(), state.owed.end(), all.begin());
         const rows<float> x = rows<float>(all).subrows(owed, tokens.size());
+        state.work.first_position = unprepared;
 
         embedding(tokens, x);
         if constexpr (!position_type::rotates) { position.add(x, where.first_position); }
@@ -80,6 +83,58 @@ public:
         where.layer = state.exit_layer;
         call_hooks<hook::read_out>(where, state.residual, policies...);
         compute_logits(where, state, policies...);
+    }
+
+    /// Reads one token more into each of N sequences, with the bits that forward gives each alone:
+    /// a matrix is read once for all of them. Leaves residual, exit layer and logits of each in its
+    /// state, whatever it wants. Policies must look at rows for themselves (is_rowwise) and are
+    /// called row by row. Throws xlens::error as forward does.
+    template <class... P>
+    void forward_each(std::span<sequence_state* const> states, std::span<const token_id> tokens,
+                      P&... policies) const {
+        (check_policy<P>(), ...);
+        if ((... || !is_rowwise(policies))) {
+            fail("forward_each: a policy looks at more than a row, or may stop");
+        }
+        std::vector<site> sites;
+        for (std::size_t n = 0; n < states.size(); ++n) {
+            check(*states[n], tokens.subspan(n, 1));
+            if (states[n]->owed.shape(0) > 0) {
+                fail("forward_each: sequence {} has left layers out that it must make up for", n);
+            }
+            states[n]->tokens.push_back(tokens[n]);
+            sites.push_back({0, states[n]->position, states[n]->tokens});
+        }
+        xt::xtensor<float, 2> residual = xt::empty<float>({states.size(), config.width});
+        workspace& work = states.front()->work;
+        work.resize(states.size(), layer_sizes());
+        embedding(tokens, residual);
+        prepare_positions(residual, sites, work);
+        const auto offer = [&]<hook H>(rows<float> r) {
+            for (std::size_t n = 0; n < r.count(); ++n) {
+                call_hooks<H>(sites[n], r.subrows(n, 1), policies...);
+            }
+        };
+        offer.template operator()<hook::embedding>(residual);
+        std::vector<kv_cache*> caches(states.size());
+        for (std::size_t l = 0; l < blocks.size(); ++l) {
+            for (std::size_t n = 0; n < states.size(); ++n) {
+                sites[n].layer = l;
+                caches[n] = &states[n]->caches[l];
+            }
+            blocks[l].each(sites, residual, position, caches, work, policies...);
+        }
+        offer.template operator()<hook::read_out>(residual);
+        xt::xtensor<float, 2> logits = xt::empty<float>({states.size(), config.vocabulary});
+        read_out(residual, logits);
+        offer.template operator()<hook::logits>(logits);
+        for (std::size_t n = 0; n < states.size(); ++n) {
+            sequence_state& state = *states[n];
+            state.position += 1;
+            state.exit_layer = blocks.size() - 1;
+            state.residual = rows<float>(residual).subrows(n, 1).tensor();
+            state.logits = rows<float>(logits).subrows(n, 1).tensor();
+        }
     }
 
     /// Logits (N, V) of residuals (N, D): final norm, then unembedding.
@@ -110,16 +165,15 @@ private:
     [[nodiscard]] layer_shape layer_sizes() const {
         return {config.width, config.inner_width, config.heads, config.kv_heads, config.head_size};
     }
+    static constexpr auto unprepared = static_cast<std::size_t>(-1);
+
     /// The last rows: positions that layer l has not seen.
     static rows<float> missing_rows(rows<float> all, std::size_t l, const sequence_state& state) {
         const std::size_t count = state.position - state.caches[l].positions();
         return all.subrows(all.count() - count, count);
     }
     void prepare(rows<float> x, std::size_t first, workspace& work) const {
-        if (work.normed.dimension() == 2 && work.normed.shape(0) == x.count() &&
-            work.first_position == first) {
-            return;  // as the layer before
-        }
+        if (work.first_position == first) { return; }  // as the layer before: both end at one place
         work.first_position = first;
         work.resize(x.count(), layer_sizes());
         if constexpr (position_type::rotates) { position.prepare(first, x.count(), work.turned); }
@@ -139,6 +193,17 @@ private:
             blocks[l].fill_cache(missing, position, state.caches[l], state.work);
         }
         state.owed.resize({std::size_t{0}, std::size_t{0}});
+    }
+    void prepare_positions(rows<float> x, std::span<const site> sites, workspace& work) const {
+        if constexpr (position_type::rotates) {
+            std::vector<std::size_t> positions;
+            for (const site& s : sites) { positions.push_back(s.first_position); }
+            position.prepare(positions, work.turned);
+        } else {
+            for (std::size_t n = 0; n < sites.size(); ++n) {
+                position.add(x.subrows(n, 1), sites[n].first_position);
+            }
+        }
     }
     template <policy... P>
     flow run_block(const site& where, rows<float> x, sequence_state& state, P&... policies) const {

@@ -11,8 +11,10 @@
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 
 namespace xlens {
@@ -50,20 +52,27 @@ struct attention {
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
                     rows<float> out) const {
         const std::size_t first = cache.extend(x.count());
-        const std::array<const linear<Weights>*, 3> layers{&query, &key, &value};
-        const std::array<rows<float>, 3> outs{ws.queries, cache.keys_from(first),
-                                              cache.values_from(first)};
-        kernels::run(std::array{query.product(x, outs[0]), key.product(x, outs[1]),
-                                value.product(x, outs[2])},
-                     [&](std::size_t i, std::size_t begin, std::size_t count) {
-                         layers[i]->add_bias(outs[i], begin, count);
-                     });
-        place_keys(position, ws, outs[1]);
-        query_norm(ws.queries, shape.head_size);
-        if constexpr (Position::rotates) {
-            position.rotate(ws.turned, shape.head_size, ws.queries);
-        }
+        project(x, position, ws, cache.keys_from(first), cache.values_from(first));
         kernels::attention(shape, ws.queries, cache.keys(), cache.values(), first, ws.mixed);
+        output(ws.mixed, out);
+    }
+
+    /// The same for one position each of N sequences: x (N, D) -> out (N, D), row n with
+    /// caches[n]. ws.turned holds the rotation of each row's position.
+    void each(rows<const float> x, const Position& position, std::span<kv_cache* const> caches,
+              workspace& ws, rows<float> out) const {
+        const std::size_t width = shape.kv_heads * shape.head_size;
+        ws.keys.resize({x.count(), width});
+        ws.values.resize({x.count(), width});
+        project(x, position, ws, ws.keys, ws.values);
+        for (std::size_t n = 0; n < x.count(); ++n) {
+            kv_cache& cache = *caches[n];
+            const std::size_t first = cache.extend(1);
+            std::ranges::copy(rows<float>(ws.keys)[n], cache.keys_from(first)[0].begin());
+            std::ranges::copy(rows<float>(ws.values)[n], cache.values_from(first)[0].begin());
+            kernels::attention(shape, rows<float>(ws.queries).subrows(n, 1), cache.keys(),
+                               cache.values(), first, rows<float>(ws.mixed).subrows(n, 1));
+        }
         output(ws.mixed, out);
     }
 
@@ -79,6 +88,22 @@ struct attention {
     }
 
 private:
+    /// Queries of x into the workspace, its keys and values into theirs.
+    void project(rows<const float> x, const Position& position, workspace& ws, rows<float> keys,
+                 rows<float> values) const {
+        const std::array<const linear<Weights>*, 3> layers{&query, &key, &value};
+        const std::array<rows<float>, 3> outs{ws.queries, keys, values};
+        kernels::run(std::array{query.product(x, outs[0]), key.product(x, outs[1]),
+                                value.product(x, outs[2])},
+                     [&](std::size_t i, std::size_t begin, std::size_t count) {
+                         layers[i]->add_bias(outs[i], begin, count);
+                     });
+        place_keys(position, ws, keys);
+        query_norm(ws.queries, shape.head_size);
+        if constexpr (Position::rotates) {
+            position.rotate(ws.turned, shape.head_size, ws.queries);
+        }
+    }
     void place_keys(const Position& position, const workspace& ws, rows<float> keys) const {
         key_norm(keys, shape.head_size);
         if constexpr (Position::rotates) { position.rotate(ws.turned, shape.head_size, keys); }

@@ -43,23 +43,25 @@ struct block {
         const auto offer = [&]<hook H>(rows<float> r) {
             if (call_hooks<H>(where, r, policies...) == flow::stop) { result = flow::stop; }
         };
-
-        attention_norm(x, ws.normed);
-        attention(ws.normed, position, cache, ws, ws.update);
-        offer.template operator()<hook::attention_out>(ws.update);
-
-        if (parallel_residual) { ffn_norm(x, ws.normed); }
-        add(ws.update, x);
-        offer.template operator()<hook::before>(x);
-        if (!parallel_residual) { ffn_norm(x, ws.normed); }
-
-        ffn.coefficients(ws.normed, ws.coefficients);
-        offer.template operator()<hook::coefficients>(ws.coefficients);
-        ffn.sum(ws.coefficients, ws.update);
-        ffn.add_output_bias(ws.update);
-        add(ws.update, x);
-        offer.template operator()<hook::after>(x);
+        const auto attend = [&] { attention(ws.normed, position, cache, ws, ws.update); };
+        run(x, ws, attend, offer, wants<hook::pre_activations>(policies...));
         return result;
+    }
+
+    /// The same for one position each of N sequences: x (N, D), row n with caches[n] and
+    /// sites[n]. Policies are called row by row, and what they answer is not asked for.
+    template <policy... P>
+    void each(std::span<const site> sites, rows<float> x, const position_type& position,
+              std::span<kv_cache* const> caches, workspace& ws, P&... policies) const {
+        const auto offer = [&]<hook H>(rows<float> r) {
+            if constexpr (sizeof...(P) > 0) {
+                for (std::size_t n = 0; n < r.count(); ++n) {
+                    call_hooks<H>(sites[n], r.subrows(n, 1), policies...);
+                }
+            }
+        };
+        const auto attend = [&] { attention.each(ws.normed, position, caches, ws, ws.update); };
+        run(x, ws, attend, offer, wants<hook::pre_activations>(policies...));
     }
 
     /// What a skipped layer owes to later positions: keys and values from the exit residual x.
@@ -70,6 +72,31 @@ struct block {
     }
 
 private:
+    template <class Attend, class Offer>
+    void run(rows<float> x, workspace& ws, Attend attend, Offer offer,
+             bool before_activation) const {
+        attention_norm(x, ws.normed);
+        attend();
+        offer.template operator()<hook::attention_out>(ws.update);
+
+        if (parallel_residual) { ffn_norm(x, ws.normed); }
+        add(ws.update, x);
+        offer.template operator()<hook::before>(x);
+        if (!parallel_residual) { ffn_norm(x, ws.normed); }
+
+        if (before_activation) {
+            ffn.coefficients(ws.normed, ws.coefficients, [&](rows<float> g) {
+                offer.template operator()<hook::pre_activations>(g);
+            });
+        } else {
+            ffn.coefficients(ws.normed, ws.coefficients);
+        }
+        offer.template operator()<hook::coefficients>(ws.coefficients);
+        ffn.sum(ws.coefficients, ws.update);
+        ffn.add_output_bias(ws.update);
+        add(ws.update, x);
+        offer.template operator()<hook::after>(x);
+    }
     static void add(rows<const float> update, rows<float> x) {
         parallel_for(x.count(), 2 * x.width(),
                      [&](std::size_t t) { kernels::add_scaled(1.0F, update[t], x[t]); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/lazy.hpp>
+#include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/activation.hpp>
 #include <xlens/kernels/column_norms.hpp>
@@ -64,29 +65,20 @@ public:
 
     /// m (T, F) of inputs x (T, D), which are residuals after the layer's norm.
     void coefficients(rows<const float> x, rows<float> m) const {
-        if constexpr (is_gated) {
-            struct up_rows;
-            const std::size_t width = inner_width();
-            const rows<float> up(kernels::scratch<up_rows>(x.count() * width), x.count(), width);
-            const std::array products{this->gate.product(x, m), m_up.product(x, up)};
-            const auto finish = [&](std::size_t first, std::size_t count) {
-                this->gate.add_bias(m, first, count);
-                m_up.add_bias(up, first, count);
-                for (std::size_t t = 0; t < x.count(); ++t) {
-                    kernels::activate_gated<Activation>(m[t].subspan(first, count),
-                                                        up[t].subspan(first, count));
-                }
-            };
-            kernels::run_together(products, finish);
-        } else {
-            kernels::run(std::array{m_up.product(x, m)},
-                         [&](std::size_t, std::size_t first, std::size_t count) {
-                             m_up.add_bias(m, first, count);
-                             for (std::size_t t = 0; t < x.count(); ++t) {
-                                 kernels::activate<Activation>(m[t].subspan(first, count));
-                             }
-                         });
-        }
+        const rows<float> up = up_rows(x.count());
+        project(x, m, up, [&](std::size_t first, std::size_t count) {
+            for (std::size_t t = 0; t < x.count(); ++t) { activate(m, up, t, first, count); }
+        });
+    }
+    /// The same, and edit(g) sees and may change the pre-activations g (T, F) in between: U·x + b_u,
+    /// or in a gated layer the gate's G·x + b_g. An edit that changes nothing changes no bit.
+    template <class Edit>
+    void coefficients(rows<const float> x, rows<float> m, Edit edit) const {
+        const rows<float> up = up_rows(x.count());
+        project(x, m, up, [](std::size_t, std::size_t) {});
+        edit(m);
+        parallel_for(x.count(), 16 * inner_width(),
+                     [&](std::size_t t) { activate(m, up, t, 0, inner_width()); });
     }
     /// m (F) of one input x (D).
     [[nodiscard]] xt::xtensor<float, 1> coefficients(std::span<const float> x) const {
@@ -133,6 +125,14 @@ public:
     void value(std::size_t i, std::span<float> out) const { m_values.weight.column(i, out); }
     [[nodiscard]] const Weights& values() const { return m_values.weight; }
     [[nodiscard]] const xt::xtensor<float, 1>& output_bias() const { return m_values.bias; }
+    /// U (F, D): row i is the key k_i, or u_i of a gated layer.
+    [[nodiscard]] const Weights& up() const { return m_up.weight; }
+    /// G (F, D) of a gated layer.
+    [[nodiscard]] const Weights& gating() const
+        requires is_gated
+    {
+        return this->gate.weight;
+    }
 
     /// ‖v_i‖ of every value vector (F). Computed on the first call (one pass over V), then kept.
     [[nodiscard]] const xt::xtensor<float, 1>& value_norms() const {
@@ -144,6 +144,46 @@ public:
     }
 
 private:
+    /// Where a gated layer keeps U·x; empty in others.
+    [[nodiscard]] rows<float> up_rows(std::size_t count) const {
+        if constexpr (is_gated) {
+            struct tag;
+            const std::size_t width = inner_width();
+            return {kernels::scratch<tag>(count * width), count, width};
+        } else {
+            return {};
+        }
+    }
+    /// The pre-activations into m, and in a gated layer U·x + b_u into up; then(first, count)
+    /// follows each tile of columns while it is in the cache.
+    template <class Then>
+    void project(rows<const float> x, rows<float> m, [[maybe_unused]] rows<float> up,
+                 Then then) const {
+        if constexpr (is_gated) {
+            kernels::run_together(std::array{this->gate.product(x, m), m_up.product(x, up)},
+                                  [&](std::size_t first, std::size_t count) {
+                                      this->gate.add_bias(m, first, count);
+                                      m_up.add_bias(up, first, count);
+                                      then(first, count);
+                                  });
+        } else {
+            kernels::run(std::array{m_up.product(x, m)},
+                         [&](std::size_t, std::size_t first, std::size_t count) {
+                             m_up.add_bias(m, first, count);
+                             then(first, count);
+                         });
+        }
+    }
+    static void activate(rows<float> m, [[maybe_unused]] rows<float> up, std::size_t t,
+                         std::size_t first, std::size_t count) {
+        if constexpr (is_gated) {
+            kernels::activate_gated<Activation>(m[t].subspan(first, count),
+                                                up[t].subspan(first, count));
+        } else {
+            kernels::activate<Activation>(m[t].subspan(first, count));
+        }
+    }
+
     linear<Weights> m_up;
     linear<Weights> m_values;
     lazy<xt::xtensor<float, 1>> m_norms;

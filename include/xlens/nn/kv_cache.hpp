@@ -3,6 +3,7 @@
 
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -35,6 +36,19 @@ public:
             m_keys.resize(count * m_width);
             m_values.resize(count * m_width);
         }
+    }
+
+    /// Positions `first` on become those of the other cache; what stands before is kept, and must
+    /// be the same in both: a fork of a sequence costs only what it does not share.
+    void copy_from(const kv_cache& other, std::size_t first) {
+        const auto copy = [at = first * m_width](const std::vector<float>& from,
+                                                 std::vector<float>& to) {
+            to.resize(from.size());
+            std::copy(from.begin() + static_cast<std::ptrdiff_t>(at), from.end(),
+                      to.begin() + static_cast<std::ptrdiff_t>(at));
+        };
+        copy(other.m_keys, m_keys);
+        copy(other.m_values, m_values);
     }
 
 private:

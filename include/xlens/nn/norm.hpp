@@ -7,6 +7,7 @@
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -30,6 +31,19 @@ struct rms_norm {
             kernels::rms_norm(x[t], detail::as_span(gain), epsilon, out[t]);
         });
     }
+    /// The norm as the linear map that it is at x (D), its scale held: g (D) becomes
+    ///   d = γ⊙g / √(mean(x²) + ε),   so that ⟨g, norm(x)⟩ = ⟨d, x⟩.
+    void fold_at(std::span<const float> x, std::span<float> g) const {
+        double squares = 0.0;
+        for (const float v : x) { squares += double{v} * double{v}; }
+        const double scale =
+            1.0 / std::sqrt(squares / static_cast<double>(x.size()) + double{epsilon});
+        for (std::size_t d = 0; d < g.size(); ++d) {
+            g[d] = static_cast<float>(double{gain(d)} * double{g[d]} * scale);
+        }
+    }
+    /// ⟨g, β⟩ = 0: what the norm adds to ⟨g, norm(x)⟩ whatever x is.
+    [[nodiscard]] double constant(std::span<const float>) const { return 0.0; }
 };
 
 /// Layer norm: (x - mean(x)) / √(var(x) + ε) ⊙ γ + β, by row. Source: Ba et al. 2016 (1607.06450).
@@ -43,6 +57,30 @@ struct layer_norm {
             kernels::layer_norm(x[t], detail::as_span(gain), detail::as_span(bias), epsilon,
                                 out[t]);
         });
+    }
+    /// The norm as the linear map that it is at x (D), its scale held: g (D) becomes
+    ///   d = (γ⊙g - mean(γ⊙g)) / √(var(x) + ε),   so that ⟨g, norm(x)⟩ = ⟨d, x⟩ + ⟨g, β⟩.
+    /// Centring is symmetric: ⟨γ⊙g, x - mean(x)⟩ = ⟨γ⊙g - mean(γ⊙g), x⟩.
+    void fold_at(std::span<const float> x, std::span<float> g) const {
+        const auto count = static_cast<double>(x.size());
+        double mean = 0.0;
+        for (const float v : x) { mean += double{v} / count; }
+        double variance = 0.0;
+        for (const float v : x) { variance += (double{v} - mean) * (double{v} - mean) / count; }
+        double mean_gain = 0.0;
+        for (std::size_t d = 0; d < g.size(); ++d) {
+            mean_gain += double{gain(d)} * double{g[d]} / count;
+        }
+        const double scale = 1.0 / std::sqrt(variance + double{epsilon});
+        for (std::size_t d = 0; d < g.size(); ++d) {
+            g[d] = static_cast<float>((double{gain(d)} * double{g[d]} - mean_gain) * scale);
+        }
+    }
+    /// ⟨g, β⟩: what the norm adds to ⟨g, norm(x)⟩ whatever x is.
+    [[nodiscard]] double constant(std::span<const float> g) const {
+        double sum = 0.0;
+        for (std::size_t d = 0; d < bias.size(); ++d) { sum += double{g[d]} * double{bias(d)}; }
+        return sum;
     }
 };
 

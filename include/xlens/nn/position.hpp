@@ -72,12 +72,11 @@ struct rotary_positions {
     rope_style style = rope_style::halves;
 
     void prepare(std::size_t first, std::size_t count, rotation& out) const {
-        const std::size_t half = table.frequencies().size();
-        out.cos.resize({count, half});
-        out.sin.resize({count, half});
-        for (std::size_t t = 0; t < count; ++t) {
-            table.angles(first + t, rows<float>(out.cos)[t], rows<float>(out.sin)[t]);
-        }
+        prepare(count, out, [first](std::size_t t) { return first + t; });
+    }
+    /// The same for any positions, one a row.
+    void prepare(std::span<const std::size_t> positions, rotation& out) const {
+        prepare(positions.size(), out, [positions](std::size_t t) { return positions[t]; });
     }
     /// Turns every head of x (T, heads·head_size) in place.
     void rotate(const rotation& by, std::size_t head_size, rows<float> x) const {
@@ -88,6 +87,17 @@ struct rotary_positions {
                 kernels::rope(x[t].subspan(h, head_size), cos, sin, style);
             }
         });
+    }
+
+private:
+    template <class PositionOf>
+    void prepare(std::size_t count, rotation& out, PositionOf position_of) const {
+        const std::size_t half = table.frequencies().size();
+        out.cos.resize({count, half});
+        out.sin.resize({count, half});
+        for (std::size_t t = 0; t < count; ++t) {
+            table.angles(position_of(t), rows<float>(out.cos)[t], rows<float>(out.sin)[t]);
+        }
     }
 };
 

@@ -54,6 +54,34 @@ struct unembedding {
         kernels::matvec_transposed(*s.projection, {narrow.data(), narrow.size()}, out);
     }
 
+    /// out (D): what multiplies x in token w's logit, logit_w = ⟨out, x⟩ - normaliser(w, x). It is
+    /// e_w, and for a token of a tail the row of its class is added.
+    void logit_direction(token_id token, std::span<float> out) const {
+        direction(token, out);
+        const std::size_t tail = tail_of(token);
+        if (!classes || tail == 0) { return; }
+        xt::xtensor<float, 1> row = xt::empty<float>({out.size()});
+        classes->row(tail - 1, {row.data(), row.size()});
+        for (std::size_t d = 0; d < out.size(); ++d) { out[d] += row(d); }
+    }
+    /// What the softmaxes of an adaptive softmax take off token w's score: the log of the head's
+    /// denominator, and for a token of a tail that of the tail's. 0 for a dense unembedding. x (D),
+    /// after the final norm. Cost 2·D·(tokens of the sections in question).
+    [[nodiscard]] float normaliser(token_id token, std::span<const float> x) const {
+        if (!classes) { return 0.0F; }
+        const auto log_sum = [&](const section& s) {
+            xt::xtensor<float, 2> out = xt::empty<float>({std::size_t{1}, s.out.rows()});
+            scores(s, as_rows(x), out);
+            return kernels::log_sum_exp({out.data(), out.size()});
+        };
+        xt::xtensor<float, 1> of_class = xt::empty<float>({classes->rows()});
+        kernels::matvec(*classes, x, {of_class.data(), of_class.size()});
+        const float head[] = {log_sum(sections.front()),
+                              kernels::log_sum_exp({of_class.data(), of_class.size()})};
+        const std::size_t tail = tail_of(token);
+        return kernels::log_sum_exp(head) + (tail > 0 ? log_sum(sections[tail]) : 0.0F);
+    }
+
     /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩; for an adaptive softmax
     /// log-probabilities, which are logits as well (their softmax is themselves).
     void logits(rows<const float> x, rows<float> out) const {
@@ -71,6 +99,10 @@ struct unembedding {
     }
 
 private:
+    /// Number of the section that a token is in; 0 is the head.
+    [[nodiscard]] std::size_t tail_of(token_id token) const {
+        return static_cast<std::size_t>(&section_of(token) - sections.data());
+    }
     static void scores(const section& s, rows<const float> x, rows<float> out) {
         xt::xtensor<float, 2> narrow;
         kernels::matmul(s.out, narrowed(s, x, narrow), out);

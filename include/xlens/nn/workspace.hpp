@@ -24,6 +24,8 @@ struct workspace {
     xt::xtensor<float, 2> mixed;         ///< (T, heads·head_size): attention before its output
     xt::xtensor<float, 2> update;        ///< (T, D): what attention or FFN adds
     xt::xtensor<float, 2> coefficients;  ///< (T, F)
+    xt::xtensor<float, 2> keys;          ///< (T, kv_heads·head_size), where rows are of sequences
+    xt::xtensor<float, 2> values;        ///< of their own: attention::each
     rotation turned;
     std::size_t first_position = 0;  ///< of the rows that these were prepared for
 

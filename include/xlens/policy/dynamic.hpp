@@ -4,7 +4,7 @@
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <cstddef>
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,7 +16,8 @@ namespace xlens {
 class dynamic_policies {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits | hook::read_out;
+                                  hook::pre_activations | hook::coefficients | hook::after |
+                                  hook::read_out | hook::logits;
 
     /// Keeps a copy of the policy.
     template <policy P>
@@ -29,12 +30,23 @@ public:
         m_policies.push_back(std::make_unique<holder<P, P&>>(p));
     }
     [[nodiscard]] bool empty() const { return m_policies.empty(); }
+    [[nodiscard]] bool wants(hook h) const {
+        return std::any_of(m_policies.begin(), m_policies.end(),
+                           [h](const auto& p) { return p->wants_hook(h); });
+    }
+    [[nodiscard]] bool is_rowwise() const {
+        return std::all_of(m_policies.begin(), m_policies.end(),
+                           [](const auto& p) { return p->rowwise(); });
+    }
 
     flow embedding(const site& where, rows<float> x) { return call(hook::embedding, where, x); }
     flow attention_out(const site& where, rows<float> x) {
         return call(hook::attention_out, where, x);
     }
     flow before(const site& where, rows<float> x) { return call(hook::before, where, x); }
+    flow pre_activations(const site& where, rows<float> x) {
+        return call(hook::pre_activations, where, x);
+    }
     flow coefficients(const site& where, rows<float> x) {
         return call(hook::coefficients, where, x);
     }
@@ -46,6 +58,8 @@ private:
     struct base {
         virtual ~base() = default;
         virtual flow call(hook h, const site& where, rows<float> x) = 0;
+        [[nodiscard]] virtual bool wants_hook(hook h) const = 0;
+        [[nodiscard]] virtual bool rowwise() const = 0;
     };
     template <class P, class Stored>
     struct holder final : base {
@@ -55,6 +69,8 @@ private:
                 case hook::embedding: return call_hooks<hook::embedding>(where, x, ref());
                 case hook::attention_out: return call_hooks<hook::attention_out>(where, x, ref());
                 case hook::before: return call_hooks<hook::before>(where, x, ref());
+                case hook::pre_activations:
+                    return call_hooks<hook::pre_activations>(where, x, ref());
                 case hook::coefficients: return call_hooks<hook::coefficients>(where, x, ref());
                 case hook::after: return call_hooks<hook::after>(where, x, ref());
                 case hook::logits: return call_hooks<hook::logits>(where, x, ref());
@@ -63,6 +79,12 @@ private:
             }
             return flow::proceed;
         }
+        [[nodiscard]] bool wants_hook(hook h) const override {
+            return h == hook::pre_activations
+                       ? xlens::wants<hook::pre_activations>(std::as_const(held))
+                       : contains(P::hooks, h);
+        }
+        [[nodiscard]] bool rowwise() const override { return xlens::is_rowwise(held); }
         P& ref() { return held; }
         Stored held;
     };

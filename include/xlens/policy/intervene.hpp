@@ -1,69 +1,78 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/policy/edit.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace xlens {
 
-/// One change of one coefficient m_i (Geva et al. 2022, section 6.1).
-struct edit {
-    enum class kind { set, scale };
-
-    neuron where;
-    kind how = kind::set;
-    float value = 0.0F;  ///< set: m_i := value; scale: m_i := value·m_i
-    std::optional<std::vector<std::size_t>> positions;  ///< sorted; none: every position
-};
-
-/// Policy that edits coefficients before the sum, at every position or at some, in prompt and
-/// generated text alike. Edits run in the order they were added.
+/// Policy that edits coefficients before the sum, or pre-activations before the activation
+/// (policy/edit.hpp), at every position or at some, in prompt and generated text alike. Edits run in
+/// the order they were added, those of pre-activations before those of coefficients.
+/// O(edits of the layer) a position.
 class intervene {
 public:
-    static constexpr hook hooks = hook::coefficients;
+    static constexpr hook hooks = hook::pre_activations | hook::coefficients;
+    static constexpr bool rowwise = true;
 
     intervene() = default;
-    explicit intervene(std::vector<edit> edits) : m_edits(std::move(edits)) {}
+    explicit intervene(std::vector<edit> edits) {
+        for (edit& e : edits) { add(std::move(e)); }
+    }
 
-    intervene& set(neuron where, float value) { return add({where, edit::kind::set, value, {}}); }
-    intervene& scale(neuron where, float by) { return add({where, edit::kind::scale, by, {}}); }
+    intervene& set(neuron where, float value) { return add({where, edit::kind::set, value}); }
+    intervene& scale(neuron where, float by) { return add({where, edit::kind::scale, by}); }
     intervene& zero(neuron where) { return set(where, 0.0F); }
     intervene& add(edit e) {
-        if (e.positions) { std::sort(e.positions->begin(), e.positions->end()); }
         m_edits.push_back(std::move(e));
         return *this;
     }
+    /// The same edit of many neurons: a cluster, or what a search found.
+    intervene& add(std::span<const neuron> neurons, edit e) {
+        for (const neuron& n : neurons) {
+            e.where = n;
+            add(e);
+        }
+        return *this;
+    }
     [[nodiscard]] bool empty() const { return m_edits.empty(); }
+    [[nodiscard]] const std::vector<edit>& edits() const { return m_edits; }
 
     /// Throws xlens::error if an edit names a neuron that a model of this size does not have.
     void check(std::size_t layers, std::size_t inner_width) const {
         for (const edit& e : m_edits) { check_neuron(e.where, layers, inner_width); }
     }
 
+    [[nodiscard]] bool wants(hook h) const {
+        const auto on = h == hook::pre_activations ? edit::site::pre_activation  //
+                                                   : edit::site::coefficient;
+        return std::any_of(m_edits.begin(), m_edits.end(),
+                           [on](const edit& e) { return e.on == on; });
+    }
+    void pre_activations(const site& where, rows<float> g) {
+        change(edit::site::pre_activation, where, g);
+    }
     void coefficients(const site& where, rows<float> m) {
-        for (const edit& e : m_edits) {
-            if (e.where.layer != where.layer || e.where.index >= m.width()) { continue; }
-            for (std::size_t t = 0; t < m.count(); ++t) {
-                if (applies(e, where.first_position + t)) { change(e, m[t][e.where.index]); }
-            }
-        }
+        change(edit::site::coefficient, where, m);
     }
 
 private:
-    static bool applies(const edit& e, std::size_t position) {
-        return !e.positions ||
-               std::binary_search(e.positions->begin(), e.positions->end(), position);
-    }
-    static void change(const edit& e, float& m) {
-        m = e.how == edit::kind::set ? e.value : e.value * m;
+    void change(edit::site on, const site& where, rows<float> z) const {
+        for (const edit& e : m_edits) {
+            const std::size_t i = e.where.index;
+            if (e.on != on || e.where.layer != where.layer || i >= z.width()) { continue; }
+            for (std::size_t t = 0; t < z.count(); ++t) {
+                if (e.positions.contains(where.first_position + t)) { z[t][i] = e(z[t][i]); }
+            }
+        }
     }
 
     std::vector<edit> m_edits;

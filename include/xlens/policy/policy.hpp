@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/types.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 
 namespace xlens {
@@ -17,16 +19,22 @@ enum class flow { proceed, stop };
 struct site {
     std::size_t layer = 0;           ///< 0 at `embedding`, the last layer that ran at `logits`
     std::size_t first_position = 0;  ///< counted from the start of the sequence
+    /// What the sequence has read, this pass included; the next token after row t is predicted from
+    /// tokens 0 .. first_position + t. Empty where a hook is called by hand without them.
+    std::span<const token_id> tokens = {};
 };
 
 /// The places where a forward pass calls its policies. The rows of each, one a position:
-///   embedding      (T, D)  the residual that enters layer 0
-///   attention_out  (T, D)  what a layer's attention is about to add to the residual
-///   before         (T, D)  the residual before a layer's FFN update
-///   coefficients   (T, F)  m, before the sum Σ_i m_i·v_i
-///   after          (T, D)  the residual after the FFN update
-///   read_out       (T, D)  the residual that is about to be read, skipped layers filled in
-///   logits         (N, V)  of the positions whose logits are computed
+///   embedding        (T, D)  the residual that enters layer 0
+///   attention_out    (T, D)  what a layer's attention is about to add to the residual
+///   before           (T, D)  the residual before a layer's FFN update
+///   pre_activations  (T, F)  what the activation is about to be applied to: U·x + b_u, and in a
+///                            gated layer the gate's G·x + b_g. Policies that take it cost a pass
+///                            over m a layer
+///   coefficients     (T, F)  m, before the sum Σ_i m_i·v_i
+///   after            (T, D)  the residual after the FFN update
+///   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
+///   logits           (N, V)  of the positions whose logits are computed
 enum class hook : unsigned {
     none = 0,
     embedding = 1U << 0U,
@@ -35,7 +43,8 @@ enum class hook : unsigned {
     coefficients = 1U << 3U,
     after = 1U << 4U,
     logits = 1U << 5U,
-    read_out = 1U << 6U,
+    pre_activations = 1U << 6U,
+    read_out = 1U << 7U,
 };
 
 constexpr hook operator|(hook a, hook b) {
@@ -49,9 +58,9 @@ template <class Result>
 concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 
 // The hooks once, for what is said of each.
-#define XLENS_FOR_EACH_HOOK(apply)                                                       \
-    apply(embedding) apply(attention_out) apply(before) apply(coefficients) apply(after) \
-        apply(logits) apply(read_out)
+#define XLENS_FOR_EACH_HOOK(apply)                                                                 \
+    apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
+        apply(after) apply(read_out) apply(logits)
 
 namespace detail {
 
@@ -84,8 +93,9 @@ concept has_hooks = requires {
 template <class P>
 concept policy =
     detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
-    detail::declared_before<P> && detail::declared_coefficients<P> && detail::declared_after<P> &&
-    detail::declared_logits<P> && detail::declared_read_out<P>;
+    detail::declared_before<P> && detail::declared_pre_activations<P> &&
+    detail::declared_coefficients<P> && detail::declared_after<P> && detail::declared_read_out<P> &&
+    detail::declared_logits<P>;
 
 /// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
 /// takes any pack and checks it here, since a failed constraint on a pack would not say why.
@@ -137,6 +147,37 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
     };
     (call(policies), ...);
     return result;
+}
+
+/// Whether any policy of the pack takes hook H now: it declares it and, if it has a member
+/// `bool wants(hook) const`, that says so. Only `pre_activations` is asked for: it costs something.
+template <hook H, policy... P>
+[[nodiscard]] bool wants(const P&... policies) {
+    [[maybe_unused]] const auto one = []<class One>([[maybe_unused]] const One& p) {
+        if constexpr (!contains(One::hooks, H)) {
+            return false;
+        } else if constexpr (requires { p.wants(H); }) {
+            return p.wants(H);
+        } else {
+            return true;
+        }
+    };
+    return (one(policies) || ...);
+}
+
+/// Whether a policy looks at each row for itself: it keeps nothing from one call to the next and
+/// never says stop, so that rows of several sequences may pass through it layer by layer
+/// (transformer::forward_each). It says so by `static constexpr bool rowwise = true`, or by a
+/// member `bool is_rowwise() const`; else it is not.
+template <policy P>
+[[nodiscard]] bool is_rowwise([[maybe_unused]] const P& p) {
+    if constexpr (requires { p.is_rowwise(); }) {
+        return p.is_rowwise();
+    } else if constexpr (requires { P::rowwise; }) {
+        return P::rowwise;
+    } else {
+        return false;
+    }
 }
 
 }  // namespace xlens

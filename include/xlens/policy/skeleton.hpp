@@ -17,7 +17,8 @@ namespace xlens {
 class skeleton {
 public:
     static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits | hook::read_out;
+                                  hook::pre_activations | hook::coefficients | hook::after |
+                                  hook::read_out | hook::logits;
 
     /// x (T, D): the residual that enters layer 0.
     void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
@@ -27,6 +28,9 @@ public:
 
     /// x (T, D): the residual before the FFN update.
     void before([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
+
+    /// g (T, F): what the activation is about to be applied to.
+    void pre_activations([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> g) {}
 
     /// m (T, F): the coefficients; write to them to change the update.
     void coefficients([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> m) {}

@@ -25,7 +25,12 @@ public:
     explicit atomic_file(std::filesystem::path path)
         : m_path(std::move(path)), m_part(m_path.string() + ".XXXXXX") {
         std::error_code ignored;
-        if (std::filesystem::is_directory(m_path, ignored)) { refuse(EISDIR); }
+        const auto status = std::filesystem::status(m_path, ignored);
+        if (std::filesystem::is_directory(status)) { refuse(EISDIR); }
+        // A rename would put a file in the place of a device.
+        if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+            fail("{}: cannot be written: not a regular file", printable(m_path.string(), 1024));
+        }
         m_number = ::mkstemp(m_part.data());
         if (m_number < 0) { refuse(errno); }
     }

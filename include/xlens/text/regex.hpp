@@ -52,6 +52,11 @@ public:
         }
     }
 
+    /// Whether the pattern matches somewhere in valid UTF-8. Throws where the limits are reached.
+    [[nodiscard]] bool matches(std::string_view text) const {
+        return matcher(*this, text).next(0).first != no_match;
+    }
+
 private:
     static constexpr std::size_t no_match = std::numeric_limits<std::size_t>::max();
     static constexpr std::size_t max_pattern = std::size_t{64} << 10U;

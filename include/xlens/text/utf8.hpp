@@ -56,6 +56,15 @@ inline void append_utf8(std::string& out, char32_t value) {
     }
 }
 
+inline bool is_valid_utf8(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_unit unit = read_utf8(text, at);
+        if (!unit.valid) { return false; }
+        at += unit.length;
+    }
+    return true;
+}
+
 /// Cuts `text` into its longest stretches of valid and of invalid bytes, in order:
 /// visit(stretch, valid). Nothing is lost: the stretches concatenate to the text. O(bytes).
 template <class Visit>

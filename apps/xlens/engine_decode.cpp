@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine_parts.hpp"
+
+#include <xlens/analysis/attribution.hpp>
+#include <xlens/analysis/perplexity.hpp>
+#include <xlens/generate/beam.hpp>
+#include <xlens/generate/generate.hpp>
+#include <xlens/io/recipe.hpp>
+#include <xlens/lens/interventions.hpp>
+#include <xlens/policy/early_exit/early_exit.hpp>
+#include <xlens/policy/intervene.hpp>
+#include <xlens/policy/observe_updates.hpp>
+
+#include <algorithm>
+#include <utility>
+
+// What the engine does with a prompt or a text under interventions.
+
+namespace xlens::program {
+
+namespace {
+
+/// The recipe file, and the banned words as a last step of it.
+recipe recipe_of(const edit_flags& edits) {
+    recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
+    if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
+    return out;
+}
+
+// After the interventions, so that it decides on what they leave.
+void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
+    if (exit) { to.add(early_exit(exit->rule, exit->threshold)); }
+}
+
+}  // namespace
+
+dynamic_policies policies_of(const edit_flags& edits, const loaded_model& model,
+                             std::optional<std::size_t> prompt_length) {
+    intervene changes;
+    for (const auto& [where, value] : edits.set) { changes.set(where, value); }
+    for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
+    changes.check(model.config().layers, model.config().inner_width);
+    dynamic_policies out;
+    if (!changes.empty()) { out.add(std::move(changes)); }
+    const recipe what = recipe_of(edits);
+    if (what.empty()) { return out; }
+    const tokenizer* text = model.has_text() ? &model.text() : nullptr;
+    model.model().visit([&]<class Model>(const Model& m) {
+        add_interventions(out, what, recipe_context<Model>{m, text, prompt_length});
+    });
+    return out;
+}
+
+void engine::check(const edit_flags& edits, std::optional<std::size_t> prompt_length) const {
+    static_cast<void>(policies_of(edits, m_parts->model, prompt_length));
+}
+
+std::vector<generated> engine::generate(std::span<const token_id> prompt, std::size_t count,
+                                        const sampling_request& sampling, const edit_flags& edits,
+                                        const token_seen& seen, attribution_log* explained) const {
+    dynamic_policies policies = policies_of(edits, m_parts->model, prompt.size());
+    add_exit(m_parts->exit, policies);
+    observe_updates updates;
+    if (explained != nullptr) { policies.borrow(updates); }
+    // Called before the next pass: the record is that of the token.
+    const auto tell = [&](const generated& token) {
+        if (explained != nullptr) {
+            explained->steps.push_back(explain(updates, token.id, explained->limit));
+        }
+        return seen(token);
+    };
+    sampler choose({.temperature = sampling.temperature,
+                    .top_k = sampling.top_k,
+                    .top_p = sampling.top_p,
+                    .seed = sampling.seed,
+                    .min_p = sampling.min_p,
+                    .repetition_penalty = sampling.repetition_penalty});
+    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
+    return m_parts->model.model().visit([&](const auto& model) {
+        return xlens::generate(model, prompt, count, choose, stop, tell, policies);
+    });
+}
+
+std::vector<generated> engine::search_beams(std::span<const token_id> prompt, std::size_t count,
+                                            const beam_request& request, const edit_flags& edits,
+                                            const text_complete& complete) const {
+    dynamic_policies policies = policies_of(edits, m_parts->model, prompt.size());
+    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
+    const beam_options options{.beams = request.beams,
+                               .count = count,
+                               .length_penalty = request.length_penalty,
+                               .stop = stop};
+    auto found = m_parts->model.model().visit([&](const auto& model) {
+        return xlens::beam_search(model, prompt, options, complete, policies);
+    });
+    if (found.empty()) { return {}; }
+    std::vector<generated> best = std::move(found.front().tokens);
+    if (stop && !best.empty() && best.back().id == *stop) { best.pop_back(); }
+    return best;
+}
+
+perplexity_result engine::perplexity(std::span<const token_id> tokens,
+                                     const perplexity_windows& windows, const edit_flags& edits,
+                                     const progress& report) const {
+    dynamic_policies policies = policies_of(edits, m_parts->model);
+    add_exit(m_parts->exit, policies);
+    perplexity_windows read = windows;
+    if (m_parts->exit) { read.pass = 1; }
+    return m_parts->model.model().visit([&](const auto& model) {
+        return xlens::perplexity(model, tokens, read, report, policies);
+    });
+}
+
+}  // namespace xlens::program

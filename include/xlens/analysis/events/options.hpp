@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/lens/logit_lens.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace xlens {
+
+/// What `events` measures. All but `batch` changes results.
+struct event_options {
+    std::size_t window = 512;      ///< tokens that are read together, without what is before them
+    std::size_t sub_updates = 10;  ///< dominant sub-updates a layer, and as many random ones
+    std::uint64_t seed = 0;        ///< of the random sub-updates and of the random vectors
+    projection form = projection::folded;  ///< of the scores that may be extreme; folded or raw
+    float threshold = 10.0F;   ///< a score of at least this size, either sign, is extreme
+    std::size_t skipped = 1;   ///< first positions of a window, read but not looked at: the first
+                               ///< attends to itself alone, and its residual is often a hundred
+                               ///< times longer (Sun et al. 2024, 2402.17762)
+    std::size_t every = 1;     ///< reads every n-th window
+    std::size_t measured = 8;  ///< log-probabilities for one elimination in so many
+    std::size_t batch = 512;   ///< positions of a pass: 2·L·batch·D floats of memory
+};
+
+namespace detail {
+
+/// A number for every (seed, a, b, c), as good as random: SplitMix64 (Steele et al. 2014) over each
+/// in turn. Results hence depend on the position alone, not on what was drawn before.
+inline std::uint64_t mixed(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
+                           std::uint64_t c = 0) {
+    std::uint64_t state = seed;
+    for (const std::uint64_t x : {a, b, c}) {
+        state += 0x9e3779b97f4a7c15U + x;
+        state = (state ^ state >> 30U) * 0xbf58476d1ce4e5b9U;
+        state = (state ^ state >> 27U) * 0x94d049bb133111ebU;
+        state ^= state >> 31U;
+    }
+    return state;
+}
+
+/// Purposes of random numbers, so that none is used twice.
+enum class draw : std::uint64_t { neuron = 1, vector = 2, measured = 3, value = 4 };
+inline std::uint64_t drawn(draw what, std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
+                           std::uint64_t c = 0) {
+    return mixed(mixed(seed, static_cast<std::uint64_t>(what)), a, b, c);
+}
+
+}  // namespace detail
+
+}  // namespace xlens

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/token_ends.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// What one sub-update adds to a logit.
+struct sub_update_contribution {
+    neuron where;
+    float coefficient = 0.0F;                            ///< m_i
+    float contribution = 0.0F;                           ///< m_i·⟨d, v_i⟩
+    std::shared_ptr<const token_ends> concept_of_value;  ///< null until it is asked for
+};
+
+/// The contributions of largest magnitude in a stream of all L·F; both signs.
+class largest_contributions {
+public:
+    explicit largest_contributions(std::size_t limit) : m_high(limit), m_low(limit) {}
+
+    /// Contribution i is of neuron `layer`:i.
+    void offer(std::size_t layer, std::span<const float> contributions) {
+        m_width = contributions.size();
+        offer_ends(m_high, m_low, static_cast<token_id>(layer * m_width), contributions);
+    }
+    [[nodiscard]] std::vector<sub_update_contribution> sorted() const {
+        std::vector<scored> both = m_high.sorted();
+        std::erase_if(both, [](const scored& s) { return s.score < 0.0F; });
+        for (const scored& s : m_low.sorted()) {
+            if (s.score > 0.0F) { both.push_back({s.id, -s.score}); }
+        }
+        std::sort(both.begin(), both.end(), [](const scored& a, const scored& b) {
+            return ranks_before({a.id, std::abs(a.score)}, {b.id, std::abs(b.score)});
+        });
+        both.resize(std::min(both.size(), m_high.k()));
+        std::vector<sub_update_contribution> out;
+        for (const scored& s : both) {
+            const auto number = static_cast<std::size_t>(s.id);
+            out.push_back({{number / m_width, number % m_width}, 0.0F, s.score, {}});
+        }
+        return out;
+    }
+
+private:
+    top_k m_high;
+    top_k m_low;
+    std::size_t m_width = 1;
+};
+
+}  // namespace xlens

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/top_k.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// A token chosen from logits, with its probability under the model (not under the sampler).
+struct choice {
+    token_id id = 0;
+    float probability = 0.0F;
+};
+
+namespace detail {
+inline choice chosen(token_id id, std::span<const float> logits) {
+    return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
+}
+/// The k best of these scores, best first; at least one, or xlens::error.
+inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k) {
+    top_k best(k);
+    best.offer_range(0, logits);
+    std::vector<scored> found = best.sorted();
+    if (found.empty()) { fail("logits: none is a number"); }
+    return found;
+}
+}  // namespace detail
+
+/// Chooses the most probable token; of equals the lower id.
+struct greedy {
+    choice operator()(std::span<const float> logits) const {
+        return detail::chosen(detail::best_of(logits, 1).front().id, logits);
+    }
+};
+
+}  // namespace xlens

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/storage/decode_columns.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace xlens {
+
+/// Which vector of a neuron: the one that it writes to the residual, or one that it reads it by.
+enum class neuron_side {
+    value,  ///< v_i, column i of the second matrix
+    key,    ///< k_i of a layer without gate: m_i = act(⟨k_i, x⟩ + b_i)
+    gate,   ///< g_i of a gated layer: m_i = act(⟨g_i, x⟩)·⟨u_i, x⟩
+    up,     ///< u_i of a gated layer
+};
+
+inline neuron_side parse_side(std::string_view name) {
+    if (name == "value") { return neuron_side::value; }
+    if (name == "key") { return neuron_side::key; }
+    if (name == "gate") { return neuron_side::gate; }
+    if (name == "up") { return neuron_side::up; }
+    fail("side: expected value, key, gate or up, got '{}'", printable(name));
+}
+
+/// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
+/// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain γ.
+template <weight_matrix Weights>
+struct layer_vectors {
+    Weights columns;                ///< (D, F); products are f32
+    std::span<const float> gain{};  ///< γ (D), or empty
+
+    [[nodiscard]] std::size_t count() const { return columns.cols(); }
+    [[nodiscard]] std::size_t width() const { return columns.rows(); }
+
+    /// out = vector i (D).
+    void decode(std::size_t i, std::span<float> out) const {
+        columns.column(i, out);
+        multiply(out);
+    }
+    /// All of them (F, D).
+    [[nodiscard]] xt::xtensor<float, 2> decoded() const {
+        xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
+        decode_columns(columns, out);
+        for (std::size_t i = 0; i < count() && !gain.empty(); ++i) { multiply(rows<float>(out)[i]); }
+        return out;
+    }
+    /// out_i = ⟨q, vector i⟩ (F): one pass over the stored weights.
+    void scores(std::span<const float> q, std::span<float> out) const {
+        std::vector<float> direction(q.begin(), q.end());
+        multiply(direction);
+        kernels::matvec_transposed(columns, direction, out);
+    }
+
+private:
+    void multiply(std::span<float> x) const {
+        for (std::size_t d = 0; d < gain.size(); ++d) { x[d] *= gain[d]; }
+    }
+};
+
+/// One side of a layer. The read side of `folded` has the gain γ of the FFN's norm in it: γ⊙k_i is
+/// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
+/// layer norm's mean). `raw` takes k_i itself, as Dar et al. 2022 (2209.02535) do. Borrows the block.
+/// Throws xlens::error for a side that its layers do not have.
+template <class Block>
+auto vectors_of(const Block& block, neuron_side side, projection form) {
+    using weights = typename Block::feed_forward_type::weights;
+    using vectors = layer_vectors<weights>;
+    const auto& ffn = block.ffn;
+    if (side == neuron_side::value) { return vectors{ffn.values().in_f32()}; }
+    const auto& norm = block.ffn_norm.gain;
+    std::span<const float> gain;
+    if (form == projection::folded) { gain = {norm.data(), norm.size()}; }
+    const auto read_by = [&](const weights& w) { return vectors{w.in_f32().transpose(), gain}; };
+    if constexpr (Block::feed_forward_type::is_gated) {
+        if (side == neuron_side::gate) { return read_by(ffn.gating()); }
+        if (side == neuron_side::up) { return read_by(ffn.up()); }
+        fail("side: the layers are gated: expected value, gate or up, got key");
+    } else {
+        if (side == neuron_side::key) { return read_by(ffn.up()); }
+        fail("side: the layers have no gate: expected value or key, got {}",
+             side == neuron_side::gate ? "gate" : "up");
+    }
+}
+
+}  // namespace xlens

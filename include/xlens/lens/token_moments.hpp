@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/add.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/nn/unembedding.hpp>
+#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// Mean ē (D) and covariance C = 1/V Σ_w (e_w - ē)(e_w - ē)ᵀ (D, D) of the unembedding's rows. They
+/// say what the scores E·v of a vector do over the vocabulary without computing one: their mean is
+/// ⟨ē, v⟩ and their variance vᵀCv.
+/// Cost of making them: V·D² multiply-adds; memory D² doubles beside a tile of E.
+class token_moments {
+public:
+    template <weight_matrix Weights>
+    explicit token_moments(const unembedding<Weights>& e)
+        : m_mean(e.width()), m_covariance(xt::zeros<float>({e.width(), e.width()})) {
+        const auto count = static_cast<double>(e.vocabulary());
+        std::vector<double> sum(m_mean.size());
+        each_tile(e, [&](rows<float> tile) {
+            for (std::size_t r = 0; r < tile.count(); ++r) {
+                for (std::size_t d = 0; d < sum.size(); ++d) { sum[d] += double{tile[r][d]}; }
+            }
+        });
+        std::ranges::transform(sum, m_mean.begin(),
+                               [count](double s) { return static_cast<float>(s / count); });
+        xt::xtensor<double, 2> products = xt::zeros<double>(m_covariance.shape());
+        each_tile(e, [&](rows<float> tile) { add_products(tile, products); });
+        m_covariance = xt::cast<float>(products / count);
+    }
+
+    /// The same moments of γ⊙e_w.
+    [[nodiscard]] token_moments times(std::span<const float> gain) const {
+        token_moments out = *this;
+        for (std::size_t d = 0; d < gain.size(); ++d) {
+            out.m_mean[d] *= gain[d];
+            for (std::size_t c = 0; c < gain.size(); ++c) {
+                out.m_covariance(d, c) *= gain[d] * gain[c];
+            }
+        }
+        return out;
+    }
+
+    [[nodiscard]] std::span<const float> mean() const { return m_mean; }
+    [[nodiscard]] const xt::xtensor<float, 2>& covariance() const { return m_covariance; }
+
+    /// C·v_n of each row. (N, D) -> (N, D).
+    void apply(rows<const float> v, rows<float> out) const {
+        kernels::matmul(matrix<f32>(reinterpret_cast<const std::byte*>(m_covariance.data()),
+                                    m_mean.size(), m_mean.size()),
+                        v, out);
+    }
+    /// out_n = √(v_nᵀCv_n), the standard deviation of the scores E·v_n over the vocabulary.
+    /// (N, D) -> (N). Cost N·D².
+    void deviations(rows<const float> v, std::span<float> out) const {
+        constexpr std::size_t batch_rows = 512;
+        xt::xtensor<float, 2> product = xt::empty<float>({batch_rows, v.width()});
+        for (std::size_t n = 0; n < v.count(); n += batch_rows) {
+            const rows<const float> some = v.subrows(n, std::min(batch_rows, v.count() - n));
+            const rows<float> to = rows<float>(product).subrows(0, some.count());
+            apply(some, to);
+            for (std::size_t i = 0; i < some.count(); ++i) {
+                out[n + i] = std::sqrt(std::max(kernels::dot(some[i], to[i]), 0.0F));
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t tile_rows = 1024;
+
+    /// Calls visit(e_w.. (n, D)) for consecutive tokens.
+    template <class Weights, class Visit>
+    static void each_tile(const unembedding<Weights>& e, Visit visit) {
+        xt::xtensor<float, 2> tile = xt::empty<float>({tile_rows, e.width()});
+        for (std::size_t w = 0; w < e.vocabulary(); w += tile_rows) {
+            const rows<float> some =
+                rows<float>(tile).subrows(0, std::min(tile_rows, e.vocabulary() - w));
+            parallel_for(some.count(), 2 * e.width(), [&](std::size_t r) {
+                e.direction(static_cast<token_id>(w + r), some[r]);
+            });
+            visit(some);
+        }
+    }
+
+    /// products += Σ_r (t_r - ē)(t_r - ē)ᵀ. Within a tile in f32, then in doubles.
+    void add_products(rows<float> tile, xt::xtensor<double, 2>& products) const {
+        const std::size_t width = m_mean.size();
+        xt::xtensor<float, 2> turned = xt::empty<float>({width, tile.count()});
+        for (std::size_t r = 0; r < tile.count(); ++r) {
+            kernels::add_scaled(-1.0F, m_mean, tile[r]);
+            for (std::size_t d = 0; d < width; ++d) { turned(d, r) = tile[r][d]; }
+        }
+        xt::xtensor<float, 2> part = xt::empty<float>({width, width});
+        const matrix<f32> centred(reinterpret_cast<const std::byte*>(tile.data()), tile.count(),
+                                  width);
+        kernels::matmul_transposed(centred, turned, part);
+        products += part;
+    }
+
+    std::vector<float> m_mean;
+    xt::xtensor<float, 2> m_covariance;
+};
+
+}  // namespace xlens

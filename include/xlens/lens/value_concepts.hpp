@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/lens/token_ends.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// The concepts (folded projection, `top` tokens an end) of these neurons' value vectors, in their
+/// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
+/// besides the result.
+template <class Lens, weight_matrix Weights>
+std::vector<std::shared_ptr<const token_ends>> concepts_of(
+    const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+    std::span<const neuron> neurons) {
+    std::vector<std::shared_ptr<const token_ends>> out;
+    constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
+    for (std::size_t first = 0; first < neurons.size(); first += round) {
+        const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
+        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
+        }
+        for (token_ends& ends : lens.project(vectors, top)) {
+            out.push_back(std::make_shared<const token_ends>(std::move(ends)));
+        }
+    }
+    return out;
+}
+
+/// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
+/// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of them,
+/// and is called twice.
+template <class Lens, weight_matrix Weights, class Each>
+void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+                  Each each) {
+    std::map<neuron, std::size_t> numbers;
+    std::vector<neuron> order;
+    each([&](const neuron& n, std::shared_ptr<const token_ends>&) {
+        if (numbers.emplace(n, order.size()).second) { order.push_back(n); }
+    });
+    const auto concepts = concepts_of(lens, values, top, std::span<const neuron>(order));
+    each([&](const neuron& n, std::shared_ptr<const token_ends>& to) {
+        to = concepts[numbers.at(n)];
+    });
+}
+
+}  // namespace xlens

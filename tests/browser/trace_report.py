@@ -1,0 +1,467 @@
+"""Opens pages of `xlens trace --html` in Chromium and checks what a person would see.
+
+trace_report.py PROGRAM MODEL GOLDEN [PICTURES]: MODEL is the default model, GOLDEN is tests/golden;
+pictures of every page go into the folder PICTURES. Numbers are compared with `trace --json`.
+"""
+
+import itertools
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.chrome.service import Service
+
+PROMPT = "The capital of France is"
+SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+
+# Tokens that would break a page which trusts them, as bytes.
+HOSTILE = [
+    b"</script><script>window.hacked=1</script>",
+    b"<!--<script>",
+    b"<img src=x onerror=window.hacked=1>",
+    b"\" onmouseover='window.hacked=1' x=\"",
+    b"&lt;b&gt;&amp;",
+    b"back\\slash\\u003c",
+    b"  two leading spaces",
+    b"a\tb\nc\rd",
+    b"\x00\x1b[31m\x7f",
+    b"\xff\xfe broken \xe6\x97",
+    "\u202eturned around\u202c".encode(),
+    "שלום עולם".encode(),
+    "مرحبا".encode(),
+    "\u2028\u2029".encode(),
+    "日本語 😀".encode(),
+    b"x" * 300,
+    b"{{constructor}}${1+1}",
+]
+HOSTILE_SHOWN = [
+    "</script><script>window.hacked=1</script>",
+    "<!--<script>",
+    "<img␣src=x␣onerror=window.hacked=1>",
+    "\"␣onmouseover='window.hacked=1'␣x=\"",
+    "&lt;b&gt;&amp;",
+    "back\\slash\\u003c",
+    "␣␣two␣leading␣spaces",
+    "a⇥b⏎c␍d",
+    "␀␛[31m␡",
+    "\\xff\\xfe␣broken␣\\xe6\\x97",
+    "<202E>turned␣around<202C>",
+    "שלום␣עולם",
+    "مرحبا",
+    "<2028><2029>",
+    "日本語␣😀",
+    "x" * 300,
+    "{{constructor}}${1+1}",
+]
+
+checks = 0
+failures = []
+
+
+def check(true, what):
+    global checks
+    checks += 1
+    if not true:
+        failures.append(what)
+
+
+def same(found, expected, what):
+    check(found == expected, f"{what}: expected {expected!r}, got {found!r}")
+
+
+def near(text, number, what, relative=1e-3, absolute=0.0):
+    """A number as shown ("77.3%", "−24.93", "<0.01%") beside the one it stands for."""
+    digits = re.sub("[%<+]", "", text).replace("−", "-")
+    allowed = absolute + relative * abs(number) + 0.5001 * 10.0 ** -len(digits.partition(".")[2])
+    if text.startswith("<"):
+        check(number < float(digits) + allowed, f"{what}: {text} for {number}")
+    else:
+        check(abs(float(digits) - number) <= allowed, f"{what}: {text} for {number}")
+
+
+def shown(text):
+    """A token of --json as the page spells it; None where bytes were lost on the way to JSON."""
+    if "\ufffd" in text or any(0x7F <= ord(c) < 0xA1 for c in text):
+        return None
+    pictures = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+    return "".join(pictures.get(c) or (chr(0x2400 + ord(c)) if c < " " else c) for c in text)
+
+
+def same_token(found, token, what):
+    expected = shown(token["text"])
+    if expected is not None:
+        same(found, expected, what)
+
+
+class Pages:
+    """Makes pages with the program, in a folder of their own."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, pathlib.Path(folder)
+
+    def make(self, name, *arguments):
+        path = self.folder / f"{name}.html"
+        out = subprocess.run(
+            [self.program, "trace", *arguments, "--html", path, "--json"],
+            check=True, capture_output=True, text=True,
+        )
+        return path, json.loads(out.stdout)
+
+    def hostile_model(self, golden):
+        """A tiny random checkpoint with a tokenizer of single bytes and hostile tokens."""
+        model = self.folder / "hostile"
+        shutil.copytree(golden / "models" / "llama" / "hf", model)
+        size = json.loads((model / "config.json").read_text())["vocab_size"]
+        visible = [b for b in range(256) if 0x21 <= b <= 0x7E or (b >= 0xA1 and b != 0xAD)]
+        others = iter(range(0x100, 0x200))
+        letters = {b: chr(b) if b in visible else chr(next(others)) for b in range(256)}
+        spell = lambda text: "".join(letters[b] for b in text)
+        words = [letters[b] for b in range(256)] + [spell(text) for text in HOSTILE]
+        words += [f"word{i}" for i in range(size - len(words))]
+        level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+        tokenizer = {
+            "version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": level,
+            "post_processor": None, "decoder": level,
+            "model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": []},
+        }
+        (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+        return model, 256
+
+
+class Browser:
+    """Chromium without a window, of one size."""
+
+    def __init__(self, size):
+        self.size = size
+        width, height = SIZES[size]
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        metrics = {"width": width, "height": height, "pixelRatio": 2, "mobile": True, "touch": True}
+        if size == "phone":
+            options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        if size == "laptop":
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+                "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+
+    def open(self, path, scheme):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        self.driver.get("about:blank")
+        self.driver.get(path.as_uri())
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def cell(self, position, layer):
+        return self.find(f'#grid td[data-p="{position}"][data-l="{layer}"]')
+
+    def tap(self, element):
+        self.run("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", element)
+        if self.size == "laptop":
+            element.click()
+            return
+        at = self.run("const r = arguments[0].getBoundingClientRect();"
+                      "return {x: r.left + r.width / 2, y: r.top + r.height / 2}", element)
+        cdp = self.driver.execute_cdp_cmd
+        cdp("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+        cdp("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def press(self, *keys):
+        actions = ActionChains(self.driver)
+        for key in keys[:-1]:
+            actions.key_down(key)
+        actions.send_keys(keys[-1])
+        for key in keys[:-1]:
+            actions.key_up(key)
+        actions.perform()
+
+    def chosen(self):
+        return tuple(self.run("const td = document.querySelector('#grid [aria-selected=true]');"
+                              "return [Number(td.dataset.p), Number(td.dataset.l)]"))
+
+
+def sound(browser, what):
+    """What holds for every page: no errors, no requests, nothing beside the window, no shifts."""
+    errors = [e["message"] for e in browser.driver.get_log("browser") if e["level"] != "DEBUG"]
+    same(errors, [], f"{what}: console")
+    same(browser.run("return performance.getEntriesByType('resource').length"), 0,
+         f"{what}: requests")
+    wide, window = browser.run(
+        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    check(wide <= window, f"{what}: the body is {wide} wide, the window {window}")
+    shift = browser.driver.execute_async_script(
+        "const done = arguments[0]; let sum = 0;"
+        "new PerformanceObserver(list => list.getEntries().forEach(e => sum += e.value))"
+        "  .observe({type: 'layout-shift', buffered: true});"
+        "setTimeout(() => done(sum), 100)")
+    same(shift, 0, f"{what}: layout shift")
+
+
+CONTRAST = """
+const parse = c => {
+  const srgb = c.startsWith('color(');
+  const n = c.match(/-?[\\d.]+(e-?\\d+)?/g).map(Number);
+  return srgb ? [255 * n[0], 255 * n[1], 255 * n[2], n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1];
+};
+const over = (a, b) => a.slice(0, 3).map((v, i) => v * a[3] + b[i] * (1 - a[3]));
+const light = c => {
+  const [r, g, b] = c.map(v => (v /= 255, v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4));
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+const behind = e => {
+  const own = parse(getComputedStyle(e).backgroundColor);
+  if (own[3] >= 1) return own.slice(0, 3);
+  return over(own, e.parentElement ? behind(e.parentElement) : [255, 255, 255]);
+};
+let least = [99, ''];
+for (const e of document.querySelectorAll(arguments[0])) {
+  if (!e.textContent || e.closest('[hidden]')) continue;
+  const back = behind(e), front = over(parse(getComputedStyle(e).color), back);
+  const [a, b] = [light(front), light(back)];
+  const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  if (ratio < least[0]) least = [ratio, e.className + ' ' + e.textContent.slice(0, 30)];
+}
+return least;
+"""
+
+CELLS = """
+return [...document.querySelectorAll('#grid tbody tr')].map(row => [...row.cells].slice(1).map(td =>
+  ({token: td.querySelector('.tok').textContent, chance: td.querySelector('small').textContent,
+    eliminates: td.classList.contains('eliminates'), saturation: td.classList.contains('saturation'),
+    final: td.classList.contains('final'), label: td.ariaLabel, role: td.getAttribute('role')})));
+"""
+
+PANEL = """
+const texts = (within, selector) => [...within.querySelectorAll(selector)].map(e => e.textContent);
+const list = id => [...document.querySelectorAll(id + ' li')].map(li =>
+  [li.querySelector('.tok').textContent, li.querySelector('small').textContent,
+   Number(li.style.getPropertyValue('--p'))]);
+return {where: document.querySelector('#where').textContent,
+  summary: document.querySelector('#summary').textContent,
+  before: list('#before'), after: list('#after'),
+  promoted: list('#promoted'), demoted: list('#demoted'),
+  updates: [...document.querySelectorAll('.update')].map(u => ({figures: texts(u, '.figures span'),
+    promotes: texts(u, '.promotes .tok'), suppresses: texts(u, '.suppresses .tok')}))};
+"""
+
+
+def check_grid(browser, trace, what):
+    grid = browser.run(CELLS)
+    positions = trace["positions"]
+    same((len(grid), len(grid[0])), (len(positions[0]["layers"]), len(positions)), f"{what}: size")
+    for (l, row), (p, position) in itertools.product(enumerate(grid), enumerate(positions)):
+        cell, layer = row[p], position["layers"][l]
+        top, here = layer["after"][0], f"{what}: cell {p},{l}"
+        same_token(cell["token"], top, here)
+        if cell["chance"] == "<1":
+            check(top["probability"] < 0.00501, here)
+        else:
+            near(cell["chance"], 100 * top["probability"], here)
+        eliminates = layer["before"][0]["id"] != top["id"]
+        same(cell["eliminates"], eliminates, f"{here}: elimination")
+        same("eliminates" in cell["label"], eliminates, f"{here}: label")
+        same(cell["saturation"], l == position["saturation_layer"], f"{here}: saturation")
+        same(cell["final"], top["id"] == position["prediction"][0]["id"], f"{here}: final token")
+        same(cell["role"], "gridcell", f"{here}: role")
+    same(browser.run("return ['rowcount', 'colcount'].map(n => Number("
+                     "document.querySelector('#grid').getAttribute('aria-' + n)))"),
+         [len(grid) + 1, len(positions) + 1], f"{what}: counts")
+    same(browser.run("return ['grid', 'columnheader', 'rowheader', 'row'].map(r => "
+                     "document.querySelectorAll(`[role=${r}]`).length)"),
+         [1, len(positions) + 1, len(grid), len(grid) + 1], f"{what}: roles")
+
+
+def check_changes(panel, layer, what):
+    was = {t["id"]: t for t in layer["before"]}
+    now = {t["id"]: t for t in layer["after"]}
+    by = {i: now.get(i, {"probability": 0})["probability"] -
+          was.get(i, {"probability": 0})["probability"] for i in {**was, **now}}
+    grown = max(by, key=by.get)
+    if by[grown] > 2e-5:
+        same_token(panel["promoted"][0][0], now[grown], f"{what}: promoted")
+        near(panel["promoted"][0][1].split(" → ")[1], 100 * now[grown]["probability"],
+             f"{what}: promoted to", absolute=1e-3)
+    first = layer["before"][0]
+    if first["id"] != layer["after"][0]["id"]:
+        same_token(panel["demoted"][0][0].removeprefix("✗ "), first, f"{what}: eliminated")
+        check("loses rank 1" in panel["summary"], f"{what}: summary")
+    else:
+        check("stays on top" in panel["summary"], f"{what}: summary")
+
+
+def check_panel(browser, trace, p, l, what):
+    panel, position = browser.run(PANEL), trace["positions"][p]
+    layer, here = position["layers"][l], f"{what}: chosen {p},{l}"
+    check(panel["where"].startswith(f"Layer {l}, position {position['position']} "), here)
+    for side in ("before", "after"):
+        same(len(panel[side]), len(layer[side]), f"{here}: {side}")
+        for found, token in zip(panel[side], layer[side]):
+            same_token(found[0], token, f"{here}: {side}")
+            near(found[1], 100 * token["probability"], f"{here}: {side}", absolute=1e-3)
+            check(abs(found[2] - token["probability"]) < 1e-4, f"{here}: bar of {found[0]}")
+    check_changes(panel, layer, here)
+    same(len(panel["updates"]), len(layer["sub_updates"]), f"{here}: sub-updates")
+    for found, one in zip(panel["updates"], layer["sub_updates"]):
+        neuron, m, norm, dominance = (text.split(" ")[-1] for text in found["figures"])
+        same(neuron, one["neuron"], here)
+        near(m, one["coefficient"], f"{here}: m of {neuron}")
+        near(norm, one["norm"], f"{here}: norm of {neuron}")
+        near(dominance, one["dominance"], f"{here}: dominance of {neuron}")
+        ends = ("promotes", "suppresses")
+        for end, of in zip(ends, ends if one["coefficient"] >= 0 else ends[::-1]):
+            same(len(found[end]), len(one[of]), f"{here}: {end}")
+            for text, token in zip(found[end], one[of]):
+                same_token(text, token, f"{here}: {neuron} {end}")
+
+
+def check_keyboard(browser, trace, what):
+    positions, layers = len(trace["positions"]), len(trace["positions"][0]["layers"])
+    browser.tap(browser.cell(1, 1))
+    moves = [
+        ((Keys.ARROW_RIGHT,), (2, 1)), ((Keys.ARROW_DOWN,), (2, 2)), ((Keys.ARROW_LEFT,), (1, 2)),
+        ((Keys.ARROW_UP,), (1, 1)), ((Keys.PAGE_DOWN,), (1, 6)), ((Keys.PAGE_UP,), (1, 1)),
+        ((Keys.HOME,), (0, 1)), ((Keys.ARROW_LEFT,), (0, 1)), ((Keys.END,), (positions - 1, 1)),
+        ((Keys.CONTROL, Keys.END), (positions - 1, layers - 1)),
+        ((Keys.ARROW_DOWN,), (positions - 1, layers - 1)), ((Keys.CONTROL, Keys.HOME), (0, 0)),
+    ]
+    for keys, to in moves:
+        browser.press(*keys)
+        same(browser.chosen(), to, f"{what}: key {keys!r}")
+        same(browser.run("const a = document.activeElement; return [a.dataset.p, a.dataset.l, "
+                         "a.tabIndex, document.querySelectorAll('#grid td[tabindex=\"0\"]').length]"),
+             [str(to[0]), str(to[1]), 0, 1], f"{what}: focus after {keys!r}")
+        check(in_view(browser), f"{what}: {to} is hidden")
+    check_panel(browser, trace, 0, 0, what)
+
+
+def in_view(browser):
+    """Is the middle of the chosen cell what one sees there, and not a label above it?"""
+    return browser.run(
+        "const td = document.querySelector('#grid [aria-selected=true]');"
+        "const r = td.getBoundingClientRect();"
+        "return [[.1, .1], [.5, .5], [.9, .5]].every(([x, y]) => td.contains("
+        "document.elementFromPoint(r.left + x * r.width, r.top + y * r.height)))")
+
+
+def check_steps(browser, what):
+    browser.tap(browser.cell(1, 1))
+    for step, to in (("1,0", (2, 1)), ("0,1", (2, 2)), ("-1,0", (1, 2)), ("0,-1", (1, 1))):
+        browser.tap(browser.find(f'[data-step="{step}"]'))
+        same(browser.chosen(), to, f"{what}: button {step}")
+    browser.tap(browser.cell(0, 0))
+    check(not browser.find('[data-step="-1,0"]').is_enabled(), f"{what}: a step out of the grid")
+
+
+def check_contrast(browser, what):
+    texts = "h1, h2, h3, .about, .legend span, .summary, .note, #grid th, #grid td small, .tok, " \
+            ".bars small, .changes small, .figures span, .ends span, abbr"
+    ratio, where = browser.run(CONTRAST, texts)
+    check(ratio >= 4.5, f"{what}: contrast {ratio:.2f} of '{where}'")
+
+
+def check_short(browser, path, trace, what):
+    last = len(trace["positions"]) - 1
+    same(browser.chosen(), (last, trace["positions"][last]["saturation_layer"]), f"{what}: start")
+    check(in_view(browser), f"{what}: the first choice is hidden")
+    check_grid(browser, trace, what)
+    table = browser.find("#grid").size
+    for p, l in ((0, 0), (1, 9), (2, 23), (3, 26), (4, 28), (4, 29)):
+        browser.tap(browser.cell(p, l))
+        same(browser.chosen(), (p, l), f"{what}: choosing")
+        check_panel(browser, trace, p, l, what)
+    same(browser.find("#grid").size, table, f"{what}: the grid's size")
+    check_keyboard(browser, trace, what)
+    check_steps(browser, what)
+    check_contrast(browser, what)
+    browser.driver.get(path.as_uri() + "#p2l7")
+    same(browser.chosen(), (2, 7), f"{what}: the cell of an address")
+
+
+def check_long(browser, trace, what):
+    """Scrolls sideways under the layers' labels."""
+    check_grid(browser, trace, what)
+    where = ("const box = document.querySelector('.scroller'), view = box.getBoundingClientRect();"
+             "box.scrollLeft = box.scrollWidth / 2; box.scrollTop = box.scrollHeight / 2;"
+             "const label = document.querySelectorAll('#grid tbody th')[20].getBoundingClientRect();"
+             "const head = document.querySelector('#grid thead th').getBoundingClientRect();"
+             "return [box.scrollWidth > 2 * box.clientWidth, box.scrollLeft > 0,"
+             "Math.abs(label.left - view.left) < 2, Math.abs(head.top - view.top) < 2,"
+             "label.width > 20]")
+    same(browser.run(where), [True] * 5, f"{what}: scrolling")
+    browser.tap(browser.cell(100, 12))
+    check_panel(browser, trace, 100, 12, what)
+    browser.press(Keys.CONTROL, Keys.END)
+    check(in_view(browser), f"{what}: the last cell is hidden")
+
+
+def check_hostile(browser, first, what):
+    same(browser.run("return [window.hacked ?? 0, document.querySelectorAll('script').length,"
+                     "document.querySelectorAll('img, b b').length]"), [0, 2, 0], f"{what}: markup")
+    found = browser.run("return [...document.querySelectorAll('#grid thead .tok')]"
+                        ".map(e => e.textContent)")
+    same(found, HOSTILE_SHOWN, f"{what}: tokens")
+    same(browser.run("const d = JSON.parse(document.querySelector('#data').textContent);"
+                     "return d.prompt.map(t => d.ids[t])"),
+         list(range(first, first + len(HOSTILE))), f"{what}: ids")
+
+
+def main():
+    program, model, golden = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
+    pictures = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    with tempfile.TemporaryDirectory() as folder:
+        pages = Pages(program, folder)
+        hostile, first = pages.hostile_model(golden)
+        made = {
+            "short": pages.make("short", model, "--prompt", PROMPT),
+            "one": pages.make("one", model, "--prompt", PROMPT, "--positions", "last"),
+            "long": pages.make("long", model, "--ids", ",".join(str(7 * i) for i in range(200)),
+                               "--top", "2", "--sub-updates", "2"),
+            "hostile": pages.make("hostile", hostile, "--ids",
+                                  ",".join(str(first + i) for i in range(len(HOSTILE)))),
+        }
+        for size in SIZES:
+            browser = Browser(size)
+            for scheme, (name, (path, trace)) in itertools.product(SCHEMES, made.items()):
+                what = f"{name}, {size}, {scheme}"
+                before = len(failures)
+                browser.open(path, scheme)
+                sound(browser, what)
+                if pictures:
+                    pictures.mkdir(parents=True, exist_ok=True)
+                    browser.driver.save_screenshot(str(pictures / f"{name}-{size}-{scheme}.png"))
+                if name == "short":
+                    check_short(browser, path, trace, what)
+                elif name == "one":
+                    check_grid(browser, trace, what)
+                    check_panel(browser, trace, *browser.chosen(), what)
+                elif name == "long":
+                    check_long(browser, trace, what)
+                else:
+                    check_hostile(browser, first, what)
+                    check_contrast(browser, what)
+                same([e["message"] for e in browser.driver.get_log("browser")], [],
+                     f"{what}: console at the end")
+                print(f"{what}: {'fine' if len(failures) == before else 'wrong'}", flush=True)
+            browser.driver.quit()
+    print(*failures[:40], sep="\n")
+    print(f"{checks} checks, {len(failures)} failed")
+    sys.exit(1 if failures else 0)
+
+
+main()
