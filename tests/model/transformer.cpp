@@ -150,6 +150,7 @@ BOOST_AUTO_TEST_CASE(an_early_exit_leaves_layers_out_and_keys_for_later_position
     const auto& m = llama().model;
     const std::span<const token_id> ids = llama().ids;
     sequence_state state = m.start();
+    state.fill = kv_fill::propagate;
     stop_after first{0, 0};
     m.forward(state, ids.first(6), first);
     BOOST_TEST(first.calls == 1U);

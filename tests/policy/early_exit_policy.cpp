@@ -126,6 +126,7 @@ BOOST_AUTO_TEST_CASE(skipped_layers_get_keys_and_values_of_the_exit_residual) {
         keeps_after residuals;
         m.model.forward(full, next, residuals);
         early_exit policy(leaves_at(leave), 0.5F);
+        cut.fill = kv_fill::propagate;
         m.model.forward(cut, next, policy);
         BOOST_TEST(cut.exit_layer == leave);
         BOOST_TEST(cut.position == full.position);
@@ -143,6 +144,60 @@ BOOST_AUTO_TEST_CASE(skipped_layers_get_keys_and_values_of_the_exit_residual) {
             }
         }
     }
+}
+
+/// Leaves after the layers given, one a pass.
+struct leaves_by_turns {
+    static constexpr hook hooks = hook::embedding | hook::after;
+    std::vector<std::size_t> layers;
+    std::size_t pass = 0;
+    void embedding(const site&, rows<float>) { ++pass; }
+    flow after(const site& where, rows<float>) {
+        return where.layer == layers[pass - 1] ? flow::stop : flow::proceed;
+    }
+};
+
+// Whatever left early in between: a pass through all layers gives the bits of a run without exits.
+BOOST_AUTO_TEST_CASE(missed_positions_are_made_up_for_exactly) {
+    const auto& m = llama();
+    const std::size_t last = m.model.config.layers - 1;
+    BOOST_REQUIRE(last >= 1U);
+    sequence_state full = m.model.start();
+    sequence_state cut = m.model.start();
+    leaves_by_turns leave{{0, last, 0, last - 1, 0, 0, last, last}};
+    const std::size_t turns = std::min(leave.layers.size(), m.ids.size());
+    for (std::size_t t = 0; t < turns; ++t) {
+        const auto next = std::span(m.ids).subspan(t, 1);
+        m.model.forward(full, next);
+        m.model.forward(cut, next, leave);
+        BOOST_TEST(cut.exit_layer == leave.layers[t]);
+        BOOST_TEST(cut.residual.shape(0) == 1U);
+        if (leave.layers[t] != last) { continue; }
+        BOOST_TEST(cut.owed.shape(0) == 0U);
+        BOOST_TEST(same_bits(copy(cut.logits), copy(full.logits)));
+        for (std::size_t l = 0; l <= last; ++l) {
+            BOOST_TEST(same_bits(copy(cut.caches[l].keys()), copy(full.caches[l].keys())));
+            BOOST_TEST(same_bits(copy(cut.caches[l].values()), copy(full.caches[l].values())));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(truncating_forgets_what_is_owed) {
+    const auto& m = llama();
+    const std::size_t last = m.model.config.layers - 1;
+    sequence_state full = m.model.start();
+    sequence_state cut = m.model.start();
+    m.model.forward(full, std::span(m.ids).first(4));
+    leaves_by_turns leave{{last, 0, 0, 0}};
+    for (std::size_t t = 0; t < 4; ++t) {
+        m.model.forward(cut, std::span(m.ids).subspan(t, 1), leave);
+    }
+    full.truncate(2);
+    cut.truncate(2);
+    BOOST_TEST(cut.owed.shape(0) == 1U);
+    m.model.forward(full, std::span(m.ids).subspan(5, 2));
+    m.model.forward(cut, std::span(m.ids).subspan(5, 2));
+    BOOST_TEST(same_bits(copy(cut.logits), copy(full.logits)));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_read_is_translated_and_the_cache_is_not) {

@@ -49,8 +49,9 @@ public:
 
     /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
     /// that state.wanted names, in the state. Policies are called at the sites of policy.hpp; when
-    /// one says flow::stop at `after`, the remaining layers are left out for all T positions, and
-    /// only their keys and values are computed, from the exit residual.
+    /// one says flow::stop at `after`, the remaining layers are left out for all T positions, whose
+    /// keys and values there follow as state.fill says. In a layer that earlier exits left out, the
+    /// rows that policies see begin with the positions that are made up for.
     /// Throws xlens::error if the tokens do not fit the context or the vocabulary.
     template <class... P>
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
@@ -58,24 +59,29 @@ public:
         check(state, tokens);
         state.tokens.insert(state.tokens.end(), tokens.begin(), tokens.end());
         site where{0, state.position, state.tokens};
-        state.residual.resize({tokens.size(), config.width});
-        state.work.resize(tokens.size(), layer_sizes());
-        const rows<float> x = state.residual;
+        const std::size_t owed = state.owed.shape(0);
+        xt::xtensor<float, 2> all = xt::empty<float>({owed + tokens.size(), config.width});
+        std::copy(state.owed.begin(), state.owed.end(), all.begin());
+        const rows<float> x = rows<float>(all).subrows(owed, tokens.size());
+        state.work.first_position = unprepared;
 
         embedding(tokens, x);
-        prepare_positions(x, where.first_position, state.work);
+        if constexpr (!position_type::rotates) { position.add(x, where.first_position); }
         call_hooks<hook::embedding>(where, x, policies...);
 
+        state.position += tokens.size();
         for (; where.layer < blocks.size(); ++where.layer) {
             state.exit_layer = where.layer;
-            if (run_block(where, x, state, policies...) == flow::stop) { break; }
+            const rows<float> missing = missing_rows(all, where.layer, state);
+            where.first_position = state.position - missing.count();
+            prepare(missing, where.first_position, state.work);
+            if (run_block(where, missing, state, policies...) == flow::stop) { break; }
         }
-        for (std::size_t l = state.exit_layer + 1; l < blocks.size(); ++l) {
-            blocks[l].fill_cache(x, position, state.caches[l], state.work);
-        }
-        state.position += tokens.size();
+        leave(all, state);
+        where.first_position = state.position - tokens.size();
+        state.residual = x.tensor();
         where.layer = state.exit_layer;
-        call_hooks<hook::read_out>(where, x, policies...);
+        call_hooks<hook::read_out>(where, state.residual, policies...);
         compute_logits(where, state, policies...);
     }
 
@@ -93,6 +99,9 @@ public:
         std::vector<site> sites;
         for (std::size_t n = 0; n < states.size(); ++n) {
             check(*states[n], tokens.subspan(n, 1));
+            if (states[n]->owed.shape(0) > 0) {
+                fail("forward_each: sequence {} has left layers out that it must make up for", n);
+            }
             states[n]->tokens.push_back(tokens[n]);
             sites.push_back({0, states[n]->position, states[n]->tokens});
         }
@@ -156,12 +165,34 @@ private:
     [[nodiscard]] layer_shape layer_sizes() const {
         return {config.width, config.inner_width, config.heads, config.kv_heads, config.head_size};
     }
-    void prepare_positions(rows<float> x, std::size_t first, workspace& work) const {
-        if constexpr (position_type::rotates) {
-            position.prepare(first, x.count(), work.turned);
-        } else {
-            position.add(x, first);
+    static constexpr auto unprepared = static_cast<std::size_t>(-1);
+
+    /// The last rows: positions that layer l has not seen.
+    static rows<float> missing_rows(rows<float> all, std::size_t l, const sequence_state& state) {
+        const std::size_t count = state.position - state.caches[l].positions();
+        return all.subrows(all.count() - count, count);
+    }
+    void prepare(rows<float> x, std::size_t first, workspace& work) const {
+        if (work.first_position == first) { return; }  // as the layer before: both end at one place
+        work.first_position = first;
+        work.resize(x.count(), layer_sizes());
+        if constexpr (position_type::rotates) { position.prepare(first, x.count(), work.turned); }
+    }
+    /// Settles what the layers after the exit owe to the positions of this pass.
+    void leave(rows<float> all, sequence_state& state) const {
+        const bool out = state.exit_layer + 1 < blocks.size();
+        if (!out || state.fill == kv_fill::complete) {
+            const std::size_t owed = out ? all.count() : 0;
+            state.owed = xt::xtensor<float, 2>(
+                xt::view(all.tensor(), xt::range(std::size_t{0}, owed), xt::all()));
+            return;
         }
+        for (std::size_t l = state.exit_layer + 1; l < blocks.size(); ++l) {
+            const rows<float> missing = missing_rows(all, l, state);
+            prepare(missing, state.position - missing.count(), state.work);
+            blocks[l].fill_cache(missing, position, state.caches[l], state.work);
+        }
+        state.owed.resize({std::size_t{0}, std::size_t{0}});
     }
     void prepare_positions(rows<float> x, std::span<const site> sites, workspace& work) const {
         if constexpr (position_type::rotates) {

@@ -27,6 +27,7 @@ struct workspace {
     xt::xtensor<float, 2> keys;          ///< (T, kv_heads·head_size), where rows are of sequences
     xt::xtensor<float, 2> values;        ///< of their own: attention::each
     rotation turned;
+    std::size_t first_position = 0;  ///< of the rows that these were prepared for
 
     void resize(std::size_t count, const layer_shape& shape) {
         normed.resize({count, shape.width});

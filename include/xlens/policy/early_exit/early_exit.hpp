@@ -15,9 +15,8 @@ namespace xlens {
 /// Policy that stops a pass of one position at the first layer where its rule is sure enough.
 /// A pass of several positions (a prompt) runs in full: a stop would hold for all of them.
 ///
-/// KV fill: propagate. The skipped layers get their keys and values from the residual as it left
-/// the exit layer (transformer::forward); only afterwards does the rule's lens replace it by what
-/// the unembedding reads.
+/// What the skipped layers get is up to sequence_state::fill. Only after that does the rule's lens
+/// replace the exit residual by what the unembedding reads.
 template <exit_rule Rule>
 class early_exit {
 public:
@@ -37,13 +36,14 @@ public:
         if (m_alone) { m_rule.begin(1); }
     }
     void before(const site&, rows<float> x) {
-        if (m_alone && m_needs.update) { m_before = x.tensor(); }
+        if (m_alone && m_needs.update) { m_before = last(x).tensor(); }
     }
     void coefficients(const site&, rows<float> m) {
-        if (m_alone && m_needs.coefficients) { m_coefficients = m.tensor(); }
+        if (m_alone && m_needs.coefficients) { m_coefficients = last(m).tensor(); }
     }
-    flow after(const site& where, rows<float> x) {
+    flow after(const site& where, rows<float> all) {
         if (!m_alone) { return flow::proceed; }
+        const rows<float> x = last(all);
         exit_view view{where.layer, x, {}, {}};
         if (m_needs.coefficients) { view.coefficients = m_coefficients; }
         if (m_needs.update) {
@@ -60,6 +60,9 @@ public:
     }
 
 private:
+    /// The position of this pass: before it may stand those that earlier exits left behind.
+    static rows<float> last(rows<float> x) { return x.subrows(x.count() - 1, 1); }
+
     Rule m_rule;
     exit_needs m_needs;
     float m_threshold;
