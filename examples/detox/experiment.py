@@ -235,7 +235,7 @@ def main():
         values = Vocabulary(experiment)
         m, ten = experiment.choose(values)
         text = recipe(ten)
-        label = f"ten vectors, |m| = {m:g}"
+        label = f"ten vectors, m = ±{m:g}"
         controls = [recipe(experiment.random_vectors(values, d, ten)) for d in range(options.draws)]
         for name, m in ten.items():
             print(f"{name} := {m:g}, promotes {', '.join(values.texts(name, 8, m))}")

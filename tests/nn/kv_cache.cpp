@@ -33,3 +33,24 @@ BOOST_AUTO_TEST_CASE(positions_are_added_at_the_end_and_forgotten_from_there) {
     cache.truncate(5);  // it holds fewer
     BOOST_TEST(cache.positions() == 3U);
 }
+
+BOOST_AUTO_TEST_CASE(a_fork_copies_what_follows_the_shared_positions) {
+    const auto write = [](kv_cache& cache, std::size_t count, float value) {
+        const std::size_t first = cache.extend(count);
+        for (std::size_t t = first; t < first + count; ++t) {
+            cache.keys()[t][0] = value;
+            cache.values()[t][0] = -value;
+        }
+    };
+    kv_cache shared(2);
+    write(shared, 3, 1.0F);
+    kv_cache other = shared;
+    write(shared, 2, 5.0F);
+    write(other, 4, 7.0F);
+    other.keys()[0][0] = 9.0F;  // not copied: it counts as shared
+    other.copy_from(shared, 3);
+    BOOST_TEST(other.positions() == 5U);
+    BOOST_TEST(other.keys()[0][0] == 9.0F);
+    BOOST_TEST(other.keys()[4][0] == 5.0F);
+    BOOST_TEST(other.values()[3][0] == -5.0F);
+}

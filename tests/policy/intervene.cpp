@@ -62,6 +62,12 @@ struct recorder {
     }
 };
 
+/// Leaves out every layer after the first.
+struct stops {
+    static constexpr hook hooks = hook::after;
+    flow after(const site&, rows<float>) { return flow::stop; }
+};
+
 double gelu_tanh_of(double x) {
     return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
 }
@@ -194,6 +200,26 @@ BOOST_AUTO_TEST_CASE(all_interventions_combine_in_argument_order) {
     // Each of them matters.
     BOOST_TEST(!same_bits(logits_of(gpt2(), set, scale, push, word), one));
     BOOST_TEST(!same_bits(logits_of(gpt2(), set, scale, before, word), one));
+}
+
+BOOST_AUTO_TEST_CASE(interventions_act_in_a_pass_that_ends_early) {
+    intervene first_layer;
+    first_layer.set({0, 3}, 4.0F);
+    intervene second_layer;
+    second_layer.set({1, 3}, 4.0F);
+    ban word(std::vector<std::vector<token_id>>{{5}});
+    stops stop;
+    const auto stopped = logits_of(gpt2(), stop);
+    const auto both = logits_of(gpt2(), stop, first_layer, word);
+    BOOST_TEST(!same_bits(both, stopped));
+    BOOST_TEST(both[5] == -INFINITY);
+    BOOST_TEST(same_bits(logits_of(gpt2(), stop, second_layer), stopped));  // it does not run
+    dynamic_policies pack;
+    pack.add(first_layer);
+    pack.add(stop);
+    pack.add(word);
+    BOOST_TEST(same_bits(logits_of(gpt2(), pack), both));
+    BOOST_TEST(!is_rowwise(pack));
 }
 
 BOOST_AUTO_TEST_CASE(several_sequences_in_one_pass_get_the_bits_of_each_alone) {
