@@ -28,10 +28,10 @@ struct common_flags {
 
 /// The text that a subcommand reads, as text or as token ids.
 struct prompt_flags {
-    std::optional<std::string> text;
-    std::optional<std::string> ids;
+    std::optional<std::string> text = std::nullopt;
+    std::optional<std::string> ids = std::nullopt;
     bool chat = false;
-    std::optional<std::string> system;
+    std::optional<std::string> system = std::nullopt;
 
     void declare(arguments& to);
     /// Flags that make the text a user's message, written as the model's chat template has it.

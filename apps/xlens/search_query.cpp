@@ -110,7 +110,7 @@ void query_flags::check() const {
 search_query query_flags::read(const engine& model) const {
     search_query out;
     if (like) { out.like = parse_neuron(*like, "--like"); }
-    if (ids) { out.tokens = model.read({std::nullopt, ids}); }
+    if (ids) { out.tokens = model.read({.ids = ids}); }
     if (words) { read_words(model, *words, out); }
     if (pattern) { read_pattern(model, *pattern, out); }
     keep_each_once(out.tokens);

@@ -6,6 +6,7 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/dot_in_double.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/nn/norm.hpp>
@@ -58,13 +59,9 @@ struct attribution_target {
 
 namespace detail {
 
-inline double dot_in_double(std::span<const float> a, std::span<const float> b) {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < a.size(); ++i) { sum += double{a[i]} * double{b[i]}; }
-    return sum;
-}
-inline double dot_in_double(std::span<const float> a, const xt::xtensor<float, 1>& b) {
-    return dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
+/// ⟨a, b⟩ over the elements of b: none where a bias is missing.
+inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b) {
+    return kernels::dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
 }
 
 }  // namespace detail
@@ -158,7 +155,7 @@ private:
         }
         const double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
         if (m_model->final_norm) { m_model->final_norm->fold_at(x, d); }
-        const double embedding = detail::dot_in_double(d, seen.embedding()[target.row]);
+        const double embedding = kernels::dot_in_double(d, seen.embedding()[target.row]);
         out.to.embedding = static_cast<float>(embedding);
         out.to.final_norm_bias = static_cast<float>(constant);
         out.to.normaliser = static_cast<float>(normaliser);
@@ -183,10 +180,11 @@ private:
                 each[i] *= update.coefficients(row, i);
                 ffn += double{each[i]};
             }
-            const double attention_bias = detail::dot_in_double(d, block.attention.output.bias);
-            const double ffn_bias = detail::dot_in_double(d, block.ffn.output_bias());
+            const double attention_bias = detail::dot_bias(d, block.attention.output.bias);
+            const double ffn_bias = detail::dot_bias(d, block.ffn.output_bias());
             const double attention =
-                detail::dot_in_double(d, rows<const float>(update.attention)[row]) - attention_bias;
+                kernels::dot_in_double(d, rows<const float>(update.attention)[row]) -
+                attention_bias;
             running& to = sums[n];
             to.largest.offer(layer, each);
             to.to.attention.push_back(static_cast<float>(attention));

@@ -6,6 +6,7 @@
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/dot_in_double.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -118,29 +119,19 @@ void check_linkage_memory(std::size_t n, const linkage_options& options) {
 
 namespace detail {
 
-/// ⟨a, b⟩ in double, in one order for any instruction set.
-inline double dot_in_double(std::span<const float> a, std::span<const float> b) {
-    constexpr std::size_t sums = 16;
-    std::array<double, sums> sum{};
-    const std::size_t whole = a.size() / sums * sums;
-    for (std::size_t i = 0; i < whole; i += sums) {
-        for (std::size_t j = 0; j < sums; ++j) { sum[j] += double{a[i + j]} * double{b[i + j]}; }
-    }
-    for (std::size_t i = whole; i < a.size(); ++i) { sum[0] += double{a[i]} * double{b[i]}; }
-    return std::accumulate(sum.begin(), sum.end(), 0.0);
-}
-
 /// 1 - cos of all pairs of unit vectors.
 template <std::floating_point Distance>
 void fill_cosine_distances(rows<const float> unit, condensed_distances<Distance>& out) {
     const std::size_t n = unit.count();
     std::vector<double> lengths(n);
-    for (std::size_t i = 0; i < n; ++i) { lengths[i] = std::sqrt(dot_in_double(unit[i], unit[i])); }
+    for (std::size_t i = 0; i < n; ++i) {
+        lengths[i] = std::sqrt(kernels::dot_in_double(unit[i], unit[i]));
+    }
     const auto row = [&](std::size_t i) {
         const std::span<Distance> distances = out.after(i);
         for (std::size_t j = 0; j < distances.size(); ++j) {
-            const double cosine =
-                dot_in_double(unit[i], unit[i + 1 + j]) / (lengths[i] * lengths[i + 1 + j]);
+            const double cosine = kernels::dot_in_double(unit[i], unit[i + 1 + j]) /
+                                  (lengths[i] * lengths[i + 1 + j]);
             distances[j] = static_cast<Distance>(std::max(0.0, 1.0 - cosine));
         }
     };
