@@ -28,7 +28,7 @@ namespace {
 struct smollm2 {
     checkpoint file{gguf_file(default_model())};
     transformer<presets::llama> model = assemble<presets::llama>(file);
-    tokenizer text = make_tokenizer(read_tokenizer(*file.gguf()));
+    tokenizer text = make_tokenizer(read_tokenizer(*file.origin<gguf_file>()));
     static const smollm2& get() {
         static const smollm2 m;
         return m;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +23,9 @@ inline std::vector<float> random_row(std::size_t n, std::uint32_t seed, float de
 /// A copy of a row that begins `shift` floats into its memory.
 class shifted_row {
 public:
-    shifted_row(std::span<const float> values, std::size_t shift) : m_data(shift), m_shift(shift) {
-        m_data.insert(m_data.end(), values.begin(), values.end());
+    shifted_row(std::span<const float> values, std::size_t shift)
+        : m_data(shift + values.size()), m_shift(shift) {
+        std::copy(values.begin(), values.end(), row().begin());
     }
     [[nodiscard]] std::span<float> row() { return std::span(m_data).subspan(m_shift); }
 
