@@ -93,11 +93,12 @@ void add_perplexity(command_line& program) {
             "Tokens that are read together; the first of each window is not predicted\n"
             "(1024, or the model's context where that is shorter)");
     a.whole("--stride", flags->stride, 1, 1U << 28U,
-            "Start a window every N tokens: what a window before it has predicted is context\n"
-            "only (as many as the window, so that windows do not overlap)");
+            "Start a window every N tokens; what an earlier window predicted is context only\n"
+            "(as many as the window, so that windows do not overlap)");
     flags->edits.declare(a);
     a.text("--exit", flags->exit, "RULE",
-           "Leave the model early, reading token by token: a file of exit fit, or a rule's name");
+           "Leave the model early, reading token by token: a file of exit fit, or a\n"
+           "rule's name");
 }
 
 }  // namespace xlens::program
