@@ -51,7 +51,9 @@ struct layer_vectors {
     [[nodiscard]] xt::xtensor<float, 2> decoded() const {
         xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
         decode_columns(columns, out);
-        for (std::size_t i = 0; i < count() && !gain.empty(); ++i) { multiply(rows<float>(out)[i]); }
+        for (std::size_t i = 0; i < count() && !gain.empty(); ++i) {
+            multiply(rows<float>(out)[i]);
+        }
         return out;
     }
     /// out_i = ⟨q, vector i⟩ (F): one pass over the stored weights.

@@ -128,8 +128,8 @@ public:
     void operator()(std::size_t i, std::span<float> out) const {
         random_stream draw(m_seed, m_first + i);
         for (std::size_t d = 0; d < out.size(); ++d) {
-            out[d] = std::fma(m_like.deviation[d], static_cast<float>(draw.normal()),
-                              m_like.mean[d]);
+            out[d] =
+                std::fma(m_like.deviation[d], static_cast<float>(draw.normal()), m_like.mean[d]);
         }
     }
     /// Vectors [first, first + count) (count, D).

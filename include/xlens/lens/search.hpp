@@ -88,7 +88,9 @@ public:
             for (std::size_t d = 0; d < sum.size(); ++d) { sum[d] += double{row[d]}; }
         }
         const auto count = static_cast<double>(tokens.size());
-        for (std::size_t d = 0; d < sum.size(); ++d) { row[d] = static_cast<float>(sum[d] / count); }
+        for (std::size_t d = 0; d < sum.size(); ++d) {
+            row[d] = static_cast<float>(sum[d] / count);
+        }
         if (options.scale == score_scale::spread) {
             kernels::add_scaled(-1.0F, moments(options.form).mean(), row);
         }
@@ -107,7 +109,8 @@ public:
         float length = 1.0F;
         if (options.scale == score_scale::norm) { length = kernels::norm2(u); }
         if (options.scale == score_scale::spread) {
-            moments(options.form).apply(as_rows(std::span<const float>(u)), as_rows(std::span(out)));
+            moments(options.form)
+                .apply(as_rows(std::span<const float>(u)), as_rows(std::span(out)));
             length = std::sqrt(kernels::dot(u, out));
         }
         for (float& x : out) { x /= length; }
