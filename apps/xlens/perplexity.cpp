@@ -93,7 +93,7 @@ void add_perplexity(command_line& program) {
             "Tokens that are read together; the first of each window is not predicted\n"
             "(1024, or the model's context where that is shorter)");
     a.whole("--stride", flags->stride, 1, 1U << 28U,
-            "Start a window every N tokens; what an earlier window predicted is context only\n"
+            "Start a window every N tokens; what an earlier one predicted is context\n"
             "(as many as the window, so that windows do not overlap)");
     flags->edits.declare(a);
     a.text("--exit", flags->exit, "RULE",
