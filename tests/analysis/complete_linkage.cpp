@@ -141,9 +141,8 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
     const auto heights = [&](std::size_t threads) {
         set_threads(threads);
         std::vector<double> out;
-        for (const merge& m : complete_linkage(x, {}, no_progress).merges()) {
-            out.push_back(m.height);
-        }
+        const auto tree = complete_linkage(x, {}, no_progress);
+        for (const merge& m : tree.merges()) { out.push_back(m.height); }
         set_threads(2);
         return out;
     };

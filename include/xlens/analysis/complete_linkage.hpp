@@ -68,7 +68,9 @@ public:
         std::ranges::stable_sort(m_merges, {}, &merge::height);
     }
     [[nodiscard]] std::size_t count() const { return m_count; }
-    [[nodiscard]] std::span<const merge> merges() const { return m_merges; }
+    [[nodiscard]] std::span<const merge> merges() const& { return m_merges; }
+    /// Deleted, for the span would outlive the dendrogram: give the dendrogram a name first.
+    void merges() const&& = delete;
 
     /// The clusters that are left when all but the last k - 1 merges have been done: exactly k,
     /// numbered by their first vectors. Throws xlens::error for k outside 1 to n. O(n).
