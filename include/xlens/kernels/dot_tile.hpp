@@ -94,16 +94,17 @@ struct dot_tile_buffer;
 /// last, so that kernels need no special case.
 class dot_tile {
 public:
+    /// Memory is asked for `ahead` rows further on, where that is not 0.
     template <class Format>
     dot_tile(const matrix<Format>& w, std::size_t first_row, std::size_t count, std::size_t begin,
-             std::size_t n)
+             std::size_t n, std::size_t ahead = 0)
         : m_count(count), m_n(n) {
         float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * blocking::depth);
         for (std::size_t r = 0; r < count; ++r) {
+            if (ahead > 0) { ask_for(w, first_row + r + ahead, begin, n); }
             m_rows[r] = decoded(w, first_row + r, begin, n, buffer + r * blocking::depth);
         }
-        std::fill(m_rows.begin() + static_cast<std::ptrdiff_t>(count), m_rows.end(),
-                  m_rows[count - 1]);
+        std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
     }
 
     /// The rows themselves, which are f32: up to dot_tile_rows.
@@ -119,10 +120,24 @@ public:
         for (; t + blocking::dot_positions <= x.count(); t += blocking::dot_positions) {
             meet_some<blocking::dot_rows, blocking::dot_positions>(x, y, t, add);
         }
-        for (; t < x.count(); ++t) { meet_some<blocking::dot_rows_of_one, 1>(x, y, t, add); }
+        switch (x.count() - t) {
+            case 3: return meet_some<blocking::dot_rows, 3>(x, y, t, add);
+            case 2: return meet_some<blocking::dot_rows, 2>(x, y, t, add);
+            case 1: return meet_some<blocking::dot_rows_of_one, 1>(x, y, t, add);
+            default: return;
+        }
     }
 
 private:
+    // Inline always: a call of a function that only prefetches is removed as one without effects.
+    template <class Format>
+    [[gnu::always_inline]] static void ask_for(const matrix<Format>& w, std::size_t row,
+                                               std::size_t begin, std::size_t n) {
+        const std::byte* from = w.stored_row(row) + matrix<Format>::row_bytes(begin);
+        for (std::size_t i = 0; i < matrix<Format>::row_bytes(n); i += blocking::cache_line) {
+            __builtin_prefetch(from + i, 0, blocking::prefetch_level_2);
+        }
+    }
     template <std::size_t R, std::size_t P>
     void meet_some(rows<const float> x, rows<float> y, std::size_t t, bool add) const {
         for (std::size_t r = 0; r < m_count; r += R) {

@@ -79,10 +79,16 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
         }
         return;
     }
-    for (std::size_t i = 0; i < n; i += blocking::depth) {
-        const std::size_t depth = std::min(blocking::depth, n - i);
-        const dot_tile rows_of_w(w, first, count, i, depth);
-        rows_of_w.meet(p.x.columns(i, depth), p.y.columns(first, count), i > 0);
+    const bool few = p.x.count() <= blocking::few_positions;
+    const std::size_t height = few ? blocking::dot_tile_rows_of_few : blocking::dot_tile_rows;
+    const std::size_t ahead = few ? blocking::prefetch_groups * height : 0;
+    for (std::size_t r = first; r < first + count; r += height) {
+        const std::size_t some = std::min(height, first + count - r);
+        for (std::size_t i = 0; i < n; i += blocking::depth) {
+            const std::size_t depth = std::min(blocking::depth, n - i);
+            const dot_tile rows_of_w(w, r, some, i, depth, ahead);
+            rows_of_w.meet(p.x.columns(i, depth), p.y.columns(r, some), i > 0);
+        }
     }
 }
 
@@ -91,29 +97,31 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
 template <class Format>
 void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
     constexpr std::size_t R = 4;
-    constexpr std::size_t P = blocking::integer_positions;
     const matrix<Format> w(p.weights);
     const std::size_t blocks = p.x.width() / Format::block;
     const std::size_t positions = p.x.count();
-    const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
-    const std::size_t ahead = positions == 1 ? blocking::prefetch_groups * R * row_bytes : 0;
+    const std::size_t ahead =
+        blocking::prefetch_groups * R * matrix<Format>::row_bytes(w.stored_cols());
     for (std::size_t r = first; r < first + count; r += R) {
         const std::size_t some = std::min(R, first + count - r);
         const four_blocks in =
             stored_rows_at<R>(w, [&](std::size_t i) { return r + std::min(i, some - 1); });
-        std::array<float, R * P> out;
-        const auto store = [&](std::size_t t, std::size_t n) {
-            for (std::size_t i = 0; i < n; ++i) { std::copy_n(&out[i * R], some, &p.y[t + i][r]); }
-        };
         std::size_t t = 0;
-        for (; t + P <= positions; t += P) {
-            integer_dots<Format, P>(in, blocks, *p.quantised, t, ahead, out.data());
-            store(t, P);
-        }
-        for (; t < positions; ++t) {
-            integer_dots<Format, 1>(in, blocks, *p.quantised, t, ahead, out.data());
-            store(t, 1);
-        }
+        const auto meet = [&]<std::size_t P>() {
+            std::array<float, R * P> out;
+            for (; t + P <= positions; t += P) {
+                integer_dots<Format, P>(in, blocks, *p.quantised, t, t == 0 ? ahead : 0,
+                                        out.data());
+                for (std::size_t i = 0; i < P; ++i) {
+                    std::copy_n(&out[i * R], some, &p.y[t + i][r]);
+                }
+            }
+        };
+        meet.template operator()<blocking::integer_positions>();
+        meet.template operator()<4>();
+        meet.template operator()<3>();
+        meet.template operator()<2>();
+        meet.template operator()<1>();
     }
 }
 #endif
@@ -284,11 +292,10 @@ void dot_some_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
         return;
     }
     constexpr std::size_t R = blocking::matvec_rows<Format>;
-    constexpr std::size_t line = 64;
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
     for (std::size_t i = 0; i < ids.size(); i += R) {
         for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
-            for (std::size_t byte = 0; byte < row_bytes; byte += line) {
+            for (std::size_t byte = 0; byte < row_bytes; byte += blocking::cache_line) {
                 __builtin_prefetch(w.stored_row(ids[j]) + byte);
             }
         }
