@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(equals_the_reference_for_all_shapes) {
         for (const auto& [heads, kv_heads] : {std::pair{1U, 1U}, {4U, 4U}, {6U, 2U}, {4U, 1U}}) {
             for (const std::size_t window : {0U, 1U, 4U, 100U}) {
                 for (const auto& [first, count] :
-                     {std::pair{0U, 1U}, {0U, 9U}, {13U, 1U}, {7U, 5U}}) {
+                     {std::pair{0U, 1U}, {0U, 9U}, {13U, 1U}, {7U, 5U}, {500U, 1U}, {150U, 3U}}) {
                     const kernels::attention_shape shape{heads, kv_heads, head_size, window, 0.3F};
                     const inputs in(shape, first, count);
                     const auto found = in.run(fast);
@@ -75,6 +75,32 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
     const auto one = in.run(fast);
     set_threads(2);
     BOOST_TEST(same_bits(one, in.run(fast)));
+}
+
+// One query's keys are shared out over the threads once they are many, and its heads read together.
+BOOST_AUTO_TEST_CASE(a_position_alone_has_the_bits_that_it_has_in_a_batch) {
+    for (const std::size_t before : {3U, 60U, 700U}) {
+        for (const std::size_t window : {0U, 50U, 500U}) {
+            constexpr std::size_t count = 5;
+            const inputs all({9, 3, 64, window, 0.125F}, before, count);
+            const auto expected = all.run(fast);
+            const std::size_t width = expected.size() / count;
+            for (std::size_t t = 0; t < count; ++t) {
+                inputs one = all;
+                one.first_position = before + t;
+                one.positions = 1;
+                one.queries.erase(one.queries.begin(),
+                                  one.queries.begin() + static_cast<std::ptrdiff_t>(t * width));
+                const auto begin = expected.begin() + static_cast<std::ptrdiff_t>(t * width);
+                const std::vector<float> of_batch(begin,
+                                                  begin + static_cast<std::ptrdiff_t>(width));
+                for (const std::size_t threads : {1U, 2U}) {
+                    set_threads(threads);
+                    BOOST_TEST(same_bits(of_batch, one.run(fast)));
+                }
+            }
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {

@@ -5,6 +5,7 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/lanes.hpp>
+#include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/sum_tile.hpp>
@@ -36,24 +37,47 @@ struct key_range {
     std::size_t end = 0;
 };
 
+/// Calls tile(begin, count) for runs of at most `height` positions of the range. With few queries
+/// the rows of x (positions, size), which lie far apart, are asked for one run ahead.
+template <class Tile>
+void by_tiles(const key_range& range, std::size_t height, std::size_t queries, rows<const float> x,
+              Tile tile) {
+    const bool few = queries < blocking::dot_positions;
+    if (few) { height = blocking::few_queries_keys; }
+    for (std::size_t s = range.first; s < range.end; s += height) {
+        const std::size_t count = std::min(height, range.end - s);
+        for (std::size_t i = s + count; few && i < std::min(x.count(), s + 2 * count); ++i) {
+            prefetch(x[i].data(), x.width() * sizeof(float));
+        }
+        tile(s, count);
+    }
+}
+
 /// scores(t, s - first) = ⟨q_t, k_s⟩ for every s of the range; queries (T, size), keys
 /// (positions, size).
 inline void score(rows<const float> queries, rows<const float> keys, const key_range& range,
                   rows<float> scores) {
-    for (std::size_t s = range.first; s < range.end; s += blocking::dot_tile_rows) {
-        const std::size_t count = std::min(blocking::dot_tile_rows, range.end - s);
-        dot_tile(keys.subrows(s, count))
-            .meet(queries, scores.columns(s - range.first, count), false);
-    }
+    by_tiles(range, blocking::dot_tile_rows, queries.count(), keys,
+             [&](std::size_t s, std::size_t count) {
+                 dot_tile(keys.subrows(s, count))
+                     .meet(queries, scores.columns(s - range.first, count), false);
+             });
 }
 
 /// out_t += Σ_s weights(t, s - origin)·v_s over the range.
 inline void mix(rows<const float> weights, std::size_t origin, rows<const float> values,
                 const key_range& range, rows<float> out) {
-    for (std::size_t s = range.first; s < range.end; s += blocking::sum_tile_rows) {
-        const std::size_t count = std::min(blocking::sum_tile_rows, range.end - s);
-        sum_tile(values.subrows(s, count)).add_to(weights.columns(s - origin, count), out);
-    }
+    by_tiles(range, blocking::sum_tile_rows, weights.count(), values,
+             [&](std::size_t s, std::size_t count) {
+                 sum_tile(values.subrows(s, count)).add_to(weights.columns(s - origin, count), out);
+             });
+}
+
+/// weights(t, ·) := softmax(scale·weights(t, ·)), out_t := 0.
+inline void weigh(std::span<float> weights, float scale, std::span<float> out) {
+    transform(weights, [scale](const batch& v) { return batch(scale) * v; });
+    softmax(weights);
+    std::fill(out.begin(), out.end(), 0.0F);
 }
 
 /// Attention of one head for some queries in a row, `seen(t)` being what query t sees. The ranges
@@ -69,10 +93,7 @@ void attend(rows<const float> queries, rows<const float> keys, rows<const float>
     score(queries, keys, all, weights);
     for (std::size_t t = 0; t <= last; ++t) {
         const key_range own = seen(t);
-        const std::span<float> row = weights[t].subspan(own.first - all.first, own.end - own.first);
-        transform(row, [scale](const batch& v) { return batch(scale) * v; });
-        softmax(row);
-        std::fill(out[t].begin(), out[t].end(), 0.0F);
+        weigh(weights[t].subspan(own.first - all.first, own.end - own.first), scale, out[t]);
     }
     // What every query sees is mixed for all of them together, the rest query by query. A weight of
     // 0 would not do: times an infinite value it is a NaN.
@@ -89,6 +110,40 @@ void attend(rows<const float> queries, rows<const float> keys, rows<const float>
     each([&](const key_range& own) { return key_range{std::max(own.first, common.end), own.end}; });
 }
 
+/// Attention of one position. The query heads of a key-value head read its keys and values together.
+inline void attend_once(const attention_shape& shape, rows<const float> queries,
+                        rows<const float> keys, rows<const float> values, const key_range& seen,
+                        rows<float> out) {
+    const std::size_t size = shape.head_size;
+    const std::size_t group = shape.heads / shape.kv_heads;
+    const std::size_t width = seen.end - seen.first;
+    const rows<float> weights(scratch<attention_scores>(shape.heads * width), shape.heads, width);
+    const auto score_some = [&](std::size_t g, const key_range& some) {
+        score({queries.data() + g * group * size, group, size}, keys.columns(g * size, size), some,
+              weights.subrows(g * group, group)
+                  .columns(some.first - seen.first, some.end - some.first));
+    };
+    // Long before there are many heads there are many keys: then these are shared out.
+    const bool many_keys = width >= blocking::many_keys;
+    constexpr std::size_t height = blocking::dot_tile_rows;
+    if (many_keys) {
+        parallel_for((width + height - 1) / height, 2 * height * size * shape.heads,
+                     [&](std::size_t tile) {
+                         const std::size_t begin = seen.first + tile * height;
+                         for (std::size_t g = 0; g < shape.kv_heads; ++g) {
+                             score_some(g, {begin, std::min(seen.end, begin + height)});
+                         }
+                     });
+    }
+    parallel_for(shape.kv_heads, 4 * size * width * group, [&](std::size_t g) {
+        if (!many_keys) { score_some(g, seen); }
+        const rows<float> own = weights.subrows(g * group, group);
+        const rows<float> mixed(out.data() + g * group * size, group, size);
+        for (std::size_t i = 0; i < group; ++i) { weigh(own[i], shape.scale, mixed[i]); }
+        mix(own, seen.first, values.columns(g * size, size), seen, mixed);
+    });
+}
+
 }  // namespace detail
 
 /// Causal softmax attention of T new positions over a cache that already holds them:
@@ -102,6 +157,14 @@ inline void attention(const attention_shape& shape, rows<const float> queries,
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
     const std::size_t seen_by_last = first_position + queries.count();
+    const auto seen_by = [&](std::size_t t) {
+        const std::size_t end = first_position + t + 1;
+        const bool cut = shape.window != 0 && end > shape.window;
+        return detail::key_range{cut ? end - shape.window : 0, end};
+    };
+    if (queries.count() == 1) {
+        return detail::attend_once(shape, queries, keys, values, seen_by(0), out);
+    }
     constexpr std::size_t block = blocking::attention_positions;
     const std::size_t blocks = (queries.count() + block - 1) / block;
     // Head by head, so that equal shares of the tasks are about equal shares of the work, which
@@ -111,11 +174,7 @@ inline void attention(const attention_shape& shape, rows<const float> queries,
                      const std::size_t h = task / blocks;
                      const std::size_t t = task % blocks * block;
                      const std::size_t count = std::min(block, queries.count() - t);
-                     const auto seen = [&](std::size_t i) {
-                         const std::size_t end = first_position + t + i + 1;
-                         const bool cut = shape.window != 0 && end > shape.window;
-                         return detail::key_range{cut ? end - shape.window : 0, end};
-                     };
+                     const auto seen = [&](std::size_t i) { return seen_by(t + i); };
                      detail::attend(queries.subrows(t, count).columns(h * size, size),
                                     keys.columns(h / group * size, size),
                                     values.columns(h / group * size, size), seen, shape.scale,

@@ -7,6 +7,7 @@
 #include <xlens/kernels/decoded.hpp>
 #include <xlens/kernels/fold.hpp>
 #include <xlens/kernels/lanes.hpp>
+#include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
@@ -101,7 +102,10 @@ public:
         : m_count(count), m_n(n) {
         float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * blocking::depth);
         for (std::size_t r = 0; r < count; ++r) {
-            if (ahead > 0) { ask_for(w, first_row + r + ahead, begin, n); }
+            if (ahead > 0) {
+                prefetch(w.stored_row(first_row + r + ahead) + matrix<Format>::row_bytes(begin),
+                         matrix<Format>::row_bytes(n));
+            }
             m_rows[r] = decoded(w, first_row + r, begin, n, buffer + r * blocking::depth);
         }
         std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
@@ -129,15 +133,6 @@ public:
     }
 
 private:
-    // Inline always: a call of a function that only prefetches is removed as one without effects.
-    template <class Format>
-    [[gnu::always_inline]] static void ask_for(const matrix<Format>& w, std::size_t row,
-                                               std::size_t begin, std::size_t n) {
-        const std::byte* from = w.stored_row(row) + matrix<Format>::row_bytes(begin);
-        for (std::size_t i = 0; i < matrix<Format>::row_bytes(n); i += blocking::cache_line) {
-            __builtin_prefetch(from + i, 0, blocking::prefetch_level_2);
-        }
-    }
     template <std::size_t R, std::size_t P>
     void meet_some(rows<const float> x, rows<float> y, std::size_t t, bool add) const {
         for (std::size_t r = 0; r < m_count; r += R) {

@@ -6,6 +6,7 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/integer_dots.hpp>
+#include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/sum_tile.hpp>
 #include <xlens/storage/any_matrix.hpp>
@@ -295,9 +296,7 @@ void dot_some_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
     const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
     for (std::size_t i = 0; i < ids.size(); i += R) {
         for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
-            for (std::size_t byte = 0; byte < row_bytes; byte += blocking::cache_line) {
-                __builtin_prefetch(w.stored_row(ids[j]) + byte);
-            }
+            prefetch(w.stored_row(ids[j]), row_bytes);
         }
         const std::size_t some = std::min(R, ids.size() - i);
         const auto at = [&](std::size_t j) { return ids[i + std::min(j, some - 1)]; };

@@ -75,6 +75,7 @@ public:
         for (; t + blocking::sum_positions <= x.count(); t += blocking::sum_positions) {
             add_some<blocking::sum_positions>(x, y, t);
         }
+        for (; t + 3 <= x.count(); t += 3) { add_some<3>(x, y, t); }
         for (; t < x.count(); ++t) { add_some<1>(x, y, t); }
     }
 
