@@ -3,13 +3,11 @@
 
 #include "exit_request.hpp"
 
+#include <xlens/analysis/clusters_json.hpp>
 #include <xlens/analysis/fit_cluster.hpp>
 #include <xlens/analysis/fit_exit.hpp>
 #include <xlens/analysis/time_exit.hpp>
-#include <xlens/core/neuron.hpp>
 #include <xlens/io/fingerprint.hpp>
-#include <xlens/io/json.hpp>
-#include <xlens/io/json_object.hpp>
 #include <xlens/policy/early_exit/early_exit.hpp>
 
 #include <algorithm>
@@ -64,34 +62,21 @@ std::vector<std::size_t> layers_of(const std::string& text, std::size_t layers) 
     return out;
 }
 
-std::vector<std::vector<std::uint16_t>> read_clusters(const std::string& path,
-                                                      const hyperparameters& config) {
-    constexpr std::uint16_t missing = std::numeric_limits<std::uint16_t>::max();
-    std::vector<std::vector<std::uint16_t>> out(
-        config.layers, std::vector<std::uint16_t>(config.inner_width, missing));
-    const nlohmann::json document = read_json(std::filesystem::path(path));
-    const auto found = document.find("clusters");
-    if (found == document.end() || !found->is_array()) {
-        fail("{}: clusters: expected an array", printable(path));
+/// The cluster of every neuron, (L, F); each must be in one.
+std::vector<std::vector<std::uint16_t>> cluster_numbers(const clusters& from,
+                                                        const std::string& path) {
+    const clusters_origin& origin = from.origin();
+    constexpr std::size_t most = std::numeric_limits<std::uint16_t>::max();
+    if (from.count() > most) {
+        fail("{}: clusters: expected at most {}, got {}", printable(path), most, from.count());
     }
-    std::size_t number = 0;
-    for (const auto& one : *found) {
-        if (!one.is_object() || !one.contains("neurons") || !one["neurons"].is_array()) {
-            fail("{}: clusters: {}: expected an array 'neurons'", printable(path), number);
-        }
-        for (const auto& text : one["neurons"]) {
-            const neuron n = parse_neuron(
-                text.is_string() ? text.get<std::string>() : std::string(), "clusters");
-            check_neuron(n, config.layers, config.inner_width);
-            out[n.layer][n.index] = static_cast<std::uint16_t>(number);
-        }
-        if (++number >= missing) { fail("{}: clusters: expected fewer than {}", path, missing); }
-    }
-    for (std::size_t l = 0; l < out.size(); ++l) {
-        const auto hole = std::ranges::find(out[l], missing);
-        if (hole != out[l].end()) {
-            fail("{}: clusters: neuron {}:{} is in none", printable(path), l,
-                 hole - out[l].begin());
+    std::vector<std::vector<std::uint16_t>> out(origin.layers,
+                                                std::vector<std::uint16_t>(origin.inner_width));
+    for (std::size_t l = 0; l < origin.layers; ++l) {
+        for (std::size_t i = 0; i < origin.inner_width; ++i) {
+            const std::optional<std::size_t> id = from.of({l, i});
+            if (!id) { fail("{}: clusters: neuron {}:{} is in none", printable(path), l, i); }
+            out[l][i] = static_cast<std::uint16_t>(*id);
         }
     }
     return out;
@@ -119,14 +104,16 @@ any_rule rule_with_lens(std::string_view name, const Model& model, linear_lens l
 }
 
 template <class Model>
-any_rule fit_rule(const Model& model, std::span<const token_id> tokens, const exit_request& request,
-                  const engine::progress& report) {
+any_rule fit_rule(const Model& model, std::uint64_t hash, std::span<const token_id> tokens,
+                  const exit_request& request, const engine::progress& report) {
     const auto quiet = [](std::size_t, std::size_t) {};
     const std::vector<std::size_t> layers = layers_of(request.layers, model.config.layers);
     if (request.rule == cluster_match::name) {
         std::vector<std::vector<float>> norms;
         for (const auto& n : model.value_norms()) { norms.emplace_back(n.begin(), n.end()); }
-        cluster_match rule(read_clusters(*request.clusters, model.config), std::move(norms));
+        const clusters found =
+            read_clusters(*request.clusters, hash, model.config.layers, model.config.inner_width);
+        cluster_match rule(cluster_numbers(found, *request.clusters), std::move(norms));
         fit_cluster(rule, gather_cluster_items(model, tokens, request.window, rule, report));
         return {std::move(rule)};
     }
@@ -221,10 +208,11 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     if (request.rule == oracle::name) {
         fail("--rule: 'oracle' knows the answers and cannot be fitted; measure it with exit eval");
     }
-    exit_writer to(path, fingerprint(m_parts->model.file().tensors()));
+    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
+    exit_writer to(path, hash);
     return m_parts->model.model().visit([&](const auto& model) {
         const std::size_t fitted = tokens.size() / 5 * 4;
-        any_rule rule = fit_rule(model, tokens.first(fitted), request, report);
+        any_rule rule = fit_rule(model, hash, tokens.first(fitted), request, report);
         const auto held = tokens.subspan(fitted);
         const auto trials = trials_of(model, rule, held, request.window, report);
         fitted_exit out{std::move(rule), 0.0F, request.agreement, hash_of(tokens)};
@@ -240,6 +228,7 @@ exit_report engine::evaluate_exit(std::span<const token_id> tokens, const exit_r
                                   const progress& report) const {
     const bool named =
         std::ranges::any_of(rule_words, [&](const rule_word& w) { return w.name == request.rule; });
+    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
     return m_parts->model.model().visit([&](const auto& model) {
         const auto measured = [&](fitted_exit fitted, std::span<const token_id> part) {
             const auto trials = trials_of(model, fitted.rule, part, request.window, report);
@@ -247,8 +236,7 @@ exit_report engine::evaluate_exit(std::span<const token_id> tokens, const exit_r
         };
         if (!named) {
             fitted_exit fitted =
-                load_exit(request.rule, fingerprint(m_parts->model.file().tensors()),
-                          sizes_of(config()), lens_read_of(model));
+                load_exit(request.rule, hash, sizes_of(config()), lens_read_of(model));
             if (fitted.fitted_on == hash_of(tokens)) {
                 fail("--file: the rule was fitted on this very text; measure on another");
             }
@@ -257,7 +245,7 @@ exit_report engine::evaluate_exit(std::span<const token_id> tokens, const exit_r
         // By name: the first half fits and calibrates, the second is measured.
         const std::size_t half = tokens.size() / 2;
         const std::size_t fitted_on = half / 5 * 4;
-        fitted_exit fitted{fit_rule(model, tokens.first(fitted_on), request, report), 1.0F,
+        fitted_exit fitted{fit_rule(model, hash, tokens.first(fitted_on), request, report), 1.0F,
                            request.agreement, 0};
         const auto trials =
             trials_of(model, fitted.rule, tokens.subspan(fitted_on, half - fitted_on),

@@ -7,6 +7,8 @@
 #include "trace_header.hpp"
 #include "value_concept.hpp"
 
+#include <xlens/analysis/clusters_json.hpp>
+#include <xlens/analysis/events/functional_rows.hpp>
 #include <xlens/analysis/events/report.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/model/hyperparameters.hpp>
@@ -16,11 +18,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace xlens::program {
 
@@ -30,6 +34,7 @@ struct events_flags {
     common_flags common;
     std::optional<std::string> file;
     std::optional<std::string> folder;
+    std::optional<std::string> clusters;
     std::optional<std::size_t> limit;
     std::optional<std::size_t> window;
     std::optional<float> threshold;
@@ -94,8 +99,15 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
     file.commit();
 }
 
+constexpr std::size_t shown = 30;  // of value vectors and clusters in the report
+
+std::string words_of(const engine& model, std::span<const scored> tokens) {
+    std::string out;
+    for (const scored& t : tokens) { out += token_label(model, t.id) + " "; }
+    return out;
+}
+
 std::string report_of(const events_view& view) {
-    constexpr std::size_t shown = 30;
     constexpr std::size_t tokens = 10;
     const auto name = [](const std::filesystem::path& path) { return path.filename().string(); };
     event_report report{.model = name(view.model.path()),
@@ -104,36 +116,63 @@ std::string report_of(const events_view& view) {
                         .options = view.run.options,
                         .found = view.found,
                         .functional = view.functional,
-                        .promoted = {}};
+                        .promoted = {},
+                        .by_cluster = view.by_cluster ? &view.by_cluster->functional : nullptr,
+                        .cluster_concepts = {}};
     for (std::size_t i = 0; i < std::min(view.functional.often.size(), shown); ++i) {
-        std::string words;
         const neuron& where = view.functional.often[i].where;
-        for (const scored& t : view.model.concept_of(where, tokens, "folded").ends.promotes) {
-            words += token_label(view.model, t.id) + " ";
+        report.promoted.push_back(
+            words_of(view.model, view.model.concept_of(where, tokens, "folded").ends.promotes));
+    }
+    if (view.by_cluster) {
+        const auto& [path, of, found] = *view.by_cluster;
+        for (std::size_t i = 0; i < std::min(found.often, shown); ++i) {
+            const cluster& c = of.all()[found.ranked[i].id];
+            report.cluster_concepts.push_back(words_of(view.model, c.concept_of_centroid.promotes));
         }
-        report.promoted.push_back(words);
     }
     return event_report_page(report);
+}
+
+std::optional<clusters> clusters_of(const events_flags& flags, const engine& model) {
+    if (!flags.clusters) { return std::nullopt; }
+    return read_clusters(*flags.clusters, model.facts().fingerprint, model.config().layers,
+                         model.config().inner_width);
+}
+
+void write_files(const events_view& view, const std::filesystem::path& folder) {
+    std::string text;
+    {
+        json_writer out(text);
+        write_events(out, view);
+    }
+    write_file(folder / "events.json", text);
+    const auto& by_cluster = view.by_cluster;
+    write_file(folder / "functional.csv",
+               functional_rows(view.found, by_cluster ? &by_cluster->of : nullptr));
+    if (by_cluster) {
+        write_file(folder / "functional_clusters.csv",
+                   functional_cluster_rows(by_cluster->functional, by_cluster->of,
+                                           [&](token_id id) { return view.model.token_text(id); }));
+    }
+    write_file(folder / "report.html", report_of(view));
 }
 
 void run(const events_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     const engine model(flags.common);
     const event_run run = run_of(flags, model.config().context);
+    std::optional<clusters> of = clusters_of(flags, model);  // before the work: it may be refused
     const event_statistics found = read(model, run);
     note(model.manifest());
     const functional_vectors functional = find_functional(found);
-    const events_view view{model, run, found, functional};
-    if (run.folder) {
-        std::string text;
-        {
-            json_writer out(text);
-            write_events(out, view);
-        }
-        write_file(*run.folder / "events.json", text);
-        write_file(*run.folder / "report.html", report_of(view));
-        forget_checkpoint(*run.folder);
+    std::optional<counted_clusters> by_cluster;
+    if (of) {
+        functional_clusters counted = find_functional(found, *of, flags.seed);
+        by_cluster = {*flags.clusters, std::move(*of), std::move(counted)};
     }
+    const events_view view{model, run, found, functional, by_cluster};
+    if (run.folder) { write_files(view, *run.folder); }
     if (flags.common.json) {
         json_writer out;
         write_events(out, view);
@@ -155,6 +194,9 @@ void add_events(command_line& program) {
     a.text("-o", flags->folder, "FOLDER",
            "Folder for report.html, events.json and events.csv (a row an event);\n"
            "a run that was interrupted goes on from there");
+    a.text("--clusters", flags->clusters, "FILE",
+           "Count extreme scores by the clusters of this file, too, which\n"
+           "'xlens cluster' wrote; a finished run in -o is not read again");
     a.whole("--limit", flags->limit, 2, most, "Tokens to read at most (all)");
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together (512, or the model's context)");

@@ -4,12 +4,23 @@
 #include "engine.hpp"
 #include "json_writer.hpp"
 
+#include <xlens/analysis/clusters.hpp>
 #include <xlens/analysis/events.hpp>
 #include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/functional_clusters.hpp>
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace xlens::program {
+
+/// Clusters of a file, and what extreme scores they give.
+struct counted_clusters {
+    std::string path;
+    clusters of;
+    functional_clusters functional;
+};
 
 /// What `xlens events` shows.
 struct events_view {
@@ -17,10 +28,21 @@ struct events_view {
     const event_run& run;
     const event_statistics& found;
     const functional_vectors& functional;
+    const std::optional<counted_clusters>& by_cluster;
 };
 
 /// The document of --json and of FOLDER/events.json.
 void write_events(json_writer& out, const events_view& view);
 void print_events(const events_view& view);
+
+/// The clusters' part of both: the value of "functional_clusters", and a table.
+void write_functional_clusters(json_writer& out, const events_view& view,
+                               const counted_clusters& found);
+void print_functional_clusters(const events_view& view, const counted_clusters& found);
+
+/// {"share", "margin"…} of functional_share, as fields of an open object.
+void write_share(json_writer& out, std::string_view name, const functional_share& share);
+/// "1.81 ± 0.02 %".
+std::string share_text(double share, double margin);
 
 }  // namespace xlens::program

@@ -97,6 +97,8 @@ void write_functional(json_writer& out, const events_view& view) {
     out.field("half", f.half);
     out.field("nine_tenths", f.nine_tenths);
     out.field("often", f.often.size());
+    write_share(out, "own", f.own);
+    write_share(out, "active", f.active);
     out.key("layers");
     out.begin_array();
     for (std::size_t l = 0; l < f.by_layer.size(); ++l) {
@@ -149,6 +151,10 @@ void write_events(json_writer& out, const events_view& view) {
         write_set(out, view.found.means[s], update_sets[s]);
     }
     write_functional(out, view);
+    if (view.by_cluster) {
+        out.key("functional_clusters");
+        write_functional_clusters(out, view, *view.by_cluster);
+    }
     out.end_object();
 }
 

@@ -115,12 +115,10 @@ void print_functional(const events_view& view) {
              style::dim)
         .print();
     table_line()
-        .put(
-            fmt::format("  {} of {} value vectors give half of them, {} nine tenths; {} ({:.2f} %) "
-                        "at 1 position in {}",
-                        f.half, vectors, f.nine_tenths, f.often.size(),
-                        100.0 * static_cast<double>(f.often.size()) / static_cast<double>(vectors),
-                        functional_rarest))
+        .put(fmt::format("  {} of {} value vectors give half of them, {} nine tenths; {} ({}) "
+                         "at 1 position in {}",
+                         f.half, vectors, f.nine_tenths, f.often.size(),
+                         share_text(f.own.groups, f.own.groups_margin), functional_rarest))
         .print();
     constexpr std::size_t shown = 10;
     constexpr std::size_t tokens = 8;
@@ -165,6 +163,9 @@ void print_events(const events_view& view) {
     print_layers(view);
     fmt::print("\n");
     print_functional(view);
+    if (!view.by_cluster) { return; }
+    fmt::print("\n");
+    print_functional_clusters(view, *view.by_cluster);
 }
 
 }  // namespace xlens::program

@@ -17,6 +17,8 @@
 #include <xlens/analysis/events/event_reader.hpp>
 #include <xlens/analysis/events/event_rows.hpp>
 #include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/functional_clusters.hpp>
+#include <xlens/analysis/events/functional_rows.hpp>
 #include <xlens/analysis/events/layer_chart.hpp>
 #include <xlens/analysis/events/options.hpp>
 #include <xlens/analysis/events/record_updates.hpp>

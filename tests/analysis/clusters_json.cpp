@@ -89,6 +89,9 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
         BOOST_TEST((a.concept_of_centroid.suppresses == b.concept_of_centroid.suppresses));
     }
     BOOST_TEST(json_text(json_of(after, text)) == json_text(json_of(before, text)));
+    BOOST_TEST((read_clusters(path, hash, 3, 4).origin() == before.origin()));
+    BOOST_TEST(error_message([&] { read_clusters(path, hash, 3, 5); }) ==
+               path.string() + ": clusters: of 3 layers of 4 neurons, the model has 3 layers of 5");
 }
 
 BOOST_AUTO_TEST_CASE(other_documents_are_refused) {

@@ -4,6 +4,8 @@
 
 #include <xlens/analysis/events.hpp>
 #include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/functional_clusters.hpp>
+#include <xlens/analysis/events/functional_rows.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
@@ -138,6 +140,10 @@ std::vector<double> numbers(event_statistics s) {
     for (const auto n : s.extreme_updates) { out.push_back(static_cast<double>(n)); }
     for (const auto n : s.saturation_layers) { out.push_back(static_cast<double>(n)); }
     for (const auto n : s.settled_counts) { out.push_back(static_cast<double>(n)); }
+    for (const auto& n : s.by_part) {
+        out.insert(out.end(), {double(n.active), double(n.extreme)});
+    }
+    for (const auto n : s.part_positions) { out.push_back(static_cast<double>(n)); }
     return out;
 }
 
@@ -359,8 +365,8 @@ BOOST_AUTO_TEST_CASE(a_run_that_was_interrupted_ends_like_one_that_was_not) {
     };
     BOOST_TEST(rows_of(",saturation,") == found.of(update_set::saturation).count(30));
     BOOST_TEST(rows_of(",elimination,") == found.of(update_set::elimination).count(30));
-    // Asked again before the checkpoint is deleted, it has nothing left to do.
-    BOOST_TEST(numbers(run(parts)) == numbers(whole), boost::test_tools::per_element());
+    // Asked again, it reads no window.
+    BOOST_TEST(numbers(run(parts, 1)) == numbers(whole), boost::test_tools::per_element());
     BOOST_TEST((contents(folder.path() / "parts" / "events.csv") == rows));
 }
 
@@ -414,4 +420,228 @@ BOOST_AUTO_TEST_CASE(functional_vectors_by_hand) {
     BOOST_TEST_REQUIRE(f.often.size() == 2U);
     BOOST_TEST((f.often[0].where == neuron{1, 1}));
     BOOST_TEST(f.by_layer == (std::vector<std::size_t>{1, 1}), boost::test_tools::per_element());
+}
+
+namespace {
+
+/// How often the value vectors of a run are extreme and active, in windows w with w % 10 == part, or
+/// in all: full sorts and scores in double, from the definitions.
+struct plain_counts {
+    std::vector<double> extreme;
+    std::vector<double> active;
+    double positions = 0.0;
+};
+template <class Model>
+std::vector<plain_counts> plain_extremes(const Model& model, std::span<const token_id> tokens,
+                                         const event_options& o) {
+    const std::size_t width = model.config.inner_width;
+    const std::vector<double> none(model.config.layers * width, 0.0);
+    std::vector<plain_counts> out(11, {none, none, 0.0});
+    for (std::size_t w = 0; w * o.window < tokens.size(); ++w) {
+        const std::size_t at = w * o.window;
+        const auto part = tokens.subspan(at, std::min(o.window, tokens.size() - at));
+        const plain_events plain(model, part);
+        for (std::size_t t = 1; t < part.size(); ++t) {
+            for (const std::size_t to : {w % 10, std::size_t{10}}) { out[to].positions += 1.0; }
+            for (std::size_t l = 0; l < model.config.layers; ++l) {
+                std::vector<double> scores;
+                const auto neurons = plain.dominant(l, t, o.sub_updates);
+                for (const std::size_t i : neurons) {
+                    const std::size_t one[] = {i};
+                    scores.push_back(
+                        plain.scores(l, t, plain.tops(l, t).before, one, true, false).mean);
+                }
+                const bool any = std::ranges::any_of(
+                    scores, [&](double s) { return std::abs(s) >= double{o.threshold}; });
+                for (std::size_t k = 0; k < neurons.size(); ++k) {
+                    for (const std::size_t to : {w % 10, std::size_t{10}}) {
+                        const std::size_t n = l * width + neurons[k];
+                        out[to].active[n] += any ? 1.0 : 0.0;
+                        out[to].extreme[n] +=
+                            std::abs(scores[k]) >= double{o.threshold} ? 1.0 : 0.0;
+                    }
+                }
+            }
+        }
+    }
+    return out;
+}
+
+/// Shares of clusters and of value vectors where the members' mean reaches 1 in 1000.
+std::pair<double, double> plain_shares(const std::vector<double>& counts, double positions,
+                                       const clusters& of) {
+    double found = 0.0;
+    double vectors = 0.0;
+    for (const cluster& c : of.all()) {
+        double sum = 0.0;
+        for (const neuron& n : c.neurons) {
+            sum += counts[n.layer * of.origin().inner_width + n.index];
+        }
+        const auto size = static_cast<double>(c.neurons.size());
+        if (sum == 0.0 || sum / size * 1000.0 < positions) { continue; }
+        found += 1.0;
+        vectors += size;
+    }
+    return {found / static_cast<double>(of.count()), vectors / static_cast<double>(counts.size())};
+}
+
+/// Clusters of the neurons whose numbers have the same remainder; those of the last are in none.
+clusters by_remainder(std::size_t layers, std::size_t width, std::size_t count) {
+    std::vector<cluster> out(count - 1);
+    for (std::size_t i = 0; i < layers * width; ++i) {
+        if (i % count + 1 < count) { out[i % count].neurons.push_back({i / width, i % width}); }
+    }
+    return {{.layers = layers, .inner_width = width}, out};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(functional_clusters_by_plain_loops) {
+    const tiny_model<presets::llama> tiny("llama/hf");
+    const std::size_t width = tiny.model.config.inner_width;
+    event_options options;
+    options.window = 4;
+    options.sub_updates = 5;
+    options.threshold = 0.2F;
+    event_statistics found;
+    read(tiny.model, tiny.ids, options, &found);
+    const auto plain = plain_extremes(tiny.model, tiny.ids, options);
+    BOOST_TEST(static_cast<double>(found.positions) == plain[10].positions);
+    std::size_t parts = 0;
+    for (std::size_t p = 0; p < 10; ++p) {
+        BOOST_TEST(static_cast<double>(found.part_positions[p]) == plain[p].positions);
+        parts += plain[p].positions > 0.0 ? 1 : 0;
+        for (std::size_t i = 0; i < found.neurons.size(); ++i) {
+            const neuron_part_counts& n = found.by_part[p * found.neurons.size() + i];
+            BOOST_TEST(double(n.extreme) == plain[p].extreme[i]);
+            BOOST_TEST(double(n.active) == plain[p].active[i]);
+        }
+    }
+    BOOST_TEST_REQUIRE(parts >= 3U);
+    const clusters of = by_remainder(tiny.model.config.layers, width, 30);
+    const functional_clusters f = find_functional(found, of, 1);
+    const auto [groups, vectors] = plain_shares(plain[10].extreme, plain[10].positions, of);
+    BOOST_TEST(groups > 0.0);
+    BOOST_TEST(groups < 1.0);
+    BOOST_TEST(f.own.groups == groups, boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(f.own.vectors == vectors, boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(static_cast<double>(f.often) == groups * 29.0, boost::test_tools::tolerance(1e-12));
+    const auto active = plain_shares(plain[10].active, plain[10].positions, of);
+    BOOST_TEST(f.active.groups == active.first, boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(f.active.vectors == active.second, boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(f.active.groups >= f.own.groups);
+    std::size_t members = 0;
+    for (const std::size_t n : f.by_layer) { members += n; }
+    BOOST_TEST(static_cast<double>(members) == vectors * static_cast<double>(found.neurons.size()),
+               boost::test_tools::tolerance(1e-12));
+    for (std::size_t i = 0; i < f.ranked.size(); ++i) {
+        const functional_cluster& c = f.ranked[i];
+        double sum = 0.0;
+        for (const neuron& n : of.members(c.id)) {
+            sum += plain[10].extreme[n.layer * width + n.index];
+        }
+        BOOST_TEST(static_cast<double>(c.extremes()) == sum);
+        BOOST_TEST(c.size == of.members(c.id).size());
+        const double rate = sum / static_cast<double>(c.size);
+        if (i > 0) {
+            const functional_cluster& b = f.ranked[i - 1];
+            BOOST_TEST(static_cast<double>(b.extremes()) / static_cast<double>(b.size) >= rate);
+        }
+        BOOST_TEST((i < f.often) == (rate * 1000.0 >= plain[10].positions));
+    }
+    // The jackknife: each part left out in its turn.
+    std::vector<double> without;
+    double mean = 0.0;
+    for (std::size_t p = 0; p < 10; ++p) {
+        if (plain[p].positions == 0.0) { continue; }
+        std::vector<double> rest = plain[10].extreme;
+        for (std::size_t i = 0; i < rest.size(); ++i) { rest[i] -= plain[p].extreme[i]; }
+        without.push_back(plain_shares(rest, plain[10].positions - plain[p].positions, of).second);
+        mean += without.back() / static_cast<double>(parts);
+    }
+    double squares = 0.0;
+    for (const double x : without) { squares += (x - mean) * (x - mean); }
+    const double t_975[] = {0, 0, 0, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216};
+    const double degrees = static_cast<double>(parts) - 1.0;
+    BOOST_TEST(f.own.vectors_margin ==
+                   t_975[parts - 1] * std::sqrt(degrees / static_cast<double>(parts) * squares),
+               boost::test_tools::tolerance(1e-4));
+}
+
+BOOST_AUTO_TEST_CASE(a_cluster_of_one_is_a_functional_vector) {
+    const tiny_model<presets::llama> tiny("llama/hf");
+    event_options options;
+    options.window = 8;
+    options.threshold = 0.2F;
+    event_statistics found;
+    read(tiny.model, tiny.ids, options, &found);
+    const std::size_t width = tiny.model.config.inner_width;
+    std::vector<cluster> alone(found.neurons.size());
+    for (std::size_t i = 0; i < alone.size(); ++i) { alone[i].neurons = {{i / width, i % width}}; }
+    const clusters of({.layers = found.layers, .inner_width = width}, alone);
+    const functional_clusters f = find_functional(found, of, 0);
+    const functional_vectors v = find_functional(found);
+    BOOST_TEST(f.ranked.size() == v.any);
+    BOOST_TEST(f.half == v.half);
+    BOOST_TEST(f.half_vectors == v.half);
+    BOOST_TEST(f.nine_tenths == v.nine_tenths);
+    BOOST_TEST_REQUIRE(f.often == v.often.size());
+    for (std::size_t i = 0; i < f.often; ++i) {
+        BOOST_TEST(f.ranked[i].extremes() == v.often[i].extremes());
+        BOOST_TEST(f.ranked[i].functional_members == 1U);
+    }
+    BOOST_TEST(f.by_layer == v.by_layer, boost::test_tools::per_element());
+    BOOST_TEST(f.own.vectors == v.own.vectors);
+    BOOST_TEST(f.own.vectors_margin == v.own.vectors_margin);
+    BOOST_TEST(f.active.groups == v.active.groups);
+    // Shuffled, a cluster of one still is one.
+    BOOST_TEST(f.shuffled.groups == f.own.groups, boost::test_tools::tolerance(1e-12));
+}
+
+BOOST_AUTO_TEST_CASE(functional_clusters_by_hand) {
+    event_statistics found(2, 3);
+    found.positions = 10'000;
+    found.neurons[4] = {500, 400, 5, 30};  // 1:1
+    found.neurons[0] = {90, 80, 6, 0};
+    found.neurons[5] = {20, 10, 0, 0};
+    const clusters of({.layers = 2, .inner_width = 3},
+                      {{{{1, 1}, {0, 2}, {1, 2}}, 1.0, {}, {{{7, 1.0F}, {8, 0.5F}}, {}}},
+                       {{{0, 0}}, 1.0, {}, {{{9, 1.0F}}, {}}},
+                       {{{0, 1}}, 1.0, {}, {}}});
+    const functional_clusters f = find_functional(found, of, 0);
+    BOOST_TEST(f.clusters == 3U);
+    BOOST_TEST(f.vectors == 5U);
+    BOOST_TEST_REQUIRE(f.ranked.size() == 2U);
+    BOOST_TEST(f.ranked[0].id == 0U);  // 35 of 3 members, before 6 of 1
+    BOOST_TEST(f.ranked[0].promotes == 5U);
+    BOOST_TEST(f.ranked[0].suppresses == 30U);
+    BOOST_TEST(f.ranked[0].dominant == 520U);
+    BOOST_TEST(f.ranked[0].in_extreme == 410U);
+    BOOST_TEST(f.ranked[0].functional_members == 1U);
+    BOOST_TEST(f.ranked[0].by_layer == (std::vector<std::size_t>{1, 2}),
+               boost::test_tools::per_element());
+    BOOST_TEST(f.often == 1U);
+    BOOST_TEST(f.by_layer == (std::vector<std::size_t>{1, 2}), boost::test_tools::per_element());
+    BOOST_TEST(f.half == 1U);
+    BOOST_TEST(f.half_vectors == 3U);
+    BOOST_TEST(f.nine_tenths == 2U);
+    BOOST_TEST(f.nine_tenths_vectors == 4U);
+    BOOST_TEST(f.own.groups == 1.0 / 3.0);
+    BOOST_TEST(f.own.vectors == 0.5);
+    BOOST_TEST(f.active.groups == 2.0 / 3.0);  // 410 and 80 of 10,000
+    BOOST_TEST(std::isnan(f.own.groups_margin));
+    // 0:0 and 1:1 may land together, apart, or alone: with 1:1 in the cluster of three it is
+    // functional (35 of 3), alone too; with 0:0 it is not (6 of 3) unless 1:1 is there.
+    BOOST_TEST(f.shuffled.groups > 0.0);
+    BOOST_TEST(f.shuffled.groups <= 1.0 / 3.0 + 1e-12);
+    BOOST_TEST(functional_rows(found, &of) ==
+               "neuron,dominant,in_extreme,promotes,suppresses,cluster\n"
+               "0:0,90,80,6,0,1\n1:1,500,400,5,30,0\n1:2,20,10,0,0,0\n");
+    BOOST_TEST(functional_rows(found).starts_with(
+        "neuron,dominant,in_extreme,promotes,suppresses\n0:0,90,80,6,0\n"));
+    BOOST_TEST(functional_cluster_rows(f, of, [](token_id id) { return std::to_string(id); }) ==
+               "cluster,size,layers,functional,functional_members,dominant,in_extreme,promotes,"
+               "suppresses,concept\n0,3,0-1,1,1,520,410,5,30,\"7 8\"\n1,1,0,0,0,90,80,6,0,\"9\"\n");
+    BOOST_TEST(error_message([&] { find_functional(event_statistics(2, 4), of, 0); }) ==
+               "clusters: of 2 layers of 3 neurons, the events are of 2 layers of 4");
 }

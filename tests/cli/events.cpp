@@ -6,6 +6,7 @@
 #include "support/run_program.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -116,8 +117,63 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_document_rows_and_a_page) {
     for (const char* bad : {">nan", " nan", ",nan", "\"nan"}) {
         BOOST_TEST(page.find(bad) == std::string::npos, bad);
     }
-    BOOST_TEST(!std::filesystem::exists(out / "events.checkpoint"));
     BOOST_TEST(!std::filesystem::exists(out / "events.csv.part"));
+}
+
+BOOST_AUTO_TEST_CASE(clusters_count_in_a_run_that_is_finished) {
+    const xlens::test::temporary_directory folder;
+    const std::string grouped = (folder.path() / "clusters.json").string();
+    BOOST_TEST_REQUIRE(
+        run_program({"cluster", model, "-k", "40", "--rounds", "1", "-o", grouped}).exit_code == 0);
+    const auto out = folder.path() / "out";
+    const std::vector<std::string> flags{"--limit",     "20", "--window", "8",
+                                         "--threshold", "3",  "-o",       out.string()};
+    auto plain = flags;
+    plain.emplace_back("--json");
+    const json before = json::parse(run_program(events(text, plain)).out);
+    BOOST_TEST(!before.contains("functional_clusters"));
+    const std::string rows = contents(out / "functional.csv");
+    BOOST_TEST(rows.starts_with("neuron,dominant,in_extreme,promotes,suppresses\n"));
+
+    auto with = plain;
+    with.insert(with.end(), {"--clusters", grouped});
+    const auto result = run_program(events(text, with));
+    BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+    json after = json::parse(result.out);
+    const json f = after["functional_clusters"];
+    after.erase("functional_clusters");
+    BOOST_TEST(after == before);
+    BOOST_TEST(keys(f) == (std::set<std::string>{
+                              "method", "space", "projection", "clusters", "vectors", "any", "half",
+                              "half_vectors", "nine_tenths", "nine_tenths_vectors", "often", "own",
+                              "active", "shuffled", "layers", "often_clusters"}),
+               boost::test_tools::per_element());
+    BOOST_TEST(f["clusters"] == 40);
+    BOOST_TEST(f["vectors"] == 30 * 1536);
+    BOOST_TEST_REQUIRE(f["often"].get<std::size_t>() > 0U);
+    BOOST_TEST_REQUIRE(f["often_clusters"].size() == f["often"].get<std::size_t>());
+    std::size_t members = 0;
+    const json from = json::parse(contents(grouped));
+    for (const json& one : f["often_clusters"]) {
+        BOOST_TEST(keys(one) == (std::set<std::string>{"id", "size", "functional_members",
+                                                       "dominant", "in_extreme",
+                                                       "extremes_promoting", "extremes_suppressing",
+                                                       "layers", "promotes", "suppresses"}),
+                   boost::test_tools::per_element());
+        const json& cluster = from["clusters"][one["id"].get<std::size_t>()];
+        BOOST_TEST(one["size"] == cluster["size"]);
+        BOOST_TEST(one["promotes"][0]["id"] == cluster["concept"][0]["id"]);
+        for (const json& layer : one["layers"]) { members += layer["members"].get<std::size_t>(); }
+    }
+    BOOST_TEST(std::abs(f["own"]["vectors"].get<double>() - double(members) / 46080) < 1e-9);
+    BOOST_TEST(contents(out / "functional.csv").starts_with(rows.substr(0, rows.find('\n')) + ","));
+    BOOST_TEST(contents(out / "functional_clusters.csv").starts_with("cluster,size,layers,"));
+    BOOST_TEST(contents(out / "report.html").find("The same by cluster") != std::string::npos);
+    auto table = flags;
+    table.insert(table.end(), {"--clusters", grouped});
+    BOOST_TEST(run_program(events(text, table)).out.find("by cluster") != std::string::npos);
+
+    check_refused(events(text, {"--clusters", text}), text + ": byte 0: not valid JSON near 'A'");
 }
 
 BOOST_AUTO_TEST_CASE(the_table_says_which_scores_it_shows) {
@@ -158,5 +214,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_checkpoint_of_this_run_is_refused) {
     const xlens::test::temporary_directory folder;
     const std::string other = folder.write("events.checkpoint", "something").string();
     check_refused(events(text, {"-o", folder.path().string(), "--limit", "10"}),
-                  other + ": expected a checkpoint of xlens events, version 1");
+                  other + ": expected a checkpoint of xlens events, version 2");
 }

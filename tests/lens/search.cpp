@@ -4,6 +4,7 @@
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/core/parallel.hpp>
 #include <xlens/lens/concept_control.hpp>
 #include <xlens/lens/search.hpp>
 #include <xlens/lens/search_control.hpp>
@@ -373,6 +374,117 @@ BOOST_AUTO_TEST_CASE(smollm2_equals_plain_loops) {
             const auto v = vector_of(model, where, options);
             check_near(double{scores(where.layer, where.index)},
                        score_by_loops(picked, {0, 1, 2}, v, score_scale::none), 1e-5);
+        }
+    }
+}
+
+namespace {
+
+/// Mean and standard deviation of the V scores of each vector, by a projection of each. e (V, D) flat, in
+/// double.
+struct score_spread {
+    double mean = 0.0;
+    double deviation = 0.0;
+};
+std::vector<score_spread> spreads_by_projection(const std::vector<double>& e, std::size_t width,
+                                                const table& vectors) {
+    std::vector<score_spread> out(vectors.size());
+    const std::size_t vocabulary = e.size() / width;
+    parallel_for(vectors.size(), e.size(), [&](std::size_t n) {
+        std::vector<double> scores(vocabulary);
+        const double* v = vectors[n].data();
+        double sum = 0.0;
+        for (std::size_t w = 0; w < vocabulary; ++w) {
+            const double* row = &e[w * width];
+            double lanes[8] = {};
+            for (std::size_t d = 0; d < width; d += 8) {
+                for (std::size_t k = 0; k < 8; ++k) { lanes[k] += row[d + k] * v[d + k]; }
+            }
+            for (const double x : lanes) { scores[w] += x; }
+            sum += scores[w];
+        }
+        out[n].mean = sum / static_cast<double>(vocabulary);
+        double squares = 0.0;
+        for (const double s : scores) { squares += (s - out[n].mean) * (s - out[n].mean); }
+        out[n].deviation = std::sqrt(squares / static_cast<double>(vocabulary));
+    });
+    return out;
+}
+
+/// Some neurons in every layer.
+std::vector<neuron> some_neurons(std::size_t step) {
+    std::vector<neuron> out;
+    for (std::size_t n = 5; n < 46'080; n += step) { out.push_back({n / 1536, n % 1536}); }
+    return out;
+}
+
+}  // namespace
+
+// Norms and spreads over the whole vocabulary of a real model; which of the picked neurons are best at
+// either end. A layer's spreads come from a covariance of D·D: here from V scores a neuron.
+BOOST_AUTO_TEST_CASE(smollm2_scaled_scores_equal_full_projections) {
+    const checkpoint file = open_checkpoint(default_model());
+    const auto model = assemble<presets::llama>(file);
+    const concept_search search(model);
+    const std::vector<token_id> tokens{504, 3575, 49151};
+    const std::size_t width = model.config.width;
+    for (const projection form : {projection::folded, projection::raw}) {
+        std::vector<double> e(model.config.vocabulary * width);
+        std::vector<float> row(width);
+        for (std::size_t w = 0; w < model.config.vocabulary; ++w) {
+            model.unembedding.sections[0].out.row(w, row);
+            for (std::size_t d = 0; d < width; ++d) {
+                const double gain =
+                    form == projection::folded ? double{model.final_norm->gain(d)} : 1.0;
+                e[w * width + d] = double{row[d]} * gain;
+            }
+        }
+        for (const neuron_side side : {neuron_side::value, neuron_side::gate, neuron_side::up}) {
+            search_options options{.side = side, .form = form};
+            const std::vector<neuron> neurons =
+                some_neurons(form == projection::raw ? 1931 : 463);  // 24 and 100
+            table vectors;
+            for (const neuron& n : neurons) { vectors.push_back(vector_of(model, n, options)); }
+            const auto spreads = spreads_by_projection(e, width, vectors);
+            for (const score_scale scale : {score_scale::norm, score_scale::spread}) {
+                options.scale = scale;
+                const auto scores = search.scores(search.direction(tokens, options), options);
+                std::vector<double> expected;
+                for (std::size_t i = 0; i < neurons.size(); ++i) {
+                    double mean = 0.0;
+                    for (const token_id w : tokens) {
+                        for (std::size_t d = 0; d < width; ++d) {
+                            mean +=
+                                e[static_cast<std::size_t>(w) * width + d] * vectors[i][d] / 3.0;
+                        }
+                    }
+                    expected.push_back(scale == score_scale::norm
+                                           ? mean / std::sqrt(product(vectors[i], vectors[i]))
+                                           : (mean - spreads[i].mean) / spreads[i].deviation);
+                    check_near(double{scores(neurons[i].layer, neurons[i].index)}, expected.back(),
+                               2e-4);
+                }
+                // The order at both ends, among the neurons that were picked.
+                xt::xtensor<float, 2> only = xt::empty<float>({std::size_t{1}, neurons.size()});
+                for (std::size_t i = 0; i < neurons.size(); ++i) {
+                    only(0, i) = scores(neurons[i].layer, neurons[i].index);
+                }
+                for (const search_end end : {search_end::promotes, search_end::suppresses}) {
+                    options.end = end;
+                    options.limit = 5;
+                    const auto hits =
+                        concept_search<transformer<presets::llama>>::best(only, options);
+                    std::vector<std::size_t> order(neurons.size());
+                    for (std::size_t i = 0; i < order.size(); ++i) { order[i] = i; }
+                    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+                        return end == search_end::promotes ? expected[a] > expected[b]
+                                                           : expected[a] < expected[b];
+                    });
+                    for (std::size_t h = 0; h < hits.size(); ++h) {
+                        check_near(expected[hits[h].where.index], expected[order[h]], 2e-4);
+                    }
+                }
+            }
         }
     }
 }

@@ -195,4 +195,18 @@ inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t f
     } catch (const error& e) { fail("{}: {}", top.file(), e.what()); }
 }
 
+/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if the
+/// file says otherwise.
+inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
+                              std::size_t layers, std::size_t inner_width) {
+    clusters found = read_clusters(path, fingerprint);
+    const clusters_origin& origin = found.origin();
+    if (origin.layers != layers || origin.inner_width != inner_width) {
+        fail("{}: clusters: of {} layers of {} neurons, the model has {} layers of {}",
+             printable(path.string(), 1024), origin.layers, origin.inner_width, layers,
+             inner_width);
+    }
+    return found;
+}
+
 }  // namespace xlens

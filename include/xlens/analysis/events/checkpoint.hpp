@@ -36,7 +36,7 @@ struct event_checkpoint {
 namespace detail {
 
 static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
-inline constexpr std::string_view checkpoint_magic = "xlens events checkpoint 1\n";
+inline constexpr std::string_view checkpoint_magic = "xlens events checkpoint 2\n";
 
 /// Bytes of a checkpoint, put together.
 class checkpoint_writer {
@@ -142,6 +142,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const run_identi
     out.add(now.found.neurons);
     out.add(now.found.extreme_updates);
     out.add(now.found.saturation_layers);
+    out.add(now.found.by_part);
+    out.add(now.found.part_positions);
     fnv1a hash;
     hash.add(out.bytes());
     const std::uint64_t sum = hash.value();
@@ -160,7 +162,7 @@ inline void read_checkpoint(const std::filesystem::path& path, const run_identit
     std::span<const std::byte> bytes = file.bytes();
     const auto magic = std::as_bytes(std::span(detail::checkpoint_magic));
     if (bytes.size() < magic.size() || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
-        fail("{}: expected a checkpoint of xlens events, version 1", file.name());
+        fail("{}: expected a checkpoint of xlens events, version 2", file.name());
     }
     detail::checkpoint_reader in(bytes.subspan(magic.size()), file.name());
     std::uint64_t sum = 0;
@@ -180,6 +182,8 @@ inline void read_checkpoint(const std::filesystem::path& path, const run_identit
     in.fill(to.found.neurons);
     in.fill(to.found.extreme_updates);
     in.fill(to.found.saturation_layers);
+    in.fill(to.found.by_part);
+    in.take(to.found.part_positions);
 }
 
 }  // namespace xlens

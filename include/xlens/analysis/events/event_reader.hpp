@@ -120,6 +120,12 @@ private:
         }
         m_found.tokens += count;
         m_found.positions += count - m_first_row;
+        m_found.part_positions[part()] += count - m_first_row;
+    }
+
+    /// Of the window that is being read.
+    [[nodiscard]] std::size_t part() const {
+        return static_cast<std::size_t>(m_found.windows % event_statistics::parts);
     }
 
     static update_set set_of(event_kind kind) {
@@ -207,11 +213,15 @@ private:
             std::any_of(own.begin(), own.end(), [bar](float s) { return std::abs(s) >= bar; });
         m_found.extreme_updates[l] += extreme ? 1 : 0;
         for (std::size_t i = 0; i < dominant.size(); ++i) {
-            neuron_counts& n = m_found.neurons[l * m_found.inner_width + dominant[i].index];
+            const std::size_t number = l * m_found.inner_width + dominant[i].index;
+            neuron_counts& n = m_found.neurons[number];
             ++n.dominant;
             n.in_extreme += extreme ? 1 : 0;
             n.promotes += own[i] >= bar ? 1 : 0;
             n.suppresses += own[i] <= -bar ? 1 : 0;
+            neuron_part_counts& p = m_found.by_part[part() * m_found.neurons.size() + number];
+            p.active += extreme ? 1 : 0;
+            p.extreme += std::abs(own[i]) >= bar ? 1 : 0;
         }
     }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <xlens/analysis/events/functional.hpp>
+#include <xlens/analysis/events/functional_clusters.hpp>
+#include <xlens/analysis/events/functional_rows.hpp>
 #include <xlens/analysis/events/layer_chart.hpp>
 #include <xlens/analysis/events/options.hpp>
 #include <xlens/analysis/events/statistics.hpp>
@@ -28,6 +30,9 @@ struct event_report {
     const event_statistics& found;
     const functional_vectors& functional;
     std::vector<std::string> promoted;  ///< what functional.often[i] promotes, for the first ones
+    const functional_clusters* by_cluster = nullptr;  ///< if clusters were counted
+    std::vector<std::string> cluster_concepts =
+        {};  ///< what by_cluster->ranked[i] promotes, likewise
 };
 
 namespace detail {
@@ -45,7 +50,8 @@ public:
         : m_report(&report), m_raw(report.options.form == projection::raw) {}
 
     [[nodiscard]] std::string text() const {
-        return "<main>" + heading() + comparison() + figures() + functional() + "</main>";
+        return "<main>" + heading() + comparison() + figures() + functional() + by_cluster() +
+               "</main>";
     }
 
 private:
@@ -75,6 +81,11 @@ private:
                            std::string_view wikilm) {
         return fmt::format("<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                            html_text(what), html_text(ours), html_text(gpt2), html_text(wikilm));
+    }
+
+    static std::string share(double part, double margin) {
+        if (std::isnan(margin)) { return fmt::format("{:.2f} %", 100.0 * part); }
+        return fmt::format("{:.2f} ± {:.2f} %", 100.0 * part, 100.0 * margin);
     }
 
     /// Beside what is known of the paper's results: see docs/findings.md for how well.
@@ -123,10 +134,16 @@ private:
         out += row("saturations a position",
                    fmt::format("{:.3f}", static_cast<double>(found.settled_counts[0]) / positions),
                    "", "");
-        out += row("functional value vectors",
-                   fmt::format("{:.2f} %", 100.0 * static_cast<double>(f.often.size()) /
-                                               static_cast<double>(found.neurons.size())),
-                   "1.7 %", "1.1 %");
+        if (const functional_clusters* c = m_report->by_cluster) {
+            out +=
+                row(fmt::format("value vectors in functional clusters ({} clusters)", c->clusters),
+                    share(c->own.vectors, c->own.vectors_margin), "1.7 %", "1.1 %");
+            out += row("the same in random clusters of these sizes",
+                       share(c->shuffled.vectors, c->shuffled.vectors_margin), "", "");
+        }
+        out +=
+            row("functional value vectors, one by one", share(f.own.vectors, f.own.vectors_margin),
+                "1.7 % (clusters)", "1.1 % (clusters)");
         return out + "</tbody></table></div>\n";
     }
 
@@ -207,6 +224,42 @@ private:
                 "<td class=\"tokens\"><bdi>{}</bdi></td></tr>\n",
                 xlens::to_string(v.where), v.counts.dominant, v.counts.promotes,
                 v.counts.suppresses, html_text(m_report->promoted[i]));
+        }
+        return out + "</tbody></table></div>\n";
+    }
+
+    [[nodiscard]] std::string by_cluster() const {
+        if (m_report->by_cluster == nullptr) { return ""; }
+        const functional_clusters& c = *m_report->by_cluster;
+        chart_series alone{.name = "one by one"};
+        chart_series together{.name = "in functional clusters"};
+        for (std::size_t l = 0; l < c.by_layer.size(); ++l) {
+            alone.values.push_back(static_cast<double>(m_report->functional.by_layer[l]));
+            together.values.push_back(static_cast<double>(c.by_layer[l]));
+        }
+        std::string out = fmt::format(
+            "<h2>The same by cluster</h2><p>Of {} clusters {} give an extreme score, {} with {} "
+            "value vectors give half of them, {} with {} nine tenths. A cluster is functional if "
+            "its members give one at a position in {} or more often, in the mean: {} clusters are, "
+            "{} of them, with {} of all value vectors; in random clusters of the same sizes {} and "
+            "{}.</p>\n",
+            c.clusters, c.ranked.size(), c.half, c.half_vectors, c.nine_tenths,
+            c.nine_tenths_vectors, functional_rarest, c.often,
+            share(c.own.groups, c.own.groups_margin), share(c.own.vectors, c.own.vectors_margin),
+            share(c.shuffled.groups, c.shuffled.groups_margin),
+            share(c.shuffled.vectors, c.shuffled.vectors_margin));
+        out += layer_chart("Functional value vectors", {alone, together});
+        out +=
+            "<div class=\"wide\"><table><thead><tr><th>cluster</th><th>size</th><th>functional</th>"
+            "<th>layers</th><th>promotes</th><th>suppresses</th><th>its centroid promotes</th></tr>"
+            "</thead><tbody>\n";
+        for (std::size_t i = 0; i < m_report->cluster_concepts.size(); ++i) {
+            const functional_cluster& one = c.ranked[i];
+            out += fmt::format(
+                "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
+                "<td class=\"tokens\"><bdi>{}</bdi></td></tr>\n",
+                one.id, one.size, one.functional_members, layers_text(one.by_layer), one.promotes,
+                one.suppresses, html_text(m_report->cluster_concepts[i]));
         }
         return out + "</tbody></table></div>\n";
     }

@@ -163,8 +163,17 @@ struct neuron_counts {
     std::uint32_t suppresses = 0;  ///< its own score reached the threshold's negative
 };
 
+/// The same in one part of the windows.
+struct neuron_part_counts {
+    std::uint32_t active = 0;   ///< updates with an extreme score in which it is dominant
+    std::uint32_t extreme = 0;  ///< extreme scores of its own, of either sign
+};
+
 /// Everything that `events` sums up over a text.
 struct event_statistics {
+    /// Windows go to so many parts in turn: what leaving out a part changes gives an interval.
+    static constexpr std::size_t parts = 10;
+
     std::size_t layers = 0;
     std::size_t inner_width = 0;
     std::uint64_t tokens = 0;     ///< tokens that were read
@@ -175,6 +184,8 @@ struct event_statistics {
     std::vector<neuron_counts> neurons;            ///< (L, F)
     std::vector<std::uint64_t> extreme_updates;    ///< (L)
     std::vector<std::uint64_t> saturation_layers;  ///< (L): positions by saturation layer
+    std::vector<neuron_part_counts> by_part;       ///< (parts, L, F)
+    std::array<std::uint64_t, parts> part_positions{};
 
     event_statistics() = default;
     event_statistics(std::size_t layer_count, std::size_t width)
@@ -183,7 +194,8 @@ struct event_statistics {
           means{update_means(layer_count), update_means(layer_count), update_means(layer_count)},
           neurons(layer_count * width),
           extreme_updates(layer_count, 0),
-          saturation_layers(layer_count, 0) {}
+          saturation_layers(layer_count, 0),
+          by_part(parts * layer_count * width) {}
 
     [[nodiscard]] const update_means& of(update_set set) const {
         return means[static_cast<std::size_t>(set)];
