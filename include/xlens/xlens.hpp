@@ -112,6 +112,7 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/ban.hpp>
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/early_exit/any_rule.hpp>
@@ -132,6 +133,7 @@
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/precision.hpp>
+#include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>
