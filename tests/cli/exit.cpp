@@ -85,8 +85,8 @@ void check_marks(const std::string& ids, const std::string& rule, const json& po
                                   rule, "--html", page, "--top", "1", "--sub-updates", "0"});
     BOOST_TEST(grid.exit_code == 0, grid.err);
     BOOST_TEST(occurrences(grid.out, "◂") == leaving + 1);  // and the legend
-    const std::string text = xlens::test::detail::contents(page);
-    BOOST_TEST(text.find("\"exits\":" + layers.dump()) != std::string::npos);
+    const std::string written = xlens::test::detail::contents(page);
+    BOOST_TEST(written.find("\"exits\":" + layers.dump()) != std::string::npos);
 
     // The table of the last position, and that of the last one that leaves.
     std::size_t cut = positions.size();

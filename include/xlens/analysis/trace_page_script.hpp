@@ -310,7 +310,6 @@ addEventListener('hashchange', () => {
 addEventListener('resize', () => lines(cell(chosen.p, chosen.l).before,
   cell(chosen.p, chosen.l).after));
 
-byId('exit-key').hidden = !data.exits;
 buildGrid();
 const start = fromAddress() ?? [positions - 1, data.saturation[positions - 1]];
 choose(start[0], start[1], false);
