@@ -60,9 +60,9 @@ void check_report(const json& report, const std::string& rule) {
                boost::test_tools::tolerance(1e-6));
 }
 
-std::size_t occurrences(const std::string& text, const std::string& part) {
+std::size_t occurrences(const std::string& whole, const std::string& part) {
     std::size_t count = 0;
-    for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    for (auto at = whole.find(part); at != std::string::npos; at = whole.find(part, at + 1)) {
         ++count;
     }
     return count;
