@@ -98,7 +98,8 @@ BOOST_AUTO_TEST_CASE(a_product_is_near_that_of_floats) {
         for (std::size_t r = 0; r < 50; ++r) {
             double sum = 0.0;
             for (std::size_t c = 0; c < 64; ++c) { sum += double{w(r, c)} * x(t, c); }
-            BOOST_TEST(std::abs(y(t, r) - sum) < 0.15);
+            // Weights and inputs are off by 0.006 as a rule: √64·√2·0.006 = 0.07; five times that.
+            BOOST_TEST(std::abs(y(t, r) - sum) < 0.35);
         }
     }
 }
