@@ -114,10 +114,12 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/ban.hpp>
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/early_exit/any_rule.hpp>
 #include <xlens/policy/early_exit/early_exit.hpp>
+#include <xlens/policy/early_exit/would_exit.hpp>
 #include <xlens/policy/edit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>
@@ -134,6 +136,7 @@
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/precision.hpp>
+#include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>

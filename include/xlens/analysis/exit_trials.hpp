@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,7 +31,8 @@ namespace detail {
 
 inline token_id top_of(const reading& r) { return r.top.empty() ? -1 : r.top.front().id; }
 
-/// Asks a rule about every position of a pass that runs in full, and reads what it would have read.
+/// Asks a rule about every position of a pass that runs in full; the token is the rule's own, or else
+/// that of what it would have read.
 template <exit_rule Rule>
 class exit_probe {
 public:
@@ -69,7 +71,12 @@ public:
         m_rule->score(view, scores);
         std::vector<std::size_t> asked;
         for (std::size_t t = 0; t < scores.size(); ++t) {
-            if (scores[t] > 0.0F) { asked.push_back(t); }
+            if (!(scores[t] > 0.0F)) { continue; }
+            if (const auto own = answer(t)) {
+                m_looks.push_back({t, where.layer, scores[t], own->id});
+            } else {
+                asked.push_back(t);
+            }
         }
         if (asked.empty()) { return; }
         xt::xtensor<float, 2> left = xt::empty<float>({asked.size(), x.width()});
@@ -84,6 +91,14 @@ public:
     }
 
 private:
+    [[nodiscard]] std::optional<named_token> answer(std::size_t t) const {
+        if constexpr (answering_rule<Rule>) {
+            return m_rule->answer(t);
+        } else {
+            return std::nullopt;
+        }
+    }
+
     Rule* m_rule;
     const lens_read* m_read;
     exit_needs m_needs;

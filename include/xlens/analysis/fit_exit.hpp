@@ -97,37 +97,31 @@ gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         plain.direction(tokens[i], rows<float>(shortlist)[i]);
     }
-    gate out(lens, std::move(shortlist), model.config.layers);
+    gate out(lens, tokens, std::move(shortlist), model.config.layers);
     for (const auto& [layer, tensor] : e.residuals) {
         const rows<const float> x = rows<const float>(tensor).subrows(seen, held);
-        xt::xtensor<float, 2> read = x.tensor();
-        lens.translate(layer, read);
+        gate::second_look look = out.look(layer, x, std::vector<float>(held));
         std::vector<float> agrees(held);
-        const std::vector<reading> tops = plain.read(read, 1);
         for (std::size_t n = 0; n < held; ++n) {
-            agrees[n] = detail::top_of(tops[n]) == e.answers[seen + n] ? 1.0F : 0.0F;
+            agrees[n] = look.best[n].id == e.answers[seen + n] ? 1.0F : 0.0F;
         }
-        unit_rms(x, read);
+        xt::xtensor<float, 2> unit = xt::empty<float>({held, model.config.width});
+        unit_rms(x, unit);
         gate::stage s;
-        s.first = fit_logistic(read, agrees, {.ridge = 30.0});
+        s.first = fit_logistic(unit, agrees, {.ridge = 30.0});
         s.least = std::log(options.least / (1.0F - options.least));
-        std::vector<std::size_t> passing;
-        std::vector<float> g;
+        std::size_t passing = 0;
         for (std::size_t n = 0; n < held; ++n) {
-            const float odds = s.first.log_odds(rows<const float>(read)[n]);
-            if (odds < s.least) { continue; }
-            passing.push_back(n);
-            g.push_back(odds);
+            const float g = s.first.log_odds(rows<const float>(unit)[n]);
+            if (g < s.least) { continue; }
+            look.features(n, 0) = g;
+            std::ranges::copy(rows<const float>(look.features)[n],
+                              rows<float>(look.features)[passing].begin());
+            agrees[passing++] = agrees[n];
         }
-        if (passing.empty()) { continue; }
-        xt::xtensor<float, 2> left = xt::empty<float>({passing.size(), model.config.width});
-        std::vector<float> right(passing.size());
-        for (std::size_t i = 0; i < passing.size(); ++i) {
-            std::ranges::copy(x[passing[i]], rows<float>(left)[i].begin());
-            right[i] = agrees[passing[i]];
-        }
-        const xt::xtensor<float, 2> seen_by = out.look(layer, left, g);
-        s.second = fit_logistic(seen_by, right);
+        if (passing == 0) { continue; }
+        s.second = fit_logistic(rows<const float>(look.features).subrows(0, passing),
+                                std::span(agrees).first(passing));
         out.set(layer, std::move(s));
     }
     return out;

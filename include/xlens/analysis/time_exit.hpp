@@ -2,7 +2,8 @@
 #pragma once
 
 #include <xlens/core/types.hpp>
-#include <xlens/generate/sampling.hpp>
+#include <xlens/generate/choice.hpp>
+#include <xlens/generate/generate.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/policy/policy.hpp>
 
@@ -30,11 +31,12 @@ template <class Model, class Each, class... P>
 double timed_pass(const Model& model, sequence_state& state, std::span<const token_id> tokens,
                   Each each, P&... policies) {
     double seconds = 0.0;
+    greedy best;
+    state.wanted = logit_rows::best;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
         const auto begin = std::chrono::steady_clock::now();
         model.forward(state, tokens.subspan(t, 1), policies...);
-        const token_id top =
-            greedy{}(std::span<const float>(state.logits.data(), state.logits.size())).id;
+        const token_id top = choose_from(state, best).id;
         seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         each(t, top);
     }
@@ -46,8 +48,8 @@ double timed_pass(const Model& model, sequence_state& state, std::span<const tok
 /// Decodes a text token by token, teacher-forced and live: each of the two keeps its own keys and
 /// values, so that what earlier exits left in the cache counts. They work by turns of `turn` tokens
 /// and change who is first, for a machine's speed drifts. The first `prompt` tokens of each window
-/// are read in one pass, which is not timed; each time holds the unembedding and the choice of the
-/// best token.
+/// are read in one pass, which is not timed; each time holds what generate does for a greedy token:
+/// the unembedding and the choice of the best, or the answer of an exit.
 template <class Model, class Policy, class Progress>
 timed_exit time_exit(const Model& model, std::span<const token_id> tokens, std::size_t window,
                      Policy& policy, Progress progress, std::size_t prompt = 32,

@@ -28,7 +28,11 @@ struct trace_page_options {
 
 namespace detail {
 
-/// Where the script puts things; arguments: prompt, model, about, layers, made.
+/// In the legend of a trace that has them.
+inline constexpr const char* trace_page_exits =
+    "<span id=\"exit-key\"><i class=\"key leaves\"></i>early exit: it would leave here</span>\n";
+
+/// Where the script puts things; arguments: prompt, model, about, exits' key, layers, made.
 inline constexpr const char* trace_page_body = R"html(<header class="top">
 <div class="name"><h1><bdi>{}</bdi></h1><p class="about"><b>{}</b> {}</p></div>
 <div class="legend" aria-label="Legend">
@@ -36,7 +40,7 @@ inline constexpr const char* trace_page_body = R"html(<header class="top">
 <span><i class="key line"></i>saturation: it stays on top</span>
 <span><i class="key warm"></i>any other token</span>
 <span><i class="key notch"></i>elimination: rank 1 lost</span>
-</div></header>
+{}</div></header>
 <main>
 <div class="scroller"><table role="grid" id="grid" aria-label="Top token after each layer
 (rows, {} of them) at each position (columns); arrow keys choose a cell"></table></div>
@@ -70,8 +74,8 @@ tokens that stand in the list after the update.</p>
 }  // namespace detail
 
 /// A trace as a picture to explore: layers down, positions across, in each cell the top token after
-/// the layer's FFN update with its probability as colour; saturation layers and eliminations are
-/// marked. The chosen cell (mouse, touch, arrow keys) shows the tokens before and after the update,
+/// the layer's FFN update with its probability as colour; saturation layers, eliminations and, where
+/// the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys) shows the tokens before and after the update,
 /// what it promoted and eliminated, and its dominant sub-updates with their concepts (Geva et al.
 /// 2022, figure 1).
 ///
@@ -94,8 +98,9 @@ html_page trace_page(std::span<const traced_position> positions, std::span<const
         .title = fmt::format("{} \u00b7 xlens trace", text),
         .style = detail::trace_page_style,
         .body = fmt::format(detail::trace_page_body, html_text(text), html_text(options.model),
-                            html_text(options.about), positions.front().layers.size(),
-                            html_text(options.made)),
+                            html_text(options.about),
+                            positions.front().exit_layer ? detail::trace_page_exits : "",
+                            positions.front().layers.size(), html_text(options.made)),
         .data = detail::trace_page_data(positions, prompt, options.top, options.sub_updates)
                     .json(bytes),
         .script = detail::trace_page_script,

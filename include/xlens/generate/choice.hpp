@@ -19,6 +19,17 @@ struct choice {
     float probability = 0.0F;
 };
 
+/// Whether a chooser, as it is set up, always takes the most probable token of the logits as they are:
+/// it says so by a member `bool takes_best() const`.
+template <class Choose>
+[[nodiscard]] bool takes_best([[maybe_unused]] const Choose& choose) {
+    if constexpr (requires { choose.takes_best(); }) {
+        return choose.takes_best();
+    } else {
+        return false;
+    }
+}
+
 namespace detail {
 inline choice chosen(token_id id, std::span<const float> logits) {
     return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
@@ -35,6 +46,7 @@ inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k)
 
 /// Chooses the most probable token; of equals the lower id.
 struct greedy {
+    static constexpr bool takes_best() { return true; }
     choice operator()(std::span<const float> logits) const {
         return detail::chosen(detail::best_of(logits, 1).front().id, logits);
     }

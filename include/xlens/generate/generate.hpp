@@ -18,7 +18,8 @@ namespace xlens {
 /// One generated token.
 struct generated {
     token_id id = 0;
-    float probability = 0.0F;    ///< under the model, after the policies
+    /// Under the model, after the policies; of a token that an exit named, among those it looked at.
+    float probability = 0.0F;
     std::size_t exit_layer = 0;  ///< last layer that ran for it: L - 1 unless a policy stopped
 };
 
@@ -37,9 +38,11 @@ void prefill(const Model& model, sequence_state& state, std::span<const token_id
 
 namespace detail {
 
-/// The choice from a state's logits, by `choose(logits, text)` or `choose(logits)`.
+/// The choice from a state's logits, by `choose(logits, text)` or `choose(logits)`, or the answer
+/// that stands in their place.
 template <class Choose>
 choice choose_from(const sequence_state& state, Choose& choose) {
+    if (state.answer) { return {state.answer->id, state.answer->probability}; }
     const std::span<const float> logits(state.logits.data(), state.logits.size());
     if constexpr (requires { choose(logits, std::span<const token_id>()); }) {
         return choose(logits, std::span<const token_id>(state.tokens));
@@ -65,7 +68,8 @@ bool goes_on(Seen& seen, const generated& token) {
 /// `choose(logits, text so far)` (greedy, sampler), and handed to `seen(generated)` as it comes.
 /// Ends early after the token `stop`, which is not part of the result; after a token to which `seen`
 /// answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is complete);
-/// and at the end of the context.
+/// and at the end of the context. Where `choose` takes the most probable token (takes_best), an exit
+/// may name it, and the unembedding is left out.
 template <class Model, class Choose, class Seen, class... P>
 std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
                                 std::size_t count, Choose& choose, std::optional<token_id> stop,
@@ -74,6 +78,7 @@ std::vector<generated> generate(const Model& model, std::span<const token_id> pr
     if (count == 0) { return out; }
     sequence_state state = model.start();
     prefill(model, state, prompt, policies...);
+    state.wanted = takes_best(choose) ? logit_rows::best : logit_rows::last;
     while (true) {
         const choice next = detail::choose_from(state, choose);
         if (stop && next.id == *stop) { return out; }

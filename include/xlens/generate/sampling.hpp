@@ -46,6 +46,10 @@ public:
         check("repetition-penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
     }
 
+    [[nodiscard]] bool takes_best() const {
+        return m_options.temperature == 0.0F && m_options.repetition_penalty == 1.0F;
+    }
+
     /// `text`: the tokens so far, for the repetition penalty.
     choice operator()(std::span<const float> logits, std::span<const token_id> text = {}) {
         const std::span<const float> z = penalised(logits, text);

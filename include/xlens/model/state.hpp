@@ -5,16 +5,20 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
+#include <xlens/policy/answer.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace xlens {
 
 /// Which positions of a pass get logits. Most uses need the last alone; none spares the
-/// unembedding where the residual is read through a lens instead.
-enum class logit_rows { last, all, none };
+/// unembedding where the residual is read through a lens instead. `best` is `last` for a caller who
+/// asks for the most probable token only: an exit that can name it does, in sequence_state::answer,
+/// and then there are no logits.
+enum class logit_rows { last, all, none, best };
 
 /// What the layers that an early exit leaves out get for the positions they missed.
 enum class kv_fill {
@@ -35,9 +39,10 @@ struct sequence_state {
     std::vector<token_id> tokens;  ///< which they were
     logit_rows wanted = logit_rows::last;
 
-    xt::xtensor<float, 2> residual;  ///< (T, D) of the last pass, after its last layer
-    xt::xtensor<float, 2> logits;    ///< (1, T or 0; V) of the last pass
-    std::size_t exit_layer = 0;      ///< last layer that ran in the last pass
+    xt::xtensor<float, 2> residual;     ///< (T, D) of the last pass, after its last layer
+    xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass
+    std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`)
+    std::size_t exit_layer = 0;         ///< last layer that ran in the last pass
     kv_fill fill = kv_fill::complete;
     /// Residuals of the last positions, which not all layers have seen: (position - the last layer's
     /// cached positions, D). Row by row as each left its exit layer.

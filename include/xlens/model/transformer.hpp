@@ -9,6 +9,7 @@
 #include <xlens/nn/block.hpp>
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -48,7 +49,7 @@ public:
     }
 
     /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
-    /// that state.wanted names, in the state. Policies are called at the sites of policy.hpp; when
+    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are called at the sites of policy.hpp; when
     /// one says flow::stop at `after`, the remaining layers are left out for all T positions, whose
     /// keys and values there follow as state.fill says. In a layer that earlier exits left out, the
     /// rows that policies see begin with the positions that are made up for.
@@ -81,6 +82,7 @@ public:
         where.first_position = state.position - tokens.size();
         state.residual = x.tensor();
         where.layer = state.exit_layer;
+        if (answered(state, policies...)) { return; }
         call_hooks<hook::read_out>(where, state.residual, policies...);
         compute_logits(where, state, policies...);
     }
@@ -132,6 +134,7 @@ public:
             sequence_state& state = *states[n];
             state.position += 1;
             state.exit_layer = blocks.size() - 1;
+            state.answer.reset();
             state.residual = rows<float>(residual).subrows(n, 1).tensor();
             state.logits = rows<float>(logits).subrows(n, 1).tensor();
         }
@@ -210,12 +213,22 @@ private:
         return blocks[where.layer](where, x, position, state.caches[where.layer], state.work,
                                    policies...);
     }
+    /// Whether a policy names the token, if that is all that is wanted.
+    template <policy... P>
+    bool answered(sequence_state& state, const P&... policies) const {
+        state.answer.reset();
+        if (state.wanted != logit_rows::best) { return false; }
+        const rows<const float> x = state.residual;
+        state.answer = answer_of(x[x.count() - 1], policies...);
+        if (state.answer) { state.logits.resize({std::size_t{0}, config.vocabulary}); }
+        return state.answer.has_value();
+    }
     template <policy... P>
     void compute_logits(site where, sequence_state& state, P&... policies) const {
         const rows<const float> x = state.residual;
-        const std::size_t count = state.wanted == logit_rows::none   ? 0
-                                  : state.wanted == logit_rows::last ? 1
-                                                                     : x.count();
+        const std::size_t count = state.wanted == logit_rows::none  ? 0
+                                  : state.wanted == logit_rows::all ? x.count()
+                                                                    : 1;
         state.logits.resize({count, config.vocabulary});
         if (count == 0) { return; }
         where.first_position = state.position - count;

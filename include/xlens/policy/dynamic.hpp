@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -39,6 +42,12 @@ public:
                            [](const auto& p) { return p->rowwise(); });
     }
 
+    [[nodiscard]] std::optional<named_token> answer(std::span<const float> x) const {
+        detail::pack_answer all;
+        for (const auto& p : m_policies) { all.add(p->ask(x)); }
+        return all.reads ? std::nullopt : all.named;
+    }
+
     flow embedding(const site& where, rows<float> x) { return call(hook::embedding, where, x); }
     flow attention_out(const site& where, rows<float> x) {
         return call(hook::attention_out, where, x);
@@ -60,6 +69,7 @@ private:
         virtual flow call(hook h, const site& where, rows<float> x) = 0;
         [[nodiscard]] virtual bool wants_hook(hook h) const = 0;
         [[nodiscard]] virtual bool rowwise() const = 0;
+        [[nodiscard]] virtual detail::pack_answer ask(std::span<const float> x) const = 0;
     };
     template <class P, class Stored>
     struct holder final : base {
@@ -85,6 +95,9 @@ private:
                        : contains(P::hooks, h);
         }
         [[nodiscard]] bool rowwise() const override { return xlens::is_rowwise(held); }
+        [[nodiscard]] detail::pack_answer ask(std::span<const float> x) const override {
+            return detail::ask(x, std::as_const(held));
+        }
         P& ref() { return held; }
         Stored held;
     };

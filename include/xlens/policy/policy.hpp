@@ -150,7 +150,7 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
 }
 
 /// Whether any policy of the pack takes hook H now: it declares it and, if it has a member
-/// `bool wants(hook) const`, that says so. Only `pre_activations` is asked for: it costs something.
+/// `bool wants(hook) const`, that says so. Asked for what costs something: `pre_activations`, and what is read at an exit.
 template <hook H, policy... P>
 [[nodiscard]] bool wants(const P&... policies) {
     [[maybe_unused]] const auto one = []<class One>([[maybe_unused]] const One& p) {

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,15 @@ public:
     void translate(std::size_t layer, rows<float> x) const {
         visit([&](const auto& r) { r.translate(layer, x); });
     }
+    [[nodiscard]] std::optional<named_token> answer(std::size_t t) const {
+        return visit([&]<class Rule>(const Rule& r) -> std::optional<named_token> {
+            if constexpr (answering_rule<Rule>) {
+                return r.answer(t);
+            } else {
+                return std::nullopt;
+            }
+        });
+    }
     void save(exit_writer& to) const {
         to.text(word());
         visit([&](const auto& r) { r.save(to); });
@@ -65,7 +75,7 @@ public:
 private:
     variant m_rule;
 };
-static_assert(exit_rule<any_rule>);
+static_assert(answering_rule<any_rule>);
 
 /// A rule with the threshold that calibration found.
 struct fitted_exit {

@@ -2,13 +2,19 @@
 #pragma once
 
 #include <xlens/core/xtensor.hpp>
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/early_exit/exit_rule.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace xlens {
 
@@ -16,7 +22,8 @@ namespace xlens {
 /// A pass of several positions (a prompt) runs in full: a stop would hold for all of them.
 ///
 /// What the skipped layers get is up to sequence_state::fill. Only after that does the rule's lens
-/// replace the exit residual by what the unembedding reads.
+/// replace the exit residual by what the unembedding reads. Where nobody needs logits
+/// (logit_rows::best), a rule that knows the token names it and nothing is read.
 template <exit_rule Rule>
 class early_exit {
 public:
@@ -33,6 +40,7 @@ public:
     void embedding(const site&, rows<float> x) {
         m_alone = x.count() == 1;
         m_stopped = false;
+        m_answer.reset();
         if (m_alone) { m_rule.begin(1); }
     }
     void before(const site&, rows<float> x) {
@@ -53,21 +61,37 @@ public:
         float score = never_exits;
         m_rule.score(view, {&score, 1});
         m_stopped = score >= m_threshold;
+        if constexpr (answering_rule<Rule>) {
+            if (m_stopped && score > never_exits) { keep_answer(x[0]); }
+        }
         return m_stopped ? flow::stop : flow::proceed;
     }
     void read_out(const site& where, rows<float> x) {
         if (m_stopped) { m_rule.translate(where.layer, x); }
+    }
+    /// The rule's token, unless a policy behind this one has changed the residual since.
+    [[nodiscard]] std::optional<named_token> answer(std::span<const float> x) const {
+        const auto bits = [](float v) { return std::bit_cast<std::uint32_t>(v); };
+        const bool same = m_answer && std::ranges::equal(x, m_judged, {}, bits, bits);
+        return same ? m_answer : std::nullopt;
     }
 
 private:
     /// The position of this pass: before it may stand those that earlier exits left behind.
     static rows<float> last(rows<float> x) { return x.subrows(x.count() - 1, 1); }
 
+    void keep_answer(std::span<const float> x) {
+        m_answer = m_rule.answer(0);
+        m_judged.assign(x.begin(), x.end());
+    }
+
     Rule m_rule;
     exit_needs m_needs;
     float m_threshold;
     bool m_alone = false;
     bool m_stopped = false;
+    std::optional<named_token> m_answer;   // of this pass, from …
+    std::vector<float> m_judged;           // … the residual (D) that it left with
     xt::xtensor<float, 2> m_before;        // (1, D), then the update
     xt::xtensor<float, 2> m_coefficients;  // (1, F)
 };

@@ -25,7 +25,7 @@ namespace xlens {
 class exit_writer {
 public:
     static constexpr std::array<char, 8> magic{'x', 'l', 'e', 'n', 's', 'e', 'x', 't'};
-    static constexpr std::uint32_t version = 1;
+    static constexpr std::uint32_t version = 2;
 
     exit_writer(const std::filesystem::path& path, std::uint64_t fingerprint) : m_file(path) {
         numbers(std::span(magic));

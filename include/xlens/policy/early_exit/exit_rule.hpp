@@ -2,12 +2,14 @@
 #pragma once
 
 #include <xlens/core/types.hpp>
+#include <xlens/policy/answer.hpp>
 #include <xlens/policy/early_exit/exit_file.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -57,6 +59,13 @@ concept exit_rule = requires(R& r, const R& c, const exit_view& view, std::span<
     { r.score(view, scores) } -> std::same_as<void>;
     { c.translate(n, x) } -> std::same_as<void>;
     { c.save(to) } -> std::same_as<void>;
+};
+
+/// A rule that knows the token when it decides, so that a greedy token costs no unembedding:
+///   r.answer(t)      the token of row t of the last call of `score`, if it was looked for
+template <class R>
+concept answering_rule = exit_rule<R> && requires(const R& c, std::size_t t) {
+    { c.answer(t) } -> std::same_as<std::optional<named_token>>;
 };
 
 }  // namespace xlens

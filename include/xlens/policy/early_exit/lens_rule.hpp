@@ -6,7 +6,9 @@
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -25,6 +27,12 @@ public:
     [[nodiscard]] const std::vector<std::size_t>& layers() const { return m_layers; }
     void begin(std::size_t) {}
     void translate(std::size_t layer, rows<float> x) const { m_lens.lens().translate(layer, x); }
+    /// The top token over the whole vocabulary, which the decision has read.
+    [[nodiscard]] std::optional<named_token> answer(std::size_t t) const {
+        if (t >= m_read.size() || m_read[t].top.empty()) { return std::nullopt; }
+        const scored& best = m_read[t].top.front();
+        return named_token{best.id, m_read[t].probability(best)};
+    }
     void save(exit_writer& to) const {
         to.list(std::vector<std::uint64_t>(m_layers.begin(), m_layers.end()));
         to.lens(m_lens.lens());
@@ -34,12 +42,14 @@ protected:
     [[nodiscard]] bool decides_at(std::size_t layer) const {
         return std::ranges::binary_search(m_layers, layer);
     }
-    [[nodiscard]] std::vector<reading> read(const exit_view& view, std::size_t k) const {
-        return m_lens(view.layer, view.residual, k);
+    const std::vector<reading>& read(const exit_view& view, std::size_t k) {
+        m_read = m_lens(view.layer, view.residual, k);
+        return m_read;
     }
 
 private:
     lens_reader m_lens;
+    std::vector<reading> m_read;        // of the last layer at which it decided
     std::vector<std::size_t> m_layers;  // ascending
 };
 

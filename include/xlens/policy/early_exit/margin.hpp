@@ -20,7 +20,7 @@ public:
     void score(const exit_view& view, std::span<float> scores) {
         std::ranges::fill(scores, never_exits);
         if (!decides_at(view.layer)) { return; }
-        const std::vector<reading> read = this->read(view, 2);
+        const std::vector<reading>& read = this->read(view, 2);
         for (std::size_t t = 0; t < scores.size(); ++t) {
             const reading& r = read[t];
             if (r.top.size() == 2) {

@@ -26,7 +26,7 @@ public:
     void score(const exit_view& view, std::span<float> scores) {
         std::ranges::fill(scores, never_exits);
         if (!decides_at(view.layer) || m_answers.size() != scores.size()) { return; }
-        const std::vector<reading> read = this->read(view, 1);
+        const std::vector<reading>& read = this->read(view, 1);
         for (std::size_t t = 0; t < scores.size(); ++t) {
             const bool right = !read[t].top.empty() && read[t].top[0].id == m_answers[t];
             scores[t] = right ? 1.0F : 0.0F;

@@ -26,7 +26,7 @@ public:
     void score(const exit_view& view, std::span<float> scores) {
         std::ranges::fill(scores, never_exits);
         if (!decides_at(view.layer)) { return; }
-        const std::vector<reading> read = this->read(view, 1);
+        const std::vector<reading>& read = this->read(view, 1);
         for (std::size_t t = 0; t < scores.size(); ++t) {
             if (read[t].top.empty()) { continue; }
             const token_id top = read[t].top[0].id;
