@@ -4,10 +4,10 @@
 //
 // usage: continue MODEL RECIPE beam TOKENS BEAMS BATCH < prompts.json > texts.json
 //        continue MODEL RECIPE perplexity WINDOW      < text.txt     > windows.json
-//        continue MODEL RECIPE top K                  < neurons.json > tokens.json
+//        continue MODEL RECIPE ends K folded|raw      < neurons.json > ends.json
 // RECIPE is a file, or - for none. prompts.json: ["..", ..]; texts.json: the continuations.
 // windows.json: [[tokens, mean nll], ..] of windows that do not overlap. neurons.json: ["L:I", ..];
-// tokens.json: the K tokens that each promotes most, E·v as they are stored.
+// ends.json: of each the K tokens {"promotes": [..], "suppresses": [..]} in that projection.
 
 #include <xlens/analysis/perplexity.hpp>
 #include <xlens/generate/beam.hpp>
@@ -68,7 +68,6 @@ json continued(const Model& model, const task& t) {
             for (const generated& g : found.front().tokens) { bytes += text.bytes(g.id); }
             out.push_back(replace_invalid(bytes));
         }
-        fmt::print(stderr, "{} of {} prompts\n", first + part.size(), prompts.size());
     }
     return out;
 }
@@ -89,8 +88,16 @@ json measured(const Model& model, const task& t) {
     return out;
 }
 
+json texts_of(const task& t, const std::vector<scored>& tokens) {
+    json out = json::array();
+    for (const scored& s : tokens) {
+        out.push_back(t.file.has_text() ? t.file.text().text(s.id) : std::to_string(s.id));
+    }
+    return out;
+}
+
 template <class Model>
-json top_tokens(const Model& model, const task& t) {
+json ends(const Model& model, const task& t) {
     const auto names = parse_json("neurons", t.input);
     const auto neurons = read_neurons(json_field(names, "neurons"));
     xt::xtensor<float, 2> values = xt::empty<float>({neurons.size(), model.config.width});
@@ -98,13 +105,11 @@ json top_tokens(const Model& model, const task& t) {
         check_neuron(neurons[i], model.config.layers, model.config.inner_width);
         model.blocks[neurons[i].layer].ffn.value(neurons[i].index, rows<float>(values)[i]);
     }
+    const projection form = parse_projection(t.arguments.at(1));
     json out = json::array();
-    for (const auto& ends : logit_lens(model).project(values, t.number(0), projection::raw)) {
-        json tokens = json::array();
-        for (const scored& s : ends.promotes) {
-            tokens.push_back(t.file.has_text() ? t.file.text().text(s.id) : std::to_string(s.id));
-        }
-        out.push_back(std::move(tokens));
+    for (const auto& e : logit_lens(model).project(values, t.number(0), form)) {
+        out.push_back(
+            {{"promotes", texts_of(t, e.promotes)}, {"suppresses", texts_of(t, e.suppresses)}});
     }
     return out;
 }
@@ -113,8 +118,8 @@ json run(const task& t, const std::string& what) {
     return t.file.model().visit([&](const auto& model) {
         if (what == "beam") { return continued(model, t); }
         if (what == "perplexity") { return measured(model, t); }
-        if (what == "top") { return top_tokens(model, t); }
-        fail("expected beam, perplexity or top, got '{}'", printable(what));
+        if (what == "ends") { return ends(model, t); }
+        fail("expected beam, perplexity or ends, got '{}'", printable(what));
     });
 }
 
@@ -123,7 +128,7 @@ json run(const task& t, const std::string& what) {
 int main(int count, char** values) {
     try {
         const std::vector<std::string> arguments(values + 1, values + count);
-        if (arguments.size() < 4) { fail("usage: continue MODEL RECIPE beam|perplexity|top N.."); }
+        if (arguments.size() < 4) { fail("usage: continue MODEL RECIPE beam|perplexity|ends N.."); }
         const loaded_model file = load(arguments[0]);
         const recipe what = arguments[1] == "-" ? recipe() : read_recipe(arguments[1]);
         const std::string input{std::istreambuf_iterator<char>(std::cin), {}};

@@ -40,8 +40,21 @@ def interval(values):
 
 def perplexity_interval(windows):
     """exp of the mean nll over windows [(tokens, nll)], and its interval by resampling windows."""
+    return resampled(lambda pick: np.exp(mean_nll(windows, pick)), len(windows))
+
+
+def rise_interval(windows, base):
+    """By what share the perplexity is above that of the same windows in `base`, and its interval."""
+    return resampled(lambda pick: np.exp(mean_nll(windows, pick) - mean_nll(base, pick)) - 1,
+                     len(windows))
+
+
+def mean_nll(windows, pick):
     tokens, nll = np.asarray(windows, dtype=float).T
-    mean = lambda pick: np.exp((tokens[pick] * nll[pick]).sum(-1) / tokens[pick].sum(-1))
-    draws = np.random.default_rng(SEED).integers(0, len(nll), (DRAWS, len(nll)))
-    low, high = np.quantile(mean(draws), [0.025, 0.975])
-    return mean(np.arange(len(nll))), low, high
+    return (tokens[pick] * nll[pick]).sum(-1) / tokens[pick].sum(-1)
+
+
+def resampled(value, count):
+    draws = np.random.default_rng(SEED).integers(0, count, (DRAWS, count))
+    low, high = np.quantile(value(draws), [0.025, 0.975])
+    return value(np.arange(count)), low, high

@@ -16,16 +16,15 @@ using namespace xlens;
 using namespace xlens::test;
 
 namespace {
-constexpr auto silent = [](std::size_t, std::size_t) {};
-}
 
-BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_reference) {
-    const checkpoint file{gguf_file(default_model())};
-    const auto smollm2 = assemble<presets::llama>(file);
-    const auto ids =
-        read_golden(golden_path("smollm2/perplexity.json"))["ids"].get<std::vector<token_id>>();
-    const auto runs = read_golden(golden_path("smollm2/control.json"))["runs"];
-    BOOST_TEST_REQUIRE(runs.size() == 6U);
+constexpr auto silent = [](std::size_t, std::size_t) {};
+
+/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook that
+/// makes the same edits.
+template <class Model>
+void check_runs(const Model& model, std::span<const token_id> ids, const nlohmann::json& runs,
+                std::size_t count) {
+    BOOST_TEST_REQUIRE(runs.size() == count);
     for (const auto& run : runs) {
         intervene edits;
         for (const auto& one : run["set"]) {
@@ -35,14 +34,33 @@ BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_refere
             edits.add(e);
         }
         const perplexity_windows windows(run["window"], run["stride"]);
-        const auto found =
-            perplexity(smollm2, std::span<const token_id>(ids), windows, silent, edits);
+        const auto found = perplexity(model, ids, windows, silent, edits);
         BOOST_TEST_CONTEXT(run) {
             BOOST_TEST(found.tokens == run["tokens"].get<std::size_t>());
             BOOST_TEST(found.nll == run["nll_mean"].get<double>(),
                        boost::test_tools::tolerance(1e-5));
         }
     }
+}
+
+template <class Preset>
+void check_tiny(const std::string& name) {
+    const tiny_model<Preset> m(name + "/hf");
+    const auto golden = read_golden(golden_path("models/" + name + "/control.json"));
+    const auto ids = golden["ids"].get<std::vector<token_id>>();
+    check_runs(m.model, ids, golden["runs"], 3);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_reference) {
+    check_tiny<presets::gpt2>("gpt2");
+    check_tiny<presets::llama>("llama");
+    const checkpoint file{gguf_file(default_model())};
+    const auto ids =
+        read_golden(golden_path("smollm2/perplexity.json"))["ids"].get<std::vector<token_id>>();
+    check_runs(assemble<presets::llama>(file), ids,
+               read_golden(golden_path("smollm2/control.json"))["runs"], 6);
 }
 
 BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
