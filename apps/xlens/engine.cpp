@@ -11,6 +11,7 @@
 #include <xlens/core/simd.hpp>
 #include <xlens/io/fingerprint.hpp>
 #include <xlens/lens/concept_index.hpp>
+#include <xlens/policy/early_exit/would_exit.hpp>
 #include <xlens/text/chat_template.hpp>
 
 #include <type_traits>
@@ -108,8 +109,17 @@ std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
     const trace_options options{
         request.top, request.sub_updates,
         request.all_positions ? observe::positions::all : observe::positions::last};
-    return m_parts->model.model().visit(
+    std::optional<would_exit<any_rule>> exits;
+    if (m_parts->exit) {
+        exits.emplace(m_parts->exit->rule, m_parts->exit->threshold);
+        policies.borrow(*exits);
+    }
+    std::vector<traced_position> out = m_parts->model.model().visit(
         [&](const auto& model) { return xlens::trace(model, tokens, options, report, policies); });
+    for (traced_position& p : out) {
+        if (exits) { p.exit_layer = exits->layers()[p.position]; }
+    }
+    return out;
 }
 
 value_concept engine::concept_of(const neuron& where, std::size_t top,

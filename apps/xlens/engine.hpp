@@ -189,8 +189,8 @@ public:
                                                     std::span<const std::uint64_t> seeds,
                                                     const exit_request& request,
                                                     const progress& report) const;
-    /// From now on generate and perplexity leave the model early by this rule: the name of one that
-    /// needs no fit, or a file.
+    /// From now on generate and perplexity leave the model early by this rule, and trace marks where
+    /// that would be: the name of one that needs no fit, or a file.
     void use_exit(const std::string& rule);
 
 private:

@@ -223,6 +223,7 @@ exit_report measure(const Model& model, fitted_exit& fitted, std::span<const exi
         time_exit(model, part, request.window, policy, [](std::size_t, std::size_t) {});
     out.seconds_full = timed.seconds_full;
     out.seconds_exit = timed.seconds_exit;
+    out.live_tokens = timed.tokens;
     if (timed.tokens > 0) {
         const auto count = static_cast<double>(timed.tokens);
         out.live_agreement = static_cast<double>(timed.agreeing) / count;

@@ -18,7 +18,7 @@ struct engine::parts {
     std::string path;
     std::string precision;
     loaded_model model;
-    std::optional<fitted_exit> exit = std::nullopt;  // of generate and perplexity
+    std::optional<fitted_exit> exit = std::nullopt;  // of generate, perplexity and trace
 };
 
 /// The policies that edit flags ask for, in their order; everything is checked here. A pack without

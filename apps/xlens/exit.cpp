@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace xlens::program {
@@ -78,6 +79,8 @@ void write_json(json_writer& out, const exit_report& r) {
     out.field("fitted_tokens", r.fitted);
     out.field("measured_tokens", r.measured);
     out.field("agreement_bound", r.agreement_bound);
+    out.field("saved_time", r.saved_time());
+    out.field("live_tokens", r.live_tokens);
     out.field("live_agreement", r.live_agreement);
     out.field("live_saved_layers", r.live_saved_layers);
     out.key("exits");
@@ -108,6 +111,11 @@ void write_json(const std::vector<exit_report>& reports) {
     if (reports.size() > 1) { out.end_array(); }
 }
 
+/// Whether a decision costs an unembedding: such a rule saves layers sooner than time.
+bool reads_vocabulary(std::string_view rule) {
+    return rule == "confidence" || rule == "margin" || rule == "stable";
+}
+
 void print(const exit_report& r) {
     fmt::print("rule           {}, threshold {:.6g}\n", r.rule, r.threshold);
     fmt::print("agreement      {:.4f} (at least {:.4f} with 95 %), {} tokens\n", r.agreement,
@@ -120,8 +128,11 @@ void print(const exit_report& r) {
             "{:.3f} (min, median, max of {} turns)\n",
             r.seconds_full, r.seconds_exit, r.ratios.front(), r.ratios[r.ratios.size() / 2],
             r.ratios.back(), r.ratios.size());
-        fmt::print("live           agreement {:.4f}, saved layers {:.2f}\n", r.live_agreement,
-                   r.live_saved_layers);
+        fmt::print("               {:.1f} % {} time{}\n", 100.0 * std::abs(r.saved_time()),
+                   r.saved_time() >= 0.0 ? "less" : "more",
+                   reads_vocabulary(r.rule) ? "; each decision reads the whole vocabulary" : "");
+        fmt::print("live           agreement {:.4f}, saved layers {:.2f}, {} tokens\n",
+                   r.live_agreement, r.live_saved_layers, r.live_tokens);
     }
     fmt::print("exits          layer: share\n");
     for (std::size_t l = 0; l < r.exits.size(); ++l) {

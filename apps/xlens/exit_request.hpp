@@ -33,6 +33,7 @@ struct exit_report {
     std::vector<std::size_t> exits;
     double seconds_full = 0.0;
     double seconds_exit = 0.0;
+    std::size_t live_tokens = 0;  ///< that were decoded by each
     double live_agreement = 0.0;
     double live_saved_layers = 0.0;
     struct point {
@@ -42,6 +43,11 @@ struct exit_report {
     };
     std::vector<point> curve;    ///< from the surest threshold down
     std::vector<double> ratios;  ///< seconds_exit / seconds_full of each turn, ascending
+
+    /// Share of the decoding time that exits save, decisions included; below 0 where they cost more.
+    [[nodiscard]] double saved_time() const {
+        return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;
+    }
 };
 
 }  // namespace xlens::program

@@ -38,6 +38,7 @@ struct trace_flags {
     std::optional<std::size_t> sub_updates;
     std::optional<std::string> positions;
     std::optional<std::string> html;
+    std::optional<std::string> exit;
     bool attribute = false;
 
     [[nodiscard]] bool all_positions() const {
@@ -91,6 +92,7 @@ void write_trace(const engine& model, std::span<const token_id> tokens,
         out.end_array();
         write_reading(out, model, "prediction", position.prediction());
         out.field("saturation_layer", position.saturation_layer);
+        if (position.exit_layer) { out.field("exit_layer", *position.exit_layer); }
         if (!attributions.empty()) {
             out.key("attribution");
             write_attribution(out, model, attributions[p]);
@@ -127,9 +129,10 @@ std::unique_ptr<atomic_file> page_file(const trace_flags& flags) {
 
 void run(const trace_flags& flags) {
     const auto page = page_file(flags);
-    const engine model(flags.common);
+    engine model(flags.common);
     const std::vector<token_id> tokens = model.read(flags.prompt);
     model.check(flags.edits, tokens.size());
+    if (flags.exit) { model.use_exit(*flags.exit); }
     note(model.manifest());
     std::vector<traced_position> positions;
     {
@@ -184,6 +187,9 @@ void add_trace(command_line& program) {
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to the predicted token's logit");
     flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Mark where each position would leave the model: a file of exit fit, or a\n"
+           "rule's name");
 }
 
 }  // namespace xlens::program

@@ -36,8 +36,12 @@ void print_cell(table_line& line, const trace_view& view, const traced_position&
               settled     ? style::good
               : final_one ? style::accent
                           : style::plain);
-    line.right(percent(after.probability(token)), 5, style::dim)
-        .put(settled ? "▏" : " ", style::good);
+    line.right(percent(after.probability(token)), 5, style::dim);
+    if (position.exit_layer == layer && layer + 1 < position.layers.size()) {
+        line.put("◂", style::accent);
+    } else {
+        line.put(settled ? "▏" : " ", style::good);
+    }
 }
 
 void print_block(const trace_view& view, std::span<const traced_position> block) {
@@ -67,6 +71,12 @@ void print_grid(const trace_view& view, std::span<const traced_position> positio
         "top token after each layer (rows) at each position (columns); ▏: it stays to the end",
         style::dim);
     legend.print();
+    if (positions.front().exit_layer) {
+        table_line exits;
+        exits.put("◂", style::accent)
+            .put(" early exit would leave after this layer; no mark: all layers run", style::dim);
+        exits.print();
+    }
     for (std::size_t first = 0; first < positions.size(); first += positions_a_block) {
         print_block(
             view, positions.subspan(first, std::min(positions_a_block, positions.size() - first)));

@@ -131,9 +131,9 @@ void print_columns(const trace_view& view, token_id final_token) {
     lower.print();
 }
 
-void print_rule(std::string_view text) {
+void print_rule(std::string_view text, style s) {
     table_line line;
-    line.put("── ", style::dim).put(text, style::good).put(" ", style::dim);
+    line.put("── ", style::dim).put(text, s).put(" ", style::dim);
     while (line.left(page_width) > 0) { line.put("─", style::dim); }
     line.print();
 }
@@ -150,9 +150,14 @@ void print_layers(const trace_view& view, const traced_position& position) {
     for (const traced_layer& layer : position.layers) {
         if (layer.layer == position.saturation_layer) {
             print_rule(fmt::format("saturation: {} stays on top from layer {} on", label,
-                                   position.saturation_layer));
+                                   position.saturation_layer),
+                       style::good);
         }
         layer_lines(view, layer, final_token).print();
+        if (position.exit_layer == layer.layer && layer.layer + 1 < position.layers.size()) {
+            print_rule(fmt::format("early exit: it would leave after layer {}", layer.layer),
+                       style::accent);
+        }
     }
     table_line line;
     std::fputc('\n', stdout);

@@ -117,6 +117,7 @@
 #include <xlens/policy/dynamic.hpp>
 #include <xlens/policy/early_exit/any_rule.hpp>
 #include <xlens/policy/early_exit/early_exit.hpp>
+#include <xlens/policy/early_exit/would_exit.hpp>
 #include <xlens/policy/edit.hpp>
 #include <xlens/policy/intervene.hpp>
 #include <xlens/policy/observe.hpp>

@@ -82,6 +82,8 @@ void check_data(const json& data, std::span<const traced_position> positions, st
     for (std::size_t p = 0; p < positions.size(); ++p) {
         BOOST_TEST(data["positions"][p] == positions[p].position);
         BOOST_TEST(data["saturation"][p] == positions[p].saturation_layer);
+        BOOST_TEST(data.contains("exits") == positions[p].exit_layer.has_value());
+        if (positions[p].exit_layer) { BOOST_TEST(data["exits"][p] == *positions[p].exit_layer); }
         BOOST_TEST_REQUIRE(data["cells"][p].size() == positions[p].layers.size());
         for (std::size_t l = 0; l < positions[p].layers.size(); ++l) {
             const traced_layer& layer = positions[p].layers[l];
@@ -113,6 +115,14 @@ BOOST_AUTO_TEST_CASE(the_page_holds_the_trace) {
     for (std::size_t i = 0; i < llama().ids.size(); ++i) {
         BOOST_TEST(data["tokens"][data["prompt"][i].get<std::size_t>()] == shown(llama().ids[i]));
     }
+}
+
+BOOST_AUTO_TEST_CASE(early_exits_are_there_if_the_trace_has_them) {
+    auto positions = traced(6, 4);
+    BOOST_TEST(!json::parse(page_of(positions, {}).data).contains("exits"));
+    for (std::size_t p = 0; p < positions.size(); ++p) { positions[p].exit_layer = p % 2; }
+    const html_page page = page_of(positions, {.top = 6, .sub_updates = 4});
+    check_data(json::parse(page.data), positions, 6, 4);
 }
 
 BOOST_AUTO_TEST_CASE(tokens_and_value_vectors_stand_once) {

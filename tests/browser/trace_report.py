@@ -20,6 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.chrome.service import Service
 
 PROMPT = "The capital of France is"
+EXIT_PROMPT = "The capital of France is Paris, and the capital of Italy is Rome, and the"
 SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 
@@ -244,6 +245,7 @@ CELLS = """
 return [...document.querySelectorAll('#grid tbody tr')].map(row => [...row.cells].slice(1).map(td =>
   ({token: td.querySelector('.tok').textContent, chance: td.querySelector('small').textContent,
     eliminates: td.classList.contains('eliminates'), saturation: td.classList.contains('saturation'),
+    exit: td.classList.contains('exit'), edge: getComputedStyle(td, '::after').height,
     final: td.classList.contains('final'), label: td.ariaLabel, role: td.getAttribute('role')})));
 """
 
@@ -277,6 +279,10 @@ def check_grid(browser, trace, what):
         same(cell["eliminates"], eliminates, f"{here}: elimination")
         same("eliminates" in cell["label"], eliminates, f"{here}: label")
         same(cell["saturation"], l == position["saturation_layer"], f"{here}: saturation")
+        leaves = l == position.get("exit_layer") and l + 1 < len(grid)
+        same(cell["exit"], leaves, f"{here}: exit")
+        same(cell["edge"] == "3px", leaves, f"{here}: the line of an exit")
+        same("early exit" in cell["label"], leaves, f"{here}: label of an exit")
         same(cell["final"], top["id"] == position["prediction"][0]["id"], f"{here}: final token")
         same(cell["role"], "gridcell", f"{here}: role")
     same(browser.run("return ['rowcount', 'colcount'].map(n => Number("
@@ -328,6 +334,26 @@ def check_panel(browser, trace, p, l, what):
             same(len(found[end]), len(one[of]), f"{here}: {end}")
             for text, token in zip(found[end], one[of]):
                 same_token(text, token, f"{here}: {neuron} {end}")
+
+
+def check_exits(browser, trace, what):
+    """Where each position would leave: in the legend, in the grid and in words."""
+    last = len(trace["positions"][0]["layers"]) - 1
+    check(browser.find("#exit-key").is_displayed(), f"{what}: no legend")
+    leaving = [p for p, one in enumerate(trace["positions"]) if one["exit_layer"] < last]
+    staying = [p for p, one in enumerate(trace["positions"]) if one["exit_layer"] == last]
+    check(leaving and staying, f"{what}: expected positions that leave and others")
+    summary = lambda: browser.run(PANEL)["summary"]
+    for p in leaving[:3]:
+        leaves = trace["positions"][p]["exit_layer"]
+        browser.tap(browser.cell(p, leaves))
+        check("this position would leave here" in summary(), f"{what}: {summary()}")
+        browser.tap(browser.cell(p, leaves + 1))
+        check(f"after layer {leaves}; this layer would not run" in summary(), f"{what}: {summary()}")
+        browser.tap(browser.cell(p, leaves - 1))
+        check(f"Early exit: after layer {leaves}." in summary(), f"{what}: {summary()}")
+    browser.tap(browser.cell(staying[0], last))
+    check("Early exit: none" in summary(), f"{what}: {summary()}")
 
 
 def check_keyboard(browser, trace, what):
@@ -389,6 +415,7 @@ def check_short(browser, path, trace, what):
     check_keyboard(browser, trace, what)
     check_steps(browser, what)
     check_contrast(browser, what)
+    check(not browser.find("#exit-key").is_displayed(), f"{what}: a legend of exits")
     browser.driver.get(path.as_uri() + "#p2l7")
     same(browser.chosen(), (2, 7), f"{what}: the cell of an address")
 
@@ -430,6 +457,7 @@ def main():
         made = {
             "short": pages.make("short", model, "--prompt", PROMPT),
             "one": pages.make("one", model, "--prompt", PROMPT, "--positions", "last"),
+            "exits": pages.make("exits", model, "--prompt", EXIT_PROMPT, "--exit", "stable"),
             "long": pages.make("long", model, "--ids", ",".join(str(7 * i) for i in range(200)),
                                "--top", "2", "--sub-updates", "2"),
             "hostile": pages.make("hostile", hostile, "--ids",
@@ -450,6 +478,10 @@ def main():
                 elif name == "one":
                     check_grid(browser, trace, what)
                     check_panel(browser, trace, *browser.chosen(), what)
+                elif name == "exits":
+                    check_grid(browser, trace, what)
+                    check_exits(browser, trace, what)
+                    check_contrast(browser, what)
                 elif name == "long":
                     check_long(browser, trace, what)
                 else:

@@ -37,7 +37,7 @@ void refused(const strings& arguments, const std::string& message) {
 const std::set<std::string> keys{
     "rule",           "agreement",         "saved_layers",  "saved_fraction",  "seconds_full",
     "seconds_exit",   "threshold",         "fitted_tokens", "measured_tokens", "agreement_bound",
-    "live_agreement", "live_saved_layers", "exits"};
+    "live_agreement", "live_saved_layers", "exits",         "saved_time",      "live_tokens"};
 
 void check_report(const json& report, const std::string& rule) {
     std::set<std::string> found;
@@ -58,6 +58,45 @@ void check_report(const json& report, const std::string& rule) {
                boost::test_tools::tolerance(1e-6));
     BOOST_TEST(report["saved_fraction"].get<double>() == saved / measured / 30.0,
                boost::test_tools::tolerance(1e-6));
+}
+
+std::size_t occurrences(const std::string& text, const std::string& part) {
+    std::size_t count = 0;
+    for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+        ++count;
+    }
+    return count;
+}
+
+/// The marks in both tables and in the page, beside --json.
+void check_marks(const std::string& ids, const std::string& rule, const json& positions) {
+    std::size_t leaving = 0;
+    json layers = json::array();
+    for (const json& p : positions) {
+        leaving += p["exit_layer"] == 29 ? 0U : 1U;
+        layers.push_back(p["exit_layer"]);
+    }
+    BOOST_TEST(leaving > 0U);
+    BOOST_TEST(leaving < positions.size());
+    const xlens::test::temporary_directory folder;
+    const std::string page = (folder.path() / "page.html").string();
+    const auto grid =
+        xlens::test::run_program({"trace", model, "--ids", ids, "--positions", "all", "--exit",
+                                  rule, "--html", page, "--top", "1", "--sub-updates", "0"});
+    BOOST_TEST(grid.exit_code == 0, grid.err);
+    BOOST_TEST(occurrences(grid.out, "◂") == leaving + 1);  // and the legend
+    const std::string text = xlens::test::detail::contents(page);
+    BOOST_TEST(text.find("\"exits\":" + layers.dump()) != std::string::npos);
+
+    // The table of the last position, and that of the last one that leaves.
+    std::size_t cut = positions.size();
+    while (positions[cut - 1]["exit_layer"] == 29) { --cut; }
+    std::string shorter = ids;
+    for (std::size_t i = cut; i < positions.size(); ++i) { shorter.resize(shorter.rfind(',')); }
+    const auto table = xlens::test::run_program({"trace", model, "--ids", shorter, "--exit", rule});
+    BOOST_TEST(table.exit_code == 0, table.err);
+    BOOST_TEST(table.out.find("early exit: it would leave after layer " +
+                              positions[cut - 1]["exit_layer"].dump()) != std::string::npos);
 }
 
 }  // namespace
@@ -96,6 +135,48 @@ BOOST_AUTO_TEST_CASE(a_rule_is_fitted_measured_and_used) {
     BOOST_TEST(run(with)["ids"] == run(with)["ids"]);
     with.insert(with.end(), {"--set", "3:7=2"});
     BOOST_TEST(run(with)["ids"].size() == 24U);
+
+    // A trace marks the layers at which decoding has left: the cache is the whole model's in both.
+    const json prompt = run({"tokenize", model, "--text", "The capital of France is"})["ids"];
+    std::string ids;
+    for (const json& id : prompt) { ids += (ids.empty() ? "" : ",") + id.dump(); }
+    for (const json& step : steps) { ids += "," + step["id"].dump(); }
+    const strings trace{"trace", model, "--ids",         ids, "--positions", "all",
+                        "--top", "1",   "--sub-updates", "0"};
+    strings marked = trace;
+    marked.insert(marked.end(), {"--exit", rule});
+    const json positions = run(marked)["positions"];
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+        BOOST_TEST(positions[prompt.size() - 1 + i]["exit_layer"] == steps[i]["exit_layer"]);
+    }
+    BOOST_TEST(!run(trace)["positions"][0].contains("exit_layer"));
+    check_marks(ids, rule, positions);
+
+    // The same draws and the same exits for any number of threads.
+    const auto sample = [&](const std::string& threads) {
+        strings drawn = generate;
+        drawn.insert(drawn.end(), {"--exit", rule, "--temperature", "1.2", "--top-k", "40",
+                                   "--seed", "5", "--threads", threads});
+        json out = run(drawn);
+        out.erase("tokens_per_second");
+        return out;
+    };
+    BOOST_TEST(sample("1") == sample("3"));
+    strings beams = generate;
+    beams.insert(beams.end(), {"--exit", rule, "--beam", "2"});
+    refused(beams, "--exit: expected no --beam with it, got one");
+
+    // A recipe and the flags that say the same.
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "set", "neurons": ["3:7"], "value": 40}]})")
+                                   .string();
+    strings by_recipe = generate;
+    by_recipe.insert(by_recipe.end(), {"--exit", rule, "--recipe", recipe});
+    strings by_flag = generate;
+    by_flag.insert(by_flag.end(), {"--exit", rule, "--set", "3:7=40"});
+    BOOST_TEST(run(by_recipe)["steps"] == run(by_flag)["steps"]);
+    BOOST_TEST(run(by_recipe)["steps"] != steps);
 
     const json full = run({"perplexity", model, "--file", other});
     const json cut = run({"perplexity", model, "--file", other, "--exit", rule});

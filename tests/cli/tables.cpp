@@ -8,11 +8,13 @@
 #include <wchar.h>
 
 #include <algorithm>
+#include <array>
 #include <clocale>
 #include <cmath>
 #include <cwchar>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 using xlens::test::run_program;
@@ -55,6 +57,29 @@ void check_page(const std::vector<std::string>& arguments) {
         BOOST_TEST(columns >= 0, "not printable: " << line);
         BOOST_TEST(columns <= 100, columns << " columns: " << line);
     }
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+    std::istringstream in(text);
+    std::vector<std::string> out;
+    for (std::string word; in >> word;) { out.push_back(word); }
+    return out;
+}
+
+/// The two columns of `generate --compare`, line by line; the bar stands at column 49 of each line.
+std::array<std::vector<std::string>, 2> columns_of(const std::string& table) {
+    const std::string bar = " │ ";
+    std::array<std::vector<std::string>, 2> out;
+    for (const std::string& line : lines_of(table)) {
+        const std::size_t at = line.find(bar);
+        BOOST_REQUIRE(at != std::string::npos);
+        BOOST_TEST(terminal_columns(line.substr(0, at)) == 48);
+        BOOST_TEST(terminal_columns(line.substr(at + bar.size())) <= 48);
+        BOOST_TEST(line.find(bar, at + 1) == std::string::npos);
+        out[0].push_back(line.substr(0, at));
+        out[1].push_back(line.substr(at + bar.size()));
+    }
+    return out;
 }
 
 struct utf8_locale {
@@ -192,6 +217,54 @@ BOOST_AUTO_TEST_CASE(colours_on_a_terminal_only_and_not_against_no_color) {
     ::unsetenv("NO_COLOR");
     BOOST_TEST(plain.exit_code == 0);
     BOOST_TEST(plain.out.find('\x1b') == std::string::npos);
+}
+
+// Both texts whole, in words of the documents of --json, under a heading each.
+BOOST_AUTO_TEST_CASE(a_comparison_shows_both_texts_side_by_side) {
+    const std::vector<std::string> start{
+        "generate", model, "--prompt", "The three largest cities of France are", "-n", "60"};
+    auto edited = start;
+    edited.insert(edited.end(), {"--ban", "Paris", "--compare"});
+    auto as_json = edited;
+    as_json.push_back("--json");
+    const auto document = nlohmann::json::parse(run_program(as_json).out);
+    BOOST_TEST(document["before"]["text"] != document["after"]["text"]);
+    const auto result = run_program(edited);
+    BOOST_TEST(result.exit_code == 0);
+    const auto sides = columns_of(result.out);
+    std::size_t side = 0;
+    for (const std::string name : {"before", "after"}) {
+        BOOST_TEST(words_of(sides[side][0]) == std::vector<std::string>{name},
+                   boost::test_tools::per_element());
+        std::vector<std::string> found;
+        for (std::size_t i = 1; i < sides[side].size(); ++i) {
+            for (std::string& word : words_of(sides[side][i])) { found.push_back(std::move(word)); }
+        }
+        const std::string text = document[name]["text"];
+        BOOST_TEST(found == words_of(text), boost::test_tools::per_element());
+        // A line of the text begins a line of the table.
+        const std::size_t lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+        BOOST_TEST(sides[side].size() > lines);
+        ++side;
+    }
+    BOOST_TEST(sides[0].size() > 3U);
+    BOOST_TEST(sides[1].size() == sides[0].size());
+}
+
+// A text may be empty, hold words longer than a column, and what takes two columns or none.
+BOOST_AUTO_TEST_CASE(a_comparison_fits_its_columns) {
+    const auto compare = [](std::vector<std::string> more) {
+        std::vector<std::string> arguments{"generate", model, "--compare"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const auto result = run_program(arguments);
+        BOOST_TEST(result.exit_code == 0, result.err);
+        return columns_of(result.out);
+    };
+    const auto empty = compare({"--prompt", "One", "-n", "0", "--ban", "x"});
+    BOOST_TEST(empty[0].size() == 2U);
+    compare({"--prompt", "日本の首都は東京です。中国の首都は", "-n", "24", "--ban", "北京"});
+    compare({"--prompt", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "-n", "40", "--set", "3:7=9"});
+    compare({"--prompt", "def f(x):\n    if x:\n", "-n", "30", "--scale", "3:7=9"});
 }
 
 BOOST_AUTO_TEST_CASE(a_reader_that_stops_early_gets_no_message) {

@@ -8,6 +8,7 @@
 #include "support/rows_of_floats.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
@@ -70,7 +71,7 @@ logistic random_logistic(std::size_t features, unsigned seed) {
 gate small_gate() {
     linear_lens lens;
     lens.set(1, {filled(width, width, 3), xt::ones<float>({width})});
-    gate out(lens, filled(5, width, 4), layers);
+    gate out(lens, {7, 3, 9, 1, 30}, filled(5, width, 4), layers);
     out.set(1, {random_logistic(width, 5), -1.0F, random_logistic(gate::features, 6)});
     return out;
 }
@@ -185,6 +186,7 @@ BOOST_AUTO_TEST_CASE(gate_asks_twice) {
         if (std::abs(g + 1.0) < 1e-4) { continue; }
         if (g < -1.0) {
             BOOST_TEST(found[n] == never_exits);
+            BOOST_TEST(!rule.answer(n).has_value());
             continue;
         }
         ++asked;
@@ -194,13 +196,19 @@ BOOST_AUTO_TEST_CASE(gate_asks_twice) {
         }
         y = unit(y);
         std::vector<double> z(5, 0.0);
+        const token_id tokens[] = {7, 3, 9, 1, 30};
         double sum = 0.0;
         for (std::size_t s = 0; s < 5; ++s) {
             for (std::size_t d = 0; d < width; ++d) { z[s] += shortlist(s, d) * y[d]; }
             sum += std::exp(z[s]);
         }
+        const auto best = std::max_element(z.begin(), z.end()) - z.begin();
+        const auto answer = rule.answer(n);
+        BOOST_REQUIRE(answer.has_value());
+        BOOST_TEST(answer->id == tokens[best]);
         std::sort(z.rbegin(), z.rend());
         const double inside = std::exp(z[0]) / sum;
+        BOOST_TEST(std::abs(answer->probability - inside) < 1e-5);
         const double seen[] = {g, z[0], z[0] - z[1], std::log((1.0 - inside) / inside)};
         double odds = second.constant;
         for (std::size_t i = 0; i < 4; ++i) { odds += second.weights[i] * seen[i]; }
@@ -210,6 +218,36 @@ BOOST_AUTO_TEST_CASE(gate_asks_twice) {
     BOOST_TEST(asked > 5U);
     BOOST_TEST(asked < 35U);
     BOOST_TEST(scores(rule, 2, x)[0] == never_exits);
+    BOOST_TEST(!rule.answer(0).has_value());
+    BOOST_TEST(!rule.answer(40).has_value());
+}
+
+// The decision of a lens rule has read the vocabulary: the token needs no second reading.
+BOOST_AUTO_TEST_CASE(lens_rules_name_the_top_token) {
+    const auto x = filled(3, width, 1);
+    confidence sure(plain(), {2});
+    margin ahead(plain(), {2});
+    stable calm(plain(), {2});
+    calm.begin(3);
+    scores(sure, 2, x);
+    scores(ahead, 2, x);
+    scores(calm, 2, x);
+    for (std::size_t t = 0; t < 3; ++t) {
+        const std::vector<double> p = softmax(rows<const float>(x)[t]);
+        const auto best = std::max_element(p.begin(), p.end()) - p.begin();
+        const any_rule held(sure);
+        for (const auto& answer :
+             {sure.answer(t), ahead.answer(t), calm.answer(t), held.answer(t)}) {
+            BOOST_REQUIRE(answer.has_value());
+            BOOST_TEST(answer->id == best);
+            BOOST_TEST(std::abs(answer->probability - p[static_cast<std::size_t>(best)]) < 1e-6);
+        }
+    }
+    similarity alike(plain(), {2});
+    scores(alike, 1, x);
+    scores(alike, 2, x);
+    BOOST_TEST(!alike.answer(0).has_value());
+    BOOST_TEST(!any_rule(classifier(classifier_input::residual)).answer(0).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(logistic_regression_finds_the_maximum) {
@@ -247,6 +285,11 @@ BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
     gate original = small_gate();
     const auto x = filled(20, width, 9);
     BOOST_TEST(same_bits(scores(found.rule, 1, x), scores(original, 1, x)));
+    for (std::size_t t = 0; t < 20; ++t) {
+        const auto answer = found.rule.answer(t);
+        BOOST_TEST(answer.has_value() == original.answer(t).has_value());
+        if (answer) { BOOST_TEST(answer->id == original.answer(t)->id); }
+    }
 
     classifier both(classifier_input::both);
     both.set(2, random_logistic(2 * width, 7));
@@ -289,11 +332,13 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
                                          "one is 000000000000002b");
     BOOST_TEST(message(42, {layers, width + 1, 3, 50}) ==
                name + ": exit rule: lens weights: expected 49 numbers, got 36");
+    BOOST_TEST(message(42, {layers, width, 3, 30}) ==
+               name + ": exit rule: tokens: expected 0 to 29, got 30");
     const std::string whole = bytes_of(path);
     std::string bytes = whole;
     bytes[8] = 9;
     folder.write("rule", bytes);
-    BOOST_TEST(message(42, sizes) == name + ": exit rule: expected version 1, got 9");
+    BOOST_TEST(message(42, sizes) == name + ": exit rule: expected version 2, got 9");
     bytes[0] = 'y';
     folder.write("rule", bytes);
     BOOST_TEST(message(42, sizes) == name + ": not a fitted exit rule of xlens");

@@ -100,7 +100,7 @@ gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
     gate out(lens, tokens, std::move(shortlist), model.config.layers);
     for (const auto& [layer, tensor] : e.residuals) {
         const rows<const float> x = rows<const float>(tensor).subrows(seen, held);
-        gate::view look = out.look(layer, x, std::vector<float>(held));
+        gate::second_look look = out.look(layer, x, std::vector<float>(held));
         std::vector<float> agrees(held);
         for (std::size_t n = 0; n < held; ++n) {
             agrees[n] = look.best[n].id == e.answers[seen + n] ? 1.0F : 0.0F;

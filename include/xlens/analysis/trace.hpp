@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,6 +39,8 @@ struct traced_position {
     std::size_t position = 0;
     std::vector<traced_layer> layers;
     std::size_t saturation_layer = 0;
+    std::optional<std::size_t>
+        exit_layer{};  ///< where early exit would leave (would_exit), if asked
 
     /// The model's own prediction: the last layer's `after`.
     [[nodiscard]] const reading& prediction() const { return layers.back().after; }

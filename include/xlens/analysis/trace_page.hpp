@@ -36,6 +36,7 @@ inline constexpr const char* trace_page_body = R"html(<header class="top">
 <span><i class="key line"></i>saturation: it stays on top</span>
 <span><i class="key warm"></i>any other token</span>
 <span><i class="key notch"></i>elimination: rank 1 lost</span>
+<span id="exit-key" hidden><i class="key leaves"></i>early exit: it would leave here</span>
 </div></header>
 <main>
 <div class="scroller"><table role="grid" id="grid" aria-label="Top token after each layer
@@ -70,8 +71,8 @@ tokens that stand in the list after the update.</p>
 }  // namespace detail
 
 /// A trace as a picture to explore: layers down, positions across, in each cell the top token after
-/// the layer's FFN update with its probability as colour; saturation layers and eliminations are
-/// marked. The chosen cell (mouse, touch, arrow keys) shows the tokens before and after the update,
+/// the layer's FFN update with its probability as colour; saturation layers, eliminations and, where
+/// the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys) shows the tokens before and after the update,
 /// what it promoted and eliminated, and its dominant sub-updates with their concepts (Geva et al.
 /// 2022, figure 1).
 ///

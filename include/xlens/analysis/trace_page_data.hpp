@@ -97,6 +97,11 @@ public:
         out += ",\n\"saturation\":";
         each(out, m_positions,
              [](json_list& list, const auto& p) { list.add(p.saturation_layer); });
+        if (m_positions.front().exit_layer) {
+            out += ",\n\"exits\":";
+            each(out, m_positions,
+                 [](json_list& list, const auto& p) { list.add(p.exit_layer.value_or(0)); });
+        }
         out += ",\n\"vectors\":";
         each(out, m_vectors, [&](json_list& list, const auto& v) { write_vector(list.next(), v); });
         out += ",\n\"cells\":";

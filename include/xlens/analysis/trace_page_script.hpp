@@ -77,6 +77,10 @@ const buildCell = (p, l) => {
     out.classList.add('saturation');
     label += ', saturation layer';
   }
+  if (l === data.exits?.[p] && l + 1 < layers) {
+    out.classList.add('exit');
+    label += ', early exit';
+  }
   out.setAttribute('aria-label', label);
   if (!holders.has(t)) holders.set(t, []);
   holders.get(t).push(out);
@@ -203,6 +207,9 @@ const updates = (list, layer, read) => {
   }));
   byId('none').hidden = figures.length > 0;
 };
+const exitText = (exit, l) => exit + 1 === layers ? ' Early exit: none, all layers run.' :
+  l === exit ? ' Early exit: this position would leave here.' :
+  ` Early exit: after layer ${exit}${l > exit ? '; this layer would not run' : ''}.`;
 const summary = (p, l, {before, after}) => {
   if (!before.length || !after.length) return ['The lens reads no numbers here.'];
   const was = before[0], is = after[0], last = finalToken(p), settled = data.saturation[p];
@@ -215,6 +222,7 @@ const summary = (p, l, {before, after}) => {
   else if (l > settled) out.push(`On top since layer ${settled}, the saturation layer.`);
   else out.push('The final token ', token(last), rank < 0 ? ' is below these. ' :
     ` is number ${rank + 1}. `, `Saturation layer: ${settled}.`);
+  if (data.exits) out.push(exitText(data.exits[p], l));
   return out;
 };
 
@@ -302,6 +310,7 @@ addEventListener('hashchange', () => {
 addEventListener('resize', () => lines(cell(chosen.p, chosen.l).before,
   cell(chosen.p, chosen.l).after));
 
+byId('exit-key').hidden = !data.exits;
 buildGrid();
 const start = fromAddress() ?? [positions - 1, data.saturation[positions - 1]];
 choose(start[0], start[1], false);

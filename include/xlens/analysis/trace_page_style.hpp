@@ -31,6 +31,7 @@ h1 { font: 600 16px/1.35 var(--text); white-space: nowrap; overflow: hidden; tex
   rgb(var(--warm-rgb) / var(--depth))); }
 .key.line { background: var(--raised); box-shadow: inset 0 3px 0 var(--cool); }
 .key.notch { background: linear-gradient(225deg, var(--bad) 5px, transparent 5.6px), var(--raised); }
+.key.leaves { background: var(--raised); border-bottom: 3px solid var(--ink); }
 main { display: grid; min-height: 0;
   grid-template-columns: fit-content(calc(100% - 28.5rem)) minmax(28.5rem, 1fr); }
 /* A browser may paint before the script has run: nothing is seen until it all stands in its place. */
@@ -60,6 +61,9 @@ main:not(.ready) { visibility: hidden; }
 #grid td.eliminates { background-image: linear-gradient(225deg, var(--bad) 4.6px,
   transparent 5.2px); }
 #grid td.saturation { box-shadow: inset 0 3px 0 var(--cool); }
+#grid td.exit { position: relative; }
+#grid td.exit::after { content: ""; position: absolute; inset: auto 0 0; height: 3px;
+  background: var(--ink); }
 #grid td > div { display: flex; align-items: baseline; justify-content: space-between; gap: 4px; }
 #grid td .tok { overflow: hidden; text-overflow: ellipsis; }
 #grid td small { font-size: 10.5px; }

@@ -42,7 +42,7 @@ struct sequence_state {
     xt::xtensor<float, 2> residual;     ///< (T, D) of the last pass, after its last layer
     xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass
     std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`)
-    std::size_t exit_layer = 0;      ///< last layer that ran in the last pass
+    std::size_t exit_layer = 0;         ///< last layer that ran in the last pass
     kv_fill fill = kv_fill::complete;
     /// Residuals of the last positions, which not all layers have seen: (position - the last layer's
     /// cached positions, D). Row by row as each left its exit layer.

@@ -226,7 +226,7 @@ private:
     template <policy... P>
     void compute_logits(site where, sequence_state& state, P&... policies) const {
         const rows<const float> x = state.residual;
-        const std::size_t count = state.wanted == logit_rows::none   ? 0
+        const std::size_t count = state.wanted == logit_rows::none  ? 0
                                   : state.wanted == logit_rows::all ? x.count()
                                                                     : 1;
         state.logits.resize({count, config.vocabulary});

@@ -90,8 +90,8 @@ private:
     float m_threshold;
     bool m_alone = false;
     bool m_stopped = false;
-    std::optional<named_token> m_answer;  // of this pass, from …
-    std::vector<float> m_judged;          // … the residual (D) that it left with
+    std::optional<named_token> m_answer;   // of this pass, from …
+    std::vector<float> m_judged;           // … the residual (D) that it left with
     xt::xtensor<float, 2> m_before;        // (1, D), then the update
     xt::xtensor<float, 2> m_coefficients;  // (1, F)
 };

@@ -63,16 +63,16 @@ public:
     void set(std::size_t layer, stage s) { m_stages.insert_or_assign(layer, std::move(s)); }
 
     /// What the second step sees of positions.
-    struct view {
+    struct second_look {
         xt::xtensor<float, 2> features;  ///< (N, 4)
         std::vector<named_token> best;   ///< of the shortlist (N)
     };
 
     /// The second step's look at positions x (N, D) after a layer, given their g.
-    [[nodiscard]] view look(std::size_t layer, rows<const float> x,
-                            std::span<const float> g) const {
+    [[nodiscard]] second_look look(std::size_t layer, rows<const float> x,
+                                   std::span<const float> g) const {
         const xt::xtensor<float, 2> z = shortlist_scores(layer, x);
-        view out{xt::empty<float>({x.count(), features}), {}};
+        second_look out{xt::empty<float>({x.count(), features}), {}};
         for (std::size_t n = 0; n < x.count(); ++n) {
             const std::span<const float> row = rows<const float>(z)[n];
             const auto [best, lead] = best_and_lead(row);
@@ -110,7 +110,7 @@ public:
         for (std::size_t i = 0; i < m_passing.size(); ++i) {
             std::ranges::copy(view.residual[m_passing[i]], rows<float>(m_unit)[i].begin());
         }
-        const gate::view seen = look(view.layer, m_unit, m_g);
+        const second_look seen = look(view.layer, m_unit, m_g);
         const auto saved = static_cast<float>(m_layers - 1 - view.layer);
         for (std::size_t i = 0; i < m_passing.size(); ++i) {
             const float p = s.second.probability(rows<const float>(seen.features)[i]);
