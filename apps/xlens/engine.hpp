@@ -26,6 +26,7 @@ struct generated;
 struct hyperparameters;
 struct perplexity_result;
 struct perplexity_windows;
+struct split_row;
 enum class flow;
 struct token_ends;
 struct traced_position;
@@ -177,10 +178,17 @@ public:
     [[nodiscard]] exit_report fit_exit(std::span<const token_id> tokens,
                                        const exit_request& request, const std::string& path,
                                        const progress& report) const;
-    /// Measures a fitted rule, or fits one by name on the first half and measures on the second.
-    [[nodiscard]] exit_report evaluate_exit(std::span<const token_id> tokens,
-                                            const exit_request& request,
-                                            const progress& report) const;
+    /// Measures rules: fitted ones, and by name ones that are fitted and calibrated on `fit`, or on
+    /// the first half of the text if that is empty, the second being measured then. One pass for all.
+    [[nodiscard]] std::vector<exit_report> evaluate_exit(std::span<const token_id> tokens,
+                                                         std::span<const token_id> fit,
+                                                         const exit_request& request,
+                                                         const progress& report) const;
+    /// The paper's table on the tokens of a text (analysis/exit_splits.hpp).
+    [[nodiscard]] std::vector<split_row> exit_table(std::span<const token_id> tokens,
+                                                    std::span<const std::uint64_t> seeds,
+                                                    const exit_request& request,
+                                                    const progress& report) const;
     /// From now on generate and perplexity leave the model early by this rule, and trace marks where
     /// that would be: the name of one that needs no fit, or a file.
     void use_exit(const std::string& rule);

@@ -4,6 +4,7 @@
 #include "exit_request.hpp"
 
 #include <xlens/analysis/clusters_json.hpp>
+#include <xlens/analysis/exit_splits.hpp>
 #include <xlens/analysis/fit_cluster.hpp>
 #include <xlens/analysis/fit_exit.hpp>
 #include <xlens/analysis/time_exit.hpp>
@@ -14,6 +15,9 @@
 #include <charconv>
 #include <filesystem>
 #include <limits>
+#include <numeric>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace xlens::program {
@@ -92,10 +96,9 @@ classifier_input input_of(const exit_request& request) {
     return request.reads == "both" ? classifier_input::both : classifier_input::residual;
 }
 
-template <class Model>
-any_rule rule_with_lens(std::string_view name, const Model& model, linear_lens lens,
+any_rule rule_with_lens(std::string_view name, const lens_read& read, linear_lens lens,
                         std::vector<std::size_t> layers) {
-    lens_reader reader(lens_read_of(model), std::move(lens));
+    lens_reader reader(read, std::move(lens));
     if (name == confidence::name) { return {confidence(std::move(reader), std::move(layers))}; }
     if (name == margin::name) { return {margin(std::move(reader), std::move(layers))}; }
     if (name == stable::name) { return {stable(std::move(reader), std::move(layers))}; }
@@ -103,47 +106,80 @@ any_rule rule_with_lens(std::string_view name, const Model& model, linear_lens l
     return {oracle(std::move(reader), std::move(layers))};
 }
 
+/// The words of --rule: a file that exists is one whatever its name.
+std::vector<std::string> words_of(const std::string& text) {
+    if (std::filesystem::exists(text)) { return {text}; }
+    std::vector<std::string> out;
+    std::size_t begin = 0;
+    for (std::size_t comma = 0; comma != std::string::npos; begin = comma + 1) {
+        comma = text.find(',', begin);
+        out.push_back(text.substr(begin, comma - begin));
+    }
+    return out;
+}
+bool is_name(std::string_view word) {
+    return std::ranges::any_of(rule_words, [&](const rule_word& w) { return w.name == word; });
+}
 template <class Model>
-any_rule fit_rule(const Model& model, std::uint64_t hash, std::span<const token_id> tokens,
-                  const exit_request& request, const engine::progress& report) {
-    const auto quiet = [](std::size_t, std::size_t) {};
-    const std::vector<std::size_t> layers = layers_of(request.layers, model.config.layers);
-    if (request.rule == cluster_match::name) {
-        std::vector<std::vector<float>> norms;
-        for (const auto& n : model.value_norms()) { norms.emplace_back(n.begin(), n.end()); }
-        const clusters found =
-            read_clusters(*request.clusters, hash, model.config.layers, model.config.inner_width);
-        cluster_match rule(cluster_numbers(found, *request.clusters), std::move(norms));
-        fit_cluster(rule, gather_cluster_items(model, tokens, request.window, rule, report));
-        return {std::move(rule)};
-    }
-    if (request.rule == classifier::name) {
-        const bool updates = input_of(request) != classifier_input::residual;
-        const exit_examples e =
-            gather_examples(model, tokens, request.window, layers, updates, report);
-        return {fit_classifier(e, saturation_of(model, e), input_of(request))};
-    }
-    if (request.rule == gate::name) {
-        const exit_examples e =
-            gather_examples(model, tokens, request.window, layers, false, report);
-        return {fit_gate(model, e, quiet)};
-    }
-    linear_lens lens;
-    if (lens_of(request) != exit_lens::plain) {
-        const exit_examples e =
-            gather_examples(model, tokens, request.window, layers, false, report);
-        lens = fit_lens(model, e, e.count(), lens_of(request), quiet);
-    }
-    return rule_with_lens(request.rule, model, std::move(lens), layers);
+cluster_match empty_cluster_rule(const Model& model, std::uint64_t hash, const std::string& path) {
+    std::vector<std::vector<float>> norms;
+    for (const auto& n : model.value_norms()) { norms.emplace_back(n.begin(), n.end()); }
+    const clusters found = read_clusters(path, hash, model.config.layers, model.config.inner_width);
+    return {cluster_numbers(found, path), std::move(norms)};
 }
 
+/// Fits rules by name on one text; those that read with a lens share it.
 template <class Model>
-std::vector<exit_trial> trials_of(const Model& model, any_rule& rule,
-                                  std::span<const token_id> tokens, std::size_t window,
-                                  const engine::progress& report) {
-    return std::visit([&](auto& r) { return exit_trials(model, tokens, window, r, report); },
-                      rule.get());
-}
+class rule_fits {
+public:
+    rule_fits(const Model& model, std::uint64_t hash, std::span<const token_id> tokens,
+              const exit_request& request, lens_read read, const engine::progress& report)
+        : m_model(&model),
+          m_hash(hash),
+          m_tokens(tokens),
+          m_request(&request),
+          m_read(std::move(read)),
+          m_report(&report),
+          m_layers(layers_of(request.layers, model.config.layers)) {}
+
+    any_rule operator()(std::string_view word) {
+        if (word == cluster_match::name) {
+            cluster_match rule = empty_cluster_rule(*m_model, m_hash, *m_request->clusters);
+            fit_cluster(
+                rule, gather_cluster_items(*m_model, m_tokens, m_request->window, rule, *m_report));
+            return {std::move(rule)};
+        }
+        if (word == classifier::name) {
+            const classifier_input input = input_of(*m_request);
+            const exit_examples e = examples(input != classifier_input::residual);
+            return {fit_classifier(e, saturation_of(*m_model, e), input)};
+        }
+        if (word == gate::name) { return {fit_gate(*m_model, examples(false), quiet)}; }
+        if (!m_lens) {
+            m_lens = linear_lens();
+            if (const exit_lens kind = lens_of(*m_request); kind != exit_lens::plain) {
+                const exit_examples e = examples(false);
+                m_lens = fit_lens(*m_model, e, e.count(), kind, quiet);
+            }
+        }
+        return rule_with_lens(word, m_read, *m_lens, m_layers);
+    }
+
+private:
+    static void quiet(std::size_t, std::size_t) {}
+    [[nodiscard]] exit_examples examples(bool updates) const {
+        return gather_examples(*m_model, m_tokens, m_request->window, m_layers, updates, *m_report);
+    }
+
+    const Model* m_model;
+    std::uint64_t m_hash;
+    std::span<const token_id> m_tokens;
+    const exit_request* m_request;
+    lens_read m_read;
+    const engine::progress* m_report;
+    std::vector<std::size_t> m_layers;
+    std::optional<linear_lens> m_lens;
+};
 
 float threshold_of(const any_rule& rule, std::span<const exit_trial> trials, double agreement) {
     // Both say yes or no: there is nothing to calibrate.
@@ -165,6 +201,9 @@ exit_report measure(const Model& model, fitted_exit& fitted, std::span<const exi
     out.saved_layers = seen.saved_layers();
     out.saved_fraction = seen.saved_fraction();
     out.exits = seen.exits;
+    for (const exit_point& p : exit_curve(trials, model.config.layers, request.curve)) {
+        out.curve.push_back({p.threshold, p.summary.agreement(), p.summary.saved_layers()});
+    }
     if (request.timed == 0 || fitted.rule.word() == oracle::name) { return out; }
     early_exit policy(fitted.rule, fitted.threshold);
     const auto part = tokens.first(std::min(tokens.size(), request.timed));
@@ -186,16 +225,16 @@ exit_report measure(const Model& model, fitted_exit& fitted, std::span<const exi
 }  // namespace
 
 void engine::check_exit(const exit_request& request) const {
-    const bool known =
-        std::ranges::any_of(rule_words, [&](const rule_word& w) { return w.name == request.rule; });
-    if (!known && !std::filesystem::exists(request.rule)) {
-        fail(
-            "--rule: expected gate, confidence, margin, stable, similarity, classifier, cluster, "
-            "oracle or a file of 'exit fit', got '{}'",
-            printable(request.rule));
-    }
-    if (request.rule == cluster_match::name && !request.clusters) {
-        fail("--clusters: the rule 'cluster' needs a file of 'xlens cluster', got nothing");
+    for (const std::string& word : words_of(request.rule)) {
+        if (!is_name(word) && !std::filesystem::exists(word)) {
+            fail(
+                "--rule: expected gate, confidence, margin, stable, similarity, classifier, "
+                "cluster, oracle or a file of 'exit fit', got '{}'",
+                printable(word));
+        }
+        if (word == cluster_match::name && !request.clusters) {
+            fail("--clusters: the rule 'cluster' needs a file of 'xlens cluster', got nothing");
+        }
     }
     static_cast<void>(layers_of(request.layers, config().layers));
 }
@@ -206,6 +245,9 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     if (tokens.size() < least) {
         fail("--file: {} tokens, expected at least {}", tokens.size(), least);
     }
+    if (!is_name(request.rule)) {
+        fail("--rule: exit fit takes the name of one rule, got '{}'", printable(request.rule));
+    }
     if (request.rule == oracle::name) {
         fail("--rule: 'oracle' knows the answers and cannot be fitted; measure it with exit eval");
     }
@@ -213,9 +255,10 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     exit_writer to(path, hash);
     return m_parts->model.model().visit([&](const auto& model) {
         const std::size_t fitted = tokens.size() / 5 * 4;
-        any_rule rule = fit_rule(model, hash, tokens.first(fitted), request, report);
+        rule_fits fit(model, hash, tokens.first(fitted), request, lens_read_of(model), report);
+        any_rule rule = fit(request.rule);
         const auto held = tokens.subspan(fitted);
-        const auto trials = trials_of(model, rule, held, request.window, report);
+        const auto trials = exit_trials(model, held, request.window, rule, report);
         fitted_exit out{std::move(rule), 0.0F, request.agreement, hash_of(tokens)};
         out.threshold = threshold_of(out.rule, trials, request.agreement);
         save_exit(out, to);
@@ -225,36 +268,66 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     });
 }
 
-exit_report engine::evaluate_exit(std::span<const token_id> tokens, const exit_request& request,
-                                  const progress& report) const {
-    const bool named =
-        std::ranges::any_of(rule_words, [&](const rule_word& w) { return w.name == request.rule; });
-    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
+std::vector<exit_report> engine::evaluate_exit(std::span<const token_id> tokens,
+                                               std::span<const token_id> fit,
+                                               const exit_request& request,
+                                               const progress& report) const {
+    const std::vector<std::string> words = words_of(request.rule);
+    const bool fits = std::ranges::any_of(words, is_name);
+    const std::size_t half = fits && fit.empty() ? tokens.size() / 2 : 0;
+    const auto seen = fit.empty() ? tokens.first(half) : fit;
+    const auto measured = tokens.subspan(half);
     return m_parts->model.model().visit([&](const auto& model) {
-        const auto measured = [&](fitted_exit fitted, std::span<const token_id> part) {
-            const auto trials = trials_of(model, fitted.rule, part, request.window, report);
-            return measure(model, fitted, trials, part, request);
-        };
-        if (!named) {
-            fitted_exit fitted =
-                load_exit(request.rule, hash, sizes_of(config()), lens_read_of(model));
-            if (fitted.fitted_on == hash_of(tokens)) {
+        const lens_read read = remembering(lens_read_of(model));
+        const std::size_t fitted = seen.size() / 5 * 4;
+        rule_fits fit_one(model, hash, seen.first(fitted), request, read, report);
+        std::vector<any_rule> rules;
+        std::vector<fitted_exit> out;
+        for (const std::string& word : words) {
+            if (is_name(word)) {
+                rules.push_back(fit_one(word));
+                out.push_back({rules.back(), 1.0F, request.agreement, 0});
+                continue;
+            }
+            out.push_back(load_exit(word, fingerprint(m_parts->model.file().tensors()),
+                                    sizes_of(config()), read));
+            if (out.back().fitted_on == hash_of(tokens)) {
                 fail("--file: the rule was fitted on this very text; measure on another");
             }
-            return measured(std::move(fitted), tokens);
+            rules.push_back(out.back().rule);
         }
-        // By name: the first half fits and calibrates, the second is measured.
-        const std::size_t half = tokens.size() / 2;
-        const std::size_t fitted_on = half / 5 * 4;
-        fitted_exit fitted{fit_rule(model, hash, tokens.first(fitted_on), request, report), 1.0F,
-                           request.agreement, 0};
+        if (fits) {
+            const auto trials = exit_trials(model, seen.subspan(fitted), request.window,
+                                            std::span(rules), read, report);
+            for (std::size_t r = 0; r < rules.size(); ++r) {
+                if (!is_name(words[r])) { continue; }
+                out[r].threshold = threshold_of(rules[r], trials[r], request.agreement);
+            }
+        }
         const auto trials =
-            trials_of(model, fitted.rule, tokens.subspan(fitted_on, half - fitted_on),
-                      request.window, report);
-        fitted.threshold = threshold_of(fitted.rule, trials, request.agreement);
-        exit_report result = measured(std::move(fitted), tokens.subspan(half));
-        result.fitted = half;
-        return result;
+            exit_trials(model, measured, request.window, std::span(rules), read, report);
+        std::vector<exit_report> reports;
+        for (std::size_t r = 0; r < rules.size(); ++r) {
+            reports.push_back(measure(model, out[r], trials[r], measured, request));
+            if (is_name(words[r])) { reports.back().fitted = seen.size(); }
+        }
+        return reports;
+    });
+}
+
+std::vector<split_row> engine::exit_table(std::span<const token_id> tokens,
+                                          std::span<const std::uint64_t> seeds,
+                                          const exit_request& request,
+                                          const progress& report) const {
+    return m_parts->model.model().visit([&](const auto& model) {
+        std::vector<std::size_t> layers(config().layers - 1);
+        std::iota(layers.begin(), layers.end(), std::size_t{0});
+        const cluster_match empty = empty_cluster_rule(
+            model, fingerprint(m_parts->model.file().tensors()), *request.clusters);
+        const auto items = gather_cluster_items(model, tokens, request.window, empty, report);
+        const exit_examples e =
+            gather_examples(model, tokens, request.window, layers, true, report);
+        return exit_splits(e, items, empty, seeds, report);
     });
 }
 
@@ -268,8 +341,9 @@ void engine::use_exit(const std::string& rule) {
             fail("--exit: the rule '{}' must be fitted: give a file of 'xlens exit fit'", rule);
         }
         m_parts->exit = m_parts->model.model().visit([&](const auto& model) {
-            return fitted_exit{rule_with_lens(rule, model, {}, layers_of("", config().layers)),
-                               *word.threshold, 0.0, 0};
+            return fitted_exit{
+                rule_with_lens(rule, lens_read_of(model), {}, layers_of("", config().layers)),
+                *word.threshold, 0.0, 0};
         });
         return;
     }

@@ -5,7 +5,9 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "subcommands.hpp"
+#include "table_line.hpp"
 
+#include <xlens/analysis/exit_splits.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/mapped_file.hpp>
@@ -14,11 +16,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace xlens::program {
 
@@ -32,19 +37,28 @@ struct exit_flags {
     std::optional<float> agreement;
     std::optional<std::string> layers;
     std::optional<std::string> path;
+    std::optional<std::string> fit_file;
+    std::optional<std::string> seeds;
     exit_request request;
 };
 
 exit_request checked(const exit_flags& flags) {
-    if (flags.action != "fit" && flags.action != "eval") {
-        fail("exit: expected fit or eval, got '{}'", printable(flags.action));
+    if (flags.action != "fit" && flags.action != "eval" && flags.action != "table") {
+        fail("exit: expected fit, eval or table, got '{}'", printable(flags.action));
     }
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
-    if (!flags.rule) { fail("--rule: expected a rule's name or file, got nothing"); }
+    const bool table = flags.action == "table";
+    if (table && flags.rule) { fail("--rule: exit table measures the paper's rules"); }
+    if (table && !flags.request.clusters) {
+        fail("--clusters: exit table needs a file of 'xlens cluster', got nothing");
+    }
+    if (!table && !flags.rule) { fail("--rule: expected a rule's name or file, got nothing"); }
     if (flags.action == "fit" && !flags.path) { fail("-o: expected a file to write, got nothing"); }
-    if (flags.action == "eval" && flags.path) { fail("-o: exit eval writes no file"); }
+    if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
+    if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
+    if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
     exit_request out = flags.request;
-    out.rule = *flags.rule;
+    out.rule = flags.rule.value_or("");
     out.layers = flags.layers.value_or("");
     out.agreement = flags.agreement ? double{*flags.agreement} : 0.95;
     if (!(out.agreement > 0.0 && out.agreement < 1.0)) {
@@ -53,8 +67,7 @@ exit_request checked(const exit_flags& flags) {
     return out;
 }
 
-void write_json(const exit_report& r) {
-    json_writer out;
+void write_json(json_writer& out, const exit_report& r) {
     out.begin_object();
     out.field("rule", r.rule);
     out.field("agreement", r.agreement);
@@ -74,7 +87,28 @@ void write_json(const exit_report& r) {
     out.begin_array();
     for (const std::size_t n : r.exits) { out.value(n); }
     out.end_array();
+    if (!r.curve.empty()) {
+        out.key("curve");
+        out.begin_array();
+        for (const exit_report::point& p : r.curve) {
+            out.begin_object();
+            out.field("threshold", p.threshold);
+            out.field("agreement", p.agreement);
+            out.field("saved_layers", p.saved_layers);
+            out.field("saved_fraction", p.saved_layers / static_cast<double>(r.exits.size()));
+            out.end_object();
+        }
+        out.end_array();
+    }
     out.end_object();
+}
+
+/// One report is a document; several are a list of them.
+void write_json(const std::vector<exit_report>& reports) {
+    json_writer out;
+    if (reports.size() > 1) { out.begin_array(); }
+    for (const exit_report& r : reports) { write_json(out, r); }
+    if (reports.size() > 1) { out.end_array(); }
 }
 
 /// Whether a decision costs an unembedding: such a rule saves layers sooner than time.
@@ -108,24 +142,126 @@ void print(const exit_report& r) {
     }
 }
 
+void print(const std::vector<exit_report>& reports) {
+    for (const exit_report& r : reports) {
+        if (&r != reports.data()) { fmt::print("\n"); }
+        print(r);
+        if (!r.curve.empty()) { fmt::print("curve          threshold, agreement, saved layers\n"); }
+        for (const exit_report::point& p : r.curve) {
+            fmt::print("               {:10.6g}  {:.4f}  {:5.2f}\n", p.threshold, p.agreement,
+                       p.saved_layers);
+        }
+    }
+}
+
+struct moments {
+    double mean = 0.0;
+    double deviation = 0.0;  ///< of a population, as in the paper's notebook (numpy)
+};
+template <class Of>
+moments over(const std::vector<exit_summary>& splits, Of of) {
+    moments out;
+    const auto count = static_cast<double>(splits.size());
+    for (const exit_summary& s : splits) { out.mean += of(s) / count; }
+    for (const exit_summary& s : splits) {
+        out.deviation += (of(s) - out.mean) * (of(s) - out.mean) / count;
+    }
+    out.deviation = std::sqrt(out.deviation);
+    return out;
+}
+
+struct table_cells {
+    moments agreement;
+    moments saved;
+};
+table_cells cells_of(const split_row& row) {
+    return {over(row.splits, [](const exit_summary& s) { return s.agreement(); }),
+            over(row.splits, [](const exit_summary& s) { return s.saved_layers(); })};
+}
+
+void write_json(const std::vector<split_row>& table, const std::vector<std::uint64_t>& seeds) {
+    json_writer out;
+    out.begin_object();
+    out.key("seeds");
+    out.begin_array();
+    for (const std::uint64_t s : seeds) { out.value(static_cast<std::size_t>(s)); }
+    out.end_array();
+    out.key("rows");
+    out.begin_array();
+    for (const split_row& row : table) {
+        const table_cells cells = cells_of(row);
+        out.begin_object();
+        out.field("rule", row.rule);
+        out.field("agreement", cells.agreement.mean);
+        out.field("agreement_deviation", cells.agreement.deviation);
+        out.field("saved_layers", cells.saved.mean);
+        out.field("saved_layers_deviation", cells.saved.deviation);
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+void print(const std::vector<split_row>& table) {
+    table_line()
+        .cell("rule", 26)
+        .right("agreement", 18)
+        .right("saved layers", 16)
+        .right("of all", 10)
+        .print();
+    for (const split_row& row : table) {
+        const table_cells cells = cells_of(row);
+        const auto layers = static_cast<double>(row.splits.front().layers);
+        table_line()
+            .cell(row.rule, 26)
+            .right(fmt::format("{:.1f} ({:.1f}) %", 100.0 * cells.agreement.mean,
+                               100.0 * cells.agreement.deviation),
+                   18)
+            .right(fmt::format("{:.2f} ({:.2f})", cells.saved.mean, cells.saved.deviation), 16)
+            .right(fmt::format("{:.1f} %", 100.0 * cells.saved.mean / layers), 10)
+            .print();
+    }
+}
+
+std::vector<token_id> tokens_of(const engine& model, const std::string& path) {
+    const mapped_file file{std::filesystem::path(path)};
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                                file.bytes().size());
+    std::vector<token_id> out = model.text().encode(text);
+    if (out.size() < 2) { fail("{}: {} tokens, expected at least 2", file.name(), out.size()); }
+    return out;
+}
+
 void run(const exit_flags& flags) {
     const exit_request request = checked(flags);
     const engine model(flags.common);
-    model.check_exit(request);
-    const mapped_file file{std::filesystem::path(*flags.file)};
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                                file.bytes().size());
-    const std::vector<token_id> tokens = model.text().encode(text);
-    if (tokens.size() < 2) {
-        fail("{}: {} tokens, expected at least 2", file.name(), tokens.size());
+    if (flags.action == "table") {
+        std::vector<std::uint64_t> seeds;
+        for (const token_id s : parse_ids(flags.seeds.value_or("38,39,40,41,42"))) {
+            seeds.push_back(static_cast<std::uint64_t>(s));
+        }
+        const std::vector<token_id> tokens = tokens_of(model, *flags.file);
+        note(model.manifest());
+        const std::vector<split_row> table = [&] {
+            progress_bar bar("exit");
+            return model.exit_table(tokens, seeds, request, std::ref(bar));
+        }();
+        flags.common.json ? write_json(table, seeds) : print(table);
+        return;
     }
+    model.check_exit(request);
+    const std::vector<token_id> tokens = tokens_of(model, *flags.file);
+    const std::vector<token_id> fit =
+        flags.fit_file ? tokens_of(model, *flags.fit_file) : std::vector<token_id>();
     note(model.manifest());
-    const exit_report report = [&] {
+    const std::vector<exit_report> reports = [&] {
         progress_bar bar("exit");
-        return flags.action == "fit" ? model.fit_exit(tokens, request, *flags.path, std::ref(bar))
-                                     : model.evaluate_exit(tokens, request, std::ref(bar));
+        if (flags.action == "fit") {
+            return std::vector{model.fit_exit(tokens, request, *flags.path, std::ref(bar))};
+        }
+        return model.evaluate_exit(tokens, fit, request, std::ref(bar));
     }();
-    flags.common.json ? write_json(report) : print(report);
+    flags.common.json ? write_json(reports) : print(reports);
 }
 
 }  // namespace
@@ -138,12 +274,13 @@ void add_exit(command_line& program) {
                     "  xlens exit eval default --file other.txt --rule gate.exit\n"
                     "  xlens generate default --prompt \"The capital of\" --exit gate.exit",
                     [flags] { run(*flags); });
-    a.positional("ACTION", flags->action, "fit or eval");
+    a.positional("ACTION", flags->action, "fit, eval, or table: the paper's rules over splits");
     flags->common.declare(a);
     a.text("--file", flags->file, "FILE", "The text");
     a.text("--rule", flags->rule, "RULE",
            "gate, confidence, margin, stable, similarity, classifier, cluster, oracle,\n"
-           "or a file that exit fit wrote; eval by name fits on the text's first half");
+           "or a file that exit fit wrote; eval by name fits on the text's first half, and\n"
+           "takes several with commas between");
     a.number("--agreement", flags->agreement,
              "Share of tokens that must be the whole model's (0.95)");
     a.text("-o", flags->path, "FILE", "File to write (fit)");
@@ -152,7 +289,12 @@ void add_exit(command_line& program) {
     a.choice("--reads", flags->request.reads, {"residual", "update", "both"},
              "What classifier looks at");
     a.text("--layers", flags->layers, "L,L,..", "Layers at which the rule decides");
-    a.text("--clusters", flags->request.clusters, "FILE", "Clusters of xlens cluster (cluster)");
+    a.text("--clusters", flags->request.clusters, "FILE",
+           "Clusters of xlens cluster (cluster, table)");
+    a.text("--fit-file", flags->fit_file, "FILE", "Text that eval by name fits on");
+    a.whole("--curve", flags->request.curve, 0, 1U << 16U,
+            "Thresholds to report beside the one that is used (eval)");
+    a.text("--seeds", flags->seeds, "S,S,..", "One split each (table; 38,39,40,41,42)");
     a.whole("--window", flags->request.window, 2, 1U << 28U, "Tokens that are read together");
     a.whole("--timed", flags->request.timed, 0, 1U << 28U,
             "Tokens that are decoded one by one for the times; 0: none");

@@ -10,7 +10,7 @@ namespace xlens::program {
 
 /// What `xlens exit` is asked for.
 struct exit_request {
-    std::string rule;  ///< a name, or a file that `exit fit` wrote
+    std::string rule;  ///< names or files that `exit fit` wrote, with commas between; fit takes one
     double agreement = 0.95;
     std::string lens;                     ///< plain, linear, tuned
     std::string reads;                    ///< what a classifier looks at: residual, update, both
@@ -18,6 +18,7 @@ struct exit_request {
     std::string layers;                   ///< "10,14,18": where lens rules and gate decide
     std::size_t window = 512;
     std::size_t timed = 256;  ///< tokens decoded for the times; 0: none
+    std::size_t curve = 0;    ///< thresholds to report beside the one that is used
 };
 
 struct exit_report {
@@ -35,6 +36,12 @@ struct exit_report {
     std::size_t live_tokens = 0;  ///< that were decoded by each
     double live_agreement = 0.0;
     double live_saved_layers = 0.0;
+    struct point {
+        double threshold = 0.0;
+        double agreement = 0.0;
+        double saved_layers = 0.0;
+    };
+    std::vector<point> curve;    ///< from the surest threshold down
     std::vector<double> ratios;  ///< seconds_exit / seconds_full of each turn, ascending
 
     /// Share of the decoding time that exits save, decisions included; below 0 where they cost more.

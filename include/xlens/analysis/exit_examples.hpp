@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/analysis/each_pass.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
@@ -82,24 +83,18 @@ exit_examples gather_examples(const Model& model, std::span<const token_id> toke
     }
     detail::gather_rows gather(out, updates);
     const logit_lens lens(model);
-    for (std::size_t start = 0; start < tokens.size(); start += window) {
-        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
-        sequence_state state = model.start();
-        state.wanted = logit_rows::none;
-        for (std::size_t first = 0; first < text.size(); first += chunk) {
-            const auto part = text.subspan(first, std::min(chunk, text.size() - first));
-            gather.start_at(start + first);
-            model.forward(state, part, gather);
-            const rows<const float> x = state.residual;
-            for (std::size_t t = 0; t < part.size(); ++t) {
-                std::ranges::copy(x[t], rows<float>(out.last)[start + first + t].begin());
-            }
-            for (const reading& r : lens.read(x, 1)) {
-                out.answers.push_back(r.top.empty() ? -1 : r.top.front().id);
-            }
-            progress(start + first + part.size(), tokens.size());
+    const auto read = [&](sequence_state& state, const text_pass& pass) {
+        gather.start_at(pass.row);
+        model.forward(state, pass.tokens, gather);
+        const rows<const float> x = state.residual;
+        for (std::size_t t = 0; t < pass.tokens.size(); ++t) {
+            std::ranges::copy(x[t], rows<float>(out.last)[pass.row + t].begin());
         }
-    }
+        for (const reading& r : lens.read(x, 1)) {
+            out.answers.push_back(r.top.empty() ? -1 : r.top.front().id);
+        }
+    };
+    each_pass(model, tokens, window, chunk, read, progress);
     return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/analysis/each_pass.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
@@ -30,6 +31,22 @@ lens_read lens_read_of(const Model& model) {
 namespace detail {
 
 inline token_id top_of(const reading& r) { return r.top.empty() ? -1 : r.top.front().id; }
+
+/// Rules that know the answers: oracle, and any_rule if it is one.
+template <class Rule>
+concept told_rule = requires(Rule& r) { r.tell(std::vector<token_id>()); };
+template <exit_rule Rule>
+bool must_be_told(const Rule& rule) {
+    if constexpr (requires { rule.must_be_told(); }) {
+        return rule.must_be_told();
+    } else {
+        return told_rule<Rule>;
+    }
+}
+template <exit_rule Rule>
+void tell(Rule& rule, const std::vector<token_id>& answers) {
+    if constexpr (told_rule<Rule>) { rule.tell(answers); }
+}
 
 /// Asks a rule about every position of a pass that runs in full; the token is the rule's own, or else
 /// that of what it would have read.
@@ -107,6 +124,34 @@ private:
     xt::xtensor<float, 2> m_coefficients;
 };
 
+/// Several rules at one pass.
+template <exit_rule Rule>
+class exit_probes {
+public:
+    static constexpr hook hooks = exit_probe<Rule>::hooks;
+
+    exit_probes(std::span<Rule> rules, const lens_read& read) {
+        for (Rule& r : rules) { m_probes.emplace_back(r, read); }
+    }
+    [[nodiscard]] const std::vector<exit_probe<Rule>>& each() const { return m_probes; }
+
+    void embedding(const site& where, rows<float> x) {
+        for (auto& p : m_probes) { p.embedding(where, x); }
+    }
+    void before(const site& where, rows<float> x) {
+        for (auto& p : m_probes) { p.before(where, x); }
+    }
+    void coefficients(const site& where, rows<float> m) {
+        for (auto& p : m_probes) { p.coefficients(where, m); }
+    }
+    void after(const site& where, rows<float> x) {
+        for (auto& p : m_probes) { p.after(where, x); }
+    }
+
+private:
+    std::vector<exit_probe<Rule>> m_probes;
+};
+
 inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state& state) {
     std::vector<token_id> out;
     for (const reading& r : read(state.residual, 1)) { out.push_back(top_of(r)); }
@@ -115,40 +160,49 @@ inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state
 
 }  // namespace detail
 
-/// What a rule says of every position of a text that is read in windows, teacher-forced: the model
-/// runs in full, so that what a position reads of others is the whole model's, and each position is
-/// asked on its own. Scores of 0 and below, which no threshold lets pass, leave no look.
-/// A rule that must be told the answers (oracle) is.
+/// What each of some rules says of every position of a text that is read in windows, teacher-forced:
+/// the model runs in full, once for all rules, so that what a position reads of others is the whole
+/// model's, and each position is asked on its own. Scores of 0 and below, which no threshold lets
+/// pass, leave no look. A rule that must be told the answers (oracle) is. Rules with one lens that is
+/// `remembering` cost one unembedding a position and layer. (R, T).
+template <class Model, exit_rule Rule, class Progress>
+std::vector<std::vector<exit_trial>> exit_trials(const Model& model,
+                                                 std::span<const token_id> tokens,
+                                                 std::size_t window, std::span<Rule> rules,
+                                                 const lens_read& read, Progress progress) {
+    constexpr std::size_t chunk = 128;
+    detail::exit_probes<Rule> probes(rules, read);
+    std::vector<std::vector<exit_trial>> out(rules.size(), std::vector<exit_trial>(tokens.size()));
+    const bool told =
+        std::ranges::any_of(rules, [](const Rule& r) { return detail::must_be_told(r); });
+    const auto ask = [&](sequence_state& state, const text_pass& pass) {
+        std::vector<token_id> answers;
+        if (told) {
+            model.forward(state, pass.tokens);
+            answers = detail::tops_of(read, state);
+            for (Rule& r : rules) { detail::tell(r, answers); }
+            state.truncate(pass.position);
+        }
+        model.forward(state, pass.tokens, probes);
+        if (!told) { answers = detail::tops_of(read, state); }
+        for (std::size_t r = 0; r < rules.size(); ++r) {
+            for (const auto& look : probes.each()[r].looks()) {
+                out[r][pass.row + look.row].looks.push_back(
+                    {look.layer, look.score, look.top == answers[look.row]});
+            }
+        }
+    };
+    each_pass(model, tokens, window, chunk, ask, progress);
+    return out;
+}
+
+/// Of one rule.
 template <class Model, exit_rule Rule, class Progress>
 std::vector<exit_trial> exit_trials(const Model& model, std::span<const token_id> tokens,
                                     std::size_t window, Rule& rule, Progress progress) {
-    constexpr std::size_t chunk = 64;
-    const lens_read read = lens_read_of(model);
-    detail::exit_probe<Rule> probe(rule, read);
-    std::vector<exit_trial> out;
-    for (std::size_t start = 0; start < tokens.size(); start += window) {
-        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
-        sequence_state state = model.start();
-        state.wanted = logit_rows::none;
-        for (std::size_t first = 0; first < text.size(); first += chunk) {
-            const auto part = text.subspan(first, std::min(chunk, text.size() - first));
-            if constexpr (requires { rule.tell(std::vector<token_id>()); }) {
-                model.forward(state, part);
-                rule.tell(detail::tops_of(read, state));
-                state.truncate(first);
-            }
-            model.forward(state, part, probe);
-            const std::vector<token_id> answers = detail::tops_of(read, state);
-            const std::size_t before = out.size();
-            out.resize(before + part.size());
-            for (const auto& look : probe.looks()) {
-                out[before + look.row].looks.push_back(
-                    {look.layer, look.score, look.top == answers[look.row]});
-            }
-            progress(start + first + part.size(), tokens.size());
-        }
-    }
-    return out;
+    return std::move(
+        exit_trials(model, tokens, window, std::span<Rule>(&rule, 1), lens_read_of(model), progress)
+            .front());
 }
 
 /// Agreement and savings of a rule over trials.
@@ -180,6 +234,26 @@ inline exit_summary summarise(std::span<const exit_trial> trials, float threshol
         out.agreeing += exit == nullptr || exit->agrees ? 1U : 0U;
         out.saved += layers - 1 - layer;
         ++out.exits[layer];
+    }
+    return out;
+}
+
+/// What one threshold gives.
+struct exit_point {
+    float threshold = 0.0F;
+    exit_summary summary;
+};
+
+/// A rule's agreement against what it saves: thresholds at equal parts of the scores, from the surest
+/// down, at most `points` and none twice.
+inline std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, std::size_t layers,
+                                          std::size_t points) {
+    const std::vector<float> scores = falling_scores(trials);
+    std::vector<exit_point> out;
+    for (std::size_t i = 1; i <= points && !scores.empty(); ++i) {
+        const float threshold = scores[(scores.size() * i - 1) / points];
+        if (!out.empty() && threshold == out.back().threshold) { continue; }
+        out.push_back({threshold, summarise(trials, threshold, layers)});
     }
     return out;
 }

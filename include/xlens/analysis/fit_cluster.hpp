@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/analysis/each_pass.hpp>
 #include <xlens/analysis/exit_trials.hpp>
 #include <xlens/analysis/saturation.hpp>
 #include <xlens/core/types.hpp>
@@ -64,17 +65,11 @@ std::vector<cluster_item> gather_cluster_items(const Model& model, std::span<con
     const lens_read read = lens_read_of(model);
     detail::gather_clusters gather(rule, read);
     std::vector<cluster_item> out;
-    for (std::size_t start = 0; start < tokens.size(); start += window) {
-        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
-        sequence_state state = model.start();
-        state.wanted = logit_rows::none;
-        for (std::size_t first = 0; first < text.size(); first += chunk) {
-            const auto part = text.subspan(first, std::min(chunk, text.size() - first));
-            model.forward(state, part, gather);
-            for (cluster_item& item : gather.take()) { out.push_back(std::move(item)); }
-            progress(out.size(), tokens.size());
-        }
-    }
+    const auto keep = [&](sequence_state& state, const text_pass& pass) {
+        model.forward(state, pass.tokens, gather);
+        for (cluster_item& item : gather.take()) { out.push_back(std::move(item)); }
+    };
+    each_pass(model, tokens, window, chunk, keep, progress);
     return out;
 }
 

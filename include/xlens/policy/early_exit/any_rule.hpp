@@ -66,6 +66,11 @@ public:
             }
         });
     }
+    /// Whether `tell` must come before each pass: for oracle, that of the whole model's top tokens.
+    [[nodiscard]] bool must_be_told() const { return std::holds_alternative<oracle>(m_rule); }
+    void tell(const std::vector<token_id>& answers) {
+        if (auto* knows = std::get_if<oracle>(&m_rule)) { knows->tell(answers); }
+    }
     void save(exit_writer& to) const {
         to.text(word());
         visit([&](const auto& r) { r.save(to); });

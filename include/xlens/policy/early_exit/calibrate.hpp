@@ -59,6 +59,18 @@ struct exit_trial {
     }
 };
 
+/// All finite scores, the surest first.
+inline std::vector<float> falling_scores(std::span<const exit_trial> trials) {
+    std::vector<float> out;
+    for (const exit_trial& t : trials) {
+        for (const exit_trial::look& l : t.looks) {
+            if (std::isfinite(l.score)) { out.push_back(l.score); }
+        }
+    }
+    std::ranges::sort(out, std::greater<>());
+    return out;
+}
+
 /// The lowest threshold whose disagreement is below 1 - agreement with confidence 1 - delta.
 /// Thresholds are tried from the surest down, `steps` of them at equal parts of the scores, and the
 /// first that fails the test ends the search (fixed-sequence testing, as in "Learn then test",
@@ -70,13 +82,7 @@ inline float calibrate(std::span<const exit_trial> trials, double agreement, dou
     if (!(agreement >= 0.0 && agreement < 1.0)) {
         fail("agreement: expected from 0 up to but not 1, got {}", agreement);
     }
-    std::vector<float> scores;
-    for (const exit_trial& t : trials) {
-        for (const exit_trial::look& l : t.looks) {
-            if (std::isfinite(l.score)) { scores.push_back(l.score); }
-        }
-    }
-    std::ranges::sort(scores, std::greater<>());
+    const std::vector<float> scores = falling_scores(trials);
     float chosen = std::numeric_limits<float>::infinity();
     for (std::size_t step = 1; step <= steps && !scores.empty(); ++step) {
         const float threshold = scores[(scores.size() * step - 1) / steps];

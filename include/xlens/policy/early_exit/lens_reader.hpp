@@ -6,8 +6,10 @@
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,36 @@ namespace xlens {
 /// The k best tokens of residuals (N, D) in the model's vocabulary: logit_lens::read as a function,
 /// so that rules are compiled once for all models.
 using lens_read = std::function<std::vector<reading>(rows<const float>, std::size_t k)>;
+
+/// A lens that keeps its last answer, so that rules that read the same residuals one after the other
+/// cost one unembedding: what is asked for again, or in part, row by row in the same order, with as
+/// many tokens or fewer, is not read again. Copies share what is kept. Always two tokens or more.
+inline lens_read remembering(lens_read read) {
+    struct answer {
+        xt::xtensor<float, 2> x;
+        std::vector<reading> readings;
+        std::size_t k = 0;
+    };
+    const auto find = [](const answer& a, rows<const float> x, std::vector<reading>& out) {
+        std::size_t row = 0;
+        for (std::size_t n = 0; n < x.count(); ++n, ++row) {
+            const rows<const float> kept = a.x;
+            while (row < kept.count() && !std::ranges::equal(kept[row], x[n])) { ++row; }
+            if (row == kept.count()) { return false; }
+            out.push_back(a.readings[row]);
+        }
+        return true;
+    };
+    return [read = std::move(read), find, last = std::make_shared<answer>()](rows<const float> x,
+                                                                             std::size_t k) {
+        std::vector<reading> out;
+        if (last->k >= k && last->x.shape(1) == x.width() && find(*last, x, out)) { return out; }
+        last->k = std::max<std::size_t>(k, 2);
+        last->readings = read(x, last->k);
+        last->x = x.tensor();
+        return last->readings;
+    };
+}
 
 /// The logit lens behind a linear lens, plain where that has no map for a layer.
 class lens_reader {
