@@ -277,6 +277,7 @@ std::vector<exit_report> engine::evaluate_exit(std::span<const token_id> tokens,
     const std::size_t half = fits && fit.empty() ? tokens.size() / 2 : 0;
     const auto seen = fit.empty() ? tokens.first(half) : fit;
     const auto measured = tokens.subspan(half);
+    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
     return m_parts->model.model().visit([&](const auto& model) {
         const lens_read read = remembering(lens_read_of(model));
         const std::size_t fitted = seen.size() / 5 * 4;
@@ -289,8 +290,7 @@ std::vector<exit_report> engine::evaluate_exit(std::span<const token_id> tokens,
                 out.push_back({rules.back(), 1.0F, request.agreement, 0});
                 continue;
             }
-            out.push_back(load_exit(word, fingerprint(m_parts->model.file().tensors()),
-                                    sizes_of(config()), read));
+            out.push_back(load_exit(word, hash, sizes_of(config()), read));
             if (out.back().fitted_on == hash_of(tokens)) {
                 fail("--file: the rule was fitted on this very text; measure on another");
             }
