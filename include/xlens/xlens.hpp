@@ -25,7 +25,9 @@
 #include <xlens/analysis/events/report.hpp>
 #include <xlens/analysis/events/scores.hpp>
 #include <xlens/analysis/events/statistics.hpp>
+#include <xlens/analysis/each_pass.hpp>
 #include <xlens/analysis/exit_examples.hpp>
+#include <xlens/analysis/exit_splits.hpp>
 #include <xlens/analysis/exit_trials.hpp>
 #include <xlens/analysis/fit_cluster.hpp>
 #include <xlens/analysis/fit_exit.hpp>

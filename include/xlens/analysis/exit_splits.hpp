@@ -96,8 +96,9 @@ inline std::vector<exit_trial> classifier_split(const exit_examples& e,
             return answers;
         };
         const auto features = [&](std::span<const std::size_t> which) {
-            return classifier::features(input, rows_of(residual, which),
-                                        rows_of(e.updates.at(layer), which));
+            const xt::xtensor<float, 2> x = rows_of(residual, which);
+            const xt::xtensor<float, 2> update = rows_of(e.updates.at(layer), which);
+            return classifier::features(input, x, update);
         };
         const logistic l =
             fit_logistic(features(train), saturated(train), {.ridge = 10.0, .balanced = true});
