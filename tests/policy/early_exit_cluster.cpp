@@ -61,6 +61,44 @@ BOOST_AUTO_TEST_CASE(decisions_are_those_of_an_independent_implementation) {
     BOOST_TEST(leave < items / 2);
 }
 
+// The features of SmolLM2 on a text, and what numpy decides (tests/golden/make_exit_features.py).
+BOOST_AUTO_TEST_CASE(decisions_on_real_features_are_those_of_an_independent_implementation) {
+    const std::vector<std::byte> bytes = test::golden_bytes("early_exit/smollm2.bin");
+    const auto byte = [&](std::size_t i) { return std::to_integer<std::size_t>(bytes[i]); };
+    const std::size_t layers = byte(0) + 256 * byte(1);
+    const std::size_t inner = byte(2) + 256 * byte(3);
+    const std::size_t tokens = byte(4) + 256 * byte(5);
+    const std::size_t saturates = 6 + layers * inner;
+    const std::size_t lists = saturates + tokens;
+    const std::size_t decisions = lists + tokens * layers * 10;
+    BOOST_REQUIRE(bytes.size() == decisions + tokens / 2 * (layers - 1));
+    const auto ids_of = [&](std::size_t t, std::size_t l) {
+        cluster_ids out{};
+        for (std::size_t i = 0; i < 10; ++i) {
+            out[i] = static_cast<std::uint16_t>(byte(lists + (t * layers + l) * 10 + i));
+        }
+        return out;
+    };
+    cluster_match rule = empty_rule(layers, 1);
+    for (std::size_t t = 0; t < tokens; t += 2) {
+        rule.add(byte(saturates + t), ids_of(t, byte(saturates + t)));
+    }
+    std::size_t asked = 0;
+    std::size_t different = 0;
+    std::size_t leave = 0;
+    for (std::size_t t = 1; t < tokens; t += 2) {
+        for (std::size_t l = 0; l + 1 < layers; ++l) {
+            const bool expected = byte(decisions + asked) != 0;
+            different += rule.decide(l, ids_of(t, l)) != expected ? 1U : 0U;
+            leave += expected ? 1U : 0U;
+            ++asked;
+        }
+    }
+    BOOST_TEST(asked >= 5000U);
+    BOOST_TEST(different == 0U);
+    BOOST_TEST(leave > 0U);
+}
+
 BOOST_AUTO_TEST_CASE(equal_positions_count_and_not_equal_sets) {
     const cluster_ids a{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     const cluster_ids b{1, 0, 2, 3, 4, 5, 6, 7, 9, 8};
