@@ -11,6 +11,7 @@
 #include <xlens/analysis/clusters_json.hpp>
 #include <xlens/analysis/complete_linkage.hpp>
 #include <xlens/analysis/directions.hpp>
+#include <xlens/analysis/each_pass.hpp>
 #include <xlens/analysis/events.hpp>
 #include <xlens/analysis/events/checkpoint.hpp>
 #include <xlens/analysis/events/detect.hpp>
@@ -25,7 +26,6 @@
 #include <xlens/analysis/events/report.hpp>
 #include <xlens/analysis/events/scores.hpp>
 #include <xlens/analysis/events/statistics.hpp>
-#include <xlens/analysis/each_pass.hpp>
 #include <xlens/analysis/exit_examples.hpp>
 #include <xlens/analysis/exit_splits.hpp>
 #include <xlens/analysis/exit_trials.hpp>
