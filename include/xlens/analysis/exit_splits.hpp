@@ -100,8 +100,8 @@ inline std::vector<exit_trial> classifier_split(const exit_examples& e,
             const xt::xtensor<float, 2> update = rows_of(e.updates.at(layer), which);
             return classifier::features(input, x, update);
         };
-        const logistic l =
-            fit_logistic(features(train), saturated(train), {.ridge = 10.0, .balanced = true});
+        const xt::xtensor<float, 2> seen = features(train);
+        const logistic l = fit_logistic(seen, saturated(train), {.ridge = 10.0, .balanced = true});
         const auto scores = [&](std::span<const std::size_t> which) {
             const xt::xtensor<float, 2> x = features(which);
             std::vector<float> p;
