@@ -87,7 +87,9 @@ inline std::vector<exit_trial> classifier_split(const exit_examples& e,
     const auto validation = order.subspan(order.size() - 2 * tenth, tenth);
     const auto train = order.first(order.size() - 2 * tenth);
     std::vector<exit_trial> out(tenth);
-    for (const auto& [layer, residual] : e.residuals) {
+    for (const auto& of_layer : e.residuals) {
+        const std::size_t layer = of_layer.first;
+        const auto& residual = of_layer.second;
         const auto saturated = [&](std::span<const std::size_t> which) {
             std::vector<float> answers;
             for (const std::size_t n : which) {

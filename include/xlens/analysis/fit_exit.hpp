@@ -77,7 +77,7 @@ linear_lens fit_lens(const Model& model, const exit_examples& e, std::size_t cou
 
 struct gate_options {
     std::size_t shortlist = 1024;  ///< tokens
-    float least = 0.3F;            ///< probability below which the first step says no
+    float least = 0.4F;            ///< probability below which the first step says no
     double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
 };
 
