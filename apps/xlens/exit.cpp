@@ -279,8 +279,8 @@ void add_exit(command_line& program) {
     a.text("--file", flags->file, "FILE", "The text");
     a.text("--rule", flags->rule, "RULE",
            "gate, confidence, margin, stable, similarity, classifier, cluster, oracle,\n"
-           "or a file that exit fit wrote; eval by name fits on the text's first half, and\n"
-           "takes several with commas between");
+           "or a file that exit fit wrote; eval by name fits on the text's first\n"
+           "half, and takes several with commas between");
     a.number("--agreement", flags->agreement,
              "Share of tokens that must be the whole model's (0.95)");
     a.text("-o", flags->path, "FILE", "File to write (fit)");

@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
         out.insert(out.end(), more.begin(), more.end());
         return out;
     };
-    refused({"exit", "mend", model}, "exit: expected fit or eval, got 'mend'");
+    refused({"exit", "mend", model}, "exit: expected fit, eval or table, got 'mend'");
     refused({"exit", "eval", model}, "--file: expected a text file, got nothing");
     refused(fit, "--rule: expected a rule's name or file, got nothing");
     refused(with({"--rule", "gate"}), "-o: expected a file to write, got nothing");
