@@ -184,6 +184,31 @@ BOOST_AUTO_TEST_CASE(a_rule_is_fitted_measured_and_used) {
     BOOST_TEST(cut["nll"] != full["nll"]);
 }
 
+// One pass for several rules, which share what they read of the vocabulary, says what each says alone.
+BOOST_AUTO_TEST_CASE(several_rules_at_one_pass_are_each_alone) {
+    const xlens::test::temporary_directory folder;
+    const std::string other =
+        folder.write("other.txt", "The cat sat on the mat, and the dog sat on the cat.").string();
+    const auto eval = [&](const std::string& rules) {
+        return run({"exit", "eval", model, "--fit-file", text, "--file", other, "--layers",
+                    "12,20,26", "--agreement", "0.5", "--timed", "0", "--curve", "4", "--rule",
+                    rules});
+    };
+    const json all = eval("confidence,margin,stable,oracle");
+    BOOST_REQUIRE(all.is_array());
+    BOOST_REQUIRE(all.size() == 4U);
+    for (const json& one : all) {
+        BOOST_TEST_CONTEXT(one["rule"]) {
+            BOOST_TEST(one == eval(one["rule"].get<std::string>()));
+            double last = 2.0;
+            for (const json& point : one["curve"]) {
+                BOOST_TEST(point["threshold"].get<double>() <= last);
+                last = point["threshold"].get<double>();
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_rule_that_never_leaves_changes_nothing) {
     const xlens::test::temporary_directory folder;
     const std::string other = folder.write("other.txt", "One, two, three, four, five.").string();
