@@ -113,8 +113,7 @@ void print_functional_clusters(const events_view& view, const counted_clusters& 
                         f.half, f.half_vectors, f.nine_tenths, f.nine_tenths_vectors))
         .print();
     table_line()
-        .put(fmt::format("  {} clusters at 1 position in {} a member: {} of clusters, {} of value "
-                         "vectors",
+        .put(fmt::format("  {} clusters at 1 in {} a member: {} of clusters, {} of value vectors",
                          f.often, functional_rarest, share_text(f.own.groups, f.own.groups_margin),
                          share_text(f.own.vectors, f.own.vectors_margin)))
         .print();

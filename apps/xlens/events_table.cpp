@@ -115,10 +115,10 @@ void print_functional(const events_view& view) {
              style::dim)
         .print();
     table_line()
-        .put(fmt::format("  {} of {} value vectors give half of them, {} nine tenths; {} ({}) "
-                         "at 1 position in {}",
-                         f.half, vectors, f.nine_tenths, f.often.size(),
-                         share_text(f.own.groups, f.own.groups_margin), functional_rarest))
+        .put(fmt::format(
+            "  {} of {} value vectors give half, {} nine tenths; {} ({}) at 1 position in {}",
+            f.half, vectors, f.nine_tenths, f.often.size(),
+            share_text(f.own.groups, f.own.groups_margin), functional_rarest))
         .print();
     constexpr std::size_t shown = 10;
     constexpr std::size_t tokens = 8;
