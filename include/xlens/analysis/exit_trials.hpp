@@ -7,6 +7,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/policy/early_exit/calibrate.hpp>
+#include <xlens/policy/early_exit/exit_inputs.hpp>
 #include <xlens/policy/early_exit/exit_rule.hpp>
 #include <xlens/policy/early_exit/lens_reader.hpp>
 #include <xlens/policy/policy.hpp>
@@ -63,7 +64,7 @@ public:
     };
 
     exit_probe(Rule& rule, const lens_read& read)
-        : m_rule(&rule), m_read(&read), m_needs(rule.needs()) {}
+        : m_rule(&rule), m_read(&read), m_inputs(rule.needs()) {}
 
     [[nodiscard]] const std::vector<look>& looks() const { return m_looks; }
 
@@ -71,19 +72,10 @@ public:
         m_looks.clear();
         m_rule->begin(x.count());
     }
-    void before(const site&, rows<float> x) {
-        if (m_needs.update) { m_update = x.tensor(); }
-    }
-    void coefficients(const site&, rows<float> m) {
-        if (m_needs.coefficients) { m_coefficients = m.tensor(); }
-    }
+    void before(const site&, rows<float> x) { m_inputs.before(x); }
+    void coefficients(const site&, rows<float> m) { m_inputs.coefficients(m); }
     void after(const site& where, rows<float> x) {
-        exit_view view{where.layer, x, {}, {}};
-        if (m_needs.coefficients) { view.coefficients = m_coefficients; }
-        if (m_needs.update) {
-            m_update = x.tensor() - m_update;
-            view.update = m_update;
-        }
+        const exit_view view = m_inputs.view(where.layer, x);
         std::vector<float> scores(x.count());
         m_rule->score(view, scores);
         std::vector<std::size_t> asked;
@@ -118,10 +110,8 @@ private:
 
     Rule* m_rule;
     const lens_read* m_read;
-    exit_needs m_needs;
+    exit_inputs m_inputs;
     std::vector<look> m_looks;
-    xt::xtensor<float, 2> m_update;
-    xt::xtensor<float, 2> m_coefficients;
 };
 
 /// Several rules at one pass.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/xtensor.hpp>
 #include <xlens/policy/answer.hpp>
+#include <xlens/policy/early_exit/exit_inputs.hpp>
 #include <xlens/policy/early_exit/exit_rule.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
@@ -32,7 +32,7 @@ public:
 
     /// Exits where a score reaches `threshold`.
     early_exit(Rule rule, float threshold)
-        : m_rule(std::move(rule)), m_needs(m_rule.needs()), m_threshold(threshold) {}
+        : m_rule(std::move(rule)), m_inputs(m_rule.needs()), m_threshold(threshold) {}
 
     [[nodiscard]] const Rule& rule() const { return m_rule; }
     [[nodiscard]] float threshold() const { return m_threshold; }
@@ -44,20 +44,15 @@ public:
         if (m_alone) { m_rule.begin(1); }
     }
     void before(const site&, rows<float> x) {
-        if (m_alone && m_needs.update) { m_before = last(x).tensor(); }
+        if (m_alone) { m_inputs.before(last(x)); }
     }
     void coefficients(const site&, rows<float> m) {
-        if (m_alone && m_needs.coefficients) { m_coefficients = last(m).tensor(); }
+        if (m_alone) { m_inputs.coefficients(last(m)); }
     }
     flow after(const site& where, rows<float> all) {
         if (!m_alone) { return flow::proceed; }
         const rows<float> x = last(all);
-        exit_view view{where.layer, x, {}, {}};
-        if (m_needs.coefficients) { view.coefficients = m_coefficients; }
-        if (m_needs.update) {
-            m_before = x.tensor() - m_before;
-            view.update = m_before;
-        }
+        const exit_view view = m_inputs.view(where.layer, x);
         float score = never_exits;
         m_rule.score(view, {&score, 1});
         m_stopped = score >= m_threshold;
@@ -86,14 +81,12 @@ private:
     }
 
     Rule m_rule;
-    exit_needs m_needs;
+    exit_inputs m_inputs;
     float m_threshold;
     bool m_alone = false;
     bool m_stopped = false;
-    std::optional<named_token> m_answer;   // of this pass, from …
-    std::vector<float> m_judged;           // … the residual (D) that it left with
-    xt::xtensor<float, 2> m_before;        // (1, D), then the update
-    xt::xtensor<float, 2> m_coefficients;  // (1, F)
+    std::optional<named_token> m_answer;  // of this pass, from …
+    std::vector<float> m_judged;          // … the residual (D) that it left with
 };
 
 }  // namespace xlens

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/xtensor.hpp>
+#include <xlens/policy/early_exit/exit_inputs.hpp>
 #include <xlens/policy/early_exit/exit_rule.hpp>
 #include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
@@ -23,7 +23,7 @@ public:
     static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
 
     would_exit(Rule rule, float threshold)
-        : m_rule(std::move(rule)), m_needs(m_rule.needs()), m_threshold(threshold) {}
+        : m_rule(std::move(rule)), m_inputs(m_rule.needs()), m_threshold(threshold) {}
 
     /// The layer of each position of the sequence, from 0 on.
     [[nodiscard]] const std::vector<std::size_t>& layers() const { return m_layers; }
@@ -34,19 +34,10 @@ public:
         m_left.assign(x.count(), false);
         m_rule.begin(x.count());
     }
-    void before(const site&, rows<float> x) {
-        if (m_needs.update) { m_update = x.tensor(); }
-    }
-    void coefficients(const site&, rows<float> m) {
-        if (m_needs.coefficients) { m_coefficients = m.tensor(); }
-    }
+    void before(const site&, rows<float> x) { m_inputs.before(x); }
+    void coefficients(const site&, rows<float> m) { m_inputs.coefficients(m); }
     void after(const site& where, rows<float> x) {
-        exit_view view{where.layer, x, {}, {}};
-        if (m_needs.coefficients) { view.coefficients = m_coefficients; }
-        if (m_needs.update) {
-            m_update = x.tensor() - m_update;
-            view.update = m_update;
-        }
+        const exit_view view = m_inputs.view(where.layer, x);
         m_scores.assign(x.count(), never_exits);
         m_rule.score(view, m_scores);
         for (std::size_t t = 0; t < x.count(); ++t) {
@@ -58,13 +49,11 @@ public:
 
 private:
     Rule m_rule;
-    exit_needs m_needs;
+    exit_inputs m_inputs;
     float m_threshold;
     std::vector<std::size_t> m_layers;
     std::vector<bool> m_left;     // positions of this pass
     std::vector<float> m_scores;  // reused
-    xt::xtensor<float, 2> m_update;
-    xt::xtensor<float, 2> m_coefficients;
 };
 
 }  // namespace xlens
