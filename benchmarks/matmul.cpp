@@ -42,8 +42,9 @@ void run(benchmark::State& state, std::size_t rows, std::size_t cols, std::size_
 
 template <class Format, precision how = precision::f32>
 void along_rows(benchmark::State& state) {
-    run<Format>(state, width, inner_width, inner_width, width,
-                [](const auto& w, auto x, auto y) { return kernels::make_product(w, x, y, how); });
+    run<Format>(state, width, inner_width, inner_width, width, [](const auto& w, auto x, auto y) {
+        return kernels::make_product(any_matrix(w, how), x, y);
+    });
 }
 
 template <class Format>

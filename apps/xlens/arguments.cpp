@@ -3,7 +3,6 @@
 
 #include <xlens/core/error.hpp>
 
-#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -38,7 +37,7 @@ CLI::Option* add_value(CLI::App& app, const std::string& name, const std::string
 void check_word(std::string_view flag, const std::string& value,
                 const std::vector<std::string>& words) {
     if (std::find(words.begin(), words.end(), value) == words.end()) {
-        fail("{}: expected one of {}, got '{}'", flag, fmt::join(words, ", "), printable(value));
+        fail("{}: expected one of {}, got '{}'", flag, joined(words, ", "), printable(value));
     }
 }
 
@@ -118,7 +117,7 @@ void arguments::choice(const std::string& name, std::optional<std::string>& to,
         check_word(name, value, words);
         to = value;
     };
-    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read, help);
+    add_value(*m_app, name, joined(words, "|"), read, help);
 }
 
 void arguments::choice(const std::string& name, std::string& to,
@@ -128,8 +127,7 @@ void arguments::choice(const std::string& name, std::string& to,
         check_word(name, value, words);
         to = value;
     };
-    add_value(*m_app, name, fmt::format("{}", fmt::join(words, "|")), read,
-              fmt::format("{} ({})", help, to));
+    add_value(*m_app, name, joined(words, "|"), read, fmt::format("{} ({})", help, to));
 }
 
 void arguments::repeated(const std::string& name, const std::string& kind, reader read,
@@ -174,7 +172,7 @@ void command_line::check_subcommand(std::string_view given) const {
     for (const subcommand& one : m_subcommands) { names.emplace_back(one.name); }
     const bool known = std::find(names.begin(), names.end(), given) != names.end();
     if (known || given == "-h" || given == "--help") { return; }
-    fail("expected one of {}, or --help; got {}", fmt::join(names, ", "),
+    fail("expected one of {}, or --help; got {}", joined(names, ", "),
          given.empty() ? "nothing" : fmt::format("'{}'", printable(given)));
 }
 

@@ -5,8 +5,6 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/value_concepts.hpp>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -40,7 +38,7 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
     }
     if (ids.size() > shown) { parts.emplace_back("..."); }
     fail("{}: expected one token, got '{}', which is {}: {}", flag, printable(text), ids.size(),
-         fmt::join(parts, ", "));
+         joined(parts, ", "));
 }
 
 }  // namespace

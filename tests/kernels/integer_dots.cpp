@@ -27,8 +27,7 @@ std::vector<float> multiply(const matrix<Format>& w, const std::vector<float>& x
     const std::size_t count = x.size() / w.cols();
     std::vector<float> y(count * w.rows(), NAN);
     const rows<const float> in(x.data(), count, w.cols());
-    kernels::run(std::array{kernels::make_product(w, in, {y.data(), count, w.rows()}, how)},
-                 [](auto...) {});
+    kernels::matmul(any_matrix(w, how), in, {y.data(), count, w.rows()});
     return y;
 }
 

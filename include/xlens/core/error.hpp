@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace xlens {
@@ -30,6 +31,23 @@ inline std::string printable(std::string_view text, std::size_t limit = 80) {
         }
     }
     if (text.size() > limit) { out += "..."; }
+    return out;
+}
+
+/// "a, b, c" of strings or whole numbers. Lists of a message: fmt::join compiles a formatter for each
+/// kind of list, half a second in a program that reads a model.
+template <class Range>
+std::string joined(const Range& items, std::string_view separator) {
+    std::string out;
+    std::string_view before;
+    for (const auto& item : items) {
+        out += std::exchange(before, separator);
+        if constexpr (std::is_integral_v<std::remove_cvref_t<decltype(item)>>) {
+            out += std::to_string(item);
+        } else {
+            out += item;
+        }
+    }
     return out;
 }
 

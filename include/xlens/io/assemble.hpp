@@ -67,7 +67,7 @@ transformer<Preset, Weights> assemble(const checkpoint& file) {
     const hyperparameters& p = file.config();
     if (!presets::runs<Preset>(p.architecture)) {
         fail("{}: architecture: expected {}, got {}", file.name(),
-             fmt::join(Preset::architectures, " or "), p.architecture);
+             joined(Preset::architectures, " or "), p.architecture);
     }
     const detail::model_parts<Weights> parts(file);
     transformer<Preset, Weights> model;

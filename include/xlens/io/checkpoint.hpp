@@ -9,8 +9,6 @@
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/formats.hpp>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <any>
 #include <concepts>
@@ -64,19 +62,14 @@ public:
         const stored_tensor& t = get(tensor);
         const bool transposed = is_transposed(tensor);
         check_shape(t, transposed ? std::vector{cols, rows} : std::vector{rows, cols});
-        return visit_format(t.format, [&]<class Format>(Format) {
-            return any_matrix(xlens::matrix<Format>(t.data, t.shape[0], t.shape[1], transposed),
-                              m_precision);
-        });
+        return {t.format, t.data, t.shape[0], t.shape[1], transposed, m_precision};
     }
     /// A vector of `size` elements, decoded to f32 (biases and norms are small).
     [[nodiscard]] xt::xtensor<float, 1> vector(std::string_view tensor, std::size_t size) const {
         const stored_tensor& t = get(tensor);
         check_shape(t, {size});
         xt::xtensor<float, 1> out = xt::empty<float>({size});
-        visit_format(t.format, [&]<class Format>(Format) {
-            decode_row<Format>(t.data, {out.data(), out.size()});
-        });
+        row_format_of(t.format).decode(t.data, {out.data(), out.size()});
         return out;
     }
     /// The same, or an empty vector where the file has no such tensor.
@@ -132,7 +125,7 @@ private:
     static void check_shape(const stored_tensor& t, const std::vector<std::size_t>& expected) {
         if (t.shape != expected) {
             fail("{}: {}: expected ({}), got ({})", t.file, printable(t.name),
-                 fmt::join(expected, ", "), fmt::join(t.shape, ", "));
+                 joined(expected, ", "), joined(t.shape, ", "));
         }
     }
     /// The format that holds the most bytes of matrices inside layers.

@@ -8,8 +8,6 @@
 #include <xlens/policy/recipe.hpp>
 #include <xlens/text/json_field.hpp>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -177,7 +175,7 @@ private:
         const std::string text = value.string();
         const auto* found = std::find(words.begin(), words.end(), text);
         if (found == words.end()) {
-            fail("{}: expected one of {}, got '{}'", value.place(), fmt::join(words, ", "),
+            fail("{}: expected one of {}, got '{}'", value.place(), joined(words, ", "),
                  printable(text));
         }
         return *found;
@@ -187,7 +185,7 @@ private:
         for (const auto& item : object.value().items()) {
             if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
                 fail("{}: unknown key '{}', expected one of {}", object.place(),
-                     printable(item.key()), fmt::join(keys, ", "));
+                     printable(item.key()), joined(keys, ", "));
             }
         }
     }

@@ -9,8 +9,6 @@
 #include <xlens/io/safetensors_types.hpp>
 #include <xlens/io/tensor.hpp>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -78,7 +76,7 @@ inline std::uint64_t safetensors_bytes(const std::string& file, const std::strin
         const auto product = checked_multiply(bytes, size);
         if (!product) {
             fail("{}: {}: shape: {} elements of {} are more bytes than 2^64 - 1", file, label,
-                 fmt::join(shape, " x "), type.name);
+                 joined(shape, " x "), type.name);
         }
         bytes = *product;
     }
@@ -104,12 +102,12 @@ inline safetensors_entry read_safetensors_entry(const std::string& file, const s
     const auto offsets = read_unsigned_array(file, label, json, "data_offsets");
     if (offsets.size() != 2 || offsets[0] > offsets[1]) {
         fail("{}: {}: data_offsets: expected [begin, end] with begin <= end, got [{}]", file, label,
-             fmt::join(offsets, ", "));
+             joined(offsets, ", "));
     }
     const auto bytes = safetensors_bytes(file, label, *type, shape);
     if (bytes != offsets[1] - offsets[0]) {
         fail("{}: {}: expected {} bytes for {} and shape [{}], got data_offsets [{}]", file, label,
-             bytes, type->name, fmt::join(shape, ", "), fmt::join(offsets, ", "));
+             bytes, type->name, joined(shape, ", "), joined(offsets, ", "));
     }
     return {offsets[0], offsets[1], name, *type, {shape.begin(), shape.end()}};
 }

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
-#include <xlens/kernels/decoded.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/scratch.hpp>
-#include <xlens/storage/any_matrix.hpp>
+#include <xlens/storage/matrix.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -22,9 +21,8 @@ inline constexpr std::size_t column_norms_tile = 64;
 struct column_norms_buffer;
 
 /// out_c = √Σ_r S(r, c)², rows added in their order.
-template <class Format>
-void stored_column_norms(const matrix<Format>& w, std::span<float> out) {
-    constexpr std::size_t width = std::max<std::size_t>(Format::block, column_norms_tile);
+inline void stored_column_norms(const matrix_view& w, std::span<float> out) {
+    const std::size_t width = std::max(w.block(), column_norms_tile);
     const std::size_t tiles = (out.size() + width - 1) / width;
     parallel_for(tiles, 2 * width * w.stored_rows(), [&](std::size_t tile) {
         const std::size_t first = tile * width;
@@ -32,7 +30,7 @@ void stored_column_norms(const matrix<Format>& w, std::span<float> out) {
         float* buffer = scratch<column_norms_buffer>(sums.size());
         std::fill(sums.begin(), sums.end(), 0.0F);
         for (std::size_t r = 0; r < w.stored_rows(); ++r) {
-            const float* row = decoded(w, r, first, sums.size(), buffer);
+            const float* row = w.decoded(r, first, sums.size(), buffer);
             for (std::size_t c = 0; c < sums.size(); ++c) { sums[c] += row[c] * row[c]; }
         }
         for (float& s : sums) { s = std::sqrt(s); }
@@ -40,11 +38,10 @@ void stored_column_norms(const matrix<Format>& w, std::span<float> out) {
 }
 
 /// out_r = ‖S_r‖ of every stored row.
-template <class Format>
-void stored_row_norms(const matrix<Format>& w, std::span<float> out) {
+inline void stored_row_norms(const matrix_view& w, std::span<float> out) {
     const std::size_t n = w.stored_cols();
     parallel_for(out.size(), 2 * n, [&](std::size_t r) {
-        const float* row = decoded(w, r, 0, n, scratch<column_norms_buffer>(n));
+        const float* row = w.decoded(r, 0, n, scratch<column_norms_buffer>(n));
         out[r] = norm2({row, n});
     });
 }
@@ -53,12 +50,8 @@ void stored_row_norms(const matrix<Format>& w, std::span<float> out) {
 
 /// ‖W(:, c)‖ of every column: with W the second FFN matrix, the norms of its value vectors.
 /// out (cols). One pass over W.
-template <class Format>
-void column_norms(const matrix<Format>& w, std::span<float> out) {
+inline void column_norms(const matrix_view& w, std::span<float> out) {
     w.transposed() ? detail::stored_row_norms(w, out) : detail::stored_column_norms(w, out);
-}
-inline void column_norms(const any_matrix& w, std::span<float> out) {
-    w.visit([&](const auto& m) { column_norms(m, out); });
 }
 
 }  // namespace xlens::kernels

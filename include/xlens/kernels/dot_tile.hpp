@@ -4,7 +4,6 @@
 #include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/decoded.hpp>
 #include <xlens/kernels/fold.hpp>
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/prefetch.hpp>
@@ -96,17 +95,15 @@ struct dot_tile_buffer;
 class dot_tile {
 public:
     /// Memory is asked for `ahead` rows further on, where that is not 0.
-    template <class Format>
-    dot_tile(const matrix<Format>& w, std::size_t first_row, std::size_t count, std::size_t begin,
+    dot_tile(const matrix_view& w, std::size_t first_row, std::size_t count, std::size_t begin,
              std::size_t n, std::size_t ahead = 0)
         : m_count(count), m_n(n) {
         float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * blocking::depth);
         for (std::size_t r = 0; r < count; ++r) {
             if (ahead > 0) {
-                prefetch(w.stored_row(first_row + r + ahead) + matrix<Format>::row_bytes(begin),
-                         matrix<Format>::row_bytes(n));
+                prefetch(w.stored_row(first_row + r + ahead) + w.row_bytes(begin), w.row_bytes(n));
             }
-            m_rows[r] = decoded(w, first_row + r, begin, n, buffer + r * blocking::depth);
+            m_rows[r] = w.decoded(first_row + r, begin, n, buffer + r * blocking::depth);
         }
         std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
     }
@@ -149,8 +146,8 @@ private:
 /// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on its
 /// way into the sum. `ahead` bytes after each block, memory is asked for.
 template <class Format, std::size_t R>
-void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead, std::span<const float> x,
-                std::span<float> y) {
+[[gnu::noinline]] void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead,
+                                  std::span<const float> x, std::span<float> y) {
     constexpr std::size_t group = group_elements<Format>;
     for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
         const std::size_t end = std::min(x.size(), begin + blocking::depth);
@@ -159,13 +156,14 @@ void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead, std::span
         unrolled<R>([&](auto r) XLENS_INLINE { sum[r] = batch(0.0F); });
         for (std::size_t i = begin; i < whole; i += group) {
             const std::size_t at = matrix<Format>::row_bytes(i);
-            unrolled<R>([&](auto r) XLENS_INLINE {
+#pragma GCC unroll 16  // all rows: their sums stay in registers
+            for (std::size_t r = 0; r < R; ++r) {
                 __builtin_prefetch(in[r] + at + ahead, 0, blocking::prefetch_level_2);
                 Format::each_batch(in[r] + at, [&](std::size_t k, const batch& wv) XLENS_INLINE {
                     const batch xv = batch::load_unaligned(x.data() + i + k * lanes);
                     sum[r] = xsimd::fma(wv, xv, sum[r]);
                 });
-            });
+            }
         }
         if constexpr (Format::block == 1) {
             if (whole < end) {

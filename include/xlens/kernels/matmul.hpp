@@ -38,7 +38,7 @@ struct product {
     std::size_t work_per_tile = 0;                              ///< floating-point operations
     rows<const float> x;                                        ///< borrowed
     rows<float> y;                                              ///< borrowed
-    matrix_view weights;                                        ///< W, whose format `compute` knows
+    matrix_view weights;                                        ///< W
     bool integer = false;                                       ///< reads x in 8 bits …
     std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< … made when it is run
     void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
@@ -55,31 +55,16 @@ struct product {
 namespace detail {
 
 /// Where the stored rows at(0), ..., at(R - 1) begin.
-template <std::size_t R, class Format, class At>
-std::array<const std::byte*, R> stored_rows_at(const matrix<Format>& w, At at) {
+template <std::size_t R, class At>
+std::array<const std::byte*, R> stored_rows_at(const matrix_view& w, At at) {
     std::array<const std::byte*, R> out;
     for (std::size_t i = 0; i < R; ++i) { out[i] = w.stored_row(at(i)); }
     return out;
 }
 
-/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r.
-template <class Format>
-void stored_dots(const product& p, std::size_t first, std::size_t count) {
-    const matrix<Format> w(p.weights);
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once decoded.
+inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count) {
     const std::size_t n = p.x.width();
-    if (p.x.count() == 1) {
-        constexpr std::size_t R = blocking::matvec_rows<Format>;
-        const std::size_t ahead = blocking::prefetch_groups * R * matrix<Format>::row_bytes(n);
-        const std::span<float> y = p.y[0].subspan(first, count);
-        for (std::size_t r = 0; r < count; r += R) {
-            const std::size_t some = std::min(R, count - r);
-            dot_vector<Format, R>(
-                stored_rows_at<R>(w,
-                                  [&](std::size_t i) { return first + r + std::min(i, some - 1); }),
-                ahead, p.x[0], y.subspan(r, some));
-        }
-        return;
-    }
     const bool few = p.x.count() <= blocking::few_positions;
     const std::size_t height = few ? blocking::dot_tile_rows_of_few : blocking::dot_tile_rows;
     const std::size_t ahead = few ? blocking::prefetch_groups * height : 0;
@@ -87,9 +72,24 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
         const std::size_t some = std::min(height, first + count - r);
         for (std::size_t i = 0; i < n; i += blocking::depth) {
             const std::size_t depth = std::min(blocking::depth, n - i);
-            const dot_tile rows_of_w(w, r, some, i, depth, ahead);
+            const dot_tile rows_of_w(p.weights, r, some, i, depth, ahead);
             rows_of_w.meet(p.x.columns(i, depth), p.y.columns(r, some), i > 0);
         }
+    }
+}
+
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
+template <class Format>
+void stored_dots(const product& p, std::size_t first, std::size_t count) {
+    if (p.x.count() != 1) { return dots_by_tiles(p, first, count); }
+    const matrix<Format> w(p.weights);
+    constexpr std::size_t R = blocking::matvec_rows<Format>;
+    const std::size_t ahead = blocking::prefetch_groups * R * w.row_bytes(p.x.width());
+    const std::span<float> y = p.y[0].subspan(first, count);
+    for (std::size_t r = 0; r < count; r += R) {
+        const std::size_t some = std::min(R, count - r);
+        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
+        dot_vector<Format, R>(stored_rows_at<R>(w, at), ahead, p.x[0], y.subspan(r, some));
     }
 }
 
@@ -128,38 +128,51 @@ void stored_integer_dots(const product& p, std::size_t first, std::size_t count)
 #endif
 
 /// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
-template <class Format>
-void stored_sums(const product& p, std::size_t first, std::size_t count) {
-    const matrix<Format> w(p.weights);
+inline void stored_sums(const product& p, std::size_t first, std::size_t count) {
     const rows<float> out = p.y.columns(first, count);
     for (std::size_t t = 0; t < out.count(); ++t) { std::fill(out[t].begin(), out[t].end(), 0.0F); }
-    for (std::size_t r = 0; r < w.stored_rows(); r += blocking::sum_tile_rows) {
-        const std::size_t some = std::min(blocking::sum_tile_rows, w.stored_rows() - r);
-        const sum_tile rows_of_w(w, r, some, first, count);
+    for (std::size_t r = 0; r < p.weights.stored_rows(); r += blocking::sum_tile_rows) {
+        const std::size_t some = std::min(blocking::sum_tile_rows, p.weights.stored_rows() - r);
+        const sum_tile rows_of_w(p.weights, r, some, first, count);
         rows_of_w.add_to(p.x.columns(r, some), out);
     }
 }
 
-/// `transpose` says whether Wᵀ multiplies; the storage order decides what that is.
+/// How a format is multiplied: what of a product knows it.
+struct dot_kernel {
+    void (*compute)(const product&, std::size_t first, std::size_t count);
+    bool integer = false;
+};
 template <class Format>
-product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y, bool transpose,
-                     [[maybe_unused]] precision how) {
-    const bool dots = w.transposed() == transpose;
-    product out{.outputs = y.width(), .x = x, .y = y, .weights = w};
-    if (dots) {
-        out.tile_size = blocking::dot_tile_rows;
-        out.compute = stored_dots<Format>;
+dot_kernel dot_kernel_of([[maybe_unused]] precision how) {
 #if XLENS_INTEGER_DOTS
-        if constexpr (has_integer_dots<Format>) {
-            if (how == precision::native) {
-                out.integer = true;
-                out.compute = stored_integer_dots<Format>;
-            }
-        }
+    if constexpr (has_integer_dots<Format>) {
+        if (how == precision::native) { return {stored_integer_dots<Format>, true}; }
+    }
 #endif
+    return {stored_dots<Format>};
+}
+template <class Format>
+dot_kernel dot_kernel_of(const matrix<Format>&) {
+    return dot_kernel_of<Format>(precision::f32);
+}
+inline dot_kernel dot_kernel_of(const any_matrix& w) {
+    return w.visit([&]<class Format>(const matrix<Format>&) {
+        return dot_kernel_of<Format>(w.computed_in());
+    });
+}
+
+/// `transpose` says whether Wᵀ multiplies; the storage order decides what that is.
+inline product make_product(const matrix_view& w, rows<const float> x, rows<float> y,
+                            bool transpose, const dot_kernel& dots) {
+    product out{.outputs = y.width(), .x = x, .y = y, .weights = w};
+    if (w.transposed() == transpose) {
+        out.tile_size = blocking::dot_tile_rows;
+        out.compute = dots.compute;
+        out.integer = dots.integer;
     } else {
-        out.tile_size = std::max<std::size_t>(Format::block, sum_columns);
-        out.compute = stored_sums<Format>;
+        out.tile_size = std::max(w.block(), sum_columns);
+        out.compute = stored_sums;
     }
     out.work_per_tile = 2 * out.tile_size * x.width() * x.count();
     return out;
@@ -179,25 +192,16 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 }  // namespace detail
 
 /// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows x, y and the bytes of W.
-template <class Format>
-product make_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
-                     precision how = precision::f32) {
+template <class Weights>
+product make_product(const Weights& w, rows<const float> x, rows<float> y) {
     detail::check_shapes(w.rows(), w.cols(), x, y);
-    return detail::make_product(w, x, y, false, how);
+    return detail::make_product(w, x, y, false, detail::dot_kernel_of(w));
 }
 /// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows x, y and the bytes of W.
-template <class Format>
-product make_transposed_product(const matrix<Format>& w, rows<const float> x, rows<float> y,
-                                precision how = precision::f32) {
+template <class Weights>
+product make_transposed_product(const Weights& w, rows<const float> x, rows<float> y) {
     detail::check_shapes(w.cols(), w.rows(), x, y);
-    return detail::make_product(w, x, y, true, how);
-}
-inline product make_product(const any_matrix& w, rows<const float> x, rows<float> y) {
-    return w.visit([&](const auto& m) { return make_product(m, x, y, w.computed_in()); });
-}
-inline product make_transposed_product(const any_matrix& w, rows<const float> x, rows<float> y) {
-    return w.visit(
-        [&](const auto& m) { return make_transposed_product(m, x, y, w.computed_in()); });
+    return detail::make_product(w, x, y, true, detail::dot_kernel_of(w));
 }
 
 namespace detail {
@@ -282,30 +286,38 @@ void matvec_transposed(const Weights& w, std::span<const float> x, std::span<flo
     matmul_transposed(w, as_rows(x), as_rows(y));
 }
 
-/// y(i) = ⟨W(ids[i], :), x⟩ for some rows of W: the bits of matvec. On the calling thread.
+namespace detail {
+
+/// y(i) = ⟨S_ids[i], x⟩ of stored rows.
 template <class Format>
-void dot_some_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
-                   std::span<const float> x, std::span<float> y) {
-    if (w.transposed()) {
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            matvec(w.slice_rows(ids[i], 1), x, y.subspan(i, 1));
-        }
-        return;
-    }
+void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
+                          std::span<const float> x, std::span<float> y) {
     constexpr std::size_t R = blocking::matvec_rows<Format>;
-    const std::size_t row_bytes = matrix<Format>::row_bytes(w.stored_cols());
+    const std::size_t row_bytes = w.row_bytes(w.stored_cols());
     for (std::size_t i = 0; i < ids.size(); i += R) {
         for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
             prefetch(w.stored_row(ids[j]), row_bytes);
         }
         const std::size_t some = std::min(R, ids.size() - i);
         const auto at = [&](std::size_t j) { return ids[i + std::min(j, some - 1)]; };
-        detail::dot_vector<Format, R>(detail::stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
+        dot_vector<Format, R>(stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
     }
 }
-inline void dot_some_rows(const any_matrix& w, std::span<const std::size_t> ids,
-                          std::span<const float> x, std::span<float> y) {
-    w.visit([&](const auto& m) { dot_some_rows(m, ids, x, y); });
+inline void dot_some_stored_rows(const any_matrix& w, std::span<const std::size_t> ids,
+                                 std::span<const float> x, std::span<float> y) {
+    w.visit([&](const auto& m) { dot_some_stored_rows(m, ids, x, y); });
+}
+
+}  // namespace detail
+
+/// y(i) = ⟨W(ids[i], :), x⟩ for some rows of W: the bits of matvec. On the calling thread.
+template <class Weights>
+void dot_some_rows(const Weights& w, std::span<const std::size_t> ids, std::span<const float> x,
+                   std::span<float> y) {
+    if (!w.transposed()) { return detail::dot_some_stored_rows(w, ids, x, y); }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        matvec(w.slice_rows(ids[i], 1), x, y.subspan(i, 1));
+    }
 }
 
 }  // namespace xlens::kernels

@@ -4,7 +4,6 @@
 #include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/decoded.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
@@ -56,12 +55,11 @@ struct sum_tile_buffer;
 /// whole register block.
 class sum_tile {
 public:
-    template <class Format>
-    sum_tile(const matrix<Format>& w, std::size_t first_row, std::size_t count, std::size_t column,
+    sum_tile(const matrix_view& w, std::size_t first_row, std::size_t count, std::size_t column,
              std::size_t width)
         : m_count(count) {
         place(width, [&](std::size_t r, float* buffer) {
-            return decoded(w, first_row + r, column, width, buffer);
+            return w.decoded(first_row + r, column, width, buffer);
         });
     }
     /// The rows of w themselves, up to sum_tile_rows.

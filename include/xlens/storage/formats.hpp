@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace xlens {
@@ -79,6 +80,26 @@ void decode_block(const std::byte* src, float* out) {
     decode_row<Format>(src, {out, Format::block});
 }
 
+/// The most elements that a block has.
+inline constexpr std::size_t largest_block = 256;
+
+/// What it takes to read the rows of a format, for code that serves all formats alike.
+struct row_format {
+    std::size_t block;                                           ///< elements
+    std::size_t bytes;                                           ///< a block
+    bool plain;                                                  ///< f32 itself
+    void (*decode)(const std::byte* src, std::span<float> out);  ///< decode_row
+
+    /// Bytes of so many elements, whole blocks of them.
+    [[nodiscard]] constexpr std::size_t size(std::size_t elements) const {
+        return elements / block * bytes;
+    }
+};
+template <block_format Format>
+    requires(Format::block <= largest_block)
+inline constexpr row_format row_format_v{Format::block, Format::bytes, std::is_same_v<Format, f32>,
+                                         decode_row<Format>};
+
 /// A format that is known only when the file is read.
 enum class format_id { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k };
 
@@ -120,6 +141,11 @@ constexpr decltype(auto) visit_format(format_id id, Fn&& fn) {
 /// Bytes a block.
 [[nodiscard]] constexpr std::size_t format_bytes(format_id id) {
     return visit_format(id, []<class F>(F) { return F::bytes; });
+}
+
+/// What reading its rows takes.
+[[nodiscard]] inline const row_format& row_format_of(format_id id) {
+    return *visit_format(id, []<class F>(F) { return &row_format_v<F>; });
 }
 
 /// The format of that name, spelt as format_name spells it.

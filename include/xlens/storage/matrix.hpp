@@ -3,9 +3,10 @@
 
 #include <xlens/storage/formats.hpp>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
-#include <vector>
 
 namespace xlens {
 
@@ -23,19 +24,22 @@ struct row_groups {
     }
 };
 
-/// All of a stored matrix but its format: (rows, cols) = (outputs, inputs), so that a layer computes
-/// y = W·x, in the bytes of a mapped file. When `transposed()`, the file holds Wᵀ, one stored row an
-/// input (GPT-2's Conv1D); everything else is the same. Borrows; nothing is copied.
+/// A stored matrix: (rows, cols) = (outputs, inputs), so that a layer computes y = W·x, in the bytes
+/// of a mapped file. When `transposed()`, the file holds Wᵀ, one stored row an input (GPT-2's Conv1D);
+/// everything else is the same. Borrows; nothing is copied. Its format is a value here: reading whole
+/// rows costs one indirect call each, and what does so is compiled once for all formats.
 class matrix_view {
 public:
     matrix_view() = default;
-    /// `stored_rows` rows of `stored_cols` elements each, `stride` bytes from one to the next.
-    matrix_view(const std::byte* data, std::size_t stored_rows, std::size_t stored_cols,
-                std::size_t stride, bool transposed)
-        : m_data(data),
+    /// `stored_rows` x `stored_cols` elements, `stored_cols` a multiple of the format's block. Keeps
+    /// the address of `format`.
+    matrix_view(const row_format& format, const std::byte* data, std::size_t stored_rows,
+                std::size_t stored_cols, bool transposed)
+        : m_format(&format),
+          m_data(data),
           m_stored_rows(stored_rows),
           m_stored_cols(stored_cols),
-          m_stride(stride),
+          m_stride(format.size(stored_cols)),
           m_rows{0, stored_rows, stored_rows, stored_rows},
           m_transposed(transposed) {}
 
@@ -44,18 +48,49 @@ public:
     [[nodiscard]] bool transposed() const { return m_transposed; }
     [[nodiscard]] std::size_t stored_rows() const { return m_stored_rows; }
     [[nodiscard]] std::size_t stored_cols() const { return m_stored_cols; }
+    /// Elements of a block, and bytes of so many elements, whole blocks.
+    [[nodiscard]] std::size_t block() const { return m_format->block; }
+    [[nodiscard]] std::size_t row_bytes(std::size_t elements) const {
+        return m_format->size(elements);
+    }
     /// Bytes of stored row r: stored_cols() / block elements in whole blocks.
     [[nodiscard]] const std::byte* stored_row(std::size_t r) const {
         return m_data + m_rows(r) * m_stride;
     }
 
-    /// These rows of W, whose format has blocks of `block` elements in `bytes`. Of a transposed
-    /// matrix only a range of rows, from a block's beginning.
-    [[nodiscard]] matrix_view group_rows(const row_groups& rows, std::size_t block,
-                                         std::size_t bytes) const {
+    /// Elements [first, first + out.size()) of stored row r; both whole blocks.
+    void decode(std::size_t r, std::size_t first, std::span<float> out) const {
+        m_format->decode(stored_row(r) + m_format->size(first), out);
+    }
+    /// The same, `count` of them: in place where the file holds aligned f32, else in `buffer`.
+    [[nodiscard]] const float* decoded(std::size_t r, std::size_t first, std::size_t count,
+                                       float* buffer) const {
+        const std::byte* source = stored_row(r) + m_format->size(first);
+        if (m_format->plain && reinterpret_cast<std::uintptr_t>(source) % alignof(float) == 0) {
+            return reinterpret_cast<const float*>(source);
+        }
+        m_format->decode(source, {buffer, count});
+        return buffer;
+    }
+
+    /// W(r, c), decoded from its block. For tests and single looks: O(block).
+    [[nodiscard]] float operator()(std::size_t r, std::size_t c) const {
+        return m_transposed ? element(c, r) : element(r, c);
+    }
+    /// out = W(r, :), of cols() elements.
+    void row(std::size_t r, std::span<float> out) const {
+        m_transposed ? gather(r, out) : decode(r, 0, out);
+    }
+    /// out = W(:, c), of rows() elements.
+    void column(std::size_t c, std::span<float> out) const {
+        m_transposed ? decode(c, 0, out) : gather(c, out);
+    }
+
+    /// These rows of W. Of a transposed matrix only a range of rows, from a block's beginning.
+    [[nodiscard]] matrix_view group_rows(const row_groups& rows) const {
         matrix_view out = *this;
         if (m_transposed) {
-            out.m_data += rows.first / block * bytes;
+            out.m_data += m_format->size(rows.first);
             out.m_stored_cols = rows.count;
         } else {
             out.m_rows = rows;
@@ -71,6 +106,17 @@ public:
     }
 
 private:
+    [[nodiscard]] float element(std::size_t stored_r, std::size_t stored_c) const {
+        std::array<float, largest_block> block;
+        const std::size_t within = stored_c % m_format->block;
+        decode(stored_r, stored_c - within, {block.data(), m_format->block});
+        return block[within];
+    }
+    void gather(std::size_t stored_c, std::span<float> out) const {
+        for (std::size_t r = 0; r < m_stored_rows; ++r) { out[r] = element(r, stored_c); }
+    }
+
+    const row_format* m_format = nullptr;
     const std::byte* m_data = nullptr;
     std::size_t m_stored_rows = 0;
     std::size_t m_stored_cols = 0;
@@ -86,32 +132,20 @@ public:
     using format = Format;
 
     matrix() = default;
+    /// A view that is known to be of this format.
     explicit matrix(const matrix_view& view) : matrix_view(view) {}
     /// `stored_rows` x `stored_cols` elements, `stored_cols` a multiple of the format's block.
     matrix(const std::byte* data, std::size_t stored_rows, std::size_t stored_cols,
            bool transposed = false)
-        : matrix_view(data, stored_rows, stored_cols, row_bytes(stored_cols), transposed) {}
+        : matrix_view(row_format_v<Format>, data, stored_rows, stored_cols, transposed) {}
 
     [[nodiscard]] static constexpr std::size_t row_bytes(std::size_t elements) {
-        return elements / Format::block * Format::bytes;
-    }
-
-    /// W(r, c), decoded from its block. For tests and single looks: O(block).
-    [[nodiscard]] float operator()(std::size_t r, std::size_t c) const {
-        return transposed() ? element(c, r) : element(r, c);
-    }
-    /// out = W(r, :), of cols() elements.
-    void row(std::size_t r, std::span<float> out) const {
-        transposed() ? gather(r, out) : decode_row<Format>(stored_row(r), out);
-    }
-    /// out = W(:, c), of rows() elements.
-    void column(std::size_t c, std::span<float> out) const {
-        transposed() ? decode_row<Format>(stored_row(c), out) : gather(c, out);
+        return row_format_v<Format>.size(elements);
     }
 
     /// These rows of W, without a copy; see matrix_view.
     [[nodiscard]] matrix group_rows(const row_groups& rows) const {
-        return matrix(matrix_view::group_rows(rows, Format::block, Format::bytes));
+        return matrix(matrix_view::group_rows(rows));
     }
     /// Rows [first, first + count) of W, without a copy.
     [[nodiscard]] matrix slice_rows(std::size_t first, std::size_t count) const {
@@ -121,16 +155,6 @@ public:
     [[nodiscard]] const matrix& in_f32() const { return *this; }
     /// Wᵀ, without a copy.
     [[nodiscard]] matrix transpose() const { return matrix(matrix_view::transpose()); }
-
-private:
-    [[nodiscard]] float element(std::size_t stored_r, std::size_t stored_c) const {
-        float block[Format::block];
-        decode_block<Format>(stored_row(stored_r) + row_bytes(stored_c), block);
-        return block[stored_c % Format::block];
-    }
-    void gather(std::size_t stored_c, std::span<float> out) const {
-        for (std::size_t r = 0; r < stored_rows(); ++r) { out[r] = element(r, stored_c); }
-    }
 };
 
 }  // namespace xlens

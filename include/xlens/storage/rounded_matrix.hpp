@@ -49,8 +49,12 @@ public:
     [[nodiscard]] std::size_t cols() const { return m_cols; }
     /// Borrows.
     [[nodiscard]] any_matrix view() const {
-        return {matrix_view(m_bytes.data(), m_rows, m_cols, row_bytes(), false),
-                rounds() ? format_id::q8_0 : format_id::f32, precision::native};
+        return {rounds() ? format_id::q8_0 : format_id::f32,
+                m_bytes.data(),
+                m_rows,
+                m_cols,
+                false,
+                precision::native};
     }
 
 private:
