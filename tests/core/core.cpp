@@ -11,7 +11,9 @@
 
 #include "support/error_message.hpp"
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -28,6 +30,13 @@ BOOST_AUTO_TEST_CASE(text_from_outside_becomes_one_short_line) {
     BOOST_TEST(printable(std::string_view("a\nb\x00\xff", 5)) == "a\\x0ab\\x00\\xff");
     BOOST_TEST(printable(std::string(100, 'x')) == std::string(80, 'x') + "...");
     BOOST_TEST(printable("abcdef", 3) == "abc...");
+}
+
+BOOST_AUTO_TEST_CASE(lists_are_joined) {
+    BOOST_TEST(joined(std::vector<std::size_t>{576, 1536}, " x ") == "576 x 1536");
+    BOOST_TEST(joined(std::vector<std::string>{"", "a", ""}, ", ") == ", a, ");
+    BOOST_TEST(joined(std::array<std::string_view, 1>{"llama"}, " or ") == "llama");
+    BOOST_TEST(joined(std::vector<int>{}, ", ").empty());
 }
 
 BOOST_AUTO_TEST_CASE(checked_arithmetic_says_when_it_does_not_fit) {
