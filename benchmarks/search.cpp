@@ -2,7 +2,8 @@
 
 // Search over all 46,080 value vectors of the shapes of SmolLM2-135M, in q4_1: by the mean score of
 // 20 tokens, divided by nothing, the norm and the spread (kept from the first call, which is not in
-// the time), with the concepts of the 20 best, and 1,536 random vectors of a layer.
+// the time), with the concepts of the 20 best; the concept of one; and 1,536 random vectors of a layer.
+#include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/random_vectors.hpp>
 #include <xlens/lens/search.hpp>
 #include <xlens/model/presets.hpp>
@@ -88,6 +89,20 @@ void find_and_project(benchmark::State& state) {
     report_bytes(state, seconds, searched.bytes());
 }
 
+void concept_of_one(benchmark::State& state) {
+    const searched_model searched;
+    const logit_lens lens(searched.model());
+    xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, width});
+    std::size_t at = 0;
+    const double seconds = run_iterations(state, [&] {
+        const auto& block = searched.model().blocks[at % layers];
+        block.ffn.value(at % inner_width, rows<float>(value)[0]);
+        benchmark::DoNotOptimize(lens.project(value, found_tokens));
+        ++at;
+    });
+    report_bytes(state, seconds, vocabulary_size * width * sizeof(float));
+}
+
 void random_layer(benchmark::State& state) {
     vector_moments like;
     like.mean.assign(width, 0.0F);
@@ -104,6 +119,7 @@ BENCHMARK(find_by_score)->UseRealTime();
 BENCHMARK(find_by_norm)->UseRealTime();
 BENCHMARK(find_by_spread)->UseRealTime();
 BENCHMARK(find_and_project)->UseRealTime();
+BENCHMARK(concept_of_one)->UseRealTime();
 BENCHMARK(random_layer)->UseRealTime();
 
 int main(int argc, char** argv) { return run_all(argc, argv); }
