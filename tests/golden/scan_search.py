@@ -68,7 +68,7 @@ def main():
                 f"{words}, {len(ids)} tokens, {scale}: {found.size} neurons, largest difference "
                 f"{difference.max():.1e}; best {answer['hits'][0]['neuron']}, by the scan {best[0]}:{best[1]}"
             )
-    return worst > 1e-3
+    return int(worst > 1e-3)
 
 
 if __name__ == "__main__":
