@@ -56,6 +56,16 @@ BOOST_AUTO_TEST_CASE(pieces_of_any_size_give_the_tokens_of_the_whole_text) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(text_without_spaces_is_cut_between_characters) {
+    const temporary_directory folder;
+    std::string text;
+    for (std::size_t i = 0; i < 500; ++i) { text += "\xe4\xb8\xad"; }
+    const auto path = folder.write("text", text);
+    text_windows windows(path, smollm2(), 16, 5);
+    BOOST_TEST(smollm2().decode(rest_of(windows, 16)) == text);
+    BOOST_TEST(windows.cursor().piece > 0U);
+}
+
 BOOST_AUTO_TEST_CASE(every_window_but_the_last_is_full) {
     const temporary_directory folder;
     const auto path = folder.write("text", sample());
