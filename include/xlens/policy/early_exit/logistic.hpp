@@ -51,16 +51,18 @@ struct logistic_options {
 
 namespace detail {
 
-/// Features brought to mean 0 and deviation 1, and a constant.
+/// Features Z brought to mean 0 and deviation 1, and a constant.
 struct standardised {
     std::vector<double> mean;
     std::vector<double> scale;
-    xt::xtensor<float, 2> z;  ///< (N, Q + 1)
+    xt::xtensor<float, 2> by_example;  ///< Z (N, Q + 1)
+    xt::xtensor<float, 2> by_feature;  ///< Zᵀ: both products read memory in its order
 
     explicit standardised(rows<const float> x)
         : mean(x.width(), 0.0),
           scale(x.width(), 0.0),
-          z(xt::ones<float>({x.count(), x.width() + 1})) {
+          by_example(xt::ones<float>({x.count(), x.width() + 1})),
+          by_feature(xt::ones<float>({x.width() + 1, x.count()})) {
         const auto n = static_cast<double>(x.count());
         for (std::size_t i = 0; i < x.count(); ++i) {
             for (std::size_t d = 0; d < x.width(); ++d) { mean[d] += x[i][d] / n; }
@@ -73,26 +75,27 @@ struct standardised {
         for (double& s : scale) { s = std::sqrt(s) + 1e-12; }
         for (std::size_t i = 0; i < x.count(); ++i) {
             for (std::size_t d = 0; d < x.width(); ++d) {
-                z(i, d) = static_cast<float>((x[i][d] - mean[d]) / scale[d]);
+                by_example(i, d) = static_cast<float>((x[i][d] - mean[d]) / scale[d]);
+                by_feature(d, i) = by_example(i, d);
             }
         }
     }
     /// Z·w.
     [[nodiscard]] std::vector<float> times(std::span<const double> w) const {
-        std::vector<float> out(z.shape(0));
-        kernels::matvec(view(), std::vector<float>(w.begin(), w.end()), out);
+        std::vector<float> out(by_example.shape(0));
+        kernels::matvec(view(by_example), std::vector<float>(w.begin(), w.end()), out);
         return out;
     }
     /// Zᵀ·u.
     [[nodiscard]] std::vector<double> transposed_times(std::span<const float> u) const {
-        std::vector<float> out(z.shape(1));
-        kernels::matvec_transposed(view(), u, out);
+        std::vector<float> out(by_feature.shape(0));
+        kernels::matvec(view(by_feature), u, out);
         return {out.begin(), out.end()};
     }
 
 private:
-    [[nodiscard]] matrix<f32> view() const {
-        return {reinterpret_cast<const std::byte*>(z.data()), z.shape(0), z.shape(1)};
+    static matrix<f32> view(const xt::xtensor<float, 2>& m) {
+        return {reinterpret_cast<const std::byte*>(m.data()), m.shape(0), m.shape(1)};
     }
 };
 
@@ -127,7 +130,7 @@ std::vector<double> conjugate_gradients(Apply apply, std::vector<double> b) {
 /// Minimises Σ_n s_n·(log(1 + e^{z_n}) - y_n·z_n) + λ/2·‖w‖² over w and c by Newton steps, on features
 /// brought to mean 0 and deviation 1; s_n = 1, or balances the answers. Each step is solved by
 /// conjugate gradients, so that no matrix of Q² is made. x (N, Q); answers 0 or 1. Cost some hundred
-/// times N·Q, memory N·Q. Throws xlens::error without examples.
+/// times N·Q, memory 8·N·Q bytes. Throws xlens::error without examples.
 inline logistic fit_logistic(rows<const float> x, std::span<const float> answers,
                              const logistic_options& options = {}) {
     const std::size_t q = x.width();
