@@ -161,3 +161,11 @@ BOOST_AUTO_TEST_CASE(any_matrix_gives_the_bits_of_the_matrix_it_holds) {
     BOOST_TEST(same_bits(a, b));
     BOOST_TEST(any.format_name() == "q4_1");
 }
+
+BOOST_AUTO_TEST_CASE(a_matrix_of_nothing_has_nothing) {
+    const any_matrix none;
+    kernels::column_norms(none, {});
+    kernels::matvec(none, {}, {});
+    kernels::matvec_transposed(none, {}, {});
+    BOOST_TEST(none.transpose().slice_rows(0, 0).rows() == 0U);
+}

@@ -75,8 +75,8 @@ BOOST_AUTO_TEST_CASE(one_block_decodes_like_its_place_in_a_row) {
                 const golden g = split_golden<F>();
                 std::vector<float> out(g.expected.size());
                 for (std::size_t b = 0; b * F::bytes < g.blocks.size(); ++b) {
-                    xlens::decode_block<F>(g.blocks.data() + b * F::bytes,
-                                           out.data() + b * F::block);
+                    xlens::decode_row<F>(g.blocks.data() + b * F::bytes,
+                                         {out.data() + b * F::block, F::block});
                 }
                 check_bits(out, g.expected);
             }

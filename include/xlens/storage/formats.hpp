@@ -74,12 +74,6 @@ inline void decode_row<f32>(const std::byte* src, std::span<float> out) {
     if (!out.empty()) { std::memcpy(out.data(), src, out.size_bytes()); }
 }
 
-/// The Format::block elements at src.
-template <block_format Format>
-void decode_block(const std::byte* src, float* out) {
-    decode_row<Format>(src, {out, Format::block});
-}
-
 /// The most elements that a block has.
 inline constexpr std::size_t largest_block = 256;
 

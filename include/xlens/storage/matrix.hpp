@@ -116,7 +116,7 @@ private:
         for (std::size_t r = 0; r < m_stored_rows; ++r) { out[r] = element(r, stored_c); }
     }
 
-    const row_format* m_format = nullptr;
+    const row_format* m_format = &row_format_v<f32>;
     const std::byte* m_data = nullptr;
     std::size_t m_stored_rows = 0;
     std::size_t m_stored_cols = 0;
