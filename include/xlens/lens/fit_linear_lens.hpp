@@ -57,8 +57,8 @@ inline void solve_cholesky(const xt::xtensor<double, 2>& l, double* b) {
         b[i] /= l(i, i);
     }
     for (std::size_t i = n; i-- > 0;) {
-        for (std::size_t k = i + 1; k < n; ++k) { b[i] -= l(k, i) * b[k]; }
         b[i] /= l(i, i);
+        for (std::size_t k = 0; k < i; ++k) { b[k] -= l(i, k) * b[i]; }
     }
 }
 
