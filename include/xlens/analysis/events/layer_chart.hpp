@@ -135,6 +135,9 @@ inline constexpr std::string_view chart_style = R"css(
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--dim); margin: 4px 0; }
 .legend i { display: inline-block; width: 14px; height: 3px; background: var(--c);
   vertical-align: middle; margin-right: 6px; }
+@media (max-width: 600px) {
+  .chart svg { min-width: 0; } .chart .tick { font-size: 18px; } .chart polyline { stroke-width: 3; }
+}
 )css";
 
 /// A figure of up to four series over the layers, as an SVG in HTML. `caption` is plain text.
