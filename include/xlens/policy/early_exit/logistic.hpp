@@ -93,6 +93,17 @@ struct standardised {
         kernels::matvec(as_matrix(by_feature), u, out);
         return {out.begin(), out.end()};
     }
+    /// The same regression on the features as they come.
+    [[nodiscard]] logistic of_features(std::span<const double> w) const {
+        logistic out;
+        double constant = w.back();
+        for (std::size_t d = 0; d < mean.size(); ++d) {
+            out.weights.push_back(static_cast<float>(w[d] / scale[d]));
+            constant -= w[d] * mean[d] / scale[d];
+        }
+        out.constant = static_cast<float>(constant);
+        return out;
+    }
     /// Zᵀ·diag(c)·Z.
     [[nodiscard]] xt::xtensor<double, 2> gram(std::span<const float> c) const {
         xt::xtensor<float, 2> scaled = by_feature;
@@ -191,14 +202,7 @@ inline logistic fit_logistic(rows<const float> x, std::span<const float> answers
         }
         if (largest < 1e-4) { break; }
     }
-    logistic out;
-    double constant = w[q];
-    for (std::size_t d = 0; d < q; ++d) {
-        out.weights.push_back(static_cast<float>(w[d] / in.scale[d]));
-        constant -= w[d] * in.mean[d] / in.scale[d];
-    }
-    out.constant = static_cast<float>(constant);
-    return out;
+    return in.of_features(w);
 }
 
 }  // namespace xlens
