@@ -59,9 +59,6 @@ sampling_request sampling_of(const generate_flags& flags) {
 
 decoding decoding_of(const generate_flags& flags) {
     decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute};
-    if (flags.exit && flags.attribute) {
-        fail("--attribute: explains whole passes, expected no --exit with it, got one");
-    }
     if (flags.beams) {
         const bool samples = out.sampling.temperature > 0.0F || flags.repetition_penalty;
         if (samples) { fail("--beam: expected no flag of sampling with it, got one"); }

@@ -117,8 +117,6 @@ const std::vector<bad_case> cases{
     tiny_generate({"--beam", "0"}, "--beam: expected a whole number from 1 to 1000, got '0'"),
     tiny_generate({"--beam", "2", "--top-k", "5"},
                   "--beam: expected no flag of sampling with it, got one"),
-    tiny_generate({"--exit", "confidence", "--attribute"},
-                  "--attribute: explains whole passes, expected no --exit with it, got one"),
     tiny_generate({"--length-penalty", "2"}, "--length-penalty: expected --beam with it, got none"),
     tiny_generate({"--stop", ""}, "--stop: expected a text, got ''"),
     tiny_generate(
