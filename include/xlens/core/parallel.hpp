@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/function_ref.hpp>
+
 #include <cstddef>
-#include <utility>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -33,8 +34,9 @@ inline std::size_t max_threads() {
 /// results do not depend on the number of threads as long as bodies write disjoint outputs.
 /// `work_per_index` (floating-point operations) decides whether a team is opened at all.
 /// The body must not throw.
-template <class Body>
-void parallel_for(std::size_t count, std::size_t work_per_index, Body&& body) {
+[[gnu::noinline]] inline void parallel_for(std::size_t count,
+                                           [[maybe_unused]] std::size_t work_per_index,
+                                           function_ref<void(std::size_t)> body) {
 #ifdef _OPENMP
     if (count > 1 && max_threads() > 1 && count * work_per_index >= parallel_threshold &&
         omp_in_parallel() == 0) {
@@ -45,7 +47,6 @@ void parallel_for(std::size_t count, std::size_t work_per_index, Body&& body) {
     }
 #endif
     for (std::size_t i = 0; i < count; ++i) { body(i); }
-    (void)work_per_index;
 }
 
 }  // namespace xlens

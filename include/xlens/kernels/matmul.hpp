@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/function_ref.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
@@ -207,9 +208,8 @@ product make_transposed_product(const Weights& w, rows<const float> x, rows<floa
 namespace detail {
 
 /// Rounds the inputs of integer products, once for those that share theirs.
-template <std::size_t N>
-void quantise_inputs(std::array<product, N>& products) {
-    for (std::size_t i = 0; i < N; ++i) {
+inline void quantise_inputs(std::span<product> products) {
+    for (std::size_t i = 0; i < products.size(); ++i) {
         product& p = products[i];
         for (std::size_t j = 0; j < i && p.integer && !p.quantised; ++j) {
             const product& other = products[j];
@@ -225,8 +225,8 @@ void quantise_inputs(std::array<product, N>& products) {
 
 /// Runs products side by side in one parallel loop; `done(i, first, count)` is called when outputs
 /// [first, first + count) of product i are there.
-template <std::size_t N, class Done>
-void run(std::array<product, N> products, Done done) {
+inline void run(std::span<product> products,
+                function_ref<void(std::size_t, std::size_t, std::size_t)> done) {
     detail::quantise_inputs(products);
     std::size_t tiles = 0;
     std::size_t work = 0;
@@ -241,22 +241,23 @@ void run(std::array<product, N> products, Done done) {
         done(i, products[i].first(tile), products[i].count(tile));
     });
 }
+[[gnu::noinline]] inline void run(product one) {
+    run(std::span(&one, 1), [](auto...) {});
+}
 
 /// Runs products with equally many outputs tile by tile, all of them on a tile before the next, in
 /// one parallel loop; `done(first, count)` is called when outputs [first, first + count) of all are
 /// there. Only products that are cut up alike (their weights stored the same way round) can share a
 /// loop; others run one after the other.
-template <std::size_t N, class Done>
-void run_together(std::array<product, N> products, Done done) {
+inline void run_together(std::span<product> products,
+                         function_ref<void(std::size_t, std::size_t)> done) {
     detail::quantise_inputs(products);
     const product& one = products.front();
     if (!std::ranges::all_of(products, [&](auto& p) { return p.tile_size == one.tile_size; })) {
-        for (const product& p : products) {
-            run(std::array{p}, [](auto...) {});
-        }
-        return done(std::size_t{0}, one.outputs);
+        for (const product& p : products) { run(p); }
+        return done(0, one.outputs);
     }
-    parallel_for(one.tiles(), N * one.work_per_tile, [&](std::size_t tile) {
+    parallel_for(one.tiles(), products.size() * one.work_per_tile, [&](std::size_t tile) {
         for (const product& p : products) { p.compute_tile(tile); }
         done(one.first(tile), one.count(tile));
     });
@@ -265,13 +266,13 @@ void run_together(std::array<product, N> products, Done done) {
 /// y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows).
 template <class Weights>
 void matmul(const Weights& w, rows<const float> x, rows<float> y) {
-    run(std::array{make_product(w, x, y)}, [](auto...) {});
+    run(make_product(w, x, y));
 }
 
 /// y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols).
 template <class Weights>
 void matmul_transposed(const Weights& w, rows<const float> x, rows<float> y) {
-    run(std::array{make_transposed_product(w, x, y)}, [](auto...) {});
+    run(make_transposed_product(w, x, y));
 }
 
 /// y = W·x. x (cols), y (rows). The bits of matmul with T = 1.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/function_ref.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
@@ -52,8 +53,9 @@ inline constexpr std::size_t scan_groups = 8;
 struct scan_scores;
 
 /// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x.
-template <class Weights, class Visit>
-void scan(const Weights& w, rows<const float> x, std::size_t groups, Visit visit) {
+template <class Weights>
+void scan(const Weights& w, rows<const float> x, std::size_t groups,
+          function_ref<void(std::size_t group, std::size_t first_row, rows<float> scores)> visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
     parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
         const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),

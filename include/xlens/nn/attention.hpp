@@ -93,11 +93,11 @@ private:
                  rows<float> values) const {
         const std::array<const linear<Weights>*, 3> layers{&query, &key, &value};
         const std::array<rows<float>, 3> outs{ws.queries, keys, values};
-        kernels::run(std::array{query.product(x, outs[0]), key.product(x, outs[1]),
-                                value.product(x, outs[2])},
-                     [&](std::size_t i, std::size_t begin, std::size_t count) {
-                         layers[i]->add_bias(outs[i], begin, count);
-                     });
+        std::array products{query.product(x, outs[0]), key.product(x, outs[1]),
+                            value.product(x, outs[2])};
+        kernels::run(products, [&](std::size_t i, std::size_t begin, std::size_t count) {
+            layers[i]->add_bias(outs[i], begin, count);
+        });
         place_keys(position, ws, keys);
         query_norm(ws.queries, shape.head_size);
         if constexpr (Position::rotates) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/function_ref.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -72,8 +73,8 @@ public:
     }
     /// The same, and edit(g) sees and may change the pre-activations g (T, F) in between: U·x + b_u,
     /// or in a gated layer the gate's G·x + b_g. An edit that changes nothing changes no bit.
-    template <class Edit>
-    void coefficients(rows<const float> x, rows<float> m, Edit edit) const {
+    void coefficients(rows<const float> x, rows<float> m,
+                      function_ref<void(rows<float>)> edit) const {
         const rows<float> up = up_rows(x.count());
         project(x, m, up, [](std::size_t, std::size_t) {});
         edit(m);
@@ -156,22 +157,21 @@ private:
     }
     /// The pre-activations into m, and in a gated layer U·x + b_u into up; then(first, count)
     /// follows each tile of columns while it is in the cache.
-    template <class Then>
     void project(rows<const float> x, rows<float> m, [[maybe_unused]] rows<float> up,
-                 Then then) const {
+                 function_ref<void(std::size_t, std::size_t)> then) const {
         if constexpr (is_gated) {
-            kernels::run_together(std::array{this->gate.product(x, m), m_up.product(x, up)},
-                                  [&](std::size_t first, std::size_t count) {
-                                      this->gate.add_bias(m, first, count);
-                                      m_up.add_bias(up, first, count);
-                                      then(first, count);
-                                  });
+            std::array products{this->gate.product(x, m), m_up.product(x, up)};
+            kernels::run_together(products, [&](std::size_t first, std::size_t count) {
+                this->gate.add_bias(m, first, count);
+                m_up.add_bias(up, first, count);
+                then(first, count);
+            });
         } else {
-            kernels::run(std::array{m_up.product(x, m)},
-                         [&](std::size_t, std::size_t first, std::size_t count) {
-                             m_up.add_bias(m, first, count);
-                             then(first, count);
-                         });
+            std::array products{m_up.product(x, m)};
+            kernels::run_together(products, [&](std::size_t first, std::size_t count) {
+                m_up.add_bias(m, first, count);
+                then(first, count);
+            });
         }
     }
     static void activate(rows<float> m, [[maybe_unused]] rows<float> up, std::size_t t,

@@ -22,10 +22,10 @@ struct linear {
 
     /// x (T, inputs) -> out (T, outputs).
     void operator()(rows<const float> x, rows<float> out) const {
-        kernels::run(std::array{product(x, out)},
-                     [&](std::size_t, std::size_t first, std::size_t count) {
-                         add_bias(out, first, count);
-                     });
+        std::array one{product(x, out)};
+        kernels::run(one, [&](std::size_t, std::size_t first, std::size_t count) {
+            add_bias(out, first, count);
+        });
     }
     /// W·x into out, to run beside other products; the bias is added afterwards.
     [[nodiscard]] kernels::product product(rows<const float> x, rows<float> out) const {
