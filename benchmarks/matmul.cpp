@@ -28,9 +28,8 @@ void run(benchmark::State& state, std::size_t rows, std::size_t cols, std::size_
     std::vector<float> y(positions * out);
     const double seconds = run_iterations(state, [&] {
         const matrix<Format> m = w.next();
-        kernels::run(std::array{make(m, xlens::rows<const float>(x.data(), positions, in),
-                                     xlens::rows<float>(y.data(), positions, out))},
-                     [](auto...) {});
+        kernels::run(make(m, xlens::rows<const float>(x.data(), positions, in),
+                          xlens::rows<float>(y.data(), positions, out)));
         benchmark::DoNotOptimize(y.data());
     });
     if (positions == 1) {

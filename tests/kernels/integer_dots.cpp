@@ -21,6 +21,7 @@ using namespace xlens::test;
 namespace {
 
 using formats = boost::mpl::list<f32, bf16, q8_0, q4_0, q4_1, q5_0, q4_k>;
+using formats_in_integers = boost::mpl::list<q8_0, q4_0, q4_1>;
 
 template <class Format>
 std::vector<float> multiply(const matrix<Format>& w, const std::vector<float>& x, precision how) {
@@ -81,6 +82,30 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_reference_of_the_rounded_rows, Format, f
             for (std::size_t i = 0; i < y.size(); ++i) {
                 BOOST_REQUIRE_SMALL(double{y[i]} - double{expected[i]}, 2e-3);
             }
+        }
+    }
+}
+
+// Sums of the largest products, which a narrow register would not hold.
+BOOST_AUTO_TEST_CASE_TEMPLATE(largest_codes_do_not_overflow, Format, formats_in_integers) {
+    constexpr std::size_t cols = 64;
+    for (const std::byte codes : {std::byte{0x7F}, std::byte{0x80}, std::byte{0xFF}}) {
+        std::vector<std::byte> bytes(matrix<Format>::row_bytes(cols), codes);
+        for (std::size_t b = 0; b < bytes.size(); b += Format::bytes) {
+            for (std::size_t i = 0; i < Format::bytes - (Format::name == "q8_0" ? 32 : 16);
+                 i += 2) {
+                bytes[b + i] = std::byte{0x00};
+                bytes[b + i + 1] = std::byte{0x20};  // 2^-7
+            }
+        }
+        const matrix<Format> w(bytes.data(), 1, cols);
+        for (const float sign : {1.0F, -1.0F}) {
+            const std::vector<float> x(cols, sign);
+            std::vector<float> expected(1);
+            reference::matmul(w, rows<const float>(x.data(), 1, cols),
+                              rows<float>(expected.data(), 1, 1));
+            BOOST_TEST(multiply(w, x, precision::native)[0] == expected[0],
+                       boost::test_tools::tolerance(1e-5F));
         }
     }
 }

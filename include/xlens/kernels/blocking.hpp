@@ -45,7 +45,7 @@ inline constexpr std::size_t few_positions = 16;
 inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 
 /// Positions that four rows of integers meet together.
-inline constexpr std::size_t integer_positions = 8;
+inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

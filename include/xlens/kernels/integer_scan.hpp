@@ -3,7 +3,7 @@
 
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/integer_dots.hpp>
+#include <xlens/kernels/integer_lanes.hpp>
 
 #include <array>
 #include <cstddef>
@@ -66,7 +66,7 @@ using scan_sums = std::array<std::array<std::int32_t, packed_codes::tile_rows>, 
 /// sums(p, r) = Σ_i u_r[i]·x_p[i] over steps·4 codes. Exact below 2^31.
 inline void integer_scan(const std::uint8_t* tile, std::size_t steps,
                          const std::array<const std::int8_t*, scan_vectors>& x, scan_sums& sums) {
-#if XLENS_INTEGER_DOTS
+#if XLENS_VNNI
     constexpr std::size_t G = packed_codes::groups;
     __m512i sum[scan_vectors * G];
     unrolled<scan_vectors * G>([&](auto i) XLENS_INLINE { sum[i] = _mm512_setzero_si512(); });

@@ -84,7 +84,7 @@ template <weight_matrix Weights>
 class screen {
 public:
     /// Whether this build has the instructions that make it worth while.
-    static constexpr bool wins = XLENS_INTEGER_DOTS != 0;
+    static constexpr bool wins = XLENS_VNNI != 0;
 
     explicit screen(const Weights& e)
         : m_matrix(e),
