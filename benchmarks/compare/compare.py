@@ -91,7 +91,13 @@ def main():
     parser.add_argument("--rounds", type=positive, default=7, help="turns of each row (7)")
     parser.add_argument("--threads", type=positive, default=2, help="threads of everyone (2)")
     parser.add_argument(
-        "--write", action="store_true", help="write docs/performance.* in spite of ROWs"
+        "--write", action="store_true", help="write the page in spite of ROWs"
+    )
+    parser.add_argument(
+        "--page",
+        choices=["performance", "performance_avx2"],
+        default="performance",
+        help="docs/PAGE.md and .svg: one for each kind of processor (performance)",
     )
     parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, required=True, help=argparse.SUPPRESS)
@@ -105,8 +111,8 @@ def main():
         results[row.name] = measure(row, options) | {"run": facts["run"]}
         kept.write_text(json.dumps(results, indent=1))
     if not options.rows or options.write:
-        report.write(results, facts)
-        plot.write(results)
+        report.write(results, facts, options.page)
+        plot.write(results, options.page)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draws the ratios: docs/performance.svg."""
+"""Draws the ratios, for a page of docs."""
 
 import math
 from html import escape
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rows import ROWS
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "performance.svg"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 WIDTH, LEFT, RIGHT, TOP, STEP, BAR = 900, 300, 70, 62, 26, 14
 
 STYLE = """
@@ -109,6 +109,6 @@ def picture(rows):
     )
 
 
-def write(results):
+def write(results, page):
     rows = [(row, results[row.name]) for row in ROWS if "ratio" in results.get(row.name, {})]
-    PICTURE.write_text(picture(rows), encoding="utf-8")
+    (DOCS / f"{page}.svg").write_text(picture(rows), encoding="utf-8")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes the measured part of docs/performance.md; what stands around it stays."""
+"""Writes the measured part of a page of docs; what stands around it stays."""
 
 from pathlib import Path
 
 from rows import GROWTH, ROWS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -66,7 +66,7 @@ def growth_table(growth, results):
     return f"{growth.heading}:\n\n{table(heading, rows)}"
 
 
-def measured(results, facts):
+def measured(results, facts, picture):
     heading = ["row", "work", "peer", "xlens", "peer's", "ratio min / median / max", "wanted"]
     heading += ["peak RSS, MiB", "same answers"]
     rows = [main_row(row, results[row.name]) for row in ROWS if row.name in results]
@@ -75,7 +75,7 @@ def measured(results, facts):
     parts = [
         f"- machine: {facts['machine']}\n- {facts['threads']} threads; {facts['compiler']}\n"
         f"- {facts['versions']}\n" + "\n".join(f"- run: {run}" for run in runs),
-        "![ratios](performance.svg)",
+        f"![ratios]({picture})",
         table(heading, rows),
         "## As the work grows",
         *(growth_table(g, results) for g in growths),
@@ -83,8 +83,9 @@ def measured(results, facts):
     return "\n\n".join(parts)
 
 
-def write(results, facts):
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+def write(results, facts, page):
+    path = DOCS / f"{page}.md"
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    text = f"{before}{BEGIN}\n\n{measured(results, facts)}\n\n{END}{after}"
-    PAGE.write_text(text, encoding="utf-8")
+    text = f"{before}{BEGIN}\n\n{measured(results, facts, f'{page}.svg')}\n\n{END}{after}"
+    path.write_text(text, encoding="utf-8")
