@@ -241,7 +241,7 @@ inline void run(std::span<product> products,
         done(i, products[i].first(tile), products[i].count(tile));
     });
 }
-[[gnu::noinline]] inline void run(product one) {
+[[gnu::noinline]] inline void run(product one) {  // nothing beside it
     run(std::span(&one, 1), [](auto...) {});
 }
 
