@@ -151,6 +151,7 @@ private:
     /// bear their share.
     answer project_screened(std::size_t layers, std::size_t k) {
         using weights = std::remove_cvref_t<decltype(m_model.unembedding.sections.front().out)>;
+        if (!xlens::screen<weights>::wins) { xlens::fail("xlens screens with AVX-512 VNNI alone"); }
         std::optional<xlens::screen<weights>> screen;
         const double making =
             seconds_of([&] { screen.emplace(m_model.unembedding.sections.front().out); });
