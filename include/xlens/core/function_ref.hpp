@@ -18,7 +18,7 @@ public:
     template <class Callable>
         requires(!std::is_same_v<std::remove_cvref_t<Callable>, function_ref> &&
                  std::is_invocable_r_v<Result, Callable&, Args...>)
-    function_ref(Callable&& callable)  // NOLINT(*-explicit-*,*-forward-*): borrowed
+    function_ref(Callable&& callable)  // NOLINT(*-explicit-*,*-forwarding-*): borrowed
         : m_callable(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
           m_call([](void* borrowed, Args... args) -> Result {
               return (*static_cast<std::remove_reference_t<Callable>*>(borrowed))(
