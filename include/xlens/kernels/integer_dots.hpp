@@ -36,11 +36,11 @@ namespace detail {
 
 /// The codes u of four blocks: elements 0 to 15 of each, then 16 to 31.
 struct block_codes {
-    row_bytes low;
-    row_bytes high;
+    row_codes low;
+    row_codes high;
 };
 [[gnu::always_inline]] inline block_codes load_nibbles(const four_blocks& src, std::size_t offset) {
-    const row_bytes packed = load_rows(src, offset);
+    const row_codes packed = load_rows(src, offset);
     return {low_nibbles(packed), high_nibbles(packed)};
 }
 

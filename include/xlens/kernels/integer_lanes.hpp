@@ -35,28 +35,28 @@ using four_blocks = std::array<const std::byte*, 4>;
 
 #if XLENS_VNNI
 
-using row_bytes = __m512i;  ///< 16 bytes of each of four rows
+using row_codes = __m512i;  ///< 16 bytes of each of four rows
 using row_sums = __m512;    ///< four lanes a row
 
-[[gnu::always_inline]] inline row_bytes load_rows(const four_blocks& src, std::size_t offset) {
+[[gnu::always_inline]] inline row_codes load_rows(const four_blocks& src, std::size_t offset) {
     __m512i out = _mm512_castsi128_si512(load_16_bytes(src[0] + offset));
     out = _mm512_inserti32x4(out, load_16_bytes(src[1] + offset), 1);
     out = _mm512_inserti32x4(out, load_16_bytes(src[2] + offset), 2);
     return _mm512_inserti32x4(out, load_16_bytes(src[3] + offset), 3);
 }
-[[gnu::always_inline]] inline row_bytes low_nibbles(row_bytes x) {
+[[gnu::always_inline]] inline row_codes low_nibbles(row_codes x) {
     return _mm512_and_si512(x, _mm512_set1_epi8(0x0F));
 }
-[[gnu::always_inline]] inline row_bytes high_nibbles(row_bytes x) {
+[[gnu::always_inline]] inline row_codes high_nibbles(row_codes x) {
     return low_nibbles(_mm512_srli_epi16(x, 4));
 }
-[[gnu::always_inline]] inline row_bytes plus_128(row_bytes x) {
+[[gnu::always_inline]] inline row_codes plus_128(row_codes x) {
     return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
 }
 
 /// Σ u_i·x_i of a block: codes u below 2^Bits, elements 0 to 15 in `low` and 16 to 31 in `high`.
 template <int Bits>
-[[gnu::always_inline]] inline row_sums dot_codes(row_bytes low, row_bytes high,
+[[gnu::always_inline]] inline row_sums dot_codes(row_codes low, row_codes high,
                                                  const std::int8_t* x) {
     const __m512i first = _mm512_broadcast_i32x4(load_16_bytes(x));
     const __m512i second = _mm512_broadcast_i32x4(load_16_bytes(x + 16));
@@ -84,14 +84,14 @@ template <int Bits>
 
 #else
 
-struct row_bytes {  ///< 16 bytes of each of four rows: two rows a register
+struct row_codes {  ///< 16 bytes of each of four rows: two rows a register
     __m256i front, back;
 };
 struct row_sums {  ///< four lanes a row
     __m256 front, back;
 };
 
-[[gnu::always_inline]] inline row_bytes load_rows(const four_blocks& src, std::size_t offset) {
+[[gnu::always_inline]] inline row_codes load_rows(const four_blocks& src, std::size_t offset) {
     const auto two = [&](std::size_t r) {
         return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16_bytes(src[r] + offset)),
                                        load_16_bytes(src[r + 1] + offset), 1);
@@ -104,13 +104,13 @@ struct row_sums {  ///< four lanes a row
 [[gnu::always_inline]] inline __m256i high_nibbles(__m256i x) {
     return low_nibbles(_mm256_srli_epi16(x, 4));
 }
-[[gnu::always_inline]] inline row_bytes low_nibbles(row_bytes x) {
+[[gnu::always_inline]] inline row_codes low_nibbles(row_codes x) {
     return {low_nibbles(x.front), low_nibbles(x.back)};
 }
-[[gnu::always_inline]] inline row_bytes high_nibbles(row_bytes x) {
+[[gnu::always_inline]] inline row_codes high_nibbles(row_codes x) {
     return {high_nibbles(x.front), high_nibbles(x.back)};
 }
-[[gnu::always_inline]] inline row_bytes plus_128(row_bytes x) {
+[[gnu::always_inline]] inline row_codes plus_128(row_codes x) {
     const __m256i top = _mm256_set1_epi8(static_cast<char>(0x80));
     return {_mm256_xor_si256(x.front, top), _mm256_xor_si256(x.back, top)};
 }
@@ -136,7 +136,7 @@ template <int Bits>
 }
 /// Σ u_i·x_i of a block: codes u below 2^Bits, elements 0 to 15 in `low` and 16 to 31 in `high`.
 template <int Bits>
-[[gnu::always_inline]] inline row_sums dot_codes(row_bytes low, row_bytes high,
+[[gnu::always_inline]] inline row_sums dot_codes(row_codes low, row_codes high,
                                                  const std::int8_t* x) {
     const __m256i first = _mm256_broadcastsi128_si256(load_16_bytes(x));
     const __m256i second = _mm256_broadcastsi128_si256(load_16_bytes(x + 16));
