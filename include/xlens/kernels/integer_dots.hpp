@@ -122,14 +122,10 @@ void integer_dots(four_blocks w, std::size_t blocks, const quantised_rows& x, st
             w[r] += Format::bytes;
         });
     }
+    const __m128 factor = _mm_set1_ps(integer_codes<Format>::minimum_factor);
     unrolled<P>([&](auto p) XLENS_INLINE {
-        const std::array<float, 4> product = sum_each(products[p]);
-        std::array<float, 8> minimum;
-        _mm256_storeu_ps(minimum.data(), minima[p]);
-        for (std::size_t r = 0; r < 4; ++r) {
-            out[p * 4 + r] =
-                product[r] + integer_codes<Format>::minimum_factor * minimum[2 * r + 1];
-        }
+        _mm_storeu_ps(out + p * 4, _mm_add_ps(sum_each(products[p]),
+                                              _mm_mul_ps(factor, odd_lanes(minima[p]))));
     });
 }
 

@@ -74,12 +74,12 @@ template <int Bits>
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
     return _mm512_permutexvar_ps(each, _mm512_castps256_ps512(d_and_m));
 }
-/// The sum of row r's four lanes.
-[[gnu::always_inline]] inline std::array<float, 4> sum_each(row_sums x) {
+/// Lane r: the sum of row r's four lanes.
+[[gnu::always_inline]] inline __m128 sum_each(row_sums x) {
     const __m512 pairs = _mm512_add_ps(x, _mm512_permute_ps(x, 0xB1));
-    std::array<float, 16> out;
-    _mm512_storeu_ps(out.data(), _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0x4E)));
-    return {out[0], out[4], out[8], out[12]};
+    const __m512 fours = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0x4E));
+    const __m512i each = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
+    return _mm512_castps512_ps128(_mm512_permutexvar_ps(each, fours));
 }
 
 #else
@@ -158,19 +158,22 @@ template <int Bits>
     return {_mm256_permutevar8x32_ps(d_and_m, _mm256_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2)),
             _mm256_permutevar8x32_ps(d_and_m, _mm256_setr_epi32(4, 4, 4, 4, 6, 6, 6, 6))};
 }
-/// The sum of row r's four lanes.
-[[gnu::always_inline]] inline std::array<float, 4> sum_each(row_sums x) {
-    std::array<float, 16> out;
-    const auto fours = [](__m256 v) {
+/// Lane r: the sum of row r's four lanes.
+[[gnu::always_inline]] inline __m128 sum_each(row_sums x) {
+    const auto two = [](__m256 v) {
         const __m256 pairs = _mm256_add_ps(v, _mm256_permute_ps(v, 0xB1));
-        return _mm256_add_ps(pairs, _mm256_permute_ps(pairs, 0x4E));
+        const __m256 fours = _mm256_add_ps(pairs, _mm256_permute_ps(pairs, 0x4E));
+        return _mm_unpacklo_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1));
     };
-    _mm256_storeu_ps(&out[0], fours(x.front));
-    _mm256_storeu_ps(&out[8], fours(x.back));
-    return {out[0], out[4], out[8], out[12]};
+    return _mm_movelh_ps(two(x.front), two(x.back));
 }
 
 #endif
+
+/// Lane r: lane 2r + 1 of the argument.
+[[gnu::always_inline]] inline __m128 odd_lanes(__m256 x) {
+    return _mm_shuffle_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1), 0xDD);
+}
 
 }  // namespace xlens::kernels::detail
 
