@@ -2,6 +2,7 @@
 
 // Products with the second FFN matrix of SmolLM2-135M in every format, along its rows and across
 // them: generating (T = 1, from memory) and reading a prompt (T = 64, 512). Then its unembedding.
+#include <xlens/core/aligned.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/storage/formats.hpp>
 
@@ -24,7 +25,7 @@ void run(benchmark::State& state, std::size_t rows, std::size_t cols, std::size_
          std::size_t out, Make make) {
     const auto positions = static_cast<std::size_t>(state.range(0));
     weights<Format> w(rows, cols, positions == 1 ? more_than_caches : 0);
-    const std::vector<float> x(positions * in, 1.0F);
+    const aligned_vector<float> x(positions * in, 1.0F);
     std::vector<float> y(positions * out);
     const double seconds = run_iterations(state, [&] {
         const matrix<Format> m = w.next();

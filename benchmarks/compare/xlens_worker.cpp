@@ -176,29 +176,26 @@ private:
         return v;
     }
 
-    /// What xlens::trace gathers, without concepts: every layer's readings before and after its FFN
-    /// update, top ten with probabilities, and its ten dominant sub-updates, at all positions.
+    /// xlens::trace without concepts: every layer's readings before and after its FFN update, top ten
+    /// with probabilities, and its ten dominant sub-updates, at all positions.
     answer trace(std::size_t tokens) {
         xlens::observe seen(m_model.value_norms(), 10, xlens::observe::positions::all);
-        std::vector<std::vector<xlens::reading>> before;
-        std::vector<std::vector<xlens::reading>> after;
+        std::vector<xlens::traced_position> found;
         answer out;
         out.seconds = seconds_of([&] {
             xlens::sequence_state state = m_model.start();
             state.wanted = xlens::logit_rows::none;
             m_model.forward(state, prompt(tokens), seen);
-            for (const xlens::observed_layer& layer : seen.layers()) {
-                before.push_back(m_lens.read(layer.before, 10));
-                after.push_back(m_lens.read(layer.after, 10));
-            }
+            found = xlens::detail::read_pass(m_lens, seen, 10);
         });
-        for (std::size_t l = 0; l < after.size(); ++l) {
+        for (std::size_t l = 0; l < m_model.config.layers; ++l) {
             for (std::size_t p = 0; p < tokens; p += told) {
-                tell(before[l][p], out);
-                tell(after[l][p], out);
-                for (const auto& s : seen.layers()[l].dominant[p]) {
-                    out.ids.push_back(static_cast<std::int64_t>(s.index));
-                    out.values["coefficient"].push_back(s.coefficient);
+                const xlens::traced_layer& layer = found[p].layers[l];
+                tell(layer.before, out);
+                tell(layer.after, out);
+                for (const xlens::traced_sub_update& s : layer.sub_updates) {
+                    out.ids.push_back(static_cast<std::int64_t>(s.observed.index));
+                    out.values["coefficient"].push_back(s.observed.coefficient);
                 }
             }
         }
@@ -214,7 +211,7 @@ private:
     /// The unembedding of its own first rows.
     answer matmul(std::size_t count) {
         const auto& e = m_model.unembedding.sections.front().out;
-        xt::xtensor<float, 2> x = xt::empty<float>({count, e.cols()});
+        auto x = xlens::aligned_tensor::from_shape({count, e.cols()});
         for (std::size_t i = 0; i < count; ++i) { e.row(i, xlens::rows<float>(x)[i]); }
         m_product.resize({count, e.rows()});
         answer out;
@@ -244,7 +241,7 @@ private:
     decltype(xlens::logit_lens(std::declval<const Model&>())) m_lens;
     std::vector<xlens::token_id> m_ids;
     std::map<std::size_t, continued> m_read;  // by context
-    xt::xtensor<float, 2> m_product;
+    xlens::aligned_tensor m_product;
 };
 
 std::vector<xlens::token_id> read_ids(const char* path) {

@@ -44,6 +44,7 @@
 #include <xlens/analysis/trace.hpp>
 #include <xlens/analysis/trace_page.hpp>
 #include <xlens/analysis/value_directions.hpp>
+#include <xlens/core/aligned.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>

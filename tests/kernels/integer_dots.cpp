@@ -40,7 +40,7 @@ std::vector<float> rounded(const std::vector<float>& x, std::size_t width) {
     for (std::size_t t = 0; t < count; ++t) {
         for (std::size_t i = 0; i < width; ++i) {
             out[t * width + i] =
-                q.scales(t)[i / kernels::quantised_rows::block] * static_cast<float>(q.codes(t)[i]);
+                q.scale(t, i / kernels::quantised_rows::block) * static_cast<float>(q.code(t, i));
         }
     }
     return out;
@@ -56,14 +56,14 @@ BOOST_AUTO_TEST_CASE(rows_are_rounded_to_half_a_step) {
     const auto seen = rounded(x, width);
     const kernels::quantised_rows q(rows<const float>(x.data(), 3, width));
     for (std::size_t i = 0; i < x.size(); ++i) {
-        const float step = q.scales(i / width)[i % width / 32];
+        const float step = q.scale(i / width, i % width / 32);
         BOOST_REQUIRE_LE(std::abs(seen[i] - x[i]), 0.5001F * step);
     }
     for (std::size_t t = 0; t < 3; ++t) {
         for (std::size_t b = 0; b < width / 32; ++b) {
             double sum = 0.0;
             for (std::size_t i = 0; i < 32; ++i) { sum += seen[t * width + b * 32 + i]; }
-            BOOST_REQUIRE_SMALL(sum - q.sums(t)[b], 1e-4);
+            BOOST_REQUIRE_SMALL(sum - q.sum(t, b), 1e-4);
         }
     }
 }

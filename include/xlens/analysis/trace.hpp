@@ -2,16 +2,19 @@
 #pragma once
 
 #include <xlens/analysis/saturation.hpp>
+#include <xlens/core/aligned.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/value_concepts.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/policy/observe.hpp>
 #include <xlens/policy/policy.hpp>
+#include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -66,19 +69,47 @@ inline std::vector<traced_position> traced(const observe& seen, std::size_t posi
     return out;
 }
 
-/// Reads every observed residual of a pass through the lens, a layer at a time.
+/// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
+/// after it. Residuals of several layers are read together, so that the vocabulary comes from memory
+/// once for many of them.
+template <class Lens>
+std::vector<reading> read_layers(const Lens& lens, const std::vector<observed_layer>& layers,
+                                 std::size_t top) {
+    auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
+    std::size_t count = 0;
+    std::vector<reading> out;
+    const auto read = [&] {
+        std::ranges::move(lens.read(rows<float>(some).subrows(0, count), top),
+                          std::back_inserter(out));
+        count = 0;
+    };
+    for (const observed_layer& layer : layers) {
+        for (const rows<const float> residuals :
+             {rows<const float>(layer.before), rows<const float>(layer.after)}) {
+            for (std::size_t p = 0; p < residuals.count(); ++p) {
+                std::ranges::copy(residuals[p], rows<float>(some)[count].begin());
+                if (++count == scan_batch) { read(); }
+            }
+        }
+    }
+    if (count > 0) { read(); }
+    return out;
+}
+
+/// Reads every observed residual of a pass through the lens.
 template <class Lens>
 std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, std::size_t top) {
     const auto& layers = seen.layers();
     std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
+    std::vector<reading> read = read_layers(lens, layers, top);
     for (std::size_t l = 0; l < layers.size(); ++l) {
-        std::vector<reading> before = lens.read(layers[l].before, top);
-        std::vector<reading> after = lens.read(layers[l].after, top);
+        const auto before = read.begin() + static_cast<std::ptrdiff_t>(2 * l * out.size());
+        const auto after = before + static_cast<std::ptrdiff_t>(out.size());
         for (std::size_t p = 0; p < out.size(); ++p) {
             traced_layer& to = out[p].layers[l];
             to.layer = l;
-            to.before = std::move(before[p]);
-            to.after = std::move(after[p]);
+            to.before = std::move(before[static_cast<std::ptrdiff_t>(p)]);
+            to.after = std::move(after[static_cast<std::ptrdiff_t>(p)]);
             for (const observed_sub_update& s : layers[l].dominant[p]) {
                 to.sub_updates.push_back({s, {}});
             }

@@ -108,8 +108,7 @@ public:
         xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
         for (std::size_t first = 0; first < vectors.count(); first += part) {
             const std::size_t count = std::min(part, vectors.count() - first);
-            const xt::xtensor<float, 2> prepared =
-                m_lens.prepared(vectors.subrows(first, count), m_form);
+            const aligned_tensor prepared = m_lens.prepared(vectors.subrows(first, count), m_form);
             kernels::matmul(root, prepared, rows<float>(out).subrows(first, count));
         }
         return directions_of(std::move(out));

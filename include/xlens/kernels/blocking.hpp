@@ -28,8 +28,7 @@ inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
 /// is slow to follow: the rows that come this many groups of rows later are asked for, into level 2.
 /// Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
 inline constexpr std::size_t prefetch_groups = 4;
-inline constexpr std::size_t cache_line = 64;  // bytes
-inline constexpr int prefetch_level_2 = 2;     // the locality argument of __builtin_prefetch
+inline constexpr int prefetch_level_2 = 2;  // the locality argument of __builtin_prefetch
 
 /// Elements of a row between two foldings of the lanes of a sum: dot_rows + dot_positions runs of
 /// this depth fill level 1. A multiple of every format's block.
@@ -38,14 +37,21 @@ inline constexpr std::size_t depth = 768;
 /// Rows of W that one task computes, and that are decoded together where there is more than one
 /// position: dot_tile_rows × depth floats stay in level 2 while all positions pass by.
 inline constexpr std::size_t dot_tile_rows = 48;
+/// Positions that pass by dot_rows of them, which stay in level 1, before the next dot_rows come.
+inline constexpr std::size_t dot_tile_positions = 64;
 /// With a few positions, which wait for memory as one does, a smaller tile that stays in level 1.
 /// Measured on Zen 4, SmolLM2 in q4_1, 2 threads: 2 positions in 1.3 of the time of one, 4 in 1.6;
 /// with the large tile it was 1.8 and 1.8.
 inline constexpr std::size_t few_positions = 16;
 inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 
-/// Positions that four rows of integers meet together.
+/// Positions that rows of integers meet together, and how many rows meet P of them.
 inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
+template <std::size_t P>
+inline constexpr std::size_t integer_rows = P == 1                     ? 4
+                                            : P == 2                   ? 2
+                                            : many_registers && P == 4 ? 2
+                                                                       : 1;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

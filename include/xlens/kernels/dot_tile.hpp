@@ -15,6 +15,7 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 // Products in which a stored row meets a whole input: y(t, r) = ⟨S_r, x_t⟩. Every output is summed
@@ -48,14 +49,20 @@ template <std::size_t N>
     }
 }
 
-/// y := or += values.
-inline void put(const float* values, std::span<float> y, bool add) {
+/// y := or += the first y.size() <= R values.
+template <std::size_t R>
+[[gnu::always_inline]] inline void put(const float* values, std::span<float> y, bool add) {
+    if (!add && y.size() == R) {  // the common case, in few instructions
+        std::memcpy(y.data(), values, R * sizeof(float));
+        return;
+    }
     for (std::size_t i = 0; i < y.size(); ++i) { y[i] = add ? y[i] + values[i] : values[i]; }
 }
 
 /// ⟨w_r, x_p⟩ over n elements for R rows and P positions, to y(first + p, r) for y.width() <= R.
 template <std::size_t R, std::size_t P>
-void dot_block(const float* const* w, rows<const float> x, std::size_t n, rows<float> y, bool add) {
+[[gnu::always_inline]] inline void dot_block(const float* const* w, rows<const float> x,
+                                             std::size_t n, rows<float> y) {
     std::array<const float*, R> in;
     std::array<const float*, P> with;
     unrolled<R>([&](auto r) XLENS_INLINE { in[r] = w[r]; });
@@ -85,7 +92,7 @@ void dot_block(const float* const* w, rows<const float> x, std::size_t n, rows<f
     }
     std::array<float, P * R> out;
     fold_to(sum, out.data());
-    for (std::size_t p = 0; p < P; ++p) { put(out.data() + p * R, y[p], add); }
+    for (std::size_t p = 0; p < P; ++p) { put<R>(out.data() + p * R, y[p], false); }
 }
 
 struct dot_tile_buffer;
@@ -94,7 +101,8 @@ struct dot_tile_buffer;
 /// last, so that kernels need no special case.
 class dot_tile {
 public:
-    /// Memory is asked for `ahead` rows further on, where that is not 0.
+    /// For a few positions memory is asked for `ahead` rows further on. For many that is 0, and rows
+    /// in the file that cross cache lines are copied.
     dot_tile(const matrix_view& w, std::size_t first_row, std::size_t count, std::size_t begin,
              std::size_t n, std::size_t ahead = 0)
         : m_count(count), m_n(n) {
@@ -103,7 +111,11 @@ public:
             if (ahead > 0) {
                 prefetch(w.stored_row(first_row + r + ahead) + w.row_bytes(begin), w.row_bytes(n));
             }
-            m_rows[r] = w.decoded(first_row + r, begin, n, buffer + r * blocking::depth);
+            float* const own = buffer + r * blocking::depth;
+            m_rows[r] = w.decoded(first_row + r, begin, n, own);
+            if (ahead == 0 && !begins_cache_line(m_rows[r])) {
+                m_rows[r] = std::copy_n(m_rows[r], n, own) - n;
+            }
         }
         std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
     }
@@ -115,27 +127,53 @@ public:
         }
     }
 
-    /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count).
-    void meet(rows<const float> x, rows<float> y, bool add) const {
-        std::size_t t = 0;
-        for (; t + blocking::dot_positions <= x.count(); t += blocking::dot_positions) {
-            meet_some<blocking::dot_rows, blocking::dot_positions>(x, y, t, add);
-        }
-        switch (x.count() - t) {
-            case 3: return meet_some<blocking::dot_rows, 3>(x, y, t, add);
-            case 2: return meet_some<blocking::dot_rows, 2>(x, y, t, add);
-            case 1: return meet_some<blocking::dot_rows_of_one, 1>(x, y, t, add);
-            default: return;
+    /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count). Sums are gathered before they go to y,
+    /// whose rows can be a page apart. Meanwhile `next` is asked for.
+    void meet(rows<const float> x, rows<float> y, bool add, coming_rows next = {}) const {
+        constexpr std::size_t P = blocking::dot_tile_positions;
+        alignas(64) std::array<float, P * blocking::dot_tile_rows> sums;
+        for (std::size_t t = 0; t < x.count(); t += P) {
+            const std::size_t some = std::min(P, x.count() - t);
+            const rows<float> gathered(sums.data(), some, m_count, blocking::dot_tile_rows);
+            meet_some(x.subrows(t, some), gathered, next);
+            for (std::size_t p = 0; p < some; ++p) {
+                put<blocking::dot_tile_rows>(gathered[p].data(), y[t + p], add);
+            }
         }
     }
 
 private:
-    template <std::size_t R, std::size_t P>
-    void meet_some(rows<const float> x, rows<float> y, std::size_t t, bool add) const {
-        for (std::size_t r = 0; r < m_count; r += R) {
-            dot_block<R, P>(&m_rows[r], x.subrows(t, P), m_n,
-                            y.subrows(t, P).columns(r, std::min(R, m_count - r)), add);
+    /// Runs of rows stay in level 1 while the positions pass by.
+    void meet_some(rows<const float> x, rows<float> y, coming_rows& next) const {
+        constexpr std::size_t P = blocking::dot_positions;
+        const std::size_t whole = x.count() - x.count() % P;
+        if (whole > 0) {
+            const std::size_t blocks =
+                (m_count + blocking::dot_rows - 1) / blocking::dot_rows * whole / P;
+            const std::size_t lines = (next.lines() + blocks - 1) / blocks;
+            for (std::size_t r = 0; r < m_count; r += blocking::dot_rows) {
+                for (std::size_t t = 0; t < whole; t += P) {
+                    next.prefetch_some(lines);
+                    meet_block<blocking::dot_rows, P>(x, y, t, r);
+                }
+            }
         }
+        switch (x.count() - whole) {
+            case 3: return meet_rest<blocking::dot_rows, 3>(x, y, whole);
+            case 2: return meet_rest<blocking::dot_rows, 2>(x, y, whole);
+            case 1: return meet_rest<blocking::dot_rows_of_one, 1>(x, y, whole);
+            default: return;
+        }
+    }
+    template <std::size_t R, std::size_t P>
+    void meet_rest(rows<const float> x, rows<float> y, std::size_t t) const {
+        for (std::size_t r = 0; r < m_count; r += R) { meet_block<R, P>(x, y, t, r); }
+    }
+    template <std::size_t R, std::size_t P>
+    [[gnu::always_inline]] void meet_block(rows<const float> x, rows<float> y, std::size_t t,
+                                           std::size_t r) const {
+        dot_block<R, P>(&m_rows[r], x.subrows(t, P), m_n,
+                        y.subrows(t, P).columns(r, std::min(R, m_count - r)));
     }
 
     std::array<const float*, blocking::dot_tile_rows + blocking::dot_rows_of_one> m_rows{};
@@ -177,7 +215,7 @@ template <class Format, std::size_t R>
         }
         std::array<float, R> out;
         fold_to(sum, out.data());
-        put(out.data(), y, begin > 0);
+        put<R>(out.data(), y, begin > 0);
     }
 }
 

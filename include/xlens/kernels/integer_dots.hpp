@@ -4,6 +4,7 @@
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/integer_lanes.hpp>
+#include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/storage/formats.hpp>
 
@@ -34,98 +35,99 @@ inline constexpr bool has_integer_dots<q4_1> = true;
 
 namespace detail {
 
-/// The codes u of four blocks: elements 0 to 15 of each, then 16 to 31.
-struct block_codes {
-    row_codes low;
-    row_codes high;
-};
-[[gnu::always_inline]] inline block_codes load_nibbles(const four_blocks& src, std::size_t offset) {
-    const row_codes packed = load_rows(src, offset);
-    return {low_nibbles(packed), high_nibbles(packed)};
-}
-
-/// How a format is w = d·u + m: its codes (below 2^bits), and (d, m) as two binary16 in a word; where
-/// m is a multiple of d, (d, d) and that multiple.
+/// How a format is w = d·u + m. Where a block has no m, m = minimum_factor·d.
 template <class Format>
 struct integer_codes;
 
 template <>
 struct integer_codes<q4_1> {
-    static constexpr int bits = 4;
+    static constexpr block_layout layout{.bytes = q4_1::bytes, .codes = 4, .bits = 4};
     static constexpr float minimum_factor = 1.0F;
-    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
-        return load_nibbles(src, 4);
-    }
-    static std::uint32_t scales(const std::byte* src) { return load_unaligned<std::uint32_t>(src); }
 };
 template <>
 struct integer_codes<q4_0> {
-    static constexpr int bits = 4;
+    static constexpr block_layout layout{.bytes = q4_0::bytes, .codes = 2, .bits = 4};
     static constexpr float minimum_factor = -8.0F;
-    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
-        return load_nibbles(src, 2);
-    }
-    static std::uint32_t scales(const std::byte* src) {
-        return load_unaligned<std::uint16_t>(src) * 0x10001U;
-    }
 };
 template <>
 struct integer_codes<q8_0> {
-    static constexpr int bits = 8;
+    static constexpr block_layout layout{.bytes = q8_0::bytes, .codes = 2, .bits = 8};
     static constexpr float minimum_factor = -128.0F;
-    [[gnu::always_inline]] static block_codes load(const four_blocks& src) {
-        return {plus_128(load_rows(src, 2)), plus_128(load_rows(src, 18))};
-    }
-    static std::uint32_t scales(const std::byte* src) {
-        return load_unaligned<std::uint16_t>(src) * 0x10001U;
-    }
 };
 
-/// (d, m) of four blocks as eight floats.
-template <class Format>
-[[gnu::always_inline]] inline __m256 load_scales(const four_blocks& src) {
-    const auto word = [&](std::size_t r) XLENS_INLINE {
-        return static_cast<int>(integer_codes<Format>::scales(src[r]));
-    };
-    return _mm256_cvtph_ps(_mm_setr_epi32(word(0), word(1), word(2), word(3)));
+/// The codes u of four blocks: elements 0 to 15 of each, then 16 to 31.
+struct block_codes {
+    code_lanes low;
+    code_lanes high;
+};
+template <block_layout layout>
+[[gnu::always_inline]] inline block_codes load_codes(const four_blocks& blocks) {
+    const code_lanes low = load_bytes<layout, layout.codes>(blocks);
+    if constexpr (layout.bits == 4) {
+        return {low_nibbles(low), high_nibbles(low)};
+    } else {
+        return {plus_128(low), plus_128(load_bytes<layout, layout.codes + 16>(blocks))};
+    }
 }
 
-/// out[p·4 + r] = ⟨w_r, x_p⟩ of four rows and the positions first .. first + P - 1. `ahead` is how
-/// far from a block the one is that will be read some groups later.
-template <class Format, std::size_t P>
-void integer_dots(four_blocks w, std::size_t blocks, const quantised_rows& x, std::size_t first,
-                  std::size_t ahead, float* out) {
-    std::array<const std::int8_t*, P> codes;
-    std::array<const float*, P> scales;
-    std::array<const float*, P> sums;
-    row_sums products[P];
-    __m256 minima[P];  // of row r in lane 2r + 1
-    unrolled<P>([&](auto p) XLENS_INLINE {
-        codes[p] = x.codes(first + p);
-        scales[p] = x.scales(first + p);
-        sums[p] = x.sums(first + p);
-        products[p] = zero_sums();
-        minima[p] = _mm256_setzero_ps();
+/// out[p·R + r] = ⟨w_r, x_p⟩ of R rows and the positions first .. first + P - 1, R·P a multiple of 4.
+/// `ahead` is how far from a block the one is that will be read some groups of rows later.
+template <class Format, std::size_t R, std::size_t P>
+[[gnu::always_inline]] inline void integer_dots(std::array<const std::byte*, R> w,
+                                                std::size_t blocks, const quantised_rows& x,
+                                                std::size_t first, std::size_t ahead, float* out) {
+    using stored = integer_codes<Format>;
+    product_lanes products[R * P];
+    __m256 minima[R * P];  // of block k in lane 2k + 1
+    unrolled<R * P>([&](auto i) XLENS_INLINE {
+        products[i] = zero_products();
+        minima[i] = _mm256_setzero_ps();
     });
-    for (std::size_t b = 0; b < blocks; ++b) {
-        const block_codes u = integer_codes<Format>::load(w);
-        const __m256 d_and_m = load_scales<Format>(w);
-        const row_sums d = spread_even(d_and_m);
+    const std::int8_t* codes = x.codes(first);
+    const float* scales = x.scales(first);
+    const auto meet = [&](std::size_t count) XLENS_INLINE {
+        code_lanes low[R];
+        code_lanes high[R];
+        __m256 d_and_m[R];
+        unrolled<R>([&](auto r) XLENS_INLINE {
+            const four_blocks in{w[r], count};
+            const block_codes u = load_codes<stored::layout>(in);
+            low[r] = u.low;
+            high[r] = u.high;
+            d_and_m[r] = load_scales<stored::layout>(in);
+        });
         unrolled<P>([&](auto p) XLENS_INLINE {
-            const row_sums dot = dot_codes<integer_codes<Format>::bits>(
-                u.low, u.high, codes[p] + b * quantised_rows::block);
-            products[p] = add_scaled(products[p], dot, scales[p][b], d);
-            minima[p] = _mm256_fmadd_ps(d_and_m, _mm256_set1_ps(sums[p][b]), minima[p]);
+            const std::int8_t* q = codes + p * x.codes_a_row();
+            const code_lanes first_half = load_inputs(q);
+            const code_lanes second_half = load_inputs(q + 64);
+            const __m256 scale = _mm256_loadu_ps(scales + p * x.scales_a_row());
+            unrolled<R>([&](auto r) XLENS_INLINE {
+                constexpr std::size_t i = p * R + r;
+                const __m256 scaled = _mm256_mul_ps(d_and_m[r], scale);
+                products[i] = add_products<stored::layout.bits>(products[i], low[r], high[r],
+                                                                first_half, second_half, scaled);
+                minima[i] = _mm256_add_ps(minima[i], scaled);
+            });
         });
-        unrolled<4>([&](auto r) XLENS_INLINE {
-            if (ahead > 0) { __builtin_prefetch(w[r] + ahead, 0, blocking::prefetch_level_2); }
-            w[r] += Format::bytes;
+    };
+    for (std::size_t b = 0; b + 4 <= blocks; b += 4) {
+        meet(4);
+        unrolled<R>([&](auto r) XLENS_INLINE {
+            if (ahead > 0) { prefetch(w[r] + ahead, 4 * Format::bytes); }
+            w[r] += 4 * Format::bytes;
         });
+        codes += quantised_rows::group;
+        scales += quantised_rows::scales_a_group;
     }
-    const __m128 factor = _mm_set1_ps(integer_codes<Format>::minimum_factor);
-    unrolled<P>([&](auto p) XLENS_INLINE {
-        _mm_storeu_ps(out + p * 4, _mm_add_ps(sum_each(products[p]),
-                                              _mm_mul_ps(factor, odd_lanes(minima[p]))));
+    if (blocks % 4 > 0) { meet(blocks % 4); }
+
+    __m256 sums[R * P];
+    unrolled<R * P>([&](auto i) XLENS_INLINE {
+        sums[i] = add_minima(add_halves(products[i]), minima[i], stored::minimum_factor);
+    });
+    unrolled<R * P / 4>([&](auto i) XLENS_INLINE {
+        _mm_storeu_ps(out + 4 * i,
+                      sum_each(sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]));
     });
 }
 

@@ -3,7 +3,7 @@
 
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/integer_lanes.hpp>
+#include <xlens/kernels/integer_blocks.hpp>
 
 #include <array>
 #include <cstddef>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/core/words.hpp>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <utility>
 
 // What the row kernels share: how the last, partial batch of a row is read and written, and in
 // which order the lanes of a batch are reduced. A partial batch goes through the same vector
@@ -33,14 +35,27 @@ inline void store_partial(const batch& values, float* out, std::size_t count) {
     std::memcpy(out, padded.data(), count * sizeof(float));
 }
 
-/// Sum of the lanes, halves added to halves: the same tree on every instruction set of equal width.
-inline float sum_lanes(const batch& values) {
-    std::array<float, lanes> partial;
-    values.store_unaligned(partial.data());
-    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-        for (std::size_t i = 0; i < half; ++i) { partial[i] += partial[i + half]; }
+/// All lanes reduced to one by `meet`, halves with halves: lane l meets lane l ± half.
+template <std::size_t half = lanes / 2, class Meet>
+float reduce_lanes(const batch& values, Meet meet) {
+    if constexpr (half == 0) {
+        return values.get(0);
+    } else {
+        const float_lanes x = lanes_of(values);
+        const auto others = [&]<std::size_t... l>(std::index_sequence<l...>) {
+            return batch_of(__builtin_shufflevector(x, x, static_cast<int>(l ^ half)...));
+        };
+        return reduce_lanes<half / 2>(meet(values, others(std::make_index_sequence<lanes>())),
+                                      meet);
     }
-    return partial[0];
+}
+/// Sum of the lanes: the same tree on every instruction set of equal width.
+inline float sum_lanes(const batch& values) {
+    return reduce_lanes(values, [](const batch& a, const batch& b) { return a + b; });
+}
+/// Largest lane; unspecified if there is a NaN.
+inline float maximum_lane(const batch& values) {
+    return reduce_lanes(values, [](const batch& a, const batch& b) { return xsimd::max(a, b); });
 }
 
 /// Bit l = lane l.
@@ -55,13 +70,6 @@ std::uint32_t lane_bits(const Flags& flags) {
         for (std::size_t l = 0; l < lanes; ++l) { out |= std::uint32_t{flag[l]} << l; }
         return out;
     }
-}
-
-/// Largest lane; unspecified if there is a NaN.
-inline float maximum_lane(const batch& values) {
-    std::array<float, lanes> partial;
-    values.store_unaligned(partial.data());
-    return *std::max_element(partial.begin(), partial.end());
 }
 
 /// Sum over a row of the values that `term` gives for each batch of it; lanes past the end of the

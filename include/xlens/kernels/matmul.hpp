@@ -63,6 +63,17 @@ std::array<const std::byte*, R> stored_rows_at(const matrix_view& w, At at) {
     return out;
 }
 
+/// What follows on `height` stored rows from r on and their elements from i on: their next
+/// elements or, where all n were there, the next rows.
+inline coming_rows part_after(const matrix_view& w, std::size_t r, std::size_t height,
+                              std::size_t i, std::size_t n) {
+    const bool same_rows = i + blocking::depth < n;
+    const std::size_t begin = same_rows ? i + blocking::depth : 0;
+    const std::size_t bytes = w.row_bytes(std::min(blocking::depth, n - begin));
+    return {w.stored_row(same_rows ? r : r + height) + w.row_bytes(begin), height, bytes,
+            w.row_bytes(w.stored_cols())};
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once decoded.
 inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count) {
     const std::size_t n = p.x.width();
@@ -74,7 +85,8 @@ inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count
         for (std::size_t i = 0; i < n; i += blocking::depth) {
             const std::size_t depth = std::min(blocking::depth, n - i);
             const dot_tile rows_of_w(p.weights, r, some, i, depth, ahead);
-            rows_of_w.meet(p.x.columns(i, depth), p.y.columns(r, some), i > 0);
+            const coming_rows next = few ? coming_rows() : part_after(p.weights, r, height, i, n);
+            rows_of_w.meet(p.x.columns(i, depth), p.y.columns(r, some), i > 0, next);
         }
     }
 }
@@ -95,36 +107,37 @@ void stored_dots(const product& p, std::size_t first, std::size_t count) {
 }
 
 #if XLENS_INTEGER_DOTS
+/// y(t, r) = ⟨S_r, x_t⟩ in integers for P positions from t on and `count` stored rows from r on.
+template <class Format, std::size_t P>
+void meet_in_integers(const product& p, std::size_t t, std::size_t first, std::size_t count) {
+    constexpr std::size_t R = blocking::integer_rows<P>;
+    const matrix<Format> w(p.weights);
+    const std::size_t blocks = p.x.width() / Format::block;
+    const std::size_t ahead =
+        t == 0 ? blocking::prefetch_groups * 4 * w.row_bytes(w.stored_cols()) : 0;
+    for (std::size_t r = 0; r < count; r += R) {
+        const std::size_t some = std::min(R, count - r);
+        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
+        std::array<float, R * P> out;
+        integer_dots<Format, R, P>(stored_rows_at<R>(w, at), blocks, *p.quantised, t, ahead,
+                                   out.data());
+        for (std::size_t i = 0; i < P; ++i) {
+            put<R>(&out[i * R], p.y[t + i].subspan(first + r, some), false);
+        }
+    }
+}
+
 /// stored_dots in integers. Each output is summed in one order, for any number of positions.
 template <class Format>
 void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
-    constexpr std::size_t R = 4;
-    const matrix<Format> w(p.weights);
-    const std::size_t blocks = p.x.width() / Format::block;
-    const std::size_t positions = p.x.count();
-    const std::size_t ahead =
-        blocking::prefetch_groups * R * matrix<Format>::row_bytes(w.stored_cols());
-    for (std::size_t r = first; r < first + count; r += R) {
-        const std::size_t some = std::min(R, first + count - r);
-        const four_blocks in =
-            stored_rows_at<R>(w, [&](std::size_t i) { return r + std::min(i, some - 1); });
-        std::size_t t = 0;
-        const auto meet = [&]<std::size_t P>() {
-            std::array<float, R * P> out;
-            for (; t + P <= positions; t += P) {
-                integer_dots<Format, P>(in, blocks, *p.quantised, t, t == 0 ? ahead : 0,
-                                        out.data());
-                for (std::size_t i = 0; i < P; ++i) {
-                    std::copy_n(&out[i * R], some, &p.y[t + i][r]);
-                }
-            }
-        };
-        meet.template operator()<blocking::integer_positions>();
-        meet.template operator()<4>();
-        meet.template operator()<3>();
-        meet.template operator()<2>();
-        meet.template operator()<1>();
-    }
+    std::size_t t = 0;
+    const auto meet = [&]<std::size_t P>() {
+        for (; t + P <= p.x.count(); t += P) { meet_in_integers<Format, P>(p, t, first, count); }
+    };
+    meet.template operator()<blocking::integer_positions>();
+    meet.template operator()<4>();
+    meet.template operator()<2>();
+    meet.template operator()<1>();
 }
 #endif
 

@@ -58,7 +58,7 @@ public:
     /// log-probability of one token a row as well.
     [[nodiscard]] std::vector<reading> read(rows<const float> residuals, std::size_t k,
                                             std::span<const token_id> targets = {}) const {
-        xt::xtensor<float, 2> normed = xt::empty<float>({residuals.count(), residuals.width()});
+        auto normed = aligned_tensor::from_shape({residuals.count(), residuals.width()});
         normalise(*m_norm, residuals, normed);
         return m_vocabulary.read(normed, k, targets);
     }
@@ -66,13 +66,13 @@ public:
     /// The concepts of vectors (N, D): the k tokens that each promotes and suppresses most.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
                                                   projection form = projection::folded) const {
-        const xt::xtensor<float, 2> in = prepared(vectors, form);
+        const aligned_tensor in = prepared(vectors, form);
         return m_vocabulary.ends(in, k);
     }
 
     /// Vectors (N, D) as a projection has them before E: E·prepared(v) is the projection of v.
-    [[nodiscard]] xt::xtensor<float, 2> prepared(rows<const float> vectors, projection form) const {
-        xt::xtensor<float, 2> out = vectors.tensor();
+    [[nodiscard]] aligned_tensor prepared(rows<const float> vectors, projection form) const {
+        aligned_tensor out = vectors.tensor();
         if (form == projection::normed) {
             normalise(*m_norm, vectors, out);
         } else if (form == projection::folded) {

@@ -143,7 +143,7 @@ public:
 
     /// Logits (N, V) of residuals (N, D): final norm, then unembedding.
     void read_out(rows<const float> residuals, rows<float> logits) const {
-        xt::xtensor<float, 2> normed = xt::empty<float>({residuals.count(), config.width});
+        auto normed = aligned_tensor::from_shape({residuals.count(), config.width});
         normalise(final_norm, residuals, normed);
         unembedding.logits(normed, logits);
     }

@@ -41,8 +41,8 @@ public:
     /// Positions `first` on become those of the other cache; what stands before is kept, and must
     /// be the same in both: a fork of a sequence costs only what it does not share.
     void copy_from(const kv_cache& other, std::size_t first) {
-        const auto copy = [at = first * m_width](const std::vector<float>& from,
-                                                 std::vector<float>& to) {
+        const auto copy = [at = first * m_width](const aligned_vector<float>& from,
+                                                 aligned_vector<float>& to) {
             to.resize(from.size());
             std::copy(from.begin() + static_cast<std::ptrdiff_t>(at), from.end(),
                       to.begin() + static_cast<std::ptrdiff_t>(at));
@@ -52,13 +52,13 @@ public:
     }
 
 private:
-    rows<float> block(std::vector<float>& data, std::size_t first) const {
+    rows<float> block(aligned_vector<float>& data, std::size_t first) const {
         return {data.data() + first * m_width, data.size() / m_width - first, m_width};
     }
 
     std::size_t m_width;
-    std::vector<float> m_keys;
-    std::vector<float> m_values;
+    aligned_vector<float> m_keys;
+    aligned_vector<float> m_values;
 };
 
 }  // namespace xlens

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/xtensor.hpp>
+#include <xlens/core/aligned.hpp>
 #include <xlens/nn/position.hpp>
 
 #include <cstddef>
@@ -19,13 +19,13 @@ struct layer_shape {
 
 /// The tensors between the steps of a pass over T positions; every layer reuses them.
 struct workspace {
-    xt::xtensor<float, 2> normed;        ///< (T, D)
-    xt::xtensor<float, 2> queries;       ///< (T, heads·head_size)
-    xt::xtensor<float, 2> mixed;         ///< (T, heads·head_size): attention before its output
-    xt::xtensor<float, 2> update;        ///< (T, D): what attention or FFN adds
-    xt::xtensor<float, 2> coefficients;  ///< (T, F)
-    xt::xtensor<float, 2> keys;          ///< (T, kv_heads·head_size), where rows are of sequences
-    xt::xtensor<float, 2> values;        ///< of their own: attention::each
+    aligned_tensor normed;        ///< (T, D)
+    aligned_tensor queries;       ///< (T, heads·head_size)
+    aligned_tensor mixed;         ///< (T, heads·head_size): attention before its output
+    aligned_tensor update;        ///< (T, D): what attention or FFN adds
+    aligned_tensor coefficients;  ///< (T, F)
+    aligned_tensor keys;          ///< (T, kv_heads·head_size), where rows are of sequences
+    aligned_tensor values;        ///< of their own: attention::each
     rotation turned;
     std::size_t first_position = 0;  ///< of the rows that these were prepared for
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/xtensor.hpp>
+#include <xlens/core/aligned.hpp>
 
 #include <array>
 #include <cstddef>
@@ -27,6 +27,12 @@ public:
     rows(xt::xtensor<value_type, 2>& t) : rows(t.data(), t.shape(0), t.shape(1)) {}
     rows(const xt::xtensor<value_type, 2>& t)
         requires std::is_const_v<T>
+        : rows(t.data(), t.shape(0), t.shape(1)) {}
+    rows(aligned_tensor& t)
+        requires std::is_same_v<value_type, float>
+        : rows(t.data(), t.shape(0), t.shape(1)) {}
+    rows(const aligned_tensor& t)
+        requires std::is_same_v<T, const float>
         : rows(t.data(), t.shape(0), t.shape(1)) {}
     template <class U>
         requires(std::is_const_v<T> && std::is_same_v<U, value_type>)

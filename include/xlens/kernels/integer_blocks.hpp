@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+
+// Which processors have what integer products ask for, and how stored blocks look to them. With VNNI
+// one instruction multiplies and adds four codes a lane (integer_lanes_vnni.hpp), with AVX2 alone it takes
+// three (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in these files, in
+// integer_lanes.hpp and in integer_scan.hpp.
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__F16C__)
+#define XLENS_VNNI 1
+#else
+#define XLENS_VNNI 0
+#endif
+#if XLENS_VNNI || (defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
+#define XLENS_INTEGER_DOTS 1
+#include <immintrin.h>
+#else
+#define XLENS_INTEGER_DOTS 0
+#endif
+
+#if XLENS_INTEGER_DOTS
+
+namespace xlens::kernels::detail {
+
+/// Where a stored block of 32 elements has what: a binary16 d, or d and m, then codes of 4 bits
+/// (elements i and i + 16 share a byte) or of 8.
+struct block_layout {
+    std::size_t bytes;  ///< of a block
+    std::size_t codes;  ///< where they begin: at 2 after d, at 4 after d and m
+    int bits;           ///< of a code
+};
+
+/// Four blocks of a row, of which `count` are there; the others read as zeros.
+struct four_blocks {
+    const std::byte* at;
+    std::size_t count = 4;
+};
+
+}  // namespace xlens::kernels::detail
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/integer_blocks.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+// The part of integer_lanes.hpp for processors with AVX-512 and VNNI.
+
+#if XLENS_VNNI
+
+namespace xlens::kernels::detail {
+
+using code_lanes = __m512i;    ///< 16 codes of each of four blocks
+using product_lanes = __m512;  ///< four lanes a block
+
+/// 64 bytes from `offset` on, zeros where blocks are missing.
+template <block_layout layout>
+[[gnu::always_inline]] inline __m512i load_64(const four_blocks& blocks, std::size_t offset) {
+    if (blocks.count == 4) {
+        __m512i all = _mm512_loadu_si512(blocks.at + offset);
+        keep_in_register(all);
+        return all;
+    }
+    const std::size_t end = blocks.count * layout.bytes;
+    const std::size_t there = end - std::min(end, offset);
+    const auto mask = there < 64 ? (std::uint64_t{1} << there) - 1 : ~std::uint64_t{0};
+    return _mm512_maskz_loadu_epi8(mask, blocks.at + offset);
+}
+
+/// Where units (of 2 or 4 bytes) stand in two loads that overlap, [begin, begin + 64) and
+/// [end - 64, end): byte(i) is where the one begins that comes to place i.
+template <class Unit, class Byte>
+constexpr std::array<Unit, 64 / sizeof(Unit)> places(std::size_t begin, std::size_t end,
+                                                     Byte byte) {
+    std::array<Unit, 64 / sizeof(Unit)> out{};
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const bool in_first = byte(i) + sizeof(Unit) <= begin + 64;
+        out[i] = static_cast<Unit>((byte(i) - (in_first ? begin : end - 128)) / sizeof(Unit));
+    }
+    return out;
+}
+template <class Unit>
+[[gnu::always_inline]] inline __m512i choose(__m512i first, __m512i second,
+                                             const std::array<Unit, 64 / sizeof(Unit)>& from) {
+    const __m512i index = _mm512_loadu_si512(from.data());
+    if constexpr (sizeof(Unit) == 4) {
+        return _mm512_permutex2var_epi32(first, index, second);
+    } else {
+        return _mm512_permutex2var_epi16(first, index, second);
+    }
+}
+
+/// The two loads that hold the 16 bytes at `offset` of each block, and where those stand in them.
+/// Where they can be, units are of four bytes: some processors take three steps for those of two.
+template <block_layout layout, std::size_t offset>
+struct bytes_of_blocks {
+    static constexpr bool wide = layout.bytes % 4 == 0;
+    using unit = std::conditional_t<wide, std::uint32_t, std::uint16_t>;
+    static constexpr std::size_t begin = offset < 16 ? 0 : offset;
+    static constexpr std::size_t end = 3 * layout.bytes + offset + 16;
+    static constexpr auto from = places<unit>(begin, end, [](std::size_t i) {
+        const std::size_t byte = i * sizeof(unit);
+        return byte / 16 * layout.bytes + offset + byte % 16;
+    });
+};
+/// The same of (d, m), or of (d, d) where m does not stand in a block.
+template <block_layout layout>
+struct scales_of_blocks {
+    static constexpr bool pairs = layout.codes == 4;
+    using unit = std::conditional_t<pairs, std::uint32_t, std::uint16_t>;
+    static constexpr std::size_t begin = 0;
+    static constexpr std::size_t end = 3 * layout.bytes + layout.codes + 16;
+    static constexpr auto from = places<unit>(
+        begin, end, [](std::size_t i) { return (pairs ? i : i / 2) % 4 * layout.bytes; });
+};
+template <block_layout layout, class Part>
+[[gnu::always_inline]] inline __m512i load_part(const four_blocks& blocks) {
+    return choose<typename Part::unit>(load_64<layout>(blocks, Part::begin),
+                                       load_64<layout>(blocks, Part::end - 64), Part::from);
+}
+
+/// The 16 bytes at `offset` of each block.
+template <block_layout layout, std::size_t offset>
+[[gnu::always_inline]] inline code_lanes load_bytes(const four_blocks& blocks) {
+    return load_part<layout, bytes_of_blocks<layout, offset>>(blocks);
+}
+/// (d, m) of each block; where m does not stand in it, (d, d).
+template <block_layout layout>
+[[gnu::always_inline]] inline __m256 load_scales(const four_blocks& blocks) {
+    return _mm256_cvtph_ps(
+        _mm512_castsi512_si128(load_part<layout, scales_of_blocks<layout>>(blocks)));
+}
+[[gnu::always_inline]] inline code_lanes load_inputs(const std::int8_t* x) {
+    __m512i all = _mm512_loadu_si512(x);
+    keep_in_register(all);
+    return all;
+}
+[[gnu::always_inline]] inline code_lanes low_nibbles(code_lanes x) {
+    return _mm512_and_si512(x, _mm512_set1_epi8(0x0F));
+}
+[[gnu::always_inline]] inline code_lanes high_nibbles(code_lanes x) {
+    return low_nibbles(_mm512_srli_epi16(x, 4));
+}
+[[gnu::always_inline]] inline code_lanes plus_128(code_lanes x) {
+    return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
+}
+
+[[gnu::always_inline]] inline product_lanes zero_products() { return _mm512_setzero_ps(); }
+/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of each
+/// block in `low` and `first`, 16 to 31 in `high` and `second`.
+template <int Bits>
+[[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
+                                                         code_lanes high, code_lanes first,
+                                                         code_lanes second, __m256 scales) {
+    const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
+    const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), low, first);
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(dot, high, second)),
+                           _mm512_permutexvar_ps(each, _mm512_castps256_ps512(scales)), sum);
+}
+/// Blocks 0 and 1 plus blocks 2 and 3.
+[[gnu::always_inline]] inline __m256 add_halves(product_lanes x) {
+    return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+
+}  // namespace xlens::kernels::detail
+
+#endif
