@@ -13,6 +13,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 using namespace xlens;
@@ -69,10 +70,12 @@ BOOST_AUTO_TEST_CASE(rows_are_rounded_to_half_a_step) {
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_reference_of_the_rounded_rows, Format, formats) {
-    for (const std::size_t rows_of_w : {1U, 3U, 4U, 5U, 50U}) {
-        const std::size_t cols = 3 * std::max<std::size_t>(Format::block, 32);
+    // Blocks are taken four at a time: less than that, just that, and more.
+    for (const auto& [rows_of_w, blocks] :
+         {std::pair{1U, 1U}, {3U, 2U}, {4U, 3U}, {5U, 4U}, {50U, 5U}, {7U, 10U}, {8U, 12U}}) {
+        const std::size_t cols = blocks * std::max<std::size_t>(Format::block, 32);
         const stored_matrix<Format> stored(rows_of_w, cols, 3, 1);
-        for (const std::size_t count : {1U, 2U, 4U, 7U}) {
+        for (const std::size_t count : {1U, 2U, 4U, 7U, 15U}) {
             const auto x = random_row(count * cols, 9);
             const auto y = multiply(stored.view(), x, precision::native);
             const auto seen = kernels::has_integer_dots<Format> ? rounded(x, cols) : x;
@@ -111,7 +114,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(largest_codes_do_not_overflow, Format, formats_in_
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_positions_or_threads, Format, formats) {
-    const std::size_t cols = 3 * std::max<std::size_t>(Format::block, 32);
+    const std::size_t cols = 7 * std::max<std::size_t>(Format::block, 32);
     const stored_matrix<Format> stored(103, cols, 5);
     const auto x = random_row(9 * cols, 11);
     set_threads(1);

@@ -41,7 +41,7 @@ std::vector<std::pair<std::size_t, std::size_t>> shapes() {
 template <class Product, class Reference>
 void check(std::size_t inputs, std::size_t outputs, double scale, Product product,
            Reference reference) {
-    for (const std::size_t count : {1U, 2U, 3U, 4U, 5U, 33U}) {
+    for (const std::size_t count : {1U, 2U, 3U, 4U, 5U, 33U, 135U}) {
         const auto x = random_row(count * inputs, 7);
         std::vector<float> y(count * outputs, NAN);
         std::vector<float> expected(count * outputs, NAN);
