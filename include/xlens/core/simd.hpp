@@ -28,14 +28,14 @@ inline constexpr std::size_t lanes = batch::size;
 /// Keeps what was loaded in its register. Without it g++ 12 loads a batch again for every
 /// multiply-add that it takes part in, which costs a sixth of the speed of a product.
 template <class Register>
-void keep_in_register([[maybe_unused]] Register& x) {
+[[gnu::always_inline]] inline void keep_in_register([[maybe_unused]] Register& x) {
 #if defined(__x86_64__)
     asm("" : "+v"(x));  // NOLINT(hicpp-no-assembler): no instruction
 #elif defined(__aarch64__)
     asm("" : "+w"(x));  // NOLINT(hicpp-no-assembler): no instruction
 #endif
 }
-inline void keep_in_register(batch& x) { keep_in_register(x.data); }
+[[gnu::always_inline]] inline void keep_in_register(batch& x) { keep_in_register(x.data); }
 
 /// Name of the instruction set that this translation unit was compiled for, for a run's manifest.
 inline const char* instruction_set() { return batch::arch_type::name(); }

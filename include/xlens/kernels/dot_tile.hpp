@@ -73,8 +73,9 @@ template <std::size_t R, std::size_t P>
     const auto step = [&](auto load) XLENS_INLINE {
         std::array<batch, R> wv;
         unrolled<R>([&](auto r) XLENS_INLINE {
-            wv[r] = load(in[r]);
-            keep_in_register(wv[r]);
+            batch loaded = load(in[r]);
+            keep_in_register(loaded);
+            wv[r] = loaded;
         });
         unrolled<P>([&](auto p) XLENS_INLINE {
             const batch xv = load(with[p]);
