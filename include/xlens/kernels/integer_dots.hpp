@@ -76,6 +76,7 @@ template <class Format, std::size_t R, std::size_t P>
 [[gnu::always_inline]] inline void integer_dots(std::array<const std::byte*, R> w,
                                                 std::size_t blocks, const quantised_rows& x,
                                                 std::size_t first, std::size_t ahead, float* out) {
+    static_assert(R * P % 4 == 0);
     using stored = integer_codes<Format>;
     product_lanes products[R * P];
     __m256 minima[R * P];  // of block k in lane 2k + 1
