@@ -103,13 +103,13 @@ std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, st
     std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
     std::vector<reading> read = read_layers(lens, layers, top);
     for (std::size_t l = 0; l < layers.size(); ++l) {
-        const auto before = read.begin() + static_cast<std::ptrdiff_t>(2 * l * out.size());
-        const auto after = before + static_cast<std::ptrdiff_t>(out.size());
+        const auto before = std::span(read).subspan(2 * l * out.size(), out.size());
+        const auto after = std::span(read).subspan((2 * l + 1) * out.size(), out.size());
         for (std::size_t p = 0; p < out.size(); ++p) {
             traced_layer& to = out[p].layers[l];
             to.layer = l;
-            to.before = std::move(before[static_cast<std::ptrdiff_t>(p)]);
-            to.after = std::move(after[static_cast<std::ptrdiff_t>(p)]);
+            to.before = std::move(before[p]);
+            to.after = std::move(after[p]);
             for (const observed_sub_update& s : layers[l].dominant[p]) {
                 to.sub_updates.push_back({s, {}});
             }

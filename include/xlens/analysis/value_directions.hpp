@@ -3,6 +3,7 @@
 
 #include <xlens/analysis/directions.hpp>
 #include <xlens/analysis/gram.hpp>
+#include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/types.hpp>

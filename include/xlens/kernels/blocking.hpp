@@ -45,13 +45,11 @@ inline constexpr std::size_t dot_tile_positions = 64;
 inline constexpr std::size_t few_positions = 16;
 inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 
-/// Positions that rows of integers meet together, and how many rows meet P of them.
+/// Positions that rows of integers meet together, and how many rows meet P of them: at least four
+/// sums, which are folded together.
 inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
 template <std::size_t P>
-inline constexpr std::size_t integer_rows = P == 1                     ? 4
-                                            : P == 2                   ? 2
-                                            : many_registers && P == 4 ? 2
-                                                                       : 1;
+inline constexpr std::size_t integer_rows = P < 4 ? 4 / P : 1;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

@@ -115,7 +115,8 @@ public:
             float* const own = buffer + r * blocking::depth;
             m_rows[r] = w.decoded(first_row + r, begin, n, own);
             if (ahead == 0 && !begins_cache_line(m_rows[r])) {
-                m_rows[r] = std::copy_n(m_rows[r], n, own) - n;
+                std::copy_n(m_rows[r], n, own);
+                m_rows[r] = own;
             }
         }
         std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
@@ -132,7 +133,7 @@ public:
     /// whose rows can be a page apart. Meanwhile `next` is asked for.
     void meet(rows<const float> x, rows<float> y, bool add, coming_rows next = {}) const {
         constexpr std::size_t P = blocking::dot_tile_positions;
-        alignas(64) std::array<float, P * blocking::dot_tile_rows> sums;
+        alignas(cache_line) std::array<float, P * blocking::dot_tile_rows> sums;
         for (std::size_t t = 0; t < x.count(); t += P) {
             const std::size_t some = std::min(P, x.count() - t);
             const rows<float> gathered(sums.data(), some, m_count, blocking::dot_tile_rows);

@@ -15,7 +15,6 @@
 #endif
 #if XLENS_VNNI || (defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #define XLENS_INTEGER_DOTS 1
-#include <immintrin.h>
 #else
 #define XLENS_INTEGER_DOTS 0
 #endif

@@ -100,7 +100,7 @@ template <class Format, std::size_t R, std::size_t P>
         unrolled<P>([&](auto p) XLENS_INLINE {
             const std::int8_t* q = codes + p * x.codes_a_row();
             const code_lanes first_half = load_inputs(q);
-            const code_lanes second_half = load_inputs(q + 64);
+            const code_lanes second_half = load_inputs(q + quantised_rows::group / 2);
             const __m256 scale = _mm256_loadu_ps(scales + p * x.scales_a_row());
             unrolled<R>([&](auto r) XLENS_INLINE {
                 constexpr std::size_t i = p * R + r;
@@ -111,16 +111,17 @@ template <class Format, std::size_t R, std::size_t P>
             });
         });
     };
-    for (std::size_t b = 0; b + 4 <= blocks; b += 4) {
-        meet(4);
+    constexpr std::size_t together = quantised_rows::blocks_a_group;
+    for (std::size_t b = 0; b + together <= blocks; b += together) {
+        meet(together);
         unrolled<R>([&](auto r) XLENS_INLINE {
-            if (ahead > 0) { prefetch(w[r] + ahead, 4 * Format::bytes); }
-            w[r] += 4 * Format::bytes;
+            if (ahead > 0) { prefetch(w[r] + ahead, together * Format::bytes); }
+            w[r] += together * Format::bytes;
         });
         codes += quantised_rows::group;
         scales += quantised_rows::scales_a_group;
     }
-    if (blocks % 4 > 0) { meet(blocks % 4); }
+    if (blocks % together > 0) { meet(blocks % together); }
 
     __m256 sums[R * P];
     unrolled<R * P>([&](auto i) XLENS_INLINE {

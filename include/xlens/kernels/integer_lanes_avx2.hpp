@@ -11,6 +11,7 @@
 // The part of integer_lanes.hpp for processors with AVX2 alone.
 
 #if XLENS_INTEGER_DOTS && !XLENS_VNNI
+#include <immintrin.h>
 
 namespace xlens::kernels::detail {
 

@@ -13,6 +13,7 @@
 // The part of integer_lanes.hpp for processors with AVX-512 and VNNI.
 
 #if XLENS_VNNI
+#include <immintrin.h>
 
 namespace xlens::kernels::detail {
 

@@ -21,8 +21,9 @@ namespace xlens::kernels {
 class quantised_rows {
 public:
     static constexpr std::size_t block = 32;
-    static constexpr std::size_t group = 4 * block;
-    static constexpr std::size_t scales_a_group = 8;  ///< (d, d·Σ q) of each block
+    static constexpr std::size_t blocks_a_group = 4;
+    static constexpr std::size_t group = blocks_a_group * block;
+    static constexpr std::size_t scales_a_group = 2 * blocks_a_group;  ///< (d, d·Σ q) of each block
 
     /// x (T, n), n a multiple of 32. The scale of a block with a NaN or an
     /// infinity is a NaN, which its products become.
@@ -61,7 +62,8 @@ private:
 
     /// Element i of block b of row t.
     [[nodiscard]] std::size_t code_at(std::size_t t, std::size_t b, std::size_t i) const {
-        return t * codes_a_row() + b / 4 * group + i / half * (4 * half) + b % 4 * half + i % half;
+        return t * codes_a_row() + b / blocks_a_group * group + i / half * (group / 2) +
+               b % blocks_a_group * half + i % half;
     }
     [[nodiscard]] std::size_t scale_at(std::size_t t, std::size_t b) const {
         return t * scales_a_row() + 2 * b;
@@ -88,7 +90,7 @@ private:
         }
         for (std::size_t i = 0; i < half; ++i) {
             codes[i] = static_cast<std::int8_t>(all[i]);
-            codes[4 * half + i] = static_cast<std::int8_t>(all[half + i]);
+            codes[group / 2 + i] = static_cast<std::int8_t>(all[half + i]);
         }
         scale_and_sum[0] = scale;
         scale_and_sum[1] = scale * sum_lanes(sum);

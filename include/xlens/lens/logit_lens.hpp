@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>

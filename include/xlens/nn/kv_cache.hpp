@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/aligned.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 namespace xlens {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/aligned.hpp>
+#include <xlens/core/xtensor.hpp>
 
 #include <array>
 #include <cstddef>
@@ -11,12 +11,14 @@
 namespace xlens {
 
 /// A borrowed (count, width) block of rows, each contiguous, `stride` elements apart. What kernels
-/// and policies work on: one row a position. Any xt::xtensor<float, 2> converts to it, and
+/// and policies work on: one row a position. Any xt::xtensor<float, 2> converts to it, whatever its allocator, and
 /// `tensor()` gives it back as an xtensor expression. Like std::span, it owns nothing.
 template <class T>
 class rows {
 public:
     using value_type = std::remove_const_t<T>;
+    template <class Allocator>
+    using tensor_in = xt::xtensor<value_type, 2, XTENSOR_DEFAULT_LAYOUT, Allocator>;
 
     rows() = default;
     rows(T* data, std::size_t count, std::size_t width) : rows(data, count, width, width) {}
@@ -24,23 +26,19 @@ public:
         : m_data(data), m_count(count), m_width(width), m_stride(stride) {}
 
     // NOLINTBEGIN(google-explicit-constructor): borrowing a tensor is what this type is for.
-    rows(xt::xtensor<value_type, 2>& t) : rows(t.data(), t.shape(0), t.shape(1)) {}
-    rows(const xt::xtensor<value_type, 2>& t)
+    template <class Allocator>
+    rows(tensor_in<Allocator>& t) : rows(t.data(), t.shape(0), t.shape(1)) {}
+    template <class Allocator>
         requires std::is_const_v<T>
-        : rows(t.data(), t.shape(0), t.shape(1)) {}
-    rows(aligned_tensor& t)
-        requires std::is_same_v<value_type, float>
-        : rows(t.data(), t.shape(0), t.shape(1)) {}
-    rows(const aligned_tensor& t)
-        requires std::is_same_v<T, const float>
-        : rows(t.data(), t.shape(0), t.shape(1)) {}
+    rows(const tensor_in<Allocator>& t) : rows(t.data(), t.shape(0), t.shape(1)) {}
     template <class U>
         requires(std::is_const_v<T> && std::is_same_v<U, value_type>)
     rows(const rows<U>& other) : rows(other.data(), other.count(), other.width(), other.stride()) {}
     // NOLINTEND(google-explicit-constructor)
 
     /// Refused: the tensor would be gone before the rows are read. Name the tensor first.
-    rows(xt::xtensor<value_type, 2>&&) = delete;
+    template <class Allocator>
+    rows(tensor_in<Allocator>&&) = delete;
 
     [[nodiscard]] T* data() const { return m_data; }
     [[nodiscard]] std::size_t count() const { return m_count; }

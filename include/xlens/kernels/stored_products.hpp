@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot_tile.hpp>
+#include <xlens/kernels/integer_dots.hpp>
+#include <xlens/kernels/prefetch.hpp>
+#include <xlens/kernels/product.hpp>
+#include <xlens/kernels/sum_tile.hpp>
+#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+
+// What a product (product.hpp) computes for some of its outputs, by the way in which the weights are
+// stored: stored rows meet inputs, in f32 or in integers, or are added up.
+
+namespace xlens::kernels::detail {
+
+/// Where the stored rows at(0), ..., at(R - 1) begin.
+template <std::size_t R, class At>
+std::array<const std::byte*, R> stored_rows_at(const matrix_view& w, At at) {
+    std::array<const std::byte*, R> out;
+    for (std::size_t i = 0; i < R; ++i) { out[i] = w.stored_row(at(i)); }
+    return out;
+}
+
+/// What follows on `height` stored rows from r on and their elements from i on: their next
+/// elements or, where all n were there, the next rows.
+inline coming_rows part_after(const matrix_view& w, std::size_t r, std::size_t height,
+                              std::size_t i, std::size_t n) {
+    const bool same_rows = i + blocking::depth < n;
+    const std::size_t begin = same_rows ? i + blocking::depth : 0;
+    const std::size_t bytes = w.row_bytes(std::min(blocking::depth, n - begin));
+    return {w.stored_row(same_rows ? r : r + height) + w.row_bytes(begin), height, bytes,
+            w.row_bytes(w.stored_cols())};
+}
+
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once decoded.
+inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count) {
+    const std::size_t n = p.x.width();
+    const bool few = p.x.count() <= blocking::few_positions;
+    const std::size_t height = few ? blocking::dot_tile_rows_of_few : blocking::dot_tile_rows;
+    const std::size_t ahead = few ? blocking::prefetch_groups * height : 0;
+    for (std::size_t r = first; r < first + count; r += height) {
+        const std::size_t some = std::min(height, first + count - r);
+        for (std::size_t i = 0; i < n; i += blocking::depth) {
+            const std::size_t depth = std::min(blocking::depth, n - i);
+            const dot_tile rows_of_w(p.weights, r, some, i, depth, ahead);
+            const coming_rows next = few ? coming_rows() : part_after(p.weights, r, height, i, n);
+            rows_of_w.meet(p.x.columns(i, depth), p.y.columns(r, some), i > 0, next);
+        }
+    }
+}
+
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
+template <class Format>
+void stored_dots(const product& p, std::size_t first, std::size_t count) {
+    if (p.x.count() != 1) { return dots_by_tiles(p, first, count); }
+    const matrix<Format> w(p.weights);
+    constexpr std::size_t R = blocking::matvec_rows<Format>;
+    const std::size_t ahead = blocking::prefetch_groups * R * w.row_bytes(p.x.width());
+    const std::span<float> y = p.y[0].subspan(first, count);
+    for (std::size_t r = 0; r < count; r += R) {
+        const std::size_t some = std::min(R, count - r);
+        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
+        dot_vector<Format, R>(stored_rows_at<R>(w, at), ahead, p.x[0], y.subspan(r, some));
+    }
+}
+
+#if XLENS_INTEGER_DOTS
+/// y(t, r) = ⟨S_r, x_t⟩ in integers for P positions from t on and `count` stored rows from r on.
+template <class Format, std::size_t P>
+void meet_in_integers(const product& p, std::size_t t, std::size_t first, std::size_t count) {
+    constexpr std::size_t R = blocking::integer_rows<P>;
+    const matrix<Format> w(p.weights);
+    const std::size_t blocks = p.x.width() / Format::block;
+    const std::size_t ahead =
+        t == 0 ? blocking::prefetch_groups * 4 * w.row_bytes(w.stored_cols()) : 0;
+    for (std::size_t r = 0; r < count; r += R) {
+        const std::size_t some = std::min(R, count - r);
+        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
+        std::array<float, R * P> out;
+        integer_dots<Format, R, P>(stored_rows_at<R>(w, at), blocks, *p.quantised, t, ahead,
+                                   out.data());
+        for (std::size_t i = 0; i < P; ++i) {
+            put<R>(&out[i * R], p.y[t + i].subspan(first + r, some), false);
+        }
+    }
+}
+
+/// stored_dots in integers. Each output is summed in one order, for any number of positions.
+template <class Format>
+void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
+    std::size_t t = 0;
+    const auto meet = [&]<std::size_t P>() {
+        for (; t + P <= p.x.count(); t += P) { meet_in_integers<Format, P>(p, t, first, count); }
+    };
+    meet.template operator()<blocking::integer_positions>();
+    meet.template operator()<4>();
+    meet.template operator()<2>();
+    meet.template operator()<1>();
+}
+#endif
+
+/// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
+inline void stored_sums(const product& p, std::size_t first, std::size_t count) {
+    const rows<float> out = p.y.columns(first, count);
+    for (std::size_t t = 0; t < out.count(); ++t) { std::fill(out[t].begin(), out[t].end(), 0.0F); }
+    for (std::size_t r = 0; r < p.weights.stored_rows(); r += blocking::sum_tile_rows) {
+        const std::size_t some = std::min(blocking::sum_tile_rows, p.weights.stored_rows() - r);
+        const sum_tile rows_of_w(p.weights, r, some, first, count);
+        rows_of_w.add_to(p.x.columns(r, some), out);
+    }
+}
+
+}  // namespace xlens::kernels::detail
