@@ -2,10 +2,10 @@
 
 // Clusters of vectors of SmolLM2-135M's width: a round of k-means with as many vectors as it has
 // neurons, its Gram matrix, and complete linkage of a sample.
-#include <xlens/analysis/complete_linkage.hpp>
-#include <xlens/analysis/directions.hpp>
-#include <xlens/analysis/gram.hpp>
-#include <xlens/analysis/k_means.hpp>
+#include <xlens/concepts/gram.hpp>
+#include <xlens/numerics/complete_linkage.hpp>
+#include <xlens/numerics/directions.hpp>
+#include <xlens/numerics/k_means.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cstddef>

@@ -3,11 +3,11 @@
 // A step of generation, and what policies add to it. The model is a random one of eight layers, or,
 // if it is a llama, the one that XLENS_MODEL names. Two steps are measured by turns, one with an
 // empty pack and one with a policy; `against plain` is the median of one over that of the other.
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/policy/dynamic.hpp>
-#include <xlens/policy/observe.hpp>
+#include <xlens/trace/observe.hpp>
 
 #include <algorithm>
 #include <array>

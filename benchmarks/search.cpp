@@ -3,9 +3,9 @@
 // Search over all 46,080 value vectors of the shapes of SmolLM2-135M, in q4_1: by the mean score of
 // 20 tokens, divided by nothing, the norm and the spread (kept from the first call, which is not in
 // the time), with the concepts of the 20 best; the concept of one; and 1,536 random vectors of a layer.
+#include <xlens/concepts/random_vectors.hpp>
+#include <xlens/concepts/search.hpp>
 #include <xlens/lens/logit_lens.hpp>
-#include <xlens/lens/random_vectors.hpp>
-#include <xlens/lens/search.hpp>
 #include <xlens/model/presets.hpp>
 
 #include <cstddef>

@@ -5,9 +5,9 @@
 // the one that raises the probability of the model's final token most, unless it is given.
 //   figure1_trace [MODEL [PROMPT [LAYER]]]; without MODEL, $XLENS_MODEL
 #include <fmt/format.h>
-#include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,12 +3,12 @@
 // What a GGUF model of the llama kind expects after a prompt, and the dominant sub-updates of one
 // layer, by includes alone.   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
 #include <fmt/format.h>
-#include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <cstdlib>
 

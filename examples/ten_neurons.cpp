@@ -7,13 +7,13 @@
 // the same layer do, drawn at random and set to the same dominance |m|·‖v‖.
 //   ten_neurons [MODEL]; without MODEL, $XLENS_MODEL. A llama in a GGUF file.
 #include <fmt/format.h>
+#include <xlens/concepts/random_vectors.hpp>
+#include <xlens/concepts/search.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/interventions/intervene.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
-#include <xlens/lens/random_vectors.hpp>
-#include <xlens/lens/search.hpp>
-#include <xlens/policy/intervene.hpp>
 #include <xlens/text/find_tokens.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 

@@ -6,8 +6,8 @@
 #include "report.hpp"
 #include "subcommands.hpp"
 
-#include <xlens/analysis/attribution.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/trace/attribution.hpp>
 
 #include <functional>
 #include <limits>

@@ -3,8 +3,8 @@
 
 #include "token_json.hpp"
 
-#include <xlens/analysis/attribution.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/trace/attribution.hpp>
 
 #include <string_view>
 #include <vector>

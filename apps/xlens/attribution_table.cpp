@@ -6,9 +6,9 @@
 #include "table_line.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/attribution.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/trace/attribution.hpp>
 
 #include <fmt/format.h>
 

@@ -7,8 +7,8 @@
 #include "table_line.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/cluster_values.hpp>
-#include <xlens/analysis/clusters_json.hpp>
+#include <xlens/concepts/cluster_values.hpp>
+#include <xlens/concepts/clusters_json.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/atomic_file.hpp>

@@ -7,9 +7,9 @@
 #include "trace_header.hpp"
 #include "value_concept.hpp"
 
+#include <xlens/concepts/concept_quality.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/lens/concept_quality.hpp>
 
 #include <fmt/format.h>
 

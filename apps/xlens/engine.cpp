@@ -4,15 +4,15 @@
 #include "model_path.hpp"
 #include "value_concept.hpp"
 
-#include <xlens/analysis/attribution.hpp>
-#include <xlens/analysis/trace.hpp>
+#include <xlens/concepts/concept_index.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
-#include <xlens/io/fingerprint.hpp>
-#include <xlens/lens/concept_index.hpp>
-#include <xlens/policy/early_exit/would_exit.hpp>
-#include <xlens/text/chat_template.hpp>
+#include <xlens/early_exit/would_exit.hpp>
+#include <xlens/storage/fingerprint.hpp>
+#include <xlens/text/templates/chat_template.hpp>
+#include <xlens/trace/attribution.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <type_traits>
 

@@ -132,16 +132,16 @@ public:
     [[nodiscard]] value_concept indexed_concept(const neuron& where, std::size_t top,
                                                 std::string_view form,
                                                 const std::string& path) const;
-    /// How it compares with `count` random vectors (lens/concept_control.hpp).
+    /// How it compares with `count` random vectors (concepts/concept_control.hpp).
     [[nodiscard]] controlled_concept control_concept(const neuron& where, std::size_t top,
                                                      std::string_view form, std::size_t count,
                                                      std::uint64_t seed) const;
-    /// The neurons that promote some tokens, or are like another one (lens/search.hpp).
+    /// The neurons that promote some tokens, or are like another one (concepts/search.hpp).
     [[nodiscard]] search_answer search(const search_request& request, const progress& report) const;
-    /// Writes the concepts of all value vectors to a file (lens/concept_index.hpp).
+    /// Writes the concepts of all value vectors to a file (concepts/concept_index.hpp).
     void write_index(const std::string& path, std::size_t top, std::string_view form,
                      const progress& report) const;
-    /// The clusters of all value vectors, or of a sample (analysis/cluster_values.hpp).
+    /// The clusters of all value vectors, or of a sample (concepts/cluster_values.hpp).
     [[nodiscard]] cluster_report cluster(const cluster_options& options,
                                          const progress& report) const;
     [[nodiscard]] attribution attribute(std::span<const token_id> tokens,
@@ -168,7 +168,7 @@ public:
                                                const perplexity_windows& windows,
                                                const edit_flags& edits,
                                                const progress& report) const;
-    /// Saturation and elimination events of a text (analysis/events.hpp); `model` and `precision` of
+    /// Saturation and elimination events of a text (events/events.hpp); `model` and `precision` of
     /// the run are filled in.
     [[nodiscard]] event_statistics events(event_run run, const progress& report) const;
 
@@ -184,7 +184,7 @@ public:
                                                          std::span<const token_id> fit,
                                                          const exit_request& request,
                                                          const progress& report) const;
-    /// The paper's table on the tokens of a text (analysis/exit_splits.hpp).
+    /// The paper's table on the tokens of a text (early_exit/exit_splits.hpp).
     [[nodiscard]] std::vector<split_row> exit_table(std::span<const token_id> tokens,
                                                     std::span<const std::uint64_t> seeds,
                                                     const exit_request& request,

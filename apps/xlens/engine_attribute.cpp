@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine_parts.hpp"
 
-#include <xlens/analysis/attribute.hpp>
+#include <xlens/concepts/value_concepts.hpp>
 #include <xlens/lens/logit_lens.hpp>
-#include <xlens/lens/value_concepts.hpp>
+#include <xlens/trace/attribute.hpp>
 
 #include <algorithm>
 #include <charconv>

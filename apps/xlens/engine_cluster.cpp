@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine_parts.hpp"
 
-#include <xlens/analysis/cluster_values.hpp>
-#include <xlens/io/fingerprint.hpp>
+#include <xlens/concepts/cluster_values.hpp>
+#include <xlens/storage/fingerprint.hpp>
 
 namespace xlens::program {
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine_parts.hpp"
 
-#include <xlens/analysis/attribution.hpp>
-#include <xlens/analysis/perplexity.hpp>
+#include <xlens/early_exit/early_exit.hpp>
 #include <xlens/generate/beam.hpp>
 #include <xlens/generate/generate.hpp>
-#include <xlens/io/recipe.hpp>
-#include <xlens/lens/interventions.hpp>
-#include <xlens/policy/early_exit/early_exit.hpp>
-#include <xlens/policy/intervene.hpp>
-#include <xlens/policy/observe_updates.hpp>
+#include <xlens/generate/perplexity.hpp>
+#include <xlens/interventions/intervene.hpp>
+#include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/recipe_file.hpp>
+#include <xlens/trace/attribution.hpp>
+#include <xlens/trace/observe_updates.hpp>
 
 #include <algorithm>
 #include <utility>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine_parts.hpp"
 
-#include <xlens/analysis/events.hpp>
-#include <xlens/io/fingerprint.hpp>
+#include <xlens/events/events.hpp>
+#include <xlens/storage/fingerprint.hpp>
 
 #include <utility>
 

@@ -3,13 +3,13 @@
 
 #include "exit_request.hpp"
 
-#include <xlens/analysis/clusters_json.hpp>
-#include <xlens/analysis/exit_splits.hpp>
-#include <xlens/analysis/fit_cluster.hpp>
-#include <xlens/analysis/fit_exit.hpp>
-#include <xlens/analysis/time_exit.hpp>
-#include <xlens/io/fingerprint.hpp>
-#include <xlens/policy/early_exit/early_exit.hpp>
+#include <xlens/concepts/clusters_json.hpp>
+#include <xlens/early_exit/early_exit.hpp>
+#include <xlens/early_exit/exit_splits.hpp>
+#include <xlens/early_exit/fit_cluster.hpp>
+#include <xlens/early_exit/fit_exit.hpp>
+#include <xlens/early_exit/time_exit.hpp>
+#include <xlens/storage/fingerprint.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -5,9 +5,9 @@
 
 #include "engine.hpp"
 
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/io/load.hpp>
-#include <xlens/policy/dynamic.hpp>
-#include <xlens/policy/early_exit/any_rule.hpp>
 
 #include <optional>
 #include <string>

@@ -3,10 +3,10 @@
 #include "search.hpp"
 #include "value_concept.hpp"
 
-#include <xlens/io/fingerprint.hpp>
-#include <xlens/lens/concept_control.hpp>
-#include <xlens/lens/concept_index.hpp>
-#include <xlens/lens/search_control.hpp>
+#include <xlens/concepts/concept_control.hpp>
+#include <xlens/concepts/concept_index.hpp>
+#include <xlens/concepts/search_control.hpp>
+#include <xlens/storage/fingerprint.hpp>
 
 #include <algorithm>
 

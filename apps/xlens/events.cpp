@@ -7,11 +7,11 @@
 #include "trace_header.hpp"
 #include "value_concept.hpp"
 
-#include <xlens/analysis/clusters_json.hpp>
-#include <xlens/analysis/events/functional_rows.hpp>
-#include <xlens/analysis/events/report.hpp>
+#include <xlens/concepts/clusters_json.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/events/functional_rows.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/report/events_page.hpp>
 #include <xlens/storage/atomic_file.hpp>
 
 #include <fmt/format.h>

@@ -4,10 +4,10 @@
 #include "engine.hpp"
 #include "json_writer.hpp"
 
-#include <xlens/analysis/clusters.hpp>
-#include <xlens/analysis/events.hpp>
-#include <xlens/analysis/events/functional.hpp>
-#include <xlens/analysis/events/functional_clusters.hpp>
+#include <xlens/concepts/clusters.hpp>
+#include <xlens/events/events.hpp>
+#include <xlens/events/functional.hpp>
+#include <xlens/events/functional_clusters.hpp>
 
 #include <optional>
 #include <string>

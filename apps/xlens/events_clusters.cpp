@@ -5,9 +5,9 @@
 #include "token_json.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/clusters.hpp>
-#include <xlens/analysis/events/functional_clusters.hpp>
-#include <xlens/analysis/events/functional_rows.hpp>
+#include <xlens/concepts/clusters.hpp>
+#include <xlens/events/functional_clusters.hpp>
+#include <xlens/events/functional_rows.hpp>
 
 #include <fmt/format.h>
 

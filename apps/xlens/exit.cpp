@@ -7,8 +7,8 @@
 #include "subcommands.hpp"
 #include "table_line.hpp"
 
-#include <xlens/analysis/exit_splits.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/early_exit/exit_splits.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/text/tokenizer.hpp>

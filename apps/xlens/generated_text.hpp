@@ -4,8 +4,8 @@
 #include "engine.hpp"
 #include "json_writer.hpp"
 
-#include <xlens/analysis/attribution.hpp>
 #include <xlens/generate/generate.hpp>
+#include <xlens/trace/attribution.hpp>
 
 #include <cstddef>
 #include <span>

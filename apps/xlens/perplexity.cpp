@@ -5,8 +5,8 @@
 #include "report.hpp"
 #include "subcommands.hpp"
 
-#include <xlens/analysis/perplexity.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/generate/perplexity.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/text/tokenizer.hpp>

@@ -8,11 +8,11 @@
 #include "subcommands.hpp"
 #include "token_json.hpp"
 
-#include <xlens/analysis/attribution.hpp>
-#include <xlens/analysis/trace.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/trace/attribution.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <fmt/format.h>
 

@@ -30,7 +30,7 @@ void print_layers(const trace_view& view, const traced_position& position);
 /// The top token of every layer and position.
 void print_grid(const trace_view& view, std::span<const traced_position> positions);
 
-/// Writes the page of a trace (analysis/trace_page.hpp) and commits the file; returns its bytes.
+/// Writes the page of a trace (report/trace_page.hpp) and commits the file; returns its bytes.
 std::size_t write_trace_page(atomic_file& file, const trace_view& view,
                              std::span<const traced_position> positions, const edit_flags& edits);
 

@@ -4,7 +4,7 @@
 #include "trace.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/trace.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <fmt/format.h>
 

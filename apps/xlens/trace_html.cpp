@@ -2,9 +2,9 @@
 #include "trace.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/trace_page.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/report/trace_page.hpp>
 
 #include <fmt/format.h>
 

@@ -5,9 +5,9 @@
 #include "trace.hpp"
 #include "trace_header.hpp"
 
-#include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <fmt/format.h>
 

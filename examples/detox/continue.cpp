@@ -9,11 +9,11 @@
 // windows.json: [[tokens, mean nll], ..] of windows that do not overlap. neurons.json: ["L:I", ..];
 // ends.json: of each the K tokens {"promotes": [..], "suppresses": [..]} in that projection.
 
-#include <xlens/analysis/perplexity.hpp>
 #include <xlens/generate/beam.hpp>
+#include <xlens/generate/perplexity.hpp>
+#include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/recipe_file.hpp>
 #include <xlens/io/load.hpp>
-#include <xlens/io/recipe.hpp>
-#include <xlens/lens/interventions.hpp>
 
 #include <fmt/format.h>
 

@@ -4,8 +4,8 @@
 // again. See fuzz.hpp for how the seeds are written.
 #include <fuzz/fuzz.hpp>
 
-#include <xlens/io/json.hpp>
-#include <xlens/io/json_object.hpp>
+#include <xlens/json/json.hpp>
+#include <xlens/json/json_object.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -5,8 +5,8 @@
 
 #include <xlens/core/parallel.hpp>
 #include <xlens/generate/beam.hpp>
-#include <xlens/policy/ban.hpp>
-#include <xlens/policy/skeleton.hpp>
+#include <xlens/hooks/skeleton.hpp>
+#include <xlens/interventions/ban.hpp>
 
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"

@@ -6,11 +6,11 @@
 
 #include "support/golden.hpp"
 
-#include <xlens/analysis/trace.hpp>
 #include <xlens/generate/generate.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/interventions/intervene.hpp>
 #include <xlens/io/load.hpp>
-#include <xlens/policy/dynamic.hpp>
-#include <xlens/policy/intervene.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <string>
 #include <vector>

@@ -6,11 +6,11 @@
 
 #include "support/golden.hpp"
 
-#include <xlens/analysis/perplexity.hpp>
-#include <xlens/analysis/trace.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/generate/generate.hpp>
+#include <xlens/generate/perplexity.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <fstream>
 #include <string>

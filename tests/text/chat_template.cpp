@@ -2,7 +2,7 @@
 #define BOOST_TEST_MODULE chat_template
 #include <boost/test/unit_test.hpp>
 
-#include <xlens/text/chat_template.hpp>
+#include <xlens/text/templates/chat_template.hpp>
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"

@@ -4,10 +4,10 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/generate.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/model/state.hpp>
-#include <xlens/policy/policy.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,8 +3,8 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/generate/sampling.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/model/state.hpp>
-#include <xlens/policy/policy.hpp>
 
 #include <algorithm>
 #include <concepts>

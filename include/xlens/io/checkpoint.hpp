@@ -3,11 +3,11 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/io/tensor.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/formats.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <algorithm>
 #include <any>

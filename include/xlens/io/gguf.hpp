@@ -4,10 +4,10 @@
 #include <xlens/core/error.hpp>
 #include <xlens/io/gguf_parse.hpp>
 #include <xlens/io/gguf_value.hpp>
-#include <xlens/io/guard.hpp>
-#include <xlens/io/tensor.hpp>
 #include <xlens/io/tensor_names.hpp>
+#include <xlens/json/guard.hpp>
 #include <xlens/storage/mapped_file.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <cmath>
 #include <cstddef>

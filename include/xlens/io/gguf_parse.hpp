@@ -2,11 +2,11 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/io/byte_reader.hpp>
 #include <xlens/io/gguf_tensors.hpp>
 #include <xlens/io/gguf_types.hpp>
 #include <xlens/io/gguf_value.hpp>
-#include <xlens/io/tensor.hpp>
+#include <xlens/storage/byte_reader.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <bit>
 #include <cstddef>

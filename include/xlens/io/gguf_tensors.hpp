@@ -3,10 +3,10 @@
 
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/io/byte_reader.hpp>
 #include <xlens/io/gguf_types.hpp>
 #include <xlens/io/gguf_value.hpp>
-#include <xlens/io/tensor.hpp>
+#include <xlens/storage/byte_reader.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/io/byte_reader.hpp>
 #include <xlens/io/gguf_types.hpp>
+#include <xlens/storage/byte_reader.hpp>
 
 #include <algorithm>
 #include <cstddef>

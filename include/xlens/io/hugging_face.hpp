@@ -2,12 +2,12 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/io/guard.hpp>
-#include <xlens/io/json.hpp>
-#include <xlens/io/json_object.hpp>
 #include <xlens/io/safetensors.hpp>
-#include <xlens/io/tensor.hpp>
 #include <xlens/io/tensor_names.hpp>
+#include <xlens/json/guard.hpp>
+#include <xlens/json/json.hpp>
+#include <xlens/json/json_object.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <cstddef>
 #include <cstdint>

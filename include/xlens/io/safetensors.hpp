@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/io/guard.hpp>
 #include <xlens/io/safetensors_parse.hpp>
-#include <xlens/io/tensor.hpp>
+#include <xlens/json/guard.hpp>
 #include <xlens/storage/mapped_file.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <cstddef>
 #include <filesystem>

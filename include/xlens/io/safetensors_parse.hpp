@@ -3,11 +3,11 @@
 
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/io/byte_reader.hpp>
-#include <xlens/io/json.hpp>
-#include <xlens/io/json_object.hpp>
 #include <xlens/io/safetensors_types.hpp>
-#include <xlens/io/tensor.hpp>
+#include <xlens/json/json.hpp>
+#include <xlens/json/json_object.hpp>
+#include <xlens/storage/byte_reader.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <algorithm>
 #include <cstddef>

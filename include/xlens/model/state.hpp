@@ -3,9 +3,9 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/hooks/answer.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
-#include <xlens/policy/answer.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -4,14 +4,14 @@
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/hooks/answer.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/presets.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/block.hpp>
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/unembedding.hpp>
-#include <xlens/policy/answer.hpp>
-#include <xlens/policy/policy.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/nn/attention.hpp>
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
-#include <xlens/policy/policy.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -35,7 +35,7 @@ struct block {
     feed_forward_type ffn;
     bool parallel_residual = false;
 
-    /// x (T, D) in place. Policies see and may edit every step (policy/policy.hpp).
+    /// x (T, D) in place. Policies see and may edit every step (hooks/policy.hpp).
     template <policy... P>
     flow operator()(const site& where, rows<float> x, const position_type& position,
                     kv_cache& cache, workspace& ws, P&... policies) const {

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/io/guard.hpp>
-#include <xlens/io/json.hpp>
+#include <xlens/json/guard.hpp>
+#include <xlens/json/json.hpp>
+#include <xlens/json/json_field.hpp>
 #include <xlens/text/byte_alphabet.hpp>
 #include <xlens/text/byte_tokens.hpp>
-#include <xlens/text/json_field.hpp>
 #include <xlens/text/space_mark.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/concepts/clusters.hpp>
+#include <xlens/concepts/value_directions.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/json/json.hpp>
+#include <xlens/json/json_object.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/storage/atomic_file.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// Clusters as a JSON document, what `xlens cluster` writes:
+//   {"model","layers","inner_width","method","space","projection","seed","inertia","cohesion",
+//    "clusters":[{"id","size","concept":[TOK..],"suppresses":[TOK..],"cohesion",
+//                 "neurons":["L:I"..],"centroid":[D numbers]}]}       TOK = {"id","text","score"}
+// "model" is the fingerprint in 16 hexadecimal digits.
+
+namespace xlens {
+
+namespace detail {
+
+using ordered_json = nlohmann::ordered_json;
+
+/// The double that prints as the float does: 0.1, not 0.10000000149011612.
+inline ordered_json shortest(float number) {
+    if (!std::isfinite(number)) { return nullptr; }
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    double out = 0.0;
+    std::from_chars(digits, end, out);
+    return out;
+}
+
+template <class Text>
+ordered_json tokens_to_json(std::span<const scored> tokens, const Text& text) {
+    ordered_json out = ordered_json::array();
+    for (const scored& token : tokens) {
+        out.push_back(
+            {{"id", token.id}, {"text", text(token.id)}, {"score", shortest(token.score)}});
+    }
+    return out;
+}
+
+/// The array at a key.
+inline const nlohmann::json& array_at(const json_object& from, const std::string& key) {
+    const auto found = from.value().find(key);
+    if (found == from.value().end() || !found->is_array()) {
+        fail("{}: {}: expected an array, got {}", from.file(), key,
+             found == from.value().end() ? "no such key" : found->type_name());
+    }
+    return *found;
+}
+
+inline std::vector<scored> tokens_of(const json_object& from, const std::string& key) {
+    std::vector<scored> out;
+    for (const auto& item : array_at(from, key)) {
+        const json_object token(from.file(), item, key);
+        const std::uint64_t id = token.unsigned_integer("id");
+        constexpr auto most = std::numeric_limits<token_id>::max();
+        if (id > static_cast<std::uint64_t>(most)) {
+            fail("{}: {}.id: expected at most {}, got {}", from.file(), key, most, id);
+        }
+        constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+        out.push_back(
+            {static_cast<token_id>(id), static_cast<float>(token.number("score", unknown))});
+    }
+    return out;
+}
+
+inline cluster cluster_of(const json_object& from, std::size_t id) {
+    const auto expect = [&](const char* key, std::size_t expected) {
+        const std::uint64_t found = from.unsigned_integer(key);
+        if (found != expected) {
+            fail("{}: cluster {}: {}: expected {}, got {}", from.file(), id, key, expected, found);
+        }
+    };
+    cluster out;
+    for (const auto& item : array_at(from, "neurons")) {
+        if (!item.is_string()) {
+            fail("{}: cluster {}: neurons: expected \"L:I\", got {}", from.file(), id,
+                 item.type_name());
+        }
+        out.neurons.push_back(
+            parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
+    }
+    expect("id", id);
+    expect("size", out.neurons.size());
+    out.cohesion = from.number("cohesion");
+    for (const auto& item : array_at(from, "centroid")) {
+        if (!item.is_number()) {
+            fail("{}: cluster {}: centroid: expected a number, got {}", from.file(), id,
+                 item.type_name());
+        }
+        out.centroid.push_back(static_cast<float>(item.get<double>()));
+    }
+    out.concept_of_centroid = {tokens_of(from, "concept"), tokens_of(from, "suppresses")};
+    return out;
+}
+
+}  // namespace detail
+
+/// The document above. `text(id)` is a token's text; bytes that are no UTF-8 become U+FFFD.
+template <class Text>
+nlohmann::ordered_json json_of(const clusters& from, const Text& text) {
+    const clusters_origin& origin = from.origin();
+    const cluster_quality quality = from.quality();
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const cluster& c : from.all()) {
+        nlohmann::ordered_json one{{"id", list.size()}, {"size", c.neurons.size()}};
+        one["concept"] = detail::tokens_to_json(c.concept_of_centroid.promotes, text);
+        one["suppresses"] = detail::tokens_to_json(c.concept_of_centroid.suppresses, text);
+        one["cohesion"] = c.cohesion;
+        auto& neurons = one["neurons"] = nlohmann::ordered_json::array();
+        for (const neuron& n : c.neurons) { neurons.push_back(to_string(n)); }
+        auto& centroid = one["centroid"] = nlohmann::ordered_json::array();
+        for (const float x : c.centroid) { centroid.push_back(detail::shortest(x)); }
+        list.push_back(std::move(one));
+    }
+    return {{"model", fmt::format("{:016x}", origin.model)},
+            {"layers", origin.layers},
+            {"inner_width", origin.inner_width},
+            {"method", name_of(origin.method)},
+            {"space", name_of(origin.space)},
+            {"projection", name_of(origin.form)},
+            {"seed", origin.seed},
+            {"inertia", quality.inertia},
+            {"cohesion", quality.cohesion},
+            {"clusters", std::move(list)}};
+}
+
+/// A document's text, on one line.
+inline std::string json_text(const nlohmann::ordered_json& document) {
+    return document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
+/// Writes clusters to a file, which appears when it is whole. Throws xlens::error.
+template <class Text>
+void write_clusters(const clusters& from, const std::filesystem::path& path, const Text& text) {
+    atomic_file file(path);
+    const std::string bytes = json_text(json_of(from, text));
+    file.write(std::as_bytes(std::span(bytes)));
+    file.commit();
+}
+
+/// The clusters in a file that was made of the model with this fingerprint. Throws xlens::error for
+/// another model's, and for anything that is not such a document.
+inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint) {
+    // The paper's 10,000 clusters have millions of numbers in their centroids.
+    constexpr json_limits limits{.values = std::size_t{1} << 26U, .bytes = 1'000'000'000};
+    const nlohmann::json document = read_json(path, limits);
+    const json_object top(printable(path.string(), 1024), document);
+    const std::string model = fmt::format("{:016x}", fingerprint);
+    if (top.string("model") != model) {
+        fail("{}: clusters: made of model {}, this one is {}", top.file(),
+             printable(top.string("model")), model);
+    }
+    const std::uint64_t layers = top.unsigned_integer("layers");
+    const std::uint64_t inner_width = top.unsigned_integer("inner_width");
+    constexpr std::uint64_t most = std::uint64_t{1} << 30U;  // neurons: bounds the memory
+    if (layers == 0 || inner_width == 0 || layers > most / inner_width) {
+        fail("{}: clusters: {} layers of {} neurons: expected 1 to {} neurons", top.file(), layers,
+             inner_width, most);
+    }
+    clusters_origin origin{.model = fingerprint, .layers = layers, .inner_width = inner_width};
+    std::vector<cluster> found;
+    for (const auto& item : detail::array_at(top, "clusters")) {
+        found.push_back(detail::cluster_of({top.file(), item, "clusters"}, found.size()));
+        if (found.back().centroid.size() != found.front().centroid.size()) {
+            fail("{}: cluster {}: centroid: expected {} numbers, got {}", top.file(),
+                 found.size() - 1, found.front().centroid.size(), found.back().centroid.size());
+        }
+    }
+    try {
+        origin.method = parse_cluster_method(top.string("method"));
+        origin.space = parse_cluster_space(top.string("space"));
+        origin.form = parse_projection(top.string("projection"));
+        origin.seed = top.unsigned_integer("seed", 0);
+        return {origin, std::move(found)};
+    } catch (const error& e) { fail("{}: {}", top.file(), e.what()); }
+}
+
+/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if the
+/// file says otherwise.
+inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
+                              std::size_t layers, std::size_t inner_width) {
+    clusters found = read_clusters(path, fingerprint);
+    const clusters_origin& origin = found.origin();
+    if (origin.layers != layers || origin.inner_width != inner_width) {
+        fail("{}: clusters: of {} layers of {} neurons, the model has {} layers of {}",
+             printable(path.string(), 1024), origin.layers, origin.inner_width, layers,
+             inner_width);
+    }
+    return found;
+}
+
+}  // namespace xlens

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/concepts/gram.hpp>
+#include <xlens/core/aligned.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/numerics/directions.hpp>
+#include <xlens/storage/decode_columns.hpp>
+#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// In which space the cosine of two value vectors is taken.
+enum class cluster_space {
+    raw,        ///< cos(v_i, v_j)
+    projected,  ///< cos(E·v_i, E·v_j), with the form of the projection
+    centred,    ///< the same with e_w - ē for e_w: of scores from which their mean over V is taken
+};
+
+inline constexpr std::string_view name_of(cluster_space space) {
+    return space == cluster_space::raw         ? "raw"
+           : space == cluster_space::projected ? "projected"
+                                               : "centred";
+}
+inline cluster_space parse_cluster_space(std::string_view name) {
+    for (const auto space :
+         {cluster_space::raw, cluster_space::projected, cluster_space::centred}) {
+        if (name == name_of(space)) { return space; }
+    }
+    fail("space: expected raw, projected or centred, got '{}'", printable(name));
+}
+
+/// All L·F neurons of a model, in order.
+template <class Model>
+std::vector<neuron> all_neurons(const Model& model) {
+    std::vector<neuron> out;
+    out.reserve(model.config.layers * model.config.inner_width);
+    for (std::size_t l = 0; l < model.config.layers; ++l) {
+        for (std::size_t i = 0; i < model.config.inner_width; ++i) { out.push_back({l, i}); }
+    }
+    return out;
+}
+
+/// The value vectors (n, D) of these neurons, which ascend. `progress(done, total)` counts layers.
+/// Throws xlens::error for a neuron that the model lacks, or for another order.
+template <class Model, class Progress>
+xt::xtensor<float, 2> value_vectors(const Model& model, std::span<const neuron> neurons,
+                                    Progress progress) {
+    for (std::size_t i = 0; i < neurons.size(); ++i) {
+        check_neuron(neurons[i], model.config.layers, model.config.inner_width);
+        if (i > 0 && !(neurons[i - 1] < neurons[i])) {
+            fail("neurons: expected ascending ones, got {} before {}", to_string(neurons[i - 1]),
+                 to_string(neurons[i]));
+        }
+    }
+    const auto values = model.value_matrices();
+    xt::xtensor<float, 2> out = xt::empty<float>({neurons.size(), model.config.width});
+    xt::xtensor<float, 2> layer = xt::empty<float>({model.config.inner_width, model.config.width});
+    std::size_t next = 0;
+    for (std::size_t l = 0; l < values.size(); ++l) {
+        if (next < neurons.size() && neurons[next].layer == l) {
+            decode_columns(*values[l], layer);
+        }
+        for (; next < neurons.size() && neurons[next].layer == l; ++next) {
+            std::ranges::copy(rows<const float>(layer)[neurons[next].index],
+                              rows<float>(out)[next].begin());
+        }
+        progress(l + 1, values.size());
+    }
+    return out;
+}
+
+/// Turns value vectors into unit vectors whose plain cosines are the cosines of a cluster_space: in
+/// D dimensions or fewer, never in V (concepts/gram.hpp). Borrows the model.
+template <class Model>
+class value_space {
+public:
+    /// A projected or centred space costs a Gram matrix, 2·V·D² multiply-adds, once;
+    /// `progress(done, total)` counts its tokens.
+    template <class Progress>
+    value_space(const Model& model, cluster_space space, projection form, Progress progress)
+        : m_lens(model), m_form(form) {
+        if (space == cluster_space::raw) { return; }
+        m_root =
+            gram_root(gram_matrix(model.unembedding, space == cluster_space::centred, progress));
+    }
+
+    /// Unit vectors (n, r), r <= D, of value vectors (n, D). Memory n·r floats.
+    [[nodiscard]] directions operator()(rows<const float> vectors) const {
+        if (!m_root) { return directions_of(xt::xtensor<float, 2>(vectors.tensor())); }
+        constexpr std::size_t part = 1024;
+        const std::size_t rank = m_root->shape(0);
+        const matrix<f32> root(reinterpret_cast<const std::byte*>(m_root->data()), rank,
+                               m_root->shape(1));
+        xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
+        for (std::size_t first = 0; first < vectors.count(); first += part) {
+            const std::size_t count = std::min(part, vectors.count() - first);
+            const aligned_tensor prepared = m_lens.prepared(vectors.subrows(first, count), m_form);
+            kernels::matmul(root, prepared, rows<float>(out).subrows(first, count));
+        }
+        return directions_of(std::move(out));
+    }
+
+private:
+    decltype(logit_lens(std::declval<const Model&>())) m_lens;
+    projection m_form;
+    std::optional<xt::xtensor<float, 2>> m_root;  // R (r, D), RᵀR = EᵀE
+};
+
+}  // namespace xlens

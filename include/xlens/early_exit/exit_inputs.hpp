@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/xtensor.hpp>
+#include <xlens/early_exit/exit_rule.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+
+namespace xlens {
+
+/// Keeps what a rule needs of a layer, hook by hook, until the rule is asked after it.
+class exit_inputs {
+public:
+    explicit exit_inputs(exit_needs needs) : m_needs(needs) {}
+
+    /// x (T, D), as the hook `before` has it.
+    void before(rows<float> x) {
+        if (m_needs.update) { m_update = x.tensor(); }
+    }
+    /// m (T, F), as the hook `coefficients` has it.
+    void coefficients(rows<float> m) {
+        if (m_needs.coefficients) { m_coefficients = m.tensor(); }
+    }
+    /// The layer whose residual after the FFN update is x (T, D). Borrows x and what is kept here.
+    exit_view view(std::size_t layer, rows<float> x) {
+        exit_view out{layer, x, {}, {}};
+        if (m_needs.coefficients) { out.coefficients = m_coefficients; }
+        if (m_needs.update) {
+            m_update = x.tensor() - m_update;
+            out.update = m_update;
+        }
+        return out;
+    }
+
+private:
+    exit_needs m_needs;
+    xt::xtensor<float, 2> m_update;  // (T, D): `before`, then what the FFN added
+    xt::xtensor<float, 2> m_coefficients;
+};
+
+}  // namespace xlens

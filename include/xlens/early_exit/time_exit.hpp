@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/types.hpp>
+#include <xlens/generate/choice.hpp>
+#include <xlens/generate/generate.hpp>
+#include <xlens/hooks/policy.hpp>
+#include <xlens/model/state.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace xlens {
+
+/// Decoding with a policy beside decoding without, on the same tokens.
+struct timed_exit {
+    std::size_t tokens = 0;    ///< decoded by each
+    std::size_t agreeing = 0;  ///< same top token
+    std::size_t saved = 0;     ///< layers, in all
+    double seconds_full = 0.0;
+    double seconds_exit = 0.0;
+    std::vector<double> ratios;  ///< exit / full of each turn
+};
+
+namespace detail {
+
+template <class Model, class Each, class... P>
+double timed_pass(const Model& model, sequence_state& state, std::span<const token_id> tokens,
+                  Each each, P&... policies) {
+    double seconds = 0.0;
+    greedy best;
+    state.wanted = logit_rows::best;
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+        const auto begin = std::chrono::steady_clock::now();
+        model.forward(state, tokens.subspan(t, 1), policies...);
+        const token_id top = choose_from(state, best).id;
+        seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        each(t, top);
+    }
+    return seconds;
+}
+
+}  // namespace detail
+
+/// Decodes a text token by token, teacher-forced and live: each of the two keeps its own keys and
+/// values, so that what earlier exits left in the cache counts. They work by turns of `turn` tokens
+/// and change who is first, for a machine's speed drifts. The first `prompt` tokens of each window
+/// are read in one pass, which is not timed; each time holds what generate does for a greedy token:
+/// the unembedding and the choice of the best, or the answer of an exit.
+template <class Model, class Policy, class Progress>
+timed_exit time_exit(const Model& model, std::span<const token_id> tokens, std::size_t window,
+                     Policy& policy, Progress progress, std::size_t prompt = 32,
+                     std::size_t turn = 16) {
+    timed_exit out;
+    for (std::size_t start = 0; start + prompt < tokens.size(); start += window) {
+        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
+        if (text.size() <= prompt) { break; }
+        sequence_state full = model.start();
+        model.forward(full, text.first(prompt));
+        sequence_state cut = full;
+        for (std::size_t first = prompt; first < text.size(); first += turn) {
+            const auto part = text.subspan(first, std::min(turn, text.size() - first));
+            std::vector<token_id> tops(part.size());
+            std::vector<token_id> others(part.size());
+            double full_seconds = 0.0;
+            double exit_seconds = 0.0;
+            const auto run_full = [&] {
+                full_seconds = detail::timed_pass(
+                    model, full, part, [&](std::size_t t, token_id top) { tops[t] = top; });
+            };
+            const auto run_exit = [&] {
+                exit_seconds = detail::timed_pass(
+                    model, cut, part,
+                    [&](std::size_t t, token_id top) {
+                        others[t] = top;
+                        out.saved += model.config.layers - 1 - cut.exit_layer;
+                    },
+                    policy);
+            };
+            if (out.ratios.size() % 2 == 0) {
+                run_full();
+                run_exit();
+            } else {
+                run_exit();
+                run_full();
+            }
+            for (std::size_t t = 0; t < part.size(); ++t) {
+                out.agreeing += tops[t] == others[t] ? 1U : 0U;
+            }
+            out.tokens += part.size();
+            out.seconds_full += full_seconds;
+            out.seconds_exit += exit_seconds;
+            out.ratios.push_back(exit_seconds / full_seconds);
+            progress(start + first + part.size(), tokens.size());
+        }
+    }
+    return out;
+}
+
+}  // namespace xlens

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/interventions/edit.hpp>
+#include <xlens/interventions/positions.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+// Interventions as data: what a recipe file says (interventions/recipe_file.hpp), before a model and a prompt are
+// known. interventions/make_policies.hpp makes policies of it.
+
+namespace xlens {
+
+/// When an intervention acts, in words; positions once the prompt's length is known.
+struct moment {
+    enum class kind { always, prompt, generating, listed };
+
+    kind when = kind::always;
+    std::vector<std::size_t> listed;
+    std::string place = "when";  ///< for messages
+
+    /// Throws xlens::error for `prompt` and `generating` where there is no prompt.
+    [[nodiscard]] position_set positions(std::optional<std::size_t> prompt_length) const {
+        if (when == kind::always) { return {}; }
+        if (when == kind::listed) { return listed; }
+        if (!prompt_length) {
+            fail("{}: expected always, for there is no prompt here, got {}", place,
+                 when == kind::prompt ? "prompt" : "generating");
+        }
+        return when == kind::prompt ? position_set::before(*prompt_length)
+                                    : position_set::generating(*prompt_length);
+    }
+};
+
+/// The same change of each of some neurons.
+struct edit_step {
+    edit change;  ///< without a neuron and positions
+    std::vector<neuron> neurons;
+    moment when;
+    std::string place = "neurons";
+};
+
+/// A token, by id or as a text that is one token.
+using token_name = std::variant<token_id, std::string>;
+
+/// A push of the residual: along a value vector, or towards a token and away from another.
+struct steer_step {
+    std::size_t layer = 0;
+    float strength = 0.0F;
+    std::optional<neuron> along;
+    std::optional<token_name> toward;
+    std::optional<token_name> away;
+    moment when;
+    std::string place = "steer";
+};
+
+/// Words that are not to be written, each with a space before it and without, and token sequences.
+struct ban_step {
+    std::vector<std::string> words;
+    std::vector<std::vector<token_id>> sequences;
+    std::string place = "ban";
+};
+
+/// Interventions in the order in which they act at each site.
+struct recipe {
+    using step = std::variant<edit_step, steer_step, ban_step>;
+    std::vector<step> steps;
+
+    [[nodiscard]] bool empty() const { return steps.empty(); }
+};
+
+}  // namespace xlens

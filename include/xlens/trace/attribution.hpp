@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/dot_in_double.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+#include <xlens/trace/largest_contributions.hpp>
+#include <xlens/trace/observe_updates.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// A logit as a sum, exact but for rounding: the residual that it is read from is a sum of parts,
+/// and the final norm is linear once its scale at that residual is known. With the norm folded in,
+///   logit_w = ⟨d, x⟩ + constant,   x = embedding + Σ_l (attention_l + Σ_i m_i·v_i + biases_l)
+/// (the additive update of Geva et al. 2022, section 2, here with the norm that real models have).
+/// The scale itself is not explained: a part counts for what it adds at the final scale.
+struct attribution {
+    std::size_t position = 0;
+    token_id token = 0;
+    std::optional<token_id> against;  ///< the logit is token's less this one's
+    float logit = 0.0F;               ///< as the pass computed it
+
+    float embedding = 0.0F;        ///< learned positions included
+    std::vector<float> attention;  ///< (L), without output biases
+    std::vector<float> ffn;        ///< (L): Σ_i m_i·⟨d, v_i⟩
+    float attention_bias = 0.0F;   ///< output biases of all attentions
+    float ffn_bias = 0.0F;         ///< output biases of all FFNs
+    float final_norm_bias = 0.0F;  ///< ⟨e_w, β⟩
+    float normaliser = 0.0F;       ///< of an adaptive softmax, whose logits are log-probabilities
+    float gap = 0.0F;              ///< logit less the sum of all parts
+
+    std::vector<sub_update_contribution> sub_updates;  ///< of all layers, largest magnitude first
+
+    /// What does not depend on a layer's work.
+    [[nodiscard]] float bias() const {
+        return attention_bias + ffn_bias + final_norm_bias + normaliser;
+    }
+};
+
+/// Which logit to explain: of `token`, or of `token` less `against`, at row `row` of a record.
+struct attribution_target {
+    std::size_t row = 0;
+    token_id token = 0;
+    std::optional<token_id> against;
+};
+
+namespace detail {
+
+/// ⟨a, b⟩ over the elements of b: none where a bias is missing.
+inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b) {
+    return kernels::dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
+}
+
+}  // namespace detail
+
+/// Takes logits apart, of passes that the policy observe_updates has recorded. Borrows the model.
+template <class Preset, weight_matrix Weights>
+class attributor {
+public:
+    using model_type = transformer<Preset, Weights>;
+
+    /// `limit`: how many sub-updates each attribution names.
+    attributor(const model_type& model, std::size_t limit) : m_model(&model), m_limit(limit) {}
+    /// Refused: the attributor borrows the model. Keep the model in a variable that outlives it.
+    attributor(const model_type&& model, std::size_t limit) = delete;
+
+    /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its pass
+    /// must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix decoded
+    /// once; memory O(N·(D + F + limit)) besides the result. The same bits for any number of threads.
+    /// Throws xlens::error for a token outside the vocabulary, or a record without logits.
+    [[nodiscard]] std::vector<attribution> operator()(
+        const observe_updates& seen, std::span<const attribution_target> targets) const {
+        check(seen, targets);
+        xt::xtensor<float, 2> directions = xt::empty<float>({targets.size(), width()});
+        std::vector<running> sums;
+        for (std::size_t n = 0; n < targets.size(); ++n) {
+            sums.push_back(begin(seen, targets[n], rows<float>(directions)[n]));
+        }
+        for (std::size_t l = 0; l < seen.layers().size(); ++l) {
+            add_layer(seen.layers()[l], l, targets, directions, sums);
+        }
+        std::vector<attribution> out;
+        for (std::size_t n = 0; n < targets.size(); ++n) {
+            out.push_back(finish(seen, targets[n].row, std::move(sums[n])));
+        }
+        return out;
+    }
+
+private:
+    /// An attribution on its way, and the exact sum of what it has so far.
+    struct running {
+        attribution to;
+        largest_contributions largest;
+        double sum = 0.0;
+        double attention_bias = 0.0;
+        double ffn_bias = 0.0;
+    };
+
+    [[nodiscard]] std::size_t width() const { return m_model->config.width; }
+
+    void check(const observe_updates& seen, std::span<const attribution_target> targets) const {
+        const std::size_t vocabulary = m_model->unembedding.vocabulary();
+        const auto check_token = [&](token_id token) {
+            if (token < 0 || static_cast<std::size_t>(token) >= vocabulary) {
+                fail("attribution: token {}, expected 0 to {}", token, vocabulary - 1);
+            }
+        };
+        for (const attribution_target& t : targets) {
+            if (t.row >= seen.logits().count()) {
+                fail("attribution: row {} of a record that has the logits of {}", t.row,
+                     seen.logits().count());
+            }
+            check_token(t.token);
+            if (t.against) { check_token(*t.against); }
+        }
+    }
+
+    /// Everything that is no layer's, and the direction d (D): the token's row with the norm folded
+    /// in.
+    running begin(const observe_updates& seen, const attribution_target& target,
+                  std::span<float> d) const {
+        const std::span<const float> x = seen.residual()[target.row];
+        const std::span<const float> logits = seen.logits()[target.row];
+        running out{{}, largest_contributions(m_limit)};
+        out.to.position = seen.first_position() + target.row;
+        out.to.token = target.token;
+        out.to.against = target.against;
+        out.to.logit = logits[static_cast<std::size_t>(target.token)];
+
+        xt::xtensor<float, 2> normed = xt::empty<float>({std::size_t{1}, width()});
+        normalise(m_model->final_norm, as_rows(x), normed);
+        const auto& unembedding = m_model->unembedding;
+        const std::span<const float> in(normed.data(), normed.size());
+        unembedding.logit_direction(target.token, d);
+        double normaliser = 0.0 - double{unembedding.normaliser(target.token, in)};
+        if (target.against) {
+            out.to.logit -= logits[static_cast<std::size_t>(*target.against)];
+            xt::xtensor<float, 1> other = xt::empty<float>({width()});
+            unembedding.logit_direction(*target.against, {other.data(), other.size()});
+            for (std::size_t i = 0; i < d.size(); ++i) { d[i] -= other(i); }
+            normaliser += double{unembedding.normaliser(*target.against, in)};
+        }
+        const double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
+        if (m_model->final_norm) { m_model->final_norm->fold_at(x, d); }
+        const double embedding = kernels::dot_in_double(d, seen.embedding()[target.row]);
+        out.to.embedding = static_cast<float>(embedding);
+        out.to.final_norm_bias = static_cast<float>(constant);
+        out.to.normaliser = static_cast<float>(normaliser);
+        out.sum = embedding + constant + normaliser;
+        return out;
+    }
+
+    void add_layer(const observed_update& update, std::size_t layer,
+                   std::span<const attribution_target> targets,
+                   const xt::xtensor<float, 2>& directions, std::vector<running>& sums) const {
+        const auto& block = m_model->blocks[layer];
+        // In f32 whatever the pass is computed in: attribution is a lens.
+        const std::size_t inner = block.ffn.inner_width();
+        xt::xtensor<float, 2> scores = xt::empty<float>({targets.size(), inner});
+        kernels::matmul_transposed(block.ffn.values().in_f32(), directions, scores);
+        parallel_for(targets.size(), 4 * (inner + width()), [&](std::size_t n) {
+            const std::span<const float> d = rows<const float>(directions)[n];
+            const std::span<float> each = rows<float>(scores)[n];
+            const std::size_t row = targets[n].row;
+            double ffn = 0.0;
+            for (std::size_t i = 0; i < inner; ++i) {
+                each[i] *= update.coefficients(row, i);
+                ffn += double{each[i]};
+            }
+            const double attention_bias = detail::dot_bias(d, block.attention.output.bias);
+            const double ffn_bias = detail::dot_bias(d, block.ffn.output_bias());
+            const double attention =
+                kernels::dot_in_double(d, rows<const float>(update.attention)[row]) -
+                attention_bias;
+            running& to = sums[n];
+            to.largest.offer(layer, each);
+            to.to.attention.push_back(static_cast<float>(attention));
+            to.to.ffn.push_back(static_cast<float>(ffn));
+            to.attention_bias += attention_bias;
+            to.ffn_bias += ffn_bias;
+            to.sum += attention + ffn + attention_bias + ffn_bias;
+        });
+    }
+
+    attribution finish(const observe_updates& seen, std::size_t row, running sums) const {
+        attribution out = std::move(sums.to);
+        out.attention_bias = static_cast<float>(sums.attention_bias);
+        out.ffn_bias = static_cast<float>(sums.ffn_bias);
+        out.gap = static_cast<float>(double{out.logit} - sums.sum);
+        out.sub_updates = sums.largest.sorted();
+        for (sub_update_contribution& s : out.sub_updates) {
+            s.coefficient = seen.layers()[s.where.layer].coefficients(row, s.where.index);
+        }
+        return out;
+    }
+
+    const model_type* m_model;
+    std::size_t m_limit;
+};
+
+}  // namespace xlens

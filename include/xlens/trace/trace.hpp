@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/concepts/value_concepts.hpp>
+#include <xlens/core/aligned.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/hooks/policy.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+#include <xlens/trace/observe.hpp>
+#include <xlens/trace/saturation.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace xlens {
+
+/// A dominant sub-update and the concept of its value vector, by the folded projection. Where the
+/// coefficient is negative the two ends change roles: -v promotes what v suppresses.
+struct traced_sub_update {
+    observed_sub_update observed;
+    std::shared_ptr<const token_ends> concept_of_value;  ///< one a value vector, shared
+};
+
+/// The prediction that a layer's FFN update finds and leaves, and the sub-updates behind it.
+struct traced_layer {
+    std::size_t layer = 0;
+    reading before;
+    reading after;
+    std::vector<traced_sub_update> sub_updates;
+};
+
+struct traced_position {
+    std::size_t position = 0;
+    std::vector<traced_layer> layers;
+    std::size_t saturation_layer = 0;
+    std::optional<std::size_t>
+        exit_layer{};  ///< where early exit would leave (would_exit), if asked
+
+    /// The model's own prediction: the last layer's `after`.
+    [[nodiscard]] const reading& prediction() const { return layers.back().after; }
+};
+
+struct trace_options {
+    std::size_t top = 10;          ///< tokens of each distribution and of each concept
+    std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
+    observe::positions positions = observe::positions::last;
+};
+
+namespace detail {
+
+/// Tokens a pass of a trace reads: bounds what `observe` holds, whatever the prompt's length.
+inline constexpr std::size_t trace_chunk = 32;
+
+inline std::vector<traced_position> traced(const observe& seen, std::size_t positions) {
+    std::vector<traced_position> out(positions);
+    for (std::size_t p = 0; p < positions; ++p) {
+        out[p].position = seen.first_position() + p;
+        out[p].layers.resize(seen.layers().size());
+    }
+    return out;
+}
+
+/// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
+/// after it. Residuals of several layers are read together, so that the vocabulary comes from memory
+/// once for many of them.
+template <class Lens>
+std::vector<reading> read_layers(const Lens& lens, const std::vector<observed_layer>& layers,
+                                 std::size_t top) {
+    auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
+    std::size_t count = 0;
+    std::vector<reading> out;
+    const auto read = [&] {
+        std::ranges::move(lens.read(rows<float>(some).subrows(0, count), top),
+                          std::back_inserter(out));
+        count = 0;
+    };
+    for (const observed_layer& layer : layers) {
+        for (const rows<const float> residuals :
+             {rows<const float>(layer.before), rows<const float>(layer.after)}) {
+            for (std::size_t p = 0; p < residuals.count(); ++p) {
+                std::ranges::copy(residuals[p], rows<float>(some)[count].begin());
+                if (++count == scan_batch) { read(); }
+            }
+        }
+    }
+    if (count > 0) { read(); }
+    return out;
+}
+
+/// Reads every observed residual of a pass through the lens.
+template <class Lens>
+std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, std::size_t top) {
+    const auto& layers = seen.layers();
+    std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
+    std::vector<reading> read = read_layers(lens, layers, top);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+        const auto before = std::span(read).subspan(2 * l * out.size(), out.size());
+        const auto after = std::span(read).subspan((2 * l + 1) * out.size(), out.size());
+        for (std::size_t p = 0; p < out.size(); ++p) {
+            traced_layer& to = out[p].layers[l];
+            to.layer = l;
+            to.before = std::move(before[p]);
+            to.after = std::move(after[p]);
+            for (const observed_sub_update& s : layers[l].dominant[p]) {
+                to.sub_updates.push_back({s, {}});
+            }
+        }
+    }
+    return out;
+}
+
+/// Fills in the concepts of all sub-updates.
+template <class Lens, weight_matrix Weights>
+void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+                  std::vector<traced_position>& positions) {
+    xlens::add_concepts(lens, values, top, [&](auto&& visit) {
+        for (traced_position& p : positions) {
+            for (traced_layer& l : p.layers) {
+                for (traced_sub_update& s : l.sub_updates) {
+                    visit(neuron{l.layer, s.observed.index}, s.concept_of_value);
+                }
+            }
+        }
+    });
+}
+
+inline void add_saturation(traced_position& p) {
+    std::vector<token_id> top;
+    for (const traced_layer& l : p.layers) {
+        top.push_back(l.after.top.empty() ? -1 : l.after.top.front().id);
+    }
+    p.saturation_layer = saturation_layer(top);
+}
+
+}  // namespace detail
+
+/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or at
+/// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// `progress(done, total)` is called as tokens are read. Peak memory does not grow with the prompt
+/// beyond the result and the key-value cache.
+template <class Model, class Progress, class... P>
+std::vector<traced_position> trace(const Model& model, std::span<const token_id> tokens,
+                                   const trace_options& options, Progress progress,
+                                   P&... policies) {
+    // One token at least, for the lens tells the top token of every layer.
+    const std::size_t top = std::max<std::size_t>(options.top, 1);
+    const bool all = options.positions == observe::positions::all;
+    observe seen(model.value_norms(), options.sub_updates, options.positions);
+    sequence_state state = model.start();
+    state.wanted = logit_rows::none;
+    const logit_lens lens(model);
+
+    std::vector<traced_position> out;
+    for (std::size_t first = 0; first < tokens.size(); first += detail::trace_chunk) {
+        const auto part =
+            tokens.subspan(first, std::min(detail::trace_chunk, tokens.size() - first));
+        model.forward(state, part, policies..., seen);
+        if (all || first + part.size() == tokens.size()) {
+            for (traced_position& p : detail::read_pass(lens, seen, top)) {
+                detail::add_saturation(p);
+                out.push_back(std::move(p));
+            }
+        }
+        progress(first + part.size(), tokens.size());
+    }
+    detail::add_concepts(lens, model.value_matrices(), options.top, out);
+    return out;
+}
+
+}  // namespace xlens

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE concept_index
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/concepts/concept_index.hpp>
+#include <xlens/model/presets.hpp>
+
+#include "support/error_message.hpp"
+#include "support/temporary_directory.hpp"
+#include "support/tiny_model.hpp"
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+constexpr std::uint64_t hash = 0x1234;
+constexpr auto no_progress = [](std::size_t, std::size_t) {};
+
+struct written_index {
+    explicit written_index(std::size_t top, projection form = projection::folded)
+        : tiny("qwen3/hf"), path(folder.path() / "index") {
+        write_index(tiny.model, hash, top, form, path, no_progress);
+    }
+    [[nodiscard]] std::string bytes() const {
+        std::ifstream file(path, std::ios::binary);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    temporary_directory folder;
+    tiny_model<presets::qwen3> tiny;
+    std::filesystem::path path;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(holds_what_the_lens_projects) {
+    for (const projection form : {projection::raw, projection::folded, projection::normed}) {
+        const written_index index(6, form);
+        const concept_index read(index.path, hash);
+        const auto& config = index.tiny.model.config;
+        BOOST_TEST((read.form() == form));
+        BOOST_TEST_REQUIRE(read.layers() == config.layers);
+        BOOST_TEST_REQUIRE(read.inner_width() == config.inner_width);
+        BOOST_TEST_REQUIRE(read.top() == 6U);
+        const logit_lens lens(index.tiny.model);
+        for (std::size_t l = 0; l < config.layers; ++l) {
+            for (std::size_t i = 0; i < config.inner_width; i += 5) {
+                xt::xtensor<float, 2> v = xt::empty<float>({std::size_t{1}, config.width});
+                index.tiny.model.blocks[l].ffn.value(i, rows<float>(v)[0]);
+                const token_ends ends = lens.project(v, 6, form).front();
+                const auto same = [](std::span<const scored> a, const std::vector<scored>& b) {
+                    return std::ranges::equal(a, b);
+                };
+                BOOST_REQUIRE(same(read.promotes({l, i}), ends.promotes));
+                BOOST_REQUIRE(same(read.suppresses({l, i}), ends.suppresses));
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_end_is_no_longer_than_the_vocabulary) {
+    const written_index index(1'000'000);
+    BOOST_TEST(concept_index(index.path, hash).top() == index.tiny.model.config.vocabulary);
+}
+
+BOOST_AUTO_TEST_CASE(other_files_are_refused) {
+    const written_index index(4);
+    const std::string good = index.bytes();
+    const temporary_directory folder;
+    const auto refusal = [&](std::string bytes) {
+        const auto path = folder.write("bad", bytes);
+        const std::string message = error_message([&] { concept_index(path, hash); });
+        BOOST_TEST(message.starts_with(path.string() + ": "));
+        return message.substr(std::min(message.size(), path.string().size() + 2));
+    };
+    const auto changed = [&](std::size_t at, std::uint32_t value) {
+        std::string bytes = good;
+        std::memcpy(bytes.data() + at, &value, sizeof value);
+        return bytes;
+    };
+    BOOST_TEST(refusal("") == "index: expected at least 40 bytes, got 0");
+    BOOST_TEST(refusal(good.substr(0, 39)) == "index: expected at least 40 bytes, got 39");
+    BOOST_TEST(refusal("GGUF" + good.substr(4)) ==
+               "not an xlens index: expected it to begin with 'xlensidx', got 'GGUFsidx'");
+    BOOST_TEST(refusal(changed(8, 2)) == "index: expected version 1, got 2");
+    BOOST_TEST(refusal(changed(12, 3)) == "index: projection: expected 0 to 2, got 3");
+    BOOST_TEST(refusal(changed(16, 0x4321)) ==
+               "index: expected one of this model, 0000000000001234, got one of 0000000000004321");
+    const auto size = std::to_string(good.size());
+    const auto layers = std::to_string(index.tiny.model.config.layers);
+    const auto neurons = std::to_string(index.tiny.model.config.inner_width);
+    const auto misfit = [&](const std::string& bytes, const std::string& l, const std::string& n,
+                            const std::string& top) {
+        BOOST_TEST(refusal(bytes) == "index: " + std::to_string(bytes.size()) +
+                                         " bytes do not hold " + l + " layers of " + n +
+                                         " neurons, " + top + " tokens an end");
+    };
+    misfit(good.substr(0, good.size() - 1), layers, neurons, "4");
+    misfit(good + "x", layers, neurons, "4");
+    misfit(changed(24, 0), "0", neurons, "4");
+    misfit(changed(24, 0xFFFFFFFF), "4294967295", neurons, "4");
+    misfit(changed(28, 0), layers, "0", "4");
+    misfit(changed(36, 5), layers, neurons, "5");
+    misfit(good.substr(0, 40), layers, neurons, "4");
+}
+
+BOOST_AUTO_TEST_CASE(ends_are_copied_and_checked) {
+    const written_index index(6);
+    const concept_index read(index.path, hash);
+    const auto& config = index.tiny.model.config;
+    for (const std::size_t k : {0U, 4U, 6U}) {
+        const neuron n{config.layers - 1, 3};
+        const token_ends ends = read.ends(n, k);
+        BOOST_TEST(std::ranges::equal(ends.promotes, read.promotes(n).first(k)));
+        BOOST_TEST(std::ranges::equal(ends.suppresses, read.suppresses(n).first(k)));
+    }
+    const std::string path = index.path.string();
+    const std::string layers = std::to_string(config.layers);
+    const auto refusal = [](const concept_index& from, const neuron& n, std::size_t k) {
+        return error_message([&] { static_cast<void>(from.ends(n, k)); });
+    };
+    BOOST_TEST(refusal(read, {0, 0}, 7) ==
+               path + ": index: tokens an end: expected at least 7, got 6");
+    BOOST_TEST(refusal(read, {config.layers, 0}, 1) == "neuron " + layers + ":0: layer " + layers +
+                                                           ", the model has layers 0 to " +
+                                                           std::to_string(config.layers - 1));
+
+    const auto with_first_token = [&](std::int32_t id) {
+        std::string bytes = index.bytes();
+        std::memcpy(bytes.data() + 40, &id, sizeof id);
+        std::ofstream(index.path, std::ios::binary) << bytes;
+        return concept_index(index.path, hash);
+    };
+    const auto vocabulary = static_cast<std::int32_t>(config.vocabulary);
+    const std::string range = "expected 0 to " + std::to_string(vocabulary - 1) + ", got ";
+    for (const std::int32_t id : {vocabulary, -2}) {
+        const concept_index broken = with_first_token(id);
+        BOOST_TEST(refusal(broken, {0, 0}, 1) ==
+                   path + ": index: neuron 0:0: token: " + range + std::to_string(id));
+    }
+    BOOST_TEST(with_first_token(-1).ends({0, 0}, 3).promotes.empty());
+}
+
+BOOST_AUTO_TEST_CASE(an_index_of_other_sizes_is_refused) {
+    const written_index index(6, projection::raw);
+    const concept_index read(index.path, hash);
+    const hyperparameters config = index.tiny.model.config;
+    read.check(config, projection::raw);
+    const auto refusal = [&](std::size_t hyperparameters::*size) {
+        hyperparameters other = config;
+        other.*size += 1;
+        return error_message([&] { read.check(other, projection::raw); });
+    };
+    const auto message = [&](const std::string& field, std::size_t found) {
+        return index.path.string() + ": index: " + field + ": expected " +
+               std::to_string(found + 1) + ", got " + std::to_string(found);
+    };
+    BOOST_TEST(refusal(&hyperparameters::layers) == message("layers", config.layers));
+    BOOST_TEST(refusal(&hyperparameters::inner_width) ==
+               message("neurons a layer", config.inner_width));
+    BOOST_TEST(refusal(&hyperparameters::vocabulary) == message("vocabulary", config.vocabulary));
+    BOOST_TEST(error_message([&] { read.check(config, projection::folded); }) ==
+               index.path.string() + ": index: projection: expected folded, got raw");
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#define BOOST_TEST_MODULE perplexity
+#include <boost/test/unit_test.hpp>
+
+#include <xlens/core/neuron.hpp>
+#include <xlens/generate/perplexity.hpp>
+#include <xlens/interventions/intervene.hpp>
+
+#include "support/error_message.hpp"
+#include "support/tiny_model.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace xlens;
+using namespace xlens::test;
+
+namespace {
+
+constexpr auto silent = [](std::size_t, std::size_t) {};
+
+/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook that
+/// makes the same edits.
+template <class Model>
+void check_runs(const Model& model, std::span<const token_id> ids, const nlohmann::json& runs,
+                std::size_t count) {
+    BOOST_TEST_REQUIRE(runs.size() == count);
+    for (const auto& run : runs) {
+        intervene edits;
+        for (const auto& one : run["set"]) {
+            edit e{parse_neuron(one["neuron"].get<std::string>(), "golden"), edit::kind::set,
+                   one["value"].get<float>()};
+            if (run["site"] == "pre_activation") { e.on = edit::site::pre_activation; }
+            edits.add(e);
+        }
+        const perplexity_windows windows(run["window"], run["stride"]);
+        const auto found = perplexity(model, ids, windows, silent, edits);
+        BOOST_TEST_CONTEXT(run) {
+            BOOST_TEST(found.tokens == run["tokens"].get<std::size_t>());
+            BOOST_TEST(found.nll == run["nll_mean"].get<double>(),
+                       boost::test_tools::tolerance(1e-5));
+        }
+    }
+}
+
+template <class Preset>
+void check_tiny(const std::string& name) {
+    const tiny_model<Preset> m(name + "/hf");
+    const auto golden = read_golden(golden_path("models/" + name + "/control.json"));
+    const auto ids = golden["ids"].get<std::vector<token_id>>();
+    check_runs(m.model, ids, golden["runs"], 3);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_reference) {
+    check_tiny<presets::gpt2>("gpt2");
+    check_tiny<presets::llama>("llama");
+    const checkpoint file{gguf_file(default_model())};
+    const auto ids =
+        read_golden(golden_path("smollm2/perplexity.json"))["ids"].get<std::vector<token_id>>();
+    check_runs(assemble<presets::llama>(file), ids,
+               read_golden(golden_path("smollm2/control.json"))["runs"], 6);
+}
+
+BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
+    const tiny_model<presets::llama> m("llama/hf");
+    const std::span<const token_id> ids = m.ids;
+    const auto found = perplexity(m.model, ids, {8, 1}, silent);
+    BOOST_TEST(found.tokens == ids.size() - 1);
+    // Each token given the seven before it.
+    double total = 0.0;
+    for (std::size_t t = 1; t < ids.size(); ++t) {
+        const std::size_t first = t < 8 ? 0 : t - 7;
+        sequence_state state = m.model.start();
+        m.model.forward(state, ids.subspan(first, t - first));
+        double sum = 0.0;
+        for (const float z : state.logits) { sum += std::exp(double{z}); }
+        total += std::log(sum) - double{state.logits(0, static_cast<std::size_t>(ids[t]))};
+    }
+    BOOST_TEST(found.nll == total / static_cast<double>(ids.size() - 1),
+               boost::test_tools::tolerance(1e-5));
+    BOOST_TEST(error_message([&] {
+                   (void)perplexity(m.model, ids, {8, 9}, silent);
+               }) == "stride: expected 1 to 8, the window, got 9");
+    BOOST_TEST(error_message([&] {
+                   (void)perplexity(m.model, ids, {8, 0}, silent);
+               }) == "stride: expected 1 to 8, the window, got 0");
+    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids.first(1), 8, silent); }) ==
+               "perplexity: 1 tokens, expected at least 2");
+}
