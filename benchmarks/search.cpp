@@ -26,7 +26,7 @@ constexpr std::size_t found_tokens = 10;
 /// same, so they are random bytes with scales near 1.
 class searched_model {
 public:
-    using type = transformer<presets::llama>;
+    using type = transformer<>;
 
     searched_model() : m_bytes(layers * layer_bytes) {
         std::minstd_rand generator(2);

@@ -62,18 +62,19 @@ class random_unembedding {
 public:
     random_unembedding() : m_data(random_floats(vocabulary_size * width)) {
         const auto* bytes = reinterpret_cast<const std::byte*>(m_data.data());
-        m_view.sections.push_back({0, {bytes, vocabulary_size, width}, std::nullopt});
+        m_view.sections.push_back(
+            {0, matrix<f32>(bytes, vocabulary_size, width), std::nullopt});
     }
     random_unembedding(const random_unembedding&) = delete;
     random_unembedding& operator=(const random_unembedding&) = delete;
 
-    [[nodiscard]] const unembedding<matrix<f32>>& view() const { return m_view; }
-    [[nodiscard]] const matrix<f32>& rows() const { return m_view.sections.front().out; }
+    [[nodiscard]] const unembedding<any_matrix>& view() const { return m_view; }
+    [[nodiscard]] const any_matrix& rows() const { return m_view.sections.front().out; }
     [[nodiscard]] std::size_t bytes() const { return m_data.size() * sizeof(float); }
 
 private:
     std::vector<float> m_data;
-    unembedding<matrix<f32>> m_view;
+    unembedding<any_matrix> m_view;
 };
 
 /// Runs the benchmark's iterations; returns seconds an iteration.

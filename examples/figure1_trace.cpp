@@ -59,8 +59,8 @@ tensor updated(const FeedForward& ffn, const tensor& before, vector sum) {
 }
 
 /// The rows of an expression: neuron, coefficient, what it adds to the token, and its concept.
-template <class Model, class Expression>
-void print_rows(const Model& model, const xlens::tokenizer& text, std::size_t layer,
+template <class Expression>
+void print_rows(const xlens::transformer<>& model, const xlens::tokenizer& text, std::size_t layer,
                 const Expression& e, xlens::token_id token) {
     const xlens::logit_lens lens(model);
     const vector promotions = e.promote(lens, token);  // m_i·⟨γ⊙e_w, v_i⟩
@@ -100,8 +100,7 @@ void check_expression(const Expression& e) {
     }
 }
 
-template <class Model>
-void figure(const Model& model, const xlens::tokenizer& text,
+void figure(const xlens::transformer<>& model, const xlens::tokenizer& text,
             std::span<const xlens::token_id> prompt, std::optional<std::size_t> chosen_layer) {
     xlens::observe seen(model.value_norms(), 0);
     xlens::sequence_state state = model.start();
@@ -151,10 +150,10 @@ int main(int argc, char** argv) try {
     std::optional<std::size_t> layer;
     if (argc > 3) { layer = std::strtoul(argv[3], nullptr, 10); }
 
-    const xlens::loaded_model file = xlens::load(path);
-    const auto ids = file.text().encode_prompt(prompt);
+    const xlens::model file = xlens::load(path);
+    const auto ids = file.tokenizer().encode_prompt(prompt);
     if (ids.empty()) { xlens::fail("prompt: no tokens"); }
-    file.model().visit([&](const auto& model) { figure(model, file.text(), ids, layer); });
+    figure(file, file.tokenizer(), ids, layer);
 } catch (const xlens::error& e) {
     fmt::print(stderr, "{}\n", e.what());
     return 2;

@@ -18,11 +18,11 @@ int main(int argc, char** argv) try {
     const char* prompt = argc > 2 ? argv[2] : "The capital of France is";
 
     const xlens::checkpoint file{xlens::gguf_file(path)};
-    const auto model = xlens::assemble<xlens::presets::llama>(file);
+    const auto model = xlens::assemble(file);
     const auto text =
         xlens::make_tokenizer(xlens::read_tokenizer(*file.origin<xlens::gguf_file>()));
     const auto ids = text.encode_prompt(prompt);
-    const auto positions = xlens::trace(model, ids, {}, [](std::size_t, std::size_t) {});
+    const auto positions = xlens::trace(model, ids);
     const xlens::traced_position& last = positions.back();
     const xlens::reading& next = last.prediction();
     for (std::size_t i = 0; i < 5; ++i) {

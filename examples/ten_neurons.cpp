@@ -26,7 +26,7 @@
 
 namespace {
 
-using model_type = xlens::transformer<xlens::presets::llama>;
+using model_type = xlens::transformer<>;
 using strings = std::vector<std::string>;
 using token_ids = std::vector<xlens::token_id>;
 
@@ -114,7 +114,7 @@ std::string list(const xlens::tokenizer& text, const std::vector<xlens::scored>&
 }
 
 /// One line of the table; whether the words' probability rose, and more than by any control.
-bool confirm(const xlens::concept_search<model_type>& search, const xlens::tokenizer& text,
+bool confirm(const xlens::concept_search& search, const xlens::tokenizer& text,
              const next_token& predict, const std::vector<double>& before,
              const concept_words& wanted) {
     const token_ids searched = tokens_of(text, wanted.searched);
@@ -157,7 +157,7 @@ int main(int argc, char** argv) try {
     const char* path = argc > 1 ? argv[1] : std::getenv("XLENS_MODEL");
     if (path == nullptr) { xlens::fail("usage: ten_neurons MODEL"); }
     const xlens::checkpoint file{xlens::gguf_file(path)};
-    const auto model = xlens::assemble<xlens::presets::llama>(file);
+    const auto model = xlens::assemble(file);
     const xlens::tokenizer text =
         xlens::make_tokenizer(xlens::read_tokenizer(*file.origin<xlens::gguf_file>()));
     const xlens::concept_search search(model);

@@ -20,7 +20,7 @@ namespace xlens::program {
 
 namespace {
 
-loaded_model open(const std::filesystem::path& path, const common_flags& flags) {
+xlens::model open(const std::filesystem::path& path, const common_flags& flags) {
     if (flags.threads) { set_threads(*flags.threads); }
     return load(path, {.precision = flags.computed_in()});
 }
@@ -50,10 +50,10 @@ engine::engine(const common_flags& flags) {
 engine::~engine() = default;
 
 const std::string& engine::path() const { return m_parts->path; }
-const hyperparameters& engine::config() const { return m_parts->model.config(); }
+const hyperparameters& engine::config() const { return m_parts->model.config; }
 
 model_facts engine::facts() const {
-    const tensor_map& tensors = m_parts->model.file().tensors();
+    const tensor_map& tensors = m_parts->model.tensors();
     model_facts out;
     out.fingerprint = fingerprint(tensors);
     for (const auto& [name, tensor] : tensors) {
@@ -61,28 +61,27 @@ model_facts engine::facts() const {
         for (const std::size_t size : tensor.shape) { weights *= size; }
         out.parameters += weights;
     }
-    m_parts->model.model().visit([&](const auto& model) {
-        using preset = typename std::remove_cvref_t<decltype(model)>::preset;
-        out.activation = preset::activation::name;
-        out.gated = std::is_same_v<typename preset::gate, gated>;
-    });
+    const auto& ffn = m_parts->model.blocks.front().ffn;
+    out.activation = ffn.activation().name;
+    out.gated = ffn.is_gated();
     return out;
 }
 
 std::string engine::manifest() const {
     return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}",
-                       fingerprint(m_parts->model.file().tensors()), m_parts->precision,
-                       instruction_set(), max_threads());
+                       m_parts->model.fingerprint(), m_parts->precision, instruction_set(),
+                       max_threads());
 }
 
-const tokenizer& engine::text() const { return m_parts->model.text(); }
+const tokenizer& engine::text() const { return m_parts->model.tokenizer(); }
 
 std::string engine::token_text(token_id id) const { return replace_invalid(token_bytes(id)); }
 
 std::string engine::token_bytes(token_id id) const {
-    const loaded_model& model = m_parts->model;
-    const bool known = model.has_text() && static_cast<std::size_t>(id) < model.text().size();
-    return known ? model.text().bytes(id) : std::string();
+    const xlens::model& model = m_parts->model;
+    const bool known =
+        model.has_tokenizer() && static_cast<std::size_t>(id) < model.tokenizer().size();
+    return known ? model.tokenizer().bytes(id) : std::string();
 }
 
 std::vector<token_id> engine::read(const prompt_flags& prompt) const {
@@ -108,14 +107,13 @@ std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
     dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const trace_options options{
         request.top, request.sub_updates,
-        request.all_positions ? observe::positions::all : observe::positions::last};
+        request.all_positions ? observe::positions::all : observe::positions::last, report};
     std::optional<would_exit<any_rule>> exits;
     if (m_parts->exit) {
         exits.emplace(m_parts->exit->rule, m_parts->exit->threshold);
         policies.borrow(*exits);
     }
-    std::vector<traced_position> out = m_parts->model.model().visit(
-        [&](const auto& model) { return xlens::trace(model, tokens, options, report, policies); });
+    std::vector<traced_position> out = xlens::trace(m_parts->model, tokens, options, policies);
     for (traced_position& p : out) {
         if (exits) { p.exit_layer = exits->layers()[p.position]; }
     }
@@ -126,21 +124,19 @@ value_concept engine::concept_of(const neuron& where, std::size_t top,
                                  std::string_view form) const {
     check_neuron(where, config().layers, config().inner_width);
     xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, config().width});
-    return m_parts->model.model().visit([&](const auto& model) {
-        model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
-        double squares = 0.0;
-        for (const float x : value) { squares += double{x} * double{x}; }
-        auto ends = logit_lens(model).project(value, top, parse_projection(form));
-        return value_concept{static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
-    });
+    const auto& model = m_parts->model;
+    model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
+    double squares = 0.0;
+    for (const float x : value) { squares += double{x} * double{x}; }
+    auto ends = logit_lens(model).project(value, top, parse_projection(form));
+    return value_concept{static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
 }
 
 void engine::write_index(const std::string& path, std::size_t top, std::string_view form,
                          const progress& report) const {
-    m_parts->model.model().visit([&](const auto& model) {
-        xlens::write_index(model, fingerprint(m_parts->model.file().tensors()), top,
-                           parse_projection(form), path, report);
-    });
+    const auto& model = m_parts->model;
+    xlens::write_index(model, m_parts->model.fingerprint(), top, parse_projection(form), path,
+                       report);
 }
 
 }  // namespace xlens::program

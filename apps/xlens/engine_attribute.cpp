@@ -44,7 +44,7 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 }  // namespace
 
 token_id engine::read_token(std::string_view flag, std::string_view text) const {
-    const bool has_text = m_parts->model.has_text();
+    const bool has_text = m_parts->model.has_tokenizer();
     if (has_text && !text.empty()) {
         if (const auto id = this->text().find(text)) { return *id; }
     }
@@ -65,16 +65,13 @@ attribution engine::attribute(std::span<const token_id> tokens, const attributio
                               const edit_flags& edits, const progress& report) const {
     dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const attribution_options options{request.token, request.against, request.position,
-                                      request.limit};
-    return m_parts->model.model().visit([&](const auto& model) {
-        attribution out = xlens::attribute(model, tokens, options, report, policies);
-        add_concepts(logit_lens(model), model.value_matrices(), request.top, [&](auto&& visit) {
-            for (sub_update_contribution& s : out.sub_updates) {
-                visit(s.where, s.concept_of_value);
-            }
-        });
-        return out;
+                                      request.limit, report};
+    const auto& model = m_parts->model;
+    attribution out = xlens::attribute(model, tokens, options, policies);
+    add_concepts(logit_lens(model), model.value_matrices(), request.top, [&](auto&& visit) {
+        for (sub_update_contribution& s : out.sub_updates) { visit(s.where, s.concept_of_value); }
     });
+    return out;
 }
 
 std::vector<attribution> engine::attribute_predictions(std::span<const token_id> tokens,
@@ -83,16 +80,13 @@ std::vector<attribution> engine::attribute_predictions(std::span<const token_id>
                                                        const progress& report) const {
     dynamic_policies policies = policies_of(edits, m_parts->model, tokens.size());
     const auto which = all_positions ? observe::positions::all : observe::positions::last;
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::attribute_predictions(model, tokens, which, limit, report, policies);
-    });
+    return xlens::attribute_predictions(m_parts->model, tokens, {which, limit, report}, policies);
 }
 
 attribution engine::explain(const observe_updates& seen, token_id token, std::size_t limit) const {
     const attribution_target target{0, token, {}};
-    return m_parts->model.model().visit([&](const auto& model) {
-        return std::move(attributor(model, limit)(seen, std::span(&target, 1)).front());
-    });
+    const auto& model = m_parts->model;
+    return std::move(attributor(model, limit)(seen, std::span(&target, 1)).front());
 }
 
 }  // namespace xlens::program

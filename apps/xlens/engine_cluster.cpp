@@ -7,9 +7,8 @@
 namespace xlens::program {
 
 cluster_report engine::cluster(const cluster_options& options, const progress& report) const {
-    return m_parts->model.model().visit([&](const auto& model) {
-        return cluster_values(model, fingerprint(m_parts->model.file().tensors()), options, report);
-    });
+    const auto& model = m_parts->model;
+    return cluster_values(model, m_parts->model.fingerprint(), options, report);
 }
 
 }  // namespace xlens::program

@@ -5,6 +5,7 @@
 #include <xlens/generate/beam.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
+#include <xlens/generate/sampling.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
 #include <xlens/interventions/recipe_file.hpp>
@@ -34,20 +35,18 @@ void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
 
 }  // namespace
 
-dynamic_policies policies_of(const edit_flags& edits, const loaded_model& model,
+dynamic_policies policies_of(const edit_flags& edits, const xlens::model& model,
                              std::optional<std::size_t> prompt_length) {
     intervene changes;
     for (const auto& [where, value] : edits.set) { changes.set(where, value); }
     for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
-    changes.check(model.config().layers, model.config().inner_width);
+    changes.check(model.sizes());
     dynamic_policies out;
     if (!changes.empty()) { out.add(std::move(changes)); }
     const recipe what = recipe_of(edits);
     if (what.empty()) { return out; }
-    const tokenizer* text = model.has_text() ? &model.text() : nullptr;
-    model.model().visit([&]<class Model>(const Model& m) {
-        add_interventions(out, what, recipe_context<Model>{m, text, prompt_length});
-    });
+    const tokenizer* text = model.has_tokenizer() ? &model.tokenizer() : nullptr;
+    add_interventions(out, what, recipe_context{model, text, prompt_length});
     return out;
 }
 
@@ -75,24 +74,22 @@ std::vector<generated> engine::generate(std::span<const token_id> prompt, std::s
                     .seed = sampling.seed,
                     .min_p = sampling.min_p,
                     .repetition_penalty = sampling.repetition_penalty});
-    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::generate(model, prompt, count, choose, stop, tell, policies);
-    });
+    const auto stop = m_parts->model.has_tokenizer() ? text().eos() : std::nullopt;
+    const auto& model = m_parts->model;
+    return xlens::generate(
+        model, prompt, {.count = count, .choose = choose, .stop = stop, .seen = tell}, policies);
 }
 
 std::vector<generated> engine::search_beams(std::span<const token_id> prompt, std::size_t count,
                                             const beam_request& request, const edit_flags& edits,
                                             const text_complete& complete) const {
     dynamic_policies policies = policies_of(edits, m_parts->model, prompt.size());
-    const auto stop = m_parts->model.has_text() ? text().eos() : std::nullopt;
+    const auto stop = m_parts->model.has_tokenizer() ? text().eos() : std::nullopt;
     const beam_options options{.beams = request.beams,
                                .count = count,
                                .length_penalty = request.length_penalty,
                                .stop = stop};
-    auto found = m_parts->model.model().visit([&](const auto& model) {
-        return xlens::beam_search(model, prompt, options, complete, policies);
-    });
+    auto found = xlens::beam_search(m_parts->model, prompt, options, complete, policies);
     if (found.empty()) { return {}; }
     std::vector<generated> best = std::move(found.front().tokens);
     if (stop && !best.empty() && best.back().id == *stop) { best.pop_back(); }
@@ -106,9 +103,8 @@ perplexity_result engine::perplexity(std::span<const token_id> tokens,
     add_exit(m_parts->exit, policies);
     perplexity_windows read = windows;
     if (m_parts->exit) { read.pass = 1; }
-    return m_parts->model.model().visit([&](const auto& model) {
-        return xlens::perplexity(model, tokens, read, report, policies);
-    });
+    read.progress = report;
+    return xlens::perplexity(m_parts->model, tokens, read, policies);
 }
 
 }  // namespace xlens::program

@@ -9,10 +9,9 @@
 namespace xlens::program {
 
 event_statistics engine::events(event_run run, const progress& report) const {
-    run.model = fingerprint(m_parts->model.file().tensors());
+    run.model = m_parts->model.fingerprint();
     run.precision = m_parts->precision;
-    return m_parts->model.model().visit(
-        [&](const auto& model) { return xlens::events(model, text(), run, report); });
+    return xlens::events(m_parts->model, text(), run, report);
 }
 
 }  // namespace xlens::program

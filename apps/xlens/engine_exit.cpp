@@ -120,8 +120,8 @@ std::vector<std::string> words_of(const std::string& text) {
 bool is_name(std::string_view word) {
     return std::ranges::any_of(rule_words, [&](const rule_word& w) { return w.name == word; });
 }
-template <class Model>
-cluster_match empty_cluster_rule(const Model& model, std::uint64_t hash, const std::string& path) {
+cluster_match empty_cluster_rule(const xlens::transformer<>& model, std::uint64_t hash,
+                                 const std::string& path) {
     std::vector<std::vector<float>> norms;
     for (const auto& n : model.value_norms()) { norms.emplace_back(n.begin(), n.end()); }
     const clusters found = read_clusters(path, hash, model.config.layers, model.config.inner_width);
@@ -129,11 +129,11 @@ cluster_match empty_cluster_rule(const Model& model, std::uint64_t hash, const s
 }
 
 /// Fits rules by name on one text; those that read with a lens share it.
-template <class Model>
 class rule_fits {
 public:
-    rule_fits(const Model& model, std::uint64_t hash, std::span<const token_id> tokens,
-              const exit_request& request, lens_read read, const engine::progress& report)
+    rule_fits(const xlens::transformer<>& model, std::uint64_t hash,
+              std::span<const token_id> tokens, const exit_request& request, lens_read read,
+              const engine::progress& report)
         : m_model(&model),
           m_hash(hash),
           m_tokens(tokens),
@@ -171,7 +171,7 @@ private:
         return gather_examples(*m_model, m_tokens, m_request->window, m_layers, updates, *m_report);
     }
 
-    const Model* m_model;
+    const xlens::transformer<>* m_model;
     std::uint64_t m_hash;
     std::span<const token_id> m_tokens;
     const exit_request* m_request;
@@ -187,9 +187,9 @@ float threshold_of(const any_rule& rule, std::span<const exit_trial> trials, dou
     return calibrate(trials, agreement);
 }
 
-template <class Model>
-exit_report measure(const Model& model, fitted_exit& fitted, std::span<const exit_trial> trials,
-                    std::span<const token_id> tokens, const exit_request& request) {
+exit_report measure(const xlens::transformer<>& model, fitted_exit& fitted,
+                    std::span<const exit_trial> trials, std::span<const token_id> tokens,
+                    const exit_request& request) {
     const exit_summary seen = summarise(trials, fitted.threshold, model.config.layers);
     exit_report out;
     out.rule = fitted.rule.word();
@@ -251,21 +251,20 @@ exit_report engine::fit_exit(std::span<const token_id> tokens, const exit_reques
     if (request.rule == oracle::name) {
         fail("--rule: 'oracle' knows the answers and cannot be fitted; measure it with exit eval");
     }
-    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
+    const std::uint64_t hash = m_parts->model.fingerprint();
     exit_writer to(path, hash);
-    return m_parts->model.model().visit([&](const auto& model) {
-        const std::size_t fitted = tokens.size() / 5 * 4;
-        rule_fits fit(model, hash, tokens.first(fitted), request, lens_read_of(model), report);
-        any_rule rule = fit(request.rule);
-        const auto held = tokens.subspan(fitted);
-        const auto trials = exit_trials(model, held, request.window, rule, report);
-        fitted_exit out{std::move(rule), 0.0F, request.agreement, hash_of(tokens)};
-        out.threshold = threshold_of(out.rule, trials, request.agreement);
-        save_exit(out, to);
-        exit_report result = measure(model, out, trials, held, request);
-        result.fitted = fitted;
-        return result;
-    });
+    const auto& model = m_parts->model;
+    const std::size_t fitted = tokens.size() / 5 * 4;
+    rule_fits fit(model, hash, tokens.first(fitted), request, lens_read_of(model), report);
+    any_rule rule = fit(request.rule);
+    const auto held = tokens.subspan(fitted);
+    const auto trials = exit_trials(model, held, request.window, rule, report);
+    fitted_exit out{std::move(rule), 0.0F, request.agreement, hash_of(tokens)};
+    out.threshold = threshold_of(out.rule, trials, request.agreement);
+    save_exit(out, to);
+    exit_report result = measure(model, out, trials, held, request);
+    result.fitted = fitted;
+    return result;
 }
 
 std::vector<exit_report> engine::evaluate_exit(std::span<const token_id> tokens,
@@ -277,58 +276,55 @@ std::vector<exit_report> engine::evaluate_exit(std::span<const token_id> tokens,
     const std::size_t half = fits && fit.empty() ? tokens.size() / 2 : 0;
     const auto seen = fit.empty() ? tokens.first(half) : fit;
     const auto measured = tokens.subspan(half);
-    const std::uint64_t hash = fingerprint(m_parts->model.file().tensors());
-    return m_parts->model.model().visit([&](const auto& model) {
-        const lens_read read = remembering(lens_read_of(model));
-        const std::size_t fitted = seen.size() / 5 * 4;
-        rule_fits fit_one(model, hash, seen.first(fitted), request, read, report);
-        std::vector<any_rule> rules;
-        std::vector<fitted_exit> out;
-        for (const std::string& word : words) {
-            if (is_name(word)) {
-                rules.push_back(fit_one(word));
-                out.push_back({rules.back(), 1.0F, request.agreement, 0});
-                continue;
-            }
-            out.push_back(load_exit(word, hash, sizes_of(config()), read));
-            if (out.back().fitted_on == hash_of(tokens)) {
-                fail("--file: the rule was fitted on this very text; measure on another");
-            }
-            rules.push_back(out.back().rule);
+    const std::uint64_t hash = m_parts->model.fingerprint();
+    const auto& model = m_parts->model;
+    const lens_read read = remembering(lens_read_of(model));
+    const std::size_t fitted = seen.size() / 5 * 4;
+    rule_fits fit_one(model, hash, seen.first(fitted), request, read, report);
+    std::vector<any_rule> rules;
+    std::vector<fitted_exit> out;
+    for (const std::string& word : words) {
+        if (is_name(word)) {
+            rules.push_back(fit_one(word));
+            out.push_back({rules.back(), 1.0F, request.agreement, 0});
+            continue;
         }
-        if (fits) {
-            const auto trials = exit_trials(model, seen.subspan(fitted), request.window,
-                                            std::span(rules), read, report);
-            for (std::size_t r = 0; r < rules.size(); ++r) {
-                if (!is_name(words[r])) { continue; }
-                out[r].threshold = threshold_of(rules[r], trials[r], request.agreement);
-            }
+        out.push_back(load_exit(word, hash, sizes_of(config()), read));
+        if (out.back().fitted_on == hash_of(tokens)) {
+            fail("--file: the rule was fitted on this very text; measure on another");
         }
-        const auto trials =
-            exit_trials(model, measured, request.window, std::span(rules), read, report);
-        std::vector<exit_report> reports;
+        rules.push_back(out.back().rule);
+    }
+    if (fits) {
+        const auto trials = exit_trials(model, seen.subspan(fitted), request.window,
+                                        std::span(rules), read, report);
         for (std::size_t r = 0; r < rules.size(); ++r) {
-            reports.push_back(measure(model, out[r], trials[r], measured, request));
-            if (is_name(words[r])) { reports.back().fitted = seen.size(); }
+            if (!is_name(words[r])) { continue; }
+            out[r].threshold = threshold_of(rules[r], trials[r], request.agreement);
         }
-        return reports;
-    });
+    }
+    const auto trials =
+        exit_trials(model, measured, request.window, std::span(rules), read, report);
+    std::vector<exit_report> reports;
+    for (std::size_t r = 0; r < rules.size(); ++r) {
+        reports.push_back(measure(model, out[r], trials[r], measured, request));
+        if (is_name(words[r])) { reports.back().fitted = seen.size(); }
+    }
+    return reports;
 }
 
 std::vector<split_row> engine::exit_table(std::span<const token_id> tokens,
                                           std::span<const std::uint64_t> seeds,
                                           const exit_request& request,
                                           const progress& report) const {
-    return m_parts->model.model().visit([&](const auto& model) {
-        std::vector<std::size_t> layers(config().layers - 1);
-        std::iota(layers.begin(), layers.end(), std::size_t{0});
-        const cluster_match empty = empty_cluster_rule(
-            model, fingerprint(m_parts->model.file().tensors()), *request.clusters);
-        const auto items = gather_cluster_items(model, tokens, request.window, empty, report);
-        const exit_examples e =
-            gather_examples(model, tokens, request.window, layers, true, report);
-        return exit_splits(e, items, empty, seeds, report);
-    });
+    const auto& model = m_parts->model;
+    std::vector<std::size_t> layers(config().layers - 1);
+    std::iota(layers.begin(), layers.end(), std::size_t{0});
+    const cluster_match empty =
+        empty_cluster_rule(model, m_parts->model.fingerprint(), *request.clusters);
+    const auto items = gather_cluster_items(model, tokens, request.window, empty, report);
+    const exit_examples e = gather_examples(model, tokens, request.window, layers, true, report);
+    return exit_splits(e, items, empty, seeds, report);
 }
 
 void engine::use_exit(const std::string& rule) {
@@ -340,17 +336,13 @@ void engine::use_exit(const std::string& rule) {
         if (!word.threshold) {
             fail("--exit: the rule '{}' must be fitted: give a file of 'xlens exit fit'", rule);
         }
-        m_parts->exit = m_parts->model.model().visit([&](const auto& model) {
-            return fitted_exit{
-                rule_with_lens(rule, lens_read_of(model), {}, layers_of("", config().layers)),
-                *word.threshold, 0.0, 0};
-        });
+        m_parts->exit = fitted_exit{
+            rule_with_lens(rule, lens_read_of(m_parts->model), {}, layers_of("", config().layers)),
+            *word.threshold, 0.0, 0};
         return;
     }
-    m_parts->exit = m_parts->model.model().visit([&](const auto& model) {
-        return load_exit(rule, fingerprint(m_parts->model.file().tensors()), sizes_of(config()),
-                         lens_read_of(model));
-    });
+    m_parts->exit = load_exit(rule, m_parts->model.fingerprint(), sizes_of(config()),
+                              lens_read_of(m_parts->model));
 }
 
 }  // namespace xlens::program

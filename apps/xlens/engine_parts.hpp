@@ -17,13 +17,13 @@ namespace xlens::program {
 struct engine::parts {
     std::string path;
     std::string precision;
-    loaded_model model;
+    xlens::model model;
     std::optional<fitted_exit> exit = std::nullopt;  // of generate, perplexity and trace
 };
 
 /// The policies that edit flags ask for, in their order; everything is checked here. A pack without
 /// edits changes nothing. `prompt_length` is for recipes that tell a prompt from what follows it.
-[[nodiscard]] dynamic_policies policies_of(const edit_flags& edits, const loaded_model& model,
+[[nodiscard]] dynamic_policies policies_of(const edit_flags& edits, const xlens::model& model,
                                            std::optional<std::size_t> prompt_length = {});
 
 }  // namespace xlens::program

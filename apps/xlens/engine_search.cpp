@@ -25,16 +25,15 @@ search_options options_of(const search_request& request) {
 }
 
 /// An index of this model, in this projection, with at least `top` tokens an end.
-concept_index open_index(const std::string& path, const loaded_model& model, projection form,
+concept_index open_index(const std::string& path, const xlens::model& model, projection form,
                          std::size_t top) {
-    concept_index index(path, fingerprint(model.file().tensors()));
-    index.check(model.config(), form);
+    concept_index index(path, model.fingerprint());
+    index.check(model.config, form);
     static_cast<void>(index.ends({0, 0}, top));
     return index;
 }
 
-template <class Model>
-search_answer run_search(const Model& model, const search_request& request,
+search_answer run_search(const xlens::model& model, const search_request& request,
                          const std::optional<concept_index>& index,
                          const engine::progress& report) {
     const concept_search search(model);
@@ -84,8 +83,7 @@ search_answer engine::search(const search_request& request, const progress& repo
     }
     search_request checked = request;
     checked.top = top;
-    return m_parts->model.model().visit(
-        [&](const auto& model) { return run_search(model, checked, index, report); });
+    return run_search(m_parts->model, checked, index, report);
 }
 
 value_concept engine::indexed_concept(const neuron& where, std::size_t top, std::string_view form,
@@ -94,17 +92,15 @@ value_concept engine::indexed_concept(const neuron& where, std::size_t top, std:
     top = std::min(top, config().vocabulary);
     const concept_index index = open_index(path, m_parts->model, parse_projection(form), top);
     std::vector<float> value(config().width);
-    m_parts->model.model().visit(
-        [&](const auto& model) { model.blocks[where.layer].ffn.value(where.index, value); });
+    m_parts->model.blocks[where.layer].ffn.value(where.index, value);
     return {kernels::norm2(value), index.ends(where, top)};
 }
 
 controlled_concept engine::control_concept(const neuron& where, std::size_t top,
                                            std::string_view form, std::size_t count,
                                            std::uint64_t seed) const {
-    return m_parts->model.model().visit([&](const auto& model) {
-        return concept_control(model, parse_projection(form)).compare(where, top, count, seed);
-    });
+    const auto& model = m_parts->model;
+    return concept_control(model, parse_projection(form)).compare(where, top, count, seed);
 }
 
 }  // namespace xlens::program

@@ -53,10 +53,9 @@ double seconds_of(Work work) {
 /// Every how many vectors or positions an answer tells what came out.
 constexpr std::size_t told = 16;
 
-template <class Model>
 class jobs {
 public:
-    jobs(const Model& model, std::vector<xlens::token_id> ids)
+    jobs(const xlens::transformer<>& model, std::vector<xlens::token_id> ids)
         : m_model(model), m_lens(model), m_ids(std::move(ids)) {}
 
     answer run(std::string_view name, std::size_t a, std::size_t b) {
@@ -150,9 +149,8 @@ private:
     /// The same with screening. Making the screen is shared by all layers, so of its time these
     /// bear their share.
     answer project_screened(std::size_t layers, std::size_t k) {
-        using weights = std::remove_cvref_t<decltype(m_model.unembedding.sections.front().out)>;
-        if (!xlens::screen<weights>::wins) { xlens::fail("xlens screens with AVX-512 VNNI alone"); }
-        std::optional<xlens::screen<weights>> screen;
+        if (!xlens::screen::wins) { xlens::fail("xlens screens with AVX-512 VNNI alone"); }
+        std::optional<xlens::screen> screen;
         const double making =
             seconds_of([&] { screen.emplace(m_model.unembedding.sections.front().out); });
         std::vector<xlens::token_ends> found;
@@ -237,8 +235,8 @@ private:
         return xlens::greedy{}(logits(state)).id;
     }
 
-    const Model& m_model;
-    decltype(xlens::logit_lens(std::declval<const Model&>())) m_lens;
+    const xlens::transformer<>& m_model;
+    xlens::logit_lens m_lens;
     std::vector<xlens::token_id> m_ids;
     std::map<std::size_t, continued> m_read;  // by context
     xlens::aligned_tensor m_product;
@@ -249,28 +247,21 @@ std::vector<xlens::token_id> read_ids(const char* path) {
     return {std::istream_iterator<xlens::token_id>(file), {}};
 }
 
-xlens::loaded_model open(const char* path, std::string_view precision) {
+xlens::model open(const char* path, std::string_view precision) {
     const bool native = precision == "native";
     return xlens::load(path, {native ? xlens::precision::native : xlens::precision::f32});
 }
 
-/// Compiled for the default model's architecture alone.
-void serve(const xlens::loaded_model& file, const std::vector<xlens::token_id>& ids) {
-    file.model().visit([&]<class Model>(const Model& model) {
-        if constexpr (std::is_same_v<typename Model::preset, xlens::presets::llama>) {
-            jobs mine(model, ids);
-            for (std::string line; std::getline(std::cin, line);) {
-                std::istringstream words(line);
-                std::string name;
-                std::size_t a = 0;
-                std::size_t b = 0;
-                words >> name >> a >> b;
-                mine.run(name, a, b).print();
-            }
-        } else {
-            xlens::fail("xlens_worker: expected a model of the llama kind");
-        }
-    });
+void serve(const xlens::model& model, const std::vector<xlens::token_id>& ids) {
+    jobs mine(model, ids);
+    for (std::string line; std::getline(std::cin, line);) {
+        std::istringstream words(line);
+        std::string name;
+        std::size_t a = 0;
+        std::size_t b = 0;
+        words >> name >> a >> b;
+        mine.run(name, a, b).print();
+    }
 }
 
 }  // namespace
@@ -278,7 +269,7 @@ void serve(const xlens::loaded_model& file, const std::vector<xlens::token_id>& 
 int main(int argc, char** argv) try {
     if (argc != 5) { xlens::fail("usage: xlens_worker MODEL IDS THREADS PRECISION"); }
     xlens::set_threads(std::strtoul(argv[3], nullptr, 10));
-    const xlens::loaded_model file = open(argv[1], argv[4]);
+    const xlens::model file = open(argv[1], argv[4]);
     serve(file, read_ids(argv[2]));
 } catch (const xlens::error& e) {
     std::cout << nlohmann::json{{"error", e.what()}}.dump() << std::endl;

@@ -30,7 +30,7 @@ using namespace xlens;
 using nlohmann::json;
 
 struct task {
-    const loaded_model& file;
+    const xlens::model& file;
     recipe what;
     std::vector<std::string> arguments;
     std::string input;
@@ -39,17 +39,15 @@ struct task {
 };
 
 /// The policies of the recipe for a prompt; when the prompt does not matter to it, for any.
-template <class Model>
-dynamic_policies policies_for(const Model& model, const task& t) {
+dynamic_policies policies_for(const transformer<>& model, const task& t) {
     dynamic_policies out;
-    add_interventions(out, t.what, recipe_context<Model>{model, &t.file.text()});
+    add_interventions(out, t.what, recipe_context{model, &t.file.tokenizer()});
     return out;
 }
 
-template <class Model>
-json continued(const Model& model, const task& t) {
+json continued(const transformer<>& model, const task& t) {
     dynamic_policies policies = policies_for(model, t);
-    const tokenizer& text = t.file.text();
+    const tokenizer& text = t.file.tokenizer();
     std::vector<std::vector<token_id>> prompts;
     for (const json& prompt : parse_json("prompts", t.input)) {
         prompts.push_back(text.encode_prompt(prompt.get<std::string>()));
@@ -72,17 +70,15 @@ json continued(const Model& model, const task& t) {
     return out;
 }
 
-template <class Model>
-json measured(const Model& model, const task& t) {
+json measured(const transformer<>& model, const task& t) {
     dynamic_policies policies = policies_for(model, t);
-    const std::vector<token_id> tokens = t.file.text().encode(t.input);
+    const std::vector<token_id> tokens = t.file.tokenizer().encode(t.input);
     const std::size_t window = std::min(t.number(0), model.config.context);
     json out = json::array();
     for (std::size_t first = 0; first + 1 < tokens.size(); first += window) {
         const auto part = std::span(tokens).subspan(first, std::min(window, tokens.size() - first));
         if (part.size() < 2) { break; }
-        const auto found = perplexity(
-            model, std::span<const token_id>(part), window, [](auto, auto) {}, policies);
+        const auto found = perplexity(model, std::span<const token_id>(part), window, policies);
         out.push_back({found.tokens, found.nll});
     }
     return out;
@@ -91,13 +87,13 @@ json measured(const Model& model, const task& t) {
 json texts_of(const task& t, const std::vector<scored>& tokens) {
     json out = json::array();
     for (const scored& s : tokens) {
-        out.push_back(t.file.has_text() ? t.file.text().text(s.id) : std::to_string(s.id));
+        out.push_back(t.file.has_tokenizer() ? t.file.tokenizer().text(s.id)
+                                             : std::to_string(s.id));
     }
     return out;
 }
 
-template <class Model>
-json ends(const Model& model, const task& t) {
+json ends(const transformer<>& model, const task& t) {
     const auto names = parse_json("neurons", t.input);
     const auto neurons = read_neurons(json_field(names, "neurons"));
     xt::xtensor<float, 2> values = xt::empty<float>({neurons.size(), model.config.width});
@@ -115,12 +111,11 @@ json ends(const Model& model, const task& t) {
 }
 
 json run(const task& t, const std::string& what) {
-    return t.file.model().visit([&](const auto& model) {
-        if (what == "beam") { return continued(model, t); }
-        if (what == "perplexity") { return measured(model, t); }
-        if (what == "ends") { return ends(model, t); }
-        fail("expected beam, perplexity or ends, got '{}'", printable(what));
-    });
+    const auto& model = t.file;
+    if (what == "beam") { return continued(model, t); }
+    if (what == "perplexity") { return measured(model, t); }
+    if (what == "ends") { return ends(model, t); }
+    fail("expected beam, perplexity or ends, got '{}'", printable(what));
 }
 
 }  // namespace
@@ -129,7 +124,7 @@ int main(int count, char** values) {
     try {
         const std::vector<std::string> arguments(values + 1, values + count);
         if (arguments.size() < 4) { fail("usage: continue MODEL RECIPE beam|perplexity|ends N.."); }
-        const loaded_model file = load(arguments[0]);
+        const xlens::model file = load(arguments[0]);
         const recipe what = arguments[1] == "-" ? recipe() : read_recipe(arguments[1]);
         const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
         const task t{file, what, {arguments.begin() + 3, arguments.end()}, input};

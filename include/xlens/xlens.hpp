@@ -25,6 +25,7 @@
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/version.hpp>
@@ -98,14 +99,17 @@
 #include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/vocabulary.hpp>
-#include <xlens/model/any_model.hpp>
 #include <xlens/model/each_pass.hpp>
+#include <xlens/model/erase.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/model/left_layers.hpp>
+#include <xlens/model/model.hpp>
 #include <xlens/model/presets.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/nn/attention.hpp>
 #include <xlens/nn/block.hpp>
+#include <xlens/nn/dominance.hpp>
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/kv_cache.hpp>

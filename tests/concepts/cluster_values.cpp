@@ -40,7 +40,7 @@ cluster_options options(std::size_t k) {
 struct clustered {
     explicit clustered(const cluster_options& how)
         : tiny("qwen3/hf"), report(cluster_values(tiny.model, 7, how, no_progress)) {}
-    tiny_model<presets::qwen3> tiny;
+    tiny_model<> tiny;
     cluster_report report;
 };
 
@@ -49,7 +49,7 @@ struct clustered {
 // As tests/golden/make_clusters.py samples.
 BOOST_AUTO_TEST_CASE(complete_linkage_of_smollm2_is_that_of_scipy) {
     const checkpoint file{gguf_file(default_model())};
-    const auto model = assemble<presets::llama>(file);
+    const auto model = assemble(file);
     const auto all = all_neurons(model);
     std::vector<neuron> sample;
     for (std::size_t j = 0; j < 2000; ++j) { sample.push_back(all[j * all.size() / 2000]); }
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_sample_is_drawn_by_the_seed) {
 
 BOOST_AUTO_TEST_CASE(a_shuffle_of_real_vectors_has_looser_clusters) {
     const checkpoint file{gguf_file(default_model())};
-    const auto model = assemble<presets::llama>(file);
+    const auto model = assemble(file);
     auto how = options(40);
     how.sample = 2000;
     how.shuffle = true;
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(a_shuffle_of_real_vectors_has_looser_clusters) {
 }
 
 BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
-    const tiny_model<presets::qwen3> tiny("qwen3/hf");
+    const tiny_model<> tiny("qwen3/hf");
     const auto message = [&](const cluster_options& how) {
         return error_message([&] {
             return cluster_values(tiny.model, 7, how, [](std::size_t, std::size_t) {

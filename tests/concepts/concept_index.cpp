@@ -33,7 +33,7 @@ struct written_index {
         return {std::istreambuf_iterator<char>(file), {}};
     }
     temporary_directory folder;
-    tiny_model<presets::qwen3> tiny;
+    tiny_model<> tiny;
     std::filesystem::path path;
 };
 

@@ -98,10 +98,10 @@ BOOST_AUTO_TEST_CASE(they_are_set_before_the_activation_at_every_position) {
     const temporary_directory folder;
     write_medium(folder);
     const checkpoint file = open_checkpoint(folder.path());
-    const auto model = assemble<presets::gpt2>(file);
+    const auto model = assemble(file);
     const std::vector<token_id> ids{3, 1, 4, 1, 5};
     dynamic_policies pack;
-    add_interventions(pack, read_recipe(paper), recipe_context<transformer<presets::gpt2>>{model});
+    add_interventions(pack, read_recipe(paper), recipe_context{model});
     recorder free;
     recorder set;
     sequence_state state = model.start();
@@ -132,11 +132,10 @@ BOOST_AUTO_TEST_CASE(they_are_set_before_the_activation_at_every_position) {
 }
 
 BOOST_AUTO_TEST_CASE(a_smaller_gpt2_does_not_have_them) {
-    const tiny_model<presets::gpt2> small("gpt2/hf");
+    const tiny_model<> small("gpt2/hf");
     dynamic_policies pack;
     BOOST_TEST(error_message([&] {
-                   add_interventions(pack, read_recipe(paper),
-                                     recipe_context<transformer<presets::gpt2>>{small.model});
+                   add_interventions(pack, read_recipe(paper), recipe_context{small.model});
                }) == paper.string() +
                          ": interventions[0].neurons: neuron 13:1852: expected layers "
                          "0 to 1 and neurons 0 to 127");

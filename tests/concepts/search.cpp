@@ -32,8 +32,7 @@ double product(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 /// Rows e_w (V, D) of the unembedding, times γ in the folded projection.
-template <class Model>
-table token_rows(const Model& model, projection form, std::size_t from = 0,
+table token_rows(const transformer<>& model, projection form, std::size_t from = 0,
                  std::size_t count = std::size_t(-1)) {
     table out;
     for (const auto& s : model.unembedding.sections) {
@@ -56,8 +55,8 @@ table token_rows(const Model& model, projection form, std::size_t from = 0,
 }
 
 /// The vector of one neuron, element by element.
-template <class Model>
-std::vector<double> vector_of(const Model& model, const neuron& n, const search_options& options) {
+std::vector<double> vector_of(const transformer<>& model, const neuron& n,
+                              const search_options& options) {
     const auto& block = model.blocks[n.layer];
     std::vector<double> out(model.config.width);
     for (std::size_t d = 0; d < out.size(); ++d) {
@@ -66,11 +65,7 @@ std::vector<double> vector_of(const Model& model, const neuron& n, const search_
             continue;
         }
         out[d] = double{block.ffn.up()(n.index, d)};
-        if constexpr (Model::block_type::feed_forward_type::is_gated) {
-            if (options.side == neuron_side::gate) {
-                out[d] = double{block.ffn.gating()(n.index, d)};
-            }
-        }
+        if (options.side == neuron_side::gate) { out[d] = double{block.ffn.gating()(n.index, d)}; }
         if (options.form == projection::folded) { out[d] *= double{block.ffn_norm.gain(d)}; }
     }
     return out;
@@ -95,17 +90,16 @@ double score_by_loops(const table& e, const std::vector<token_id>& tokens,
     return (mean - all) / std::sqrt(squares);
 }
 
-template <class Model>
-std::vector<neuron_side> sides_of() {
-    if (Model::block_type::feed_forward_type::is_gated) {
+std::vector<neuron_side> sides_of(const transformer<>& model) {
+    if (model.blocks.front().ffn.is_gated()) {
         return {neuron_side::value, neuron_side::gate, neuron_side::up};
     }
     return {neuron_side::value, neuron_side::key};
 }
 
-template <class Model, class Check>
-void each_option(Check check) {
-    for (const neuron_side side : sides_of<Model>()) {
+template <class Check>
+void each_option(const transformer<>& model, Check check) {
+    for (const neuron_side side : sides_of(model)) {
         for (const projection form : {projection::raw, projection::folded}) {
             for (const score_scale scale :
                  {score_scale::none, score_scale::norm, score_scale::spread}) {
@@ -120,15 +114,13 @@ void check_near(double found, double expected, double tolerance) {
                           found << " is not " << expected << " within " << tolerance);
 }
 
-template <class Preset>
 void equals_the_loops(const std::string& name) {
-    const tiny_model<Preset> tiny(name);
-    using model_type = transformer<Preset>;
+    const tiny_model<> tiny(name);
     const auto& config = tiny.model.config;
     const concept_search search(tiny.model);
     const auto last = static_cast<token_id>(config.vocabulary - 1);
     const std::vector<token_id> tokens{3, 17, last};
-    each_option<model_type>([&](const search_options& options) {
+    each_option(tiny.model, [&](const search_options& options) {
         const table e = token_rows(tiny.model, options.form);
         BOOST_REQUIRE(e.size() == config.vocabulary);
         const auto scores = search.scores(search.direction(tokens, options), options);
@@ -148,19 +140,19 @@ void equals_the_loops(const std::string& name) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(scores_equal_plain_loops) {
-    equals_the_loops<presets::gpt2>("gpt2/hf");  // f32, stored by input
-    equals_the_loops<presets::gpt2>("gpt2/model.gguf");
-    equals_the_loops<presets::llama>("llama/model.gguf");
-    equals_the_loops<presets::llama>("llama_mixed/model.gguf");  // many formats
-    equals_the_loops<presets::llama>("qwen2/hf");                // bf16
-    equals_the_loops<presets::qwen3>("qwen3/hf");
-    equals_the_loops<presets::gpt_neox>("gpt_neox/hf");
-    equals_the_loops<presets::wikilm>("wikilm/hf");  // adaptive softmax, no final norm
-    equals_the_loops<presets::wikilm>("wikilm_final_norm/model.gguf");
+    equals_the_loops("gpt2/hf");  // f32, stored by input
+    equals_the_loops("gpt2/model.gguf");
+    equals_the_loops("llama/model.gguf");
+    equals_the_loops("llama_mixed/model.gguf");  // many formats
+    equals_the_loops("qwen2/hf");                // bf16
+    equals_the_loops("qwen3/hf");
+    equals_the_loops("gpt_neox/hf");
+    equals_the_loops("wikilm/hf");  // adaptive softmax, no final norm
+    equals_the_loops("wikilm_final_norm/model.gguf");
 }
 
 BOOST_AUTO_TEST_CASE(hits_are_the_best_scores_in_order) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const concept_search search(tiny.model);
     const std::vector<token_id> tokens{5, 6};
     const auto& config = tiny.model.config;
@@ -205,11 +197,11 @@ BOOST_AUTO_TEST_CASE(hits_are_the_best_scores_in_order) {
 }
 
 BOOST_AUTO_TEST_CASE(like_compares_with_a_value_vector) {
-    const tiny_model<presets::gpt2> tiny("gpt2/hf");
+    const tiny_model<> tiny("gpt2/hf");
     const concept_search search(tiny.model);
     const neuron like{1, 9};
     const std::vector<double> u = vector_of(tiny.model, like, {});
-    each_option<transformer<presets::gpt2>>([&](const search_options& options) {
+    each_option(tiny.model, [&](const search_options& options) {
         const table e = token_rows(tiny.model, options.form);
         const auto scores = search.scores(search.direction(like, options), options);
         const auto centred = [&](const std::vector<double>& v) {
@@ -239,8 +231,8 @@ BOOST_AUTO_TEST_CASE(like_compares_with_a_value_vector) {
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_searched_is_refused) {
-    const tiny_model<presets::llama> llama("llama/hf");
-    const tiny_model<presets::gpt2> gpt2("gpt2/hf");
+    const tiny_model<> llama("llama/hf");
+    const tiny_model<> gpt2("gpt2/hf");
     const concept_search search(llama.model);
     const auto of = [](const auto& s, std::vector<token_id> tokens, search_options options = {}) {
         return error_message([&] { static_cast<void>(s.find(tokens, options)); });
@@ -267,11 +259,11 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_searched_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(random_vectors_are_scored_as_neurons_are) {
-    const tiny_model<presets::gpt2> tiny("gpt2/hf");
+    const tiny_model<> tiny("gpt2/hf");
     const concept_search search(tiny.model);
     const std::vector<token_id> tokens{1, 2, 30};
     const auto nothing = [](std::size_t, std::size_t) {};
-    each_option<transformer<presets::gpt2>>([&](search_options options) {
+    each_option(tiny.model, [&](search_options options) {
         for (const search_end end :
              {search_end::promotes, search_end::suppresses, search_end::either}) {
             options.end = end;
@@ -300,7 +292,7 @@ BOOST_AUTO_TEST_CASE(random_vectors_are_scored_as_neurons_are) {
 }
 
 BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const neuron where{1, 5};
     constexpr std::size_t k = 6;
     for (const projection form : {projection::raw, projection::folded}) {
@@ -352,7 +344,7 @@ BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
 
 BOOST_AUTO_TEST_CASE(smollm2_equals_plain_loops) {
     const checkpoint file = open_checkpoint(default_model());
-    const auto model = assemble<presets::llama>(file);
+    const auto model = assemble(file);
     const concept_search search(model);
     const std::vector<token_id> tokens{504, 3575, 49151};
     table picked;
@@ -424,7 +416,7 @@ std::vector<neuron> some_neurons(std::size_t step) {
 // either end. A layer's spreads come from a covariance of D·D: here from V scores a neuron.
 BOOST_AUTO_TEST_CASE(smollm2_scaled_scores_equal_full_projections) {
     const checkpoint file = open_checkpoint(default_model());
-    const auto model = assemble<presets::llama>(file);
+    const auto model = assemble(file);
     const concept_search search(model);
     const std::vector<token_id> tokens{504, 3575, 49151};
     const std::size_t width = model.config.width;
@@ -472,8 +464,7 @@ BOOST_AUTO_TEST_CASE(smollm2_scaled_scores_equal_full_projections) {
                 for (const search_end end : {search_end::promotes, search_end::suppresses}) {
                     options.end = end;
                     options.limit = 5;
-                    const auto hits =
-                        concept_search<transformer<presets::llama>>::best(only, options);
+                    const auto hits = concept_search::best(only, options);
                     std::vector<std::size_t> order(neurons.size());
                     for (std::size_t i = 0; i < order.size(); ++i) { order[i] = i; }
                     std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {

@@ -22,8 +22,7 @@ constexpr auto no_progress = [](std::size_t, std::size_t) {};
 using scores = std::vector<std::vector<double>>;
 
 /// Projections of vectors over the whole vocabulary, in double and in plain loops.
-template <class Model>
-scores explicit_projections(const Model& model, const xt::xtensor<float, 2>& vectors,
+scores explicit_projections(const transformer<>& model, const xt::xtensor<float, 2>& vectors,
                             projection form, bool centred) {
     const std::size_t width = vectors.shape(1);
     scores prepared(vectors.shape(0), std::vector<double>(width));
@@ -70,9 +69,8 @@ double cosine(const A& a, const B& b) {
 }
 
 /// Largest difference of cosines between what the space says and explicit projections.
-template <class Model>
-double largest_difference(const Model& model, std::span<const neuron> neurons, cluster_space kind,
-                          projection form) {
+double largest_difference(const transformer<>& model, std::span<const neuron> neurons,
+                          cluster_space kind, projection form) {
     const auto vectors = value_vectors(model, neurons, no_progress);
     const value_space space(model, kind, form, no_progress);
     const directions found = space(vectors);
@@ -102,7 +100,7 @@ std::vector<neuron> some_neurons(std::size_t layers, std::size_t inner, std::siz
 
 BOOST_AUTO_TEST_CASE(cosines_are_those_of_explicit_projections_of_smollm2) {
     const checkpoint file{gguf_file(default_model())};
-    const auto model = assemble<presets::llama>(file);
+    const auto model = assemble(file);
     const auto neurons = some_neurons(30, 1536, 40);
     for (const auto kind : {cluster_space::projected, cluster_space::centred}) {
         BOOST_TEST(largest_difference(model, neurons, kind, projection::folded) < 1e-5);
@@ -112,7 +110,7 @@ BOOST_AUTO_TEST_CASE(cosines_are_those_of_explicit_projections_of_smollm2) {
 }
 
 BOOST_AUTO_TEST_CASE(every_form_of_a_tiny_model) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const auto& config = tiny.model.config;
     const auto neurons = some_neurons(config.layers, config.inner_width, 50);
     for (const auto kind : {cluster_space::projected, cluster_space::centred}) {
@@ -123,7 +121,7 @@ BOOST_AUTO_TEST_CASE(every_form_of_a_tiny_model) {
 }
 
 BOOST_AUTO_TEST_CASE(an_adaptive_softmax_has_projections_too) {
-    const tiny_model<presets::wikilm> tiny("wikilm/hf");  // no final norm
+    const tiny_model<> tiny("wikilm/hf");  // no final norm
     const auto& config = tiny.model.config;
     const auto neurons = some_neurons(config.layers, config.inner_width, 30);
     BOOST_TEST(largest_difference(tiny.model, neurons, cluster_space::projected, projection::raw) <
@@ -144,13 +142,13 @@ BOOST_AUTO_TEST_CASE(raw_directions_are_those_of_the_values) {
             BOOST_REQUIRE(cosine(v, rows<const float>(found.unit)[i]) > 1.0 - 1e-6);
         }
     };
-    check(tiny_model<presets::llama>("llama/hf").model);
-    check(tiny_model<presets::llama>("llama_mixed/model.gguf").model);
-    check(tiny_model<presets::gpt2>("gpt2/hf").model);  // stored transposed
+    check(tiny_model<>("llama/hf").model);
+    check(tiny_model<>("llama_mixed/model.gguf").model);
+    check(tiny_model<>("gpt2/hf").model);  // stored transposed
 }
 
 BOOST_AUTO_TEST_CASE(neurons_ascend_and_are_there) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const auto message = [&](const std::vector<neuron>& neurons) {
         return error_message([&] { value_vectors(tiny.model, neurons, no_progress); });
     };

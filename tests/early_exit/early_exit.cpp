@@ -20,8 +20,8 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
 
@@ -72,7 +72,7 @@ struct keeps_before {
 };
 
 /// K·norm(x) rotated and V·norm(x) in plain loops, for one position of the llama preset.
-void plain_fill(const tiny_model<presets::llama>& m, std::size_t layer, std::vector<float> x,
+void plain_fill(const tiny_model<>& m, std::size_t layer, std::vector<float> x,
                 std::size_t position, std::vector<float>& key, std::vector<float>& value) {
     const auto& b = m.model.blocks[layer];
     double squares = 0.0;

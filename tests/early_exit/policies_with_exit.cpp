@@ -32,8 +32,8 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
 std::size_t width() { return llama().model.config.width; }
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
 // layers, for an edit of a layer that was made up for shows in the layers behind it.
 BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
     const checkpoint file{gguf_file(default_model())};
-    const auto m = assemble<presets::llama>(file);
+    const auto m = assemble(file);
     const std::vector<token_id> ids{504, 3575, 282, 4649, 314, 7042, 30, 378, 3575, 282};
     const auto run = [&](bool exits) {
         intervene edit;
@@ -310,8 +310,7 @@ BOOST_AUTO_TEST_CASE(only_greedy_text_is_named_by_exits) {
     const auto ids_with = [&](auto choose) {
         early_exit exit(gate_at_0(), -1e6F);
         std::vector<token_id> out;
-        for (const generated& g : generate(
-                 llama().model, prompt(), 6, choose, std::nullopt, [](auto&) {}, exit)) {
+        for (const generated& g : generate(llama().model, prompt(), {.count = 6}, exit)) {
             out.push_back(g.id);
         }
         return out;
@@ -354,8 +353,7 @@ BOOST_AUTO_TEST_CASE(perplexity_reads_what_was_left_with) {
     perplexity_windows windows(ids.size());
     windows.pass = 1;
     early_exit exit(leaves_above(w, 0.1), 0.5F);
-    const auto found = perplexity(
-        m, ids, windows, [](std::size_t, std::size_t) {}, edit, exit);
+    const auto found = perplexity(m, ids, windows, edit, exit);
     BOOST_TEST(found.nll == total / static_cast<double>(ids.size() - 1),
                boost::test_tools::tolerance(1e-5));
 }

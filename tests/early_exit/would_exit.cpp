@@ -21,8 +21,8 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
 
@@ -73,9 +73,8 @@ BOOST_AUTO_TEST_CASE(a_trace_with_it_is_the_trace_without) {
     would_exit policy(some_leave(), 0.5F);
     const std::span<const token_id> ids = llama().ids;
     const trace_options options{3, 2, observe::positions::all};
-    const auto quiet = [](std::size_t, std::size_t) {};
-    const auto with = trace(llama().model, ids, options, quiet, policy);
-    const auto without = trace(llama().model, ids, options, quiet);
+    const auto with = trace(llama().model, ids, options, policy);
+    const auto without = trace(llama().model, ids, options);
     BOOST_REQUIRE(policy.layers().size() == ids.size());
     for (std::size_t p = 0; p < with.size(); ++p) {
         BOOST_TEST(!without[p].exit_layer.has_value());

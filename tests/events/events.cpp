@@ -29,7 +29,7 @@ namespace {
 
 struct smollm2 {
     checkpoint file{gguf_file(default_model())};
-    transformer<presets::llama> model = assemble<presets::llama>(file);
+    transformer<> model = assemble(file);
     tokenizer text = make_tokenizer(read_tokenizer(*file.origin<gguf_file>()));
     static const smollm2& get() {
         static const smollm2 m;
@@ -37,8 +37,7 @@ struct smollm2 {
     }
 };
 
-template <class Model>
-std::vector<text_event> read(const Model& model, std::span<const token_id> tokens,
+std::vector<text_event> read(const transformer<>& model, std::span<const token_id> tokens,
                              const event_options& options, event_statistics* found = nullptr) {
     std::vector<text_event> out;
     event_reader reader(model, options);
@@ -56,9 +55,8 @@ void check_close(double got, double expected, double scale = 1.0) {
 }
 
 /// Every event and every number of one, by plain loops.
-template <class Preset>
 void check_by_plain_loops(const std::string& name, projection form) {
-    const tiny_model<Preset> tiny(name);
+    const tiny_model<> tiny(name);
     event_options options;
     options.window = 16;
     options.sub_updates = 5;
@@ -202,18 +200,18 @@ BOOST_AUTO_TEST_CASE(a_clustered_mean_is_the_ratio_estimator) {
 }
 
 BOOST_AUTO_TEST_CASE(llama_events_by_plain_loops) {
-    check_by_plain_loops<presets::llama>("llama/hf", projection::folded);
-    check_by_plain_loops<presets::llama>("llama/hf", projection::raw);
+    check_by_plain_loops("llama/hf", projection::folded);
+    check_by_plain_loops("llama/hf", projection::raw);
 }
 BOOST_AUTO_TEST_CASE(gpt2_events_by_plain_loops) {
-    check_by_plain_loops<presets::gpt2>("gpt2/hf", projection::folded);
+    check_by_plain_loops("gpt2/hf", projection::folded);
 }
 BOOST_AUTO_TEST_CASE(wikilm_events_by_plain_loops) {
-    check_by_plain_loops<presets::wikilm>("wikilm/hf", projection::folded);
+    check_by_plain_loops("wikilm/hf", projection::folded);
 }
 
 BOOST_AUTO_TEST_CASE(results_depend_neither_on_batches_nor_on_threads) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     event_options options;
     options.window = 9;
     options.measured = 3;
@@ -239,7 +237,7 @@ BOOST_AUTO_TEST_CASE(results_depend_neither_on_batches_nor_on_threads) {
 }
 
 BOOST_AUTO_TEST_CASE(gaussian_vectors_have_the_mean_and_variance_of_what_they_stand_for) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const auto& ffn = tiny.model.blocks[0].ffn;
     xt::xtensor<float, 2> values = xt::empty<float>({ffn.inner_width(), ffn.width()});
     for (std::size_t i = 0; i < ffn.inner_width(); ++i) { ffn.value(i, rows<float>(values)[i]); }
@@ -431,9 +429,8 @@ struct plain_counts {
     std::vector<double> active;
     double positions = 0.0;
 };
-template <class Model>
-std::vector<plain_counts> plain_extremes(const Model& model, std::span<const token_id> tokens,
-                                         const event_options& o) {
+std::vector<plain_counts> plain_extremes(const transformer<>& model,
+                                         std::span<const token_id> tokens, const event_options& o) {
     const std::size_t width = model.config.inner_width;
     const std::vector<double> none(model.config.layers * width, 0.0);
     std::vector<plain_counts> out(11, {none, none, 0.0});
@@ -497,7 +494,7 @@ clusters by_remainder(std::size_t layers, std::size_t width, std::size_t count) 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(functional_clusters_by_plain_loops) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     const std::size_t width = tiny.model.config.inner_width;
     event_options options;
     options.window = 4;
@@ -569,7 +566,7 @@ BOOST_AUTO_TEST_CASE(functional_clusters_by_plain_loops) {
 }
 
 BOOST_AUTO_TEST_CASE(a_cluster_of_one_is_a_functional_vector) {
-    const tiny_model<presets::llama> tiny("llama/hf");
+    const tiny_model<> tiny("llama/hf");
     event_options options;
     options.window = 8;
     options.threshold = 0.2F;

@@ -29,17 +29,17 @@ std::vector<token_id> ids_of(const hypothesis& h) {
     return out;
 }
 
-const transformer<presets::llama>& smollm2() {
+const transformer<>& smollm2() {
     static const checkpoint file{gguf_file(default_model())};
-    static const auto m = assemble<presets::llama>(file);
+    static const auto m = assemble(file);
     return m;
 }
 const json& golden() {
     static const json g = read_golden(golden_path("smollm2/beam.json"))["prompts"];
     return g;
 }
-const tiny_model<presets::llama>& tiny() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& tiny() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
 
@@ -111,8 +111,7 @@ BOOST_AUTO_TEST_CASE(with_a_beam_a_token_it_finds_the_most_probable_text) {
 BOOST_AUTO_TEST_CASE(one_beam_is_greedy) {
     greedy choose;
     const std::span<const token_id> prompt = tiny().ids;
-    const auto expected =
-        generate(tiny().model, prompt, 8, choose, std::nullopt, [](const generated&) {});
+    const auto expected = generate(tiny().model, prompt, {.count = 8});
     const auto found = beam_search(tiny().model, prompt, {.beams = 1, .count = 8});
     BOOST_TEST_REQUIRE(found.size() == 1U);
     BOOST_TEST_REQUIRE(found[0].tokens.size() == 8U);

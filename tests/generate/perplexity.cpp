@@ -17,13 +17,10 @@ using namespace xlens::test;
 
 namespace {
 
-constexpr auto silent = [](std::size_t, std::size_t) {};
-
 /// Perplexity with the edits of each run of a golden is what transformers computed, with a hook that
 /// makes the same edits.
-template <class Model>
-void check_runs(const Model& model, std::span<const token_id> ids, const nlohmann::json& runs,
-                std::size_t count) {
+void check_runs(const transformer<>& model, std::span<const token_id> ids,
+                const nlohmann::json& runs, std::size_t count) {
     BOOST_TEST_REQUIRE(runs.size() == count);
     for (const auto& run : runs) {
         intervene edits;
@@ -34,7 +31,7 @@ void check_runs(const Model& model, std::span<const token_id> ids, const nlohman
             edits.add(e);
         }
         const perplexity_windows windows(run["window"], run["stride"]);
-        const auto found = perplexity(model, ids, windows, silent, edits);
+        const auto found = perplexity(model, ids, windows, edits);
         BOOST_TEST_CONTEXT(run) {
             BOOST_TEST(found.tokens == run["tokens"].get<std::size_t>());
             BOOST_TEST(found.nll == run["nll_mean"].get<double>(),
@@ -43,9 +40,8 @@ void check_runs(const Model& model, std::span<const token_id> ids, const nlohman
     }
 }
 
-template <class Preset>
 void check_tiny(const std::string& name) {
-    const tiny_model<Preset> m(name + "/hf");
+    const tiny_model<> m(name + "/hf");
     const auto golden = read_golden(golden_path("models/" + name + "/control.json"));
     const auto ids = golden["ids"].get<std::vector<token_id>>();
     check_runs(m.model, ids, golden["runs"], 3);
@@ -54,19 +50,18 @@ void check_tiny(const std::string& name) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(with_edits_and_overlapping_windows_it_is_that_of_the_reference) {
-    check_tiny<presets::gpt2>("gpt2");
-    check_tiny<presets::llama>("llama");
+    check_tiny("gpt2");
+    check_tiny("llama");
     const checkpoint file{gguf_file(default_model())};
     const auto ids =
         read_golden(golden_path("smollm2/perplexity.json"))["ids"].get<std::vector<token_id>>();
-    check_runs(assemble<presets::llama>(file), ids,
-               read_golden(golden_path("smollm2/control.json"))["runs"], 6);
+    check_runs(assemble(file), ids, read_golden(golden_path("smollm2/control.json"))["runs"], 6);
 }
 
 BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
-    const tiny_model<presets::llama> m("llama/hf");
+    const tiny_model<> m("llama/hf");
     const std::span<const token_id> ids = m.ids;
-    const auto found = perplexity(m.model, ids, {8, 1}, silent);
+    const auto found = perplexity(m.model, ids, {8, 1});
     BOOST_TEST(found.tokens == ids.size() - 1);
     // Each token given the seven before it.
     double total = 0.0;
@@ -81,11 +76,11 @@ BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
     BOOST_TEST(found.nll == total / static_cast<double>(ids.size() - 1),
                boost::test_tools::tolerance(1e-5));
     BOOST_TEST(error_message([&] {
-                   (void)perplexity(m.model, ids, {8, 9}, silent);
+                   (void)perplexity(m.model, ids, {8, 9});
                }) == "stride: expected 1 to 8, the window, got 9");
     BOOST_TEST(error_message([&] {
-                   (void)perplexity(m.model, ids, {8, 0}, silent);
+                   (void)perplexity(m.model, ids, {8, 0});
                }) == "stride: expected 1 to 8, the window, got 0");
-    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids.first(1), 8, silent); }) ==
+    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids.first(1), 8); }) ==
                "perplexity: 1 tokens, expected at least 2");
 }

@@ -33,7 +33,7 @@ std::map<token_id, double> frequencies(const sampler::options& o,
 }
 
 std::vector<token_id> sampled_text(std::uint64_t seed) {
-    const tiny_model<presets::llama> m("llama/hf");
+    const tiny_model<> m("llama/hf");
     sampler choose({.temperature = 1.5F,
                     .top_k = 50,
                     .top_p = 0.95F,
@@ -41,8 +41,7 @@ std::vector<token_id> sampled_text(std::uint64_t seed) {
                     .min_p = 0.001F,
                     .repetition_penalty = 1.1F});
     std::vector<token_id> out;
-    for (const generated& g : generate(m.model, std::span<const token_id>(m.ids), 12, choose,
-                                       std::nullopt, [](const generated&) {})) {
+    for (const generated& g : generate(m.model, m.ids, {.count = 12, .choose = choose})) {
         out.push_back(g.id);
     }
     return out;
@@ -169,22 +168,23 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
-    const tiny_model<presets::llama> m("llama/hf");
+    const tiny_model<> m("llama/hf");
     const std::span<const token_id> ids = m.ids;
     greedy choose;
     std::size_t seen = 0;
     const auto all =
-        generate(m.model, ids, 1000, choose, std::nullopt, [&](const generated&) { ++seen; });
+        generate(m.model, ids, {.count = 1000, .seen = [&](const generated&) { ++seen; }});
     // Position 64 is the last; the token after it is predicted, but cannot be read.
     BOOST_TEST(all.size() == 64 - ids.size() + 1);
     BOOST_TEST(seen == all.size());
     BOOST_TEST(all[0].exit_layer == 1U);
-    const auto two = generate(m.model, ids, 1000, choose, std::nullopt, [&](const generated& g) {
-        return g.id == all[1].id ? flow::stop : flow::proceed;
-    });
+    const auto two =
+        generate(m.model, ids, {.count = 1000, .seen = [&](const generated& g) {
+                                    return g.id == all[1].id ? flow::stop : flow::proceed;
+                                }});
     BOOST_TEST(two.size() <= 2U);
     BOOST_TEST(two.back().id == all[1].id);
-    const auto stopped = generate(m.model, ids, 1000, choose, all[2].id, [](const generated&) {});
+    const auto stopped = generate(m.model, ids, {.count = 1000, .stop = all[2].id});
     BOOST_TEST(stopped.size() <= 2U);
-    BOOST_TEST(generate(m.model, ids, 0, choose, std::nullopt, [](const generated&) {}).empty());
+    BOOST_TEST(generate(m.model, ids, {.count = 0}).empty());
 }

@@ -20,8 +20,8 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::gpt2>& gpt2() {
-    static const tiny_model<presets::gpt2> m("gpt2/hf");
+const tiny_model<>& gpt2() {
+    static const tiny_model<> m("gpt2/hf");
     return m;
 }
 
@@ -147,10 +147,10 @@ BOOST_AUTO_TEST_CASE(intervene_sets_scales_and_zeroes_where_it_is_told) {
 BOOST_AUTO_TEST_CASE(an_edit_of_a_neuron_that_is_not_there_is_refused) {
     intervene edits;
     edits.zero({1, 127});
-    edits.check(2, 128);
-    BOOST_TEST(error_message([&] { edits.check(1, 128); }) ==
+    edits.check({.layers = 2, .inner_width = 128});
+    BOOST_TEST(error_message([&] { edits.check({.layers = 1, .inner_width = 128}); }) ==
                "neuron 1:127: layer 1, the model has layers 0 to 0");
-    BOOST_TEST(error_message([&] { edits.check(2, 127); }) ==
+    BOOST_TEST(error_message([&] { edits.check({.layers = 2, .inner_width = 127}); }) ==
                "neuron 1:127: index 127, a layer has neurons 0 to 126");
 }
 

@@ -23,12 +23,12 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::gpt2>& gpt2() {
-    static const tiny_model<presets::gpt2> m("gpt2/hf");
+const tiny_model<>& gpt2() {
+    static const tiny_model<> m("gpt2/hf");
     return m;
 }
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
 
@@ -276,7 +276,8 @@ BOOST_AUTO_TEST_CASE(a_ban_hides_the_last_token_where_the_text_ends_with_the_res
     BOOST_TEST(error_message([] {
                    ban({{1}, {}});
                }) == "ban: expected at least 1 token in a sequence, got 0");
-    BOOST_TEST(error_message([&] { words.check(4); }) == "ban: token 4: expected 0 to 3");
+    BOOST_TEST(error_message([&] { words.check({.vocabulary = 4}); }) ==
+               "ban: token 4: expected 0 to 3");
 }
 
 BOOST_AUTO_TEST_CASE(steering_adds_a_vector_of_that_length) {
@@ -288,7 +289,8 @@ BOOST_AUTO_TEST_CASE(steering_adds_a_vector_of_that_length) {
     BOOST_TEST(x == expected, boost::test_tools::per_element());
     BOOST_TEST(error_message([] { steer(0, {0.0F}, 1.0F); }) ==
                "direction: expected a finite length above 0, got 0");
-    BOOST_TEST(error_message([&] { push.check(3, 2); }) == "layer: 3, the model has layers 0 to 2");
-    BOOST_TEST(error_message([&] { push.check(4, 5); }) ==
+    BOOST_TEST(error_message([&] { push.check({.layers = 3, .width = 2}); }) ==
+               "layer: 3, the model has layers 0 to 2");
+    BOOST_TEST(error_message([&] { push.check({.layers = 4, .width = 5}); }) ==
                "direction: 2 numbers, the model's width is 5");
 }

@@ -20,8 +20,8 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::gpt2>& gpt2() {  // 2 layers, 128 neurons each, no tokenizer
-    static const tiny_model<presets::gpt2> m("gpt2/hf");
+const tiny_model<>& gpt2() {  // 2 layers, 128 neurons each, no tokenizer
+    static const tiny_model<> m("gpt2/hf");
     return m;
 }
 
@@ -33,8 +33,7 @@ std::string refusal(const std::string& steps) {
 }
 dynamic_policies made(const recipe& r, std::optional<std::size_t> prompt = {}) {
     dynamic_policies out;
-    add_interventions(out, r,
-                      recipe_context<transformer<presets::gpt2>>{gpt2().model, nullptr, prompt});
+    add_interventions(out, r, recipe_context{gpt2().model, nullptr, prompt});
     return out;
 }
 std::string misfit(const std::string& steps, std::optional<std::size_t> prompt = {}) {

@@ -40,7 +40,7 @@ token_ends plain_ends(const Weights& e, std::span<const float> v, std::size_t k)
 template <class Weights>
 void check(const Weights& e, const std::vector<float>& vectors, std::size_t k) {
     const rows<const float> v(vectors.data(), vectors.size() / e.cols(), e.cols());
-    const screen<Weights> screened(e);
+    const screen screened(e);
     for (const std::size_t threads : {1U, 2U}) {
         set_threads(threads);
         const auto ends = screened.ends(v, k);
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(rows_that_integers_cannot_tell_apart) {
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_vocabulary_screens_many_vectors, Format, token_formats) {
     const stored_matrix<Format> stored(517, 32, 3);
-    unembedding<matrix<Format>> e;
+    unembedding<any_matrix> e;
     e.sections.push_back({0, stored.view(), {}});
     const vocabulary words(e);
     auto vectors = random_row(1100 * 32, 5);
@@ -119,8 +119,8 @@ BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_not_screened) {
         std::vector<float> values = random_row(200 * 32, 3);
         values[77 * 32 + 5] = bad;
         const matrix<f32> e = matrix_of(values, 200, 32);
-        BOOST_TEST(!screen<matrix<f32>>(e).bounded());
-        unembedding<matrix<f32>> tokens;
+        BOOST_TEST(!screen(e).bounded());
+        unembedding<any_matrix> tokens;
         tokens.sections.push_back({0, e, {}});
         const auto vectors = random_row(1024 * 32, 5);
         const auto ends = vocabulary(tokens).ends(rows<const float>(vectors.data(), 1024, 32), 5);
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_not_screened) {
             BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
         }
     }
-    BOOST_TEST(screen<matrix<f32>>(stored_matrix<f32>(9, 32, 1).view()).bounded());
+    BOOST_TEST(screen(stored_matrix<f32>(9, 32, 1).view()).bounded());
 }
 
 BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {

@@ -33,7 +33,7 @@ struct dense_tokens {
         e.sections.push_back({0, stored.view(), {}});
     }
     stored_matrix<Format> stored;
-    unembedding<matrix<Format>> e;
+    unembedding<any_matrix> e;
 };
 
 template <class Weights>
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_and_groups) {
 }
 
 BOOST_AUTO_TEST_CASE(adaptive_sections_read_as_log_probabilities) {
-    const tiny_model<presets::wikilm> wikilm("wikilm/hf");
+    const tiny_model<> wikilm("wikilm/hf");
     const vocabulary words(wikilm.model.unembedding);
     const auto x = random_row(3 * 32, 8);
     const rows<const float> in(x.data(), 3, 32);
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(adaptive_sections_read_as_log_probabilities) {
 }
 
 BOOST_AUTO_TEST_CASE(the_lens_reads_the_last_residual_as_the_model_does) {
-    const tiny_model<presets::gpt_neox> m("gpt_neox/hf");
+    const tiny_model<> m("gpt_neox/hf");
     sequence_state state = m.model.start();
     state.wanted = logit_rows::all;
     m.model.forward(state, m.ids);
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(the_lens_reads_the_last_residual_as_the_model_does) {
 }
 
 BOOST_AUTO_TEST_CASE(the_three_projections_are_what_their_names_say) {
-    const tiny_model<presets::gpt2> m("gpt2/hf");
+    const tiny_model<> m("gpt2/hf");
     const auto& model = m.model;
     const auto v = random_row(32, 4);
     const logit_lens lens(model);

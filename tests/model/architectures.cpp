@@ -52,45 +52,38 @@ struct opened {
           model(load(xlens::test::golden_path("models/" + name))) {}
     json golden;
     std::vector<token_id> ids;
-    loaded_model model;
+    xlens::model model;
 };
 
 /// Logits of all positions of the golden's ids, with these policies.
 xt::xtensor<float, 2> all_logits(const opened& o, dynamic_policies& policies) {
-    return o.model.model().visit([&](const auto& m) {
-        sequence_state state = m.start();
-        state.wanted = logit_rows::all;
-        m.forward(state, o.ids, policies);
-        return state.logits;
-    });
+    const auto& m = o.model;
+    sequence_state state = m.start();
+    state.wanted = logit_rows::all;
+    m.forward(state, o.ids, policies);
+    return state.logits;
 }
 
 std::vector<traced_position> traced(const opened& o) {
-    return o.model.model().visit([&](const auto& m) {
-        return trace(m, std::span<const token_id>(o.ids), {5, 10, observe::positions::last},
-                     [](std::size_t, std::size_t) {});
-    });
+    const auto& m = o.model;
+    return trace(m, std::span<const token_id>(o.ids), {5, 10, observe::positions::last});
 }
 
 std::vector<generated> continued(const opened& o, std::size_t count) {
-    greedy choose;
-    return o.model.model().visit([&](const auto& m) {
-        return generate(m, std::span<const token_id>(o.ids), count, choose, std::nullopt,
-                        [](const generated&) {});
-    });
+    const auto& m = o.model;
+    return generate(m, o.ids, {.count = count});
 }
 
 /// Logits of all positions, each token read in a pass of its own.
 xt::xtensor<float, 2> logits_token_by_token(const opened& o) {
-    return o.model.model().visit([&](const auto& m) {
-        sequence_state state = m.start();
-        xt::xtensor<float, 2> out = xt::empty<float>({o.ids.size(), m.config.vocabulary});
-        for (std::size_t t = 0; t < o.ids.size(); ++t) {
-            m.forward(state, std::span<const token_id>(&o.ids[t], 1));
-            std::copy(state.logits.begin(), state.logits.end(), rows<float>(out)[t].begin());
-        }
-        return out;
-    });
+    const auto& m = o.model;
+    sequence_state state = m.start();
+    xt::xtensor<float, 2> out = xt::empty<float>({o.ids.size(), m.config.vocabulary});
+    for (std::size_t t = 0; t < o.ids.size(); ++t) {
+        m.forward(state, std::span<const token_id>(&o.ids[t], 1));
+        std::copy(state.logits.begin(), state.logits.end(), rows<float>(out)[t].begin());
+    }
+    return out;
 }
 
 void check_logits(const json& expected, const xt::xtensor<float, 2>& logits) {

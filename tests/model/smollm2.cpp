@@ -26,18 +26,9 @@ const std::vector<std::string> prompts = {"breakfast", "capital", "chat",     "c
                                           "code",      "emoji",   "french",   "japanese",
                                           "long",      "numbers", "opposite", "single"};
 
-const loaded_model& model() {
-    static const loaded_model m = load(xlens::test::default_model());
+const xlens::model& smollm2() {
+    static const xlens::model m = load(xlens::test::default_model());
     return m;
-}
-const transformer<presets::llama>& smollm2() {
-    return model().model().visit([](const auto& m) -> const transformer<presets::llama>& {
-        if constexpr (std::is_same_v<decltype(m), const transformer<presets::llama>&>) {
-            return m;
-        } else {
-            throw std::runtime_error("not a llama");
-        }
-    });
 }
 
 /// Those whose goldens keep the logits of the whole vocabulary.
@@ -51,8 +42,6 @@ struct prompt {
     json golden;
     std::vector<token_id> ids;
 };
-
-constexpr auto silent = [](std::size_t, std::size_t) {};
 
 /// Equal lists, but tokens whose probabilities are closer than 1e-4 may stand in either order.
 void check_ranking(const json& expected, const reading& found, std::size_t count) {
@@ -90,7 +79,7 @@ void check_ends(const json& expected, const std::vector<scored>& found) {
 BOOST_DATA_TEST_CASE(the_tokenizer_gives_the_ids, data::make(prompts), name) {
     const prompt p(name);
     const auto text = p.golden["prompt"].get<std::string>();
-    const auto ids = model().text().encode(text, true);
+    const auto ids = smollm2().tokenizer().encode(text, true);
     BOOST_TEST(ids == p.ids, boost::test_tools::per_element());
 }
 
@@ -112,8 +101,8 @@ BOOST_DATA_TEST_CASE(logits_are_within_2e_3, data::make(prompts_with_logits), na
 
 BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts), name) {
     const prompt p(name);
-    const auto traced = trace(smollm2(), std::span<const token_id>(p.ids),
-                              {10, 10, observe::positions::last}, silent);
+    const auto traced =
+        trace(smollm2(), std::span<const token_id>(p.ids), {10, 10, observe::positions::last});
     BOOST_TEST_REQUIRE(traced.size() == 1U);
     BOOST_TEST(traced[0].saturation_layer == p.golden["saturation_layer"].get<std::size_t>());
     check_ranking(p.golden["prediction"], traced[0].prediction(), 9);
@@ -145,9 +134,7 @@ BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) 
     const prompt p(name);
     const auto expected = p.golden["greedy"].get<std::vector<token_id>>();
     BOOST_TEST_REQUIRE(expected.size() == 32U);
-    greedy choose;
-    const auto found = generate(smollm2(), std::span<const token_id>(p.ids), 32, choose,
-                                std::nullopt, [](const generated&) {});
+    const auto found = generate(smollm2(), p.ids, {.count = 32});
     BOOST_TEST_REQUIRE(found.size() == 32U);
     for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
 }
@@ -157,9 +144,9 @@ BOOST_AUTO_TEST_CASE(perplexity_is_within_a_tenth_of_a_percent) {
         xlens::test::read_golden(xlens::test::golden_path("smollm2/perplexity.json"));
     std::ifstream in(xlens::test::golden_path("smollm2/perplexity.txt"));
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    const auto ids = model().text().encode(text);
+    const auto ids = smollm2().tokenizer().encode(text);
     BOOST_TEST_REQUIRE(ids.size() == golden["tokens"].get<std::size_t>());
-    const auto found = perplexity(smollm2(), std::span<const token_id>(ids), 1024, silent);
+    const auto found = perplexity(smollm2(), std::span<const token_id>(ids), 1024);
     BOOST_TEST(found.tokens == golden["predicted"].get<std::size_t>());
     BOOST_TEST(found.perplexity() == golden["perplexity"].get<double>(),
                boost::test_tools::tolerance(1e-3));

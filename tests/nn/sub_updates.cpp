@@ -46,9 +46,9 @@ template <class Activation, class Gate, class Format, class Weights = matrix<For
 struct kind {
     using ffn = random_ffn<Activation, Gate, Format, Weights>;
 };
-using kinds = boost::mpl::list<kind<relu, none, f32>, kind<gelu_tanh, none, f32, any_matrix>,
+using kinds = boost::mpl::list<kind<relu, ungated, f32>, kind<gelu_tanh, ungated, f32, any_matrix>,
                                kind<silu, gated, f32>, kind<silu, gated, q4_1>,
-                               kind<silu, gated, q4_1, any_matrix>, kind<gelu, none, q8_0>,
+                               kind<silu, gated, q4_1, any_matrix>, kind<gelu, ungated, q8_0>,
                                kind<silu, gated, q6_k, any_matrix>, kind<silu, gated, bf16>>;
 
 std::vector<float> input() { return random_row(width, 17, 0.2F); }
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(dominant_and_top_order_the_rows) {
 }
 
 BOOST_AUTO_TEST_CASE(selections_and_edits_combine_in_their_order) {
-    const random_ffn<relu, none, f32> ffn(width, inner);
+    const random_ffn<relu, ungated, f32> ffn(width, inner);
     const auto x = input();
     const auto e = ffn.layer.sub_updates(x);
     const std::size_t first = e.dominant(1).neuron(0);
@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_selection_is_edited_and_cut_by_neuron_not_by_row) {
 }
 
 BOOST_AUTO_TEST_CASE(a_neuron_that_does_not_exist_is_named) {
-    const random_ffn<relu, none, f32> ffn(width, inner);
+    const random_ffn<relu, ungated, f32> ffn(width, inner);
     const auto x = input();
     const auto e = ffn.layer.sub_updates(x);
     const std::string expected = "sub_updates: neuron 512 of a layer with 512";
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers_stay_where_they_are) {
     std::vector<float> up(inner * width, 0.01F);
     std::vector<float> values(width * inner, 0.5F);
     values[7] = NAN;  // value vector 7, dimension 0
-    feed_forward<relu, none, matrix<f32>> layer(
+    feed_forward<relu, ungated, matrix<f32>> layer(
         linear<matrix<f32>>{matrix_of(up, inner, width), {}},
         linear<matrix<f32>>{matrix_of(values, width, inner), {}});
     const std::vector<float> x(width, 1.0F);

@@ -23,15 +23,14 @@ using nlohmann::json;
 
 namespace {
 
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
-constexpr auto silent = [](std::size_t, std::size_t) {};
 
 std::vector<traced_position> traced(std::size_t top, std::size_t sub_updates) {
     return trace(llama().model, std::span<const token_id>(llama().ids),
-                 {top, sub_updates, observe::positions::all}, silent);
+                 {top, sub_updates, observe::positions::all});
 }
 /// Every token has a text that a page must not trust; one has none.
 std::string hostile(token_id id) {

@@ -18,7 +18,6 @@ namespace xlens::test {
 
 /// Events of one window in plain loops, from the definitions of the paper: full logits of every
 /// residual, full sorts, scores in double.
-template <class Model>
 class plain_events {
 public:
     struct summary {
@@ -31,7 +30,7 @@ public:
         token_id after = 0;
     };
 
-    plain_events(const Model& model, std::span<const token_id> tokens) : m_model(&model) {
+    plain_events(const transformer<>& model, std::span<const token_id> tokens) : m_model(&model) {
         sequence_state state = model.start();
         model.forward(state, tokens, m_seen);
         for (std::size_t l = 0; l < model.config.layers; ++l) {
@@ -170,7 +169,7 @@ private:
         return std::sqrt(squares);
     }
 
-    const Model* m_model;
+    const transformer<>* m_model;
     capture m_seen;
     std::vector<xt::xtensor<float, 2>> m_before;  ///< logits, a layer each
     std::vector<xt::xtensor<float, 2>> m_after;

@@ -12,7 +12,7 @@
 namespace xlens::test {
 
 /// A tiny random checkpoint of tests/golden/models, open and assembled, with the golden's tokens.
-template <class Preset>
+template <class Preset = presets::any>
 struct tiny_model {
     explicit tiny_model(const std::string& name)
         : file(open_checkpoint(golden_path("models/" + name))),

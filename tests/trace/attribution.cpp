@@ -27,8 +27,6 @@ namespace data = boost::unit_test::data;
 
 namespace {
 
-constexpr auto silent = [](std::size_t, std::size_t) {};
-
 const std::vector<std::string> checkpoints = {"gpt2/hf",
                                               "gpt2/model.gguf",
                                               "llama/hf",
@@ -51,8 +49,8 @@ const std::vector<std::string> prompts = {"capital", "opposite", "breakfast", "c
                                           "french",  "chinese",  "japanese",  "emoji",
                                           "numbers", "long",     "single",    "chat"};
 
-const loaded_model& smollm2() {
-    static const loaded_model m = load(default_model());
+const xlens::model& smollm2() {
+    static const xlens::model m = load(default_model());
     return m;
 }
 std::vector<token_id> ids_of(const json& golden) {
@@ -63,24 +61,22 @@ json tiny_golden(const std::string& name) {
 }
 
 /// One instantiation of the pass for all tests.
-attribution attributed(const loaded_model& file, std::span<const token_id> ids,
+attribution attributed(const xlens::model& file, std::span<const token_id> ids,
                        const attribution_options& options, dynamic_policies& policies) {
-    return file.model().visit(
-        [&](const auto& m) { return attribute(m, ids, options, silent, policies); });
+    return attribute(file, ids, options, policies);
 }
-attribution attributed(const loaded_model& file, std::span<const token_id> ids,
+attribution attributed(const xlens::model& file, std::span<const token_id> ids,
                        const attribution_options& options = {}) {
     dynamic_policies none;
     return attributed(file, ids, options, none);
 }
-xt::xtensor<float, 2> logits_of(const loaded_model& file, std::span<const token_id> ids,
+xt::xtensor<float, 2> logits_of(const xlens::model& file, std::span<const token_id> ids,
                                 dynamic_policies& policies) {
-    return file.model().visit([&](const auto& m) {
-        sequence_state state = m.start();
-        state.wanted = logit_rows::all;
-        m.forward(state, ids, policies);
-        return state.logits;
-    });
+    const auto& m = file;
+    sequence_state state = m.start();
+    state.wanted = logit_rows::all;
+    m.forward(state, ids, policies);
+    return state.logits;
 }
 
 double sum_of(const std::vector<float>& parts) {
@@ -137,7 +133,7 @@ void check_case(const attribution& a, const json& e) {
     }
 }
 
-void check_golden(const loaded_model& file, const std::string& name) {
+void check_golden(const xlens::model& file, const std::string& name) {
     const json golden = read_golden(golden_path("attribution/" + name + ".json"));
     for (const json& e : golden["cases"]) {
         attribution_options options;
@@ -174,7 +170,7 @@ BOOST_AUTO_TEST_CASE(parts_of_smollm2_equal_the_reference) {
 
 BOOST_DATA_TEST_CASE(parts_sum_to_the_logit, data::make(checkpoints), name) {
     const json golden = tiny_golden(name);
-    const loaded_model file = load(golden_path("models/" + name));
+    const xlens::model file = load(golden_path("models/" + name));
     const attribution a = attributed(file, ids_of(golden));
     check_gap(a);
     const json& row = golden["logits"].back();
@@ -196,14 +192,14 @@ BOOST_DATA_TEST_CASE(parts_sum_to_the_logit_on_every_prompt, data::make(prompts)
 }
 
 BOOST_DATA_TEST_CASE(sub_updates_sum_to_their_layer, data::make(compared), name) {
-    const loaded_model file = load(golden_path("models/" + name + "/hf"));
+    const xlens::model file = load(golden_path("models/" + name + "/hf"));
     const auto ids = ids_of(tiny_golden(name));
-    const std::size_t all = file.config().layers * file.config().inner_width;
+    const std::size_t all = file.config.layers * file.config.inner_width;
     attribution_options options;
     options.limit = 2 * all;  // more than there are
     const attribution a = attributed(file, ids, options);
     BOOST_TEST_REQUIRE(a.sub_updates.size() == all);
-    std::vector<double> sums(file.config().layers);
+    std::vector<double> sums(file.config.layers);
     for (std::size_t i = 0; i < all; ++i) {
         const sub_update_contribution& s = a.sub_updates[i];
         sums[s.where.layer] += double{s.contribution};
@@ -241,7 +237,7 @@ BOOST_AUTO_TEST_CASE(the_largest_of_both_signs_come_first) {
 }
 
 BOOST_DATA_TEST_CASE(a_recorded_pass_keeps_its_bits, data::make(compared), name) {
-    const loaded_model file = load(golden_path("models/" + name + "/hf"));
+    const xlens::model file = load(golden_path("models/" + name + "/hf"));
     const auto ids = ids_of(tiny_golden(name));
     dynamic_policies none;
     dynamic_policies recording;
@@ -252,7 +248,7 @@ BOOST_DATA_TEST_CASE(a_recorded_pass_keeps_its_bits, data::make(compared), name)
 }
 
 BOOST_DATA_TEST_CASE(interventions_show, data::make(compared), name) {
-    const loaded_model file = load(golden_path("models/" + name + "/hf"));
+    const xlens::model file = load(golden_path("models/" + name + "/hf"));
     const json golden = tiny_golden(name);
     for (const json& e : golden["edited"]) {
         edit change{{e["layer"].get<std::size_t>(), e["neuron"].get<std::size_t>()},
@@ -276,7 +272,7 @@ BOOST_DATA_TEST_CASE(interventions_show, data::make(compared), name) {
 }
 
 BOOST_AUTO_TEST_CASE(layers_that_an_exit_leaves_out_have_no_part) {
-    const loaded_model file = load(golden_path("models/gpt2/hf"));
+    const xlens::model file = load(golden_path("models/gpt2/hf"));
     const auto ids = ids_of(tiny_golden("gpt2"));
     dynamic_policies policies;
     policies.add(leave_at{0});
@@ -287,14 +283,12 @@ BOOST_AUTO_TEST_CASE(layers_that_an_exit_leaves_out_have_no_part) {
 }
 
 BOOST_DATA_TEST_CASE(all_positions_hold_what_each_alone_does, data::make(compared), name) {
-    const loaded_model file = load(golden_path("models/" + name + "/hf"));
+    const xlens::model file = load(golden_path("models/" + name + "/hf"));
     std::vector<token_id> ids = ids_of(tiny_golden(name));
     ids.insert(ids.end(), ids.begin(), ids.begin() + 12);  // more than one pass
     dynamic_policies none;
-    const auto all = file.model().visit([&](const auto& m) {
-        return attribute_predictions(m, std::span<const token_id>(ids), observe::positions::all, 3,
-                                     silent, none);
-    });
+    const auto all = attribute_predictions(file, std::span<const token_id>(ids),
+                                           {observe::positions::all, 3}, none);
     BOOST_TEST_REQUIRE(all.size() == ids.size());
     for (std::size_t p = 0; p < ids.size(); ++p) {
         attribution_options options;
@@ -311,10 +305,8 @@ BOOST_DATA_TEST_CASE(all_positions_hold_what_each_alone_does, data::make(compare
         BOOST_TEST(all[p].sub_updates[2].contribution == one.sub_updates[2].contribution);
         check_gap(all[p]);
     }
-    const auto last = file.model().visit([&](const auto& m) {
-        return attribute_predictions(m, std::span<const token_id>(ids), observe::positions::last, 3,
-                                     silent, none);
-    });
+    const auto last = attribute_predictions(file, std::span<const token_id>(ids),
+                                            {observe::positions::last, 3}, none);
     BOOST_TEST_REQUIRE(last.size() == 1U);
     BOOST_TEST(last[0].ffn == all.back().ffn, boost::test_tools::per_element());
 }
@@ -331,9 +323,9 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_there_is_refused) {
-    const loaded_model file = load(golden_path("models/gpt2/hf"));
+    const xlens::model file = load(golden_path("models/gpt2/hf"));
     const std::vector<token_id> ids = {1, 2, 3};
-    const std::string last = std::to_string(file.config().vocabulary - 1);
+    const std::string last = std::to_string(file.config.vocabulary - 1);
     const auto message = [&](const attribution_options& options, std::span<const token_id> read) {
         return error_message([&] { (void)attributed(file, read, options); });
     };
@@ -342,23 +334,22 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_refused) {
     BOOST_TEST(message(options, ids) == "position: expected 0 to 2, got 3");
     BOOST_TEST(message({}, {}) == "attribution: no tokens, expected at least 1");
     options = {};
-    options.token = static_cast<token_id>(file.config().vocabulary);
+    options.token = static_cast<token_id>(file.config.vocabulary);
     BOOST_TEST(message(options, ids) == "attribution: token " +
-                                            std::to_string(file.config().vocabulary) +
+                                            std::to_string(file.config.vocabulary) +
                                             ", expected 0 to " + last);
     options = {};
     options.against = -1;
     BOOST_TEST(message(options, ids) == "attribution: token -1, expected 0 to " + last);
     observe_updates seen;
-    sequence_state unread = file.model().visit([](const auto& m) { return m.start(); });
+    sequence_state unread = file.start();
     unread.wanted = logit_rows::none;
     dynamic_policies policies;
     policies.borrow(seen);
     const attribution_target target{0, 1, {}};
     BOOST_TEST(error_message([&] {
-                   file.model().visit([&](const auto& m) {
-                       m.forward(unread, ids, policies);
-                       (void)attributor(m, 1)(seen, std::span(&target, 1));
-                   });
+                   const auto& m = file;
+                   m.forward(unread, ids, policies);
+                   (void)attributor(m, 1)(seen, std::span(&target, 1));
                }) == "attribution: row 0 of a record that has the logits of 0");
 }

@@ -18,11 +18,10 @@ using namespace xlens::test;
 
 namespace {
 
-const tiny_model<presets::llama>& llama() {
-    static const tiny_model<presets::llama> m("llama/hf");
+const tiny_model<>& llama() {
+    static const tiny_model<> m("llama/hf");
     return m;
 }
-constexpr auto silent = [](std::size_t, std::size_t) {};
 
 /// More tokens than one pass of a trace reads.
 std::vector<token_id> long_prompt() {
@@ -48,12 +47,12 @@ BOOST_AUTO_TEST_CASE(saturation_is_the_first_layer_of_the_last_run) {
 
 BOOST_AUTO_TEST_CASE(all_positions_hold_what_a_trace_of_each_prefix_shows) {
     const std::vector<token_id> ids = long_prompt();
-    const auto all = trace(llama().model, std::span<const token_id>(ids),
-                           {4, 3, observe::positions::all}, silent);
+    const auto all =
+        trace(llama().model, std::span<const token_id>(ids), {4, 3, observe::positions::all});
     BOOST_TEST_REQUIRE(all.size() == ids.size());
     for (const std::size_t p : {0U, 5U, 31U, 32U, 47U}) {
         const auto one = trace(llama().model, std::span<const token_id>(ids).first(p + 1),
-                               {4, 3, observe::positions::last}, silent);
+                               {4, 3, observe::positions::last});
         BOOST_TEST_REQUIRE(one.size() == 1U);
         BOOST_TEST(one[0].position == p);
         BOOST_TEST(all[p].position == p);
@@ -76,8 +75,8 @@ BOOST_AUTO_TEST_CASE(all_positions_hold_what_a_trace_of_each_prefix_shows) {
 
 BOOST_AUTO_TEST_CASE(saturation_is_told_by_what_stands_after_the_layers) {
     const std::vector<token_id> ids = long_prompt();
-    const auto all = trace(llama().model, std::span<const token_id>(ids),
-                           {1, 0, observe::positions::all}, silent);
+    const auto all =
+        trace(llama().model, std::span<const token_id>(ids), {1, 0, observe::positions::all});
     std::size_t in_the_first = 0;
     for (const traced_position& p : all) {
         BOOST_TEST_REQUIRE(p.layers.size() == 2U);
@@ -92,21 +91,20 @@ BOOST_AUTO_TEST_CASE(saturation_is_told_by_what_stands_after_the_layers) {
 BOOST_AUTO_TEST_CASE(progress_reaches_the_end) {
     const std::vector<token_id> ids = long_prompt();
     std::vector<std::size_t> seen;
-    (void)trace(llama().model, std::span<const token_id>(ids), {1, 1, observe::positions::last},
-                [&](std::size_t done, std::size_t total) {
-                    seen.push_back(done);
-                    BOOST_TEST(total == ids.size());
-                });
+    (void)trace(llama().model, std::span<const token_id>(ids),
+                {1, 1, observe::positions::last, [&](std::size_t done, std::size_t total) {
+                     seen.push_back(done);
+                     BOOST_TEST(total == ids.size());
+                 }});
     const std::vector<std::size_t> expected = {32, 48};
     BOOST_TEST(seen == expected, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_trace_shows_what_an_intervention_changes) {
-    const auto plain = trace(llama().model, std::span<const token_id>(llama().ids), {3, 2}, silent);
+    const auto plain = trace(llama().model, std::span<const token_id>(llama().ids), {3, 2});
     intervene edits;
     edits.set({1, 7}, 50.0F);
-    const auto edited =
-        trace(llama().model, std::span<const token_id>(llama().ids), {3, 2}, silent, edits);
+    const auto edited = trace(llama().model, std::span<const token_id>(llama().ids), {3, 2}, edits);
     check_same(plain[0].layers[0].after, edited[0].layers[0].after);
     BOOST_TEST(edited[0].layers[1].sub_updates[0].observed.index == 7U);
     BOOST_TEST(edited[0].layers[1].sub_updates[0].observed.coefficient == 50.0F);
@@ -114,8 +112,8 @@ BOOST_AUTO_TEST_CASE(a_trace_shows_what_an_intervention_changes) {
 }
 
 BOOST_AUTO_TEST_CASE(asking_for_nothing_gives_a_saturation_layer_still) {
-    const auto t = trace(llama().model, std::span<const token_id>(llama().ids), {0, 0}, silent);
-    const auto full = trace(llama().model, std::span<const token_id>(llama().ids), {}, silent);
+    const auto t = trace(llama().model, std::span<const token_id>(llama().ids), {0, 0});
+    const auto full = trace(llama().model, std::span<const token_id>(llama().ids), {});
     BOOST_TEST(t[0].saturation_layer == full[0].saturation_layer);
     BOOST_TEST(t[0].layers[0].sub_updates.empty());
 }
@@ -141,14 +139,13 @@ BOOST_AUTO_TEST_CASE(perplexity_is_the_mean_over_windows) {
             ++count;
         }
     }
-    const auto found = perplexity(m, std::span<const token_id>(ids), 20, silent);
+    const auto found = perplexity(m, std::span<const token_id>(ids), 20);
     BOOST_TEST(found.tokens == count);
     BOOST_TEST(found.nll == expected / static_cast<double>(count),
                boost::test_tools::tolerance(1e-5));
+    BOOST_TEST(error_message([&] { (void)perplexity(m, std::span<const token_id>(ids), 65); }) ==
+               "window: expected 2 to 64, got 65");
     BOOST_TEST(error_message([&] {
-                   (void)perplexity(m, std::span<const token_id>(ids), 65, silent);
-               }) == "window: expected 2 to 64, got 65");
-    BOOST_TEST(error_message([&] {
-                   (void)perplexity(m, std::span<const token_id>(ids).first(1), 20, silent);
+                   (void)perplexity(m, std::span<const token_id>(ids).first(1), 20);
                }) == "perplexity: 1 tokens, expected at least 2");
 }

@@ -4,9 +4,11 @@
 #include <xlens/concepts/clusters.hpp>
 #include <xlens/concepts/value_directions.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/numerics/complete_linkage.hpp>
 #include <xlens/numerics/directions.hpp>
 #include <xlens/numerics/k_means.hpp>
@@ -48,9 +50,8 @@ struct cluster_report {
 
 namespace detail {
 
-template <class Progress>
-partition partition_of(const directions& vectors, cluster_options options, Progress progress,
-                       cluster_report* report = nullptr) {
+inline partition partition_of(const directions& vectors, cluster_options options,
+                              const progress_function& progress, cluster_report* report = nullptr) {
     if (options.method == cluster_method::complete) {
         return complete_linkage(vectors.unit, options.linkage, progress).cut(options.clusters);
     }
@@ -93,8 +94,8 @@ inline void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
     });
 }
 
-template <class Lens>
-void add_concepts(std::vector<cluster>& to, const Lens& lens, const cluster_options& options) {
+inline void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
+                         const cluster_options& options) {
     xt::xtensor<float, 2> centroids = xt::empty<float>({to.size(), to.front().centroid.size()});
     for (std::size_t c = 0; c < to.size(); ++c) {
         std::ranges::copy(to[c].centroid, rows<float>(centroids)[c].begin());
@@ -104,10 +105,9 @@ void add_concepts(std::vector<cluster>& to, const Lens& lens, const cluster_opti
 }
 
 /// The clusters of a partition, largest first, of equals the one with the lower first neuron.
-template <class Lens>
-std::vector<cluster> describe(const Lens& lens, std::span<const neuron> neurons,
-                              rows<const float> vectors, const directions& found,
-                              const partition& labels, const cluster_options& options) {
+inline std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
+                                     rows<const float> vectors, const directions& found,
+                                     const partition& labels, const cluster_options& options) {
     const std::size_t k = count_of(labels);
     const cluster_sums sums = sum_clusters(found.unit, labels, k);
     const auto members = members_of(labels, k);
@@ -137,9 +137,9 @@ std::vector<cluster> describe(const Lens& lens, std::span<const neuron> neurons,
 /// Memory: two (n, D) matrices of floats and what the method takes (k_means.hpp,
 /// complete_linkage.hpp). Throws xlens::error, before any work, for a number of clusters outside 1
 /// to n and for distances over the limit.
-template <class Model, class Progress>
-cluster_report cluster_values(const Model& model, std::uint64_t fingerprint,
-                              const cluster_options& options, Progress progress) {
+inline cluster_report cluster_values(const transformer<>& model, std::uint64_t fingerprint,
+                                     const cluster_options& options,
+                                     const progress_function& progress) {
     std::vector<neuron> neurons = all_neurons(model);
     if (options.sample > 0) {
         std::vector<neuron> drawn;

@@ -12,6 +12,7 @@
 #include <xlens/kernels/dot.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -26,11 +27,10 @@ namespace xlens {
 /// Measures concepts: of value vectors, and of the random vectors that a claim about them is
 /// compared with (Geva et al. 2022, section 4; there people judged the tokens). Borrows the model.
 /// Made by one pass over the unembedding and V·D² multiply-adds.
-template <class Model>
 class concept_control {
 public:
     /// Throws xlens::error for projection::normed, whose scores have no such moments.
-    concept_control(const Model& model, projection form)
+    concept_control(const transformer<>& model, projection form)
         : m_model(&model), m_lens(model), m_form(form), m_moments(model.unembedding) {
         if (form == projection::normed) {
             fail("control: projection: expected folded or raw, got normed");
@@ -102,8 +102,8 @@ private:
         return {value, random.mean(), random.best(), random.share(value)};
     }
 
-    const Model* m_model;
-    logit_lens<typename Model::norm_type, typename Model::weights> m_lens;
+    const transformer<>* m_model;
+    logit_lens m_lens;
     projection m_form;
     token_moments m_moments;
 };

@@ -3,10 +3,12 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/rows.hpp>
@@ -47,9 +49,9 @@ static_assert(std::endian::native == std::endian::little, "index files are read 
 /// logit_lens::project gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
 /// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit integers
 /// where the vocabulary is screened (lens/screen.hpp).
-template <class Model, class Take, class Progress>
-void project_all(const Model& model, std::size_t top, projection form, Take take,
-                 Progress progress) {
+template <class Take>
+void project_all(const transformer<>& model, std::size_t top, projection form, Take take,
+                 const progress_function& progress) {
     const logit_lens lens(model);
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
@@ -65,9 +67,9 @@ void project_all(const Model& model, std::size_t top, projection form, Take take
 /// Writes the concepts of all value vectors to a file (`xlens index`): a header, then for each
 /// neuron in order its `top` promoted and its `top` suppressed tokens as pairs of a 32-bit id and a
 /// 32-bit float. `fingerprint` is the model's. The file appears when it is whole.
-template <class Model, class Progress>
-void write_index(const Model& model, std::uint64_t fingerprint, std::size_t top, projection form,
-                 const std::filesystem::path& path, Progress progress) {
+inline void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
+                        projection form, const std::filesystem::path& path,
+                        const progress_function& progress) {
     const auto number = [](std::size_t n) { return static_cast<std::uint32_t>(n); };
     detail::index_header header;
     header.form = static_cast<std::uint32_t>(form);

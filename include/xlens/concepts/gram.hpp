@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/unembedding.hpp>
@@ -29,8 +30,8 @@ namespace detail {
 inline constexpr std::size_t gram_tile = 512;
 
 /// Calls visit(e_w of the next tokens (N, D)) for all of E in order, N <= gram_tile.
-template <weight_matrix Weights, class Visit>
-void for_each_tile(const unembedding<Weights>& e, Visit visit) {
+template <class Visit>
+void for_each_tile(const unembedding<any_matrix>& e, Visit visit) {
     xt::xtensor<float, 2> tokens = xt::empty<float>({gram_tile, e.width()});
     xt::xtensor<float, 2> narrow;
     for (const auto& s : e.sections) {
@@ -48,8 +49,7 @@ void for_each_tile(const unembedding<Weights>& e, Visit visit) {
 }
 
 /// m = mean of all e_w (D), rounded to f32.
-template <weight_matrix Weights>
-std::vector<float> mean_token(const unembedding<Weights>& e) {
+inline std::vector<float> mean_token(const unembedding<any_matrix>& e) {
     std::vector<double> sum(e.width());
     for_each_tile(e, [&](rows<const float> tokens) {
         for (std::size_t r = 0; r < tokens.count(); ++r) {
@@ -73,8 +73,8 @@ std::vector<float> mean_token(const unembedding<Weights>& e) {
 /// What all rows have in common (most of their length, in SmolLM2) is taken off before products are
 /// rounded to f32, and put back in double: with c_w = e_w - m and s = Σ c_w,
 ///     Σ e_w·e_wᵀ = Σ c_w·c_wᵀ + m·sᵀ + s·mᵀ + V·m·mᵀ.
-template <weight_matrix Weights, class Progress>
-xt::xtensor<double, 2> gram_matrix(const unembedding<Weights>& e, bool centred, Progress progress) {
+inline xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
+                                          const progress_function& progress) {
     const std::size_t width = e.width();
     const std::vector<float> mean = detail::mean_token(e);
     xt::xtensor<double, 2> gram = xt::zeros<double>({width, width});

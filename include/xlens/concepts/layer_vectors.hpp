@@ -5,6 +5,7 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
@@ -34,9 +35,8 @@ inline neuron_side parse_side(std::string_view name) {
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
 /// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain γ.
-template <weight_matrix Weights>
 struct layer_vectors {
-    Weights columns;                ///< (D, F); products are f32
+    any_matrix columns;             ///< (D, F); products are f32
     std::span<const float> gain{};  ///< γ (D), or empty
 
     [[nodiscard]] std::size_t count() const { return columns.cols(); }
@@ -73,25 +73,24 @@ private:
 /// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
 /// layer norm's mean). `raw` takes k_i itself, as Dar et al. 2022 (2209.02535) do. Borrows the block.
 /// Throws xlens::error for a side that its layers do not have.
-template <class Block>
-auto vectors_of(const Block& block, neuron_side side, projection form) {
-    using weights = typename Block::feed_forward_type::weights;
-    using vectors = layer_vectors<weights>;
+inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
+                                projection form) {
     const auto& ffn = block.ffn;
-    if (side == neuron_side::value) { return vectors{ffn.values().in_f32()}; }
+    if (side == neuron_side::value) { return {ffn.values().in_f32()}; }
     const auto& norm = block.ffn_norm.gain;
     std::span<const float> gain;
     if (form == projection::folded) { gain = {norm.data(), norm.size()}; }
-    const auto read_by = [&](const weights& w) { return vectors{w.in_f32().transpose(), gain}; };
-    if constexpr (Block::feed_forward_type::is_gated) {
+    const auto read_by = [&](const any_matrix& w) {
+        return layer_vectors{w.in_f32().transpose(), gain};
+    };
+    if (ffn.is_gated()) {
         if (side == neuron_side::gate) { return read_by(ffn.gating()); }
         if (side == neuron_side::up) { return read_by(ffn.up()); }
         fail("side: the layers are gated: expected value, gate or up, got key");
-    } else {
-        if (side == neuron_side::key) { return read_by(ffn.up()); }
-        fail("side: the layers have no gate: expected value or key, got {}",
-             side == neuron_side::gate ? "gate" : "up");
     }
+    if (side == neuron_side::key) { return read_by(ffn.up()); }
+    fail("side: the layers have no gate: expected value or key, got {}",
+         side == neuron_side::gate ? "gate" : "up");
 }
 
 }  // namespace xlens

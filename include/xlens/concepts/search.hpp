@@ -13,6 +13,7 @@
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <array>
@@ -60,12 +61,11 @@ struct search_hit {
 /// index: the mean score of tokens w ∈ W is ⟨q, v⟩ with q = mean_w γ⊙e_w, so that one product of q
 /// with each layer's matrix scores them all.
 /// Borrows the model. Norms and spreads are computed when they are first asked for, then kept.
-template <class Model>
 class concept_search {
 public:
-    explicit concept_search(const Model& model) : m_model(&model), m_lens(model) {}
+    explicit concept_search(const transformer<>& model) : m_model(&model), m_lens(model) {}
     /// Refused: the search borrows the model. Keep the model in a variable that outlives it.
-    explicit concept_search(const Model&& model) = delete;
+    explicit concept_search(const transformer<>&& model) = delete;
 
     /// The direction q (D) that scores a vector by its mean score over these tokens; with
     /// score_scale::spread less the mean over the vocabulary. Throws xlens::error for no token, for
@@ -176,7 +176,7 @@ public:
     }
 
     /// The vectors of a layer that are searched.
-    [[nodiscard]] auto layer(std::size_t l, const search_options& options) const {
+    [[nodiscard]] layer_vectors layer(std::size_t l, const search_options& options) const {
         return vectors_of(m_model->blocks[l], options.side, options.form);
     }
     /// What some vectors' scores are divided by (N, D) -> (N); ones for score_scale::none.
@@ -190,7 +190,7 @@ public:
             out[n] = options.scale == score_scale::norm ? kernels::norm2(vectors[n]) : 1.0F;
         }
     }
-    [[nodiscard]] const Model& model() const { return *m_model; }
+    [[nodiscard]] const transformer<>& model() const { return *m_model; }
 
 private:
     [[nodiscard]] std::size_t width() const { return m_model->config.width; }
@@ -224,8 +224,8 @@ private:
         });
     }
 
-    const Model* m_model;
-    logit_lens<typename Model::norm_type, typename Model::weights> m_lens;
+    const transformer<>* m_model;
+    logit_lens m_lens;
     lazy<token_moments> m_raw;
     lazy<token_moments> m_folded;
     std::array<lazy<xt::xtensor<float, 2>>, 16> m_scales;

@@ -4,6 +4,7 @@
 #include <xlens/concepts/random_scores.hpp>
 #include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -20,10 +21,10 @@ namespace xlens {
 /// vectors, coordinate by coordinate, as concept_search::scores does: the baseline of Geva et al.
 /// 2022, section 4. Cost L·per_layer·D normal numbers (and D² multiply-adds each with
 /// score_scale::spread), and one decoding of the weights. `progress(done, total)` counts layers.
-template <class Model, class Progress>
-random_scores score_random_vectors(const concept_search<Model>& search,
-                                   std::span<const float> direction, const search_options& options,
-                                   std::size_t per_layer, std::uint64_t seed, Progress progress) {
+inline random_scores score_random_vectors(const concept_search& search,
+                                          std::span<const float> direction,
+                                          const search_options& options, std::size_t per_layer,
+                                          std::uint64_t seed, const progress_function& progress) {
     constexpr std::size_t batch_vectors = 1024;
     std::vector<float> ranks;
     std::vector<float> scale(batch_vectors);
@@ -38,7 +39,7 @@ random_scores score_random_vectors(const concept_search<Model>& search,
             search.scales_of(vectors, options, std::span(scale).first(count));
             for (std::size_t n = 0; n < count; ++n) {
                 const float score = kernels::dot(direction, vectors[n]) / scale[n];
-                ranks.push_back(concept_search<Model>::rank(score, options.end));
+                ranks.push_back(concept_search::rank(score, options.end));
             }
         }
         progress(l + 1, layers);

@@ -26,8 +26,7 @@ namespace xlens {
 /// Cost of making them: V·D² multiply-adds; memory D² doubles beside a tile of E.
 class token_moments {
 public:
-    template <weight_matrix Weights>
-    explicit token_moments(const unembedding<Weights>& e)
+    explicit token_moments(const unembedding<any_matrix>& e)
         : m_mean(e.width()), m_covariance(xt::zeros<float>({e.width(), e.width()})) {
         const auto count = static_cast<double>(e.vocabulary());
         std::vector<double> sum(m_mean.size());
@@ -83,8 +82,8 @@ private:
     static constexpr std::size_t tile_rows = 1024;
 
     /// Calls visit(e_w.. (n, D)) for consecutive tokens.
-    template <class Weights, class Visit>
-    static void each_tile(const unembedding<Weights>& e, Visit visit) {
+    template <class Visit>
+    static void each_tile(const unembedding<any_matrix>& e, Visit visit) {
         xt::xtensor<float, 2> tile = xt::empty<float>({tile_rows, e.width()});
         for (std::size_t w = 0; w < e.vocabulary(); w += tile_rows) {
             const rows<float> some =

@@ -3,6 +3,7 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
@@ -20,9 +21,8 @@ namespace xlens {
 /// The concepts (folded projection, `top` tokens an end) of these neurons' value vectors, in their
 /// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
 /// besides the result.
-template <class Lens, weight_matrix Weights>
-std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
+inline std::vector<std::shared_ptr<const token_ends>> concepts_of(
+    const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
     std::span<const neuron> neurons) {
     std::vector<std::shared_ptr<const token_ends>> out;
     constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
@@ -42,9 +42,9 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of(
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
 /// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of them,
 /// and is called twice.
-template <class Lens, weight_matrix Weights, class Each>
-void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
-                  Each each) {
+template <class Each>
+void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& values,
+                  std::size_t top, Each each) {
     std::map<neuron, std::size_t> numbers;
     std::vector<neuron> order;
     each([&](const neuron& n, std::shared_ptr<const token_ends>&) {

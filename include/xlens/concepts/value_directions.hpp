@@ -5,10 +5,12 @@
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/numerics/directions.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/matrix.hpp>
@@ -45,8 +47,7 @@ inline cluster_space parse_cluster_space(std::string_view name) {
 }
 
 /// All L·F neurons of a model, in order.
-template <class Model>
-std::vector<neuron> all_neurons(const Model& model) {
+inline std::vector<neuron> all_neurons(const transformer<>& model) {
     std::vector<neuron> out;
     out.reserve(model.config.layers * model.config.inner_width);
     for (std::size_t l = 0; l < model.config.layers; ++l) {
@@ -57,9 +58,9 @@ std::vector<neuron> all_neurons(const Model& model) {
 
 /// The value vectors (n, D) of these neurons, which ascend. `progress(done, total)` counts layers.
 /// Throws xlens::error for a neuron that the model lacks, or for another order.
-template <class Model, class Progress>
-xt::xtensor<float, 2> value_vectors(const Model& model, std::span<const neuron> neurons,
-                                    Progress progress) {
+inline xt::xtensor<float, 2> value_vectors(const transformer<>& model,
+                                           std::span<const neuron> neurons,
+                                           const progress_function& progress) {
     for (std::size_t i = 0; i < neurons.size(); ++i) {
         check_neuron(neurons[i], model.config.layers, model.config.inner_width);
         if (i > 0 && !(neurons[i - 1] < neurons[i])) {
@@ -86,13 +87,12 @@ xt::xtensor<float, 2> value_vectors(const Model& model, std::span<const neuron> 
 
 /// Turns value vectors into unit vectors whose plain cosines are the cosines of a cluster_space: in
 /// D dimensions or fewer, never in V (concepts/gram.hpp). Borrows the model.
-template <class Model>
 class value_space {
 public:
     /// A projected or centred space costs a Gram matrix, 2·V·D² multiply-adds, once;
     /// `progress(done, total)` counts its tokens.
-    template <class Progress>
-    value_space(const Model& model, cluster_space space, projection form, Progress progress)
+    value_space(const transformer<>& model, cluster_space space, projection form,
+                const progress_function& progress)
         : m_lens(model), m_form(form) {
         if (space == cluster_space::raw) { return; }
         m_root =
@@ -116,7 +116,7 @@ public:
     }
 
 private:
-    decltype(logit_lens(std::declval<const Model&>())) m_lens;
+    logit_lens m_lens;
     projection m_form;
     std::optional<xt::xtensor<float, 2>> m_root;  // R (r, D), RᵀR = EᵀE
 };

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -69,10 +71,9 @@ private:
 
 /// Reads a text in windows that do not overlap and keeps what rules are fitted on. Memory
 /// 4·N·D·(layers + 1) bytes, twice that with updates. `progress(done, total)` counts tokens.
-template <class Model, class Progress>
-exit_examples gather_examples(const Model& model, std::span<const token_id> tokens,
-                              std::size_t window, std::span<const std::size_t> layers, bool updates,
-                              Progress progress) {
+inline exit_examples gather_examples(const transformer<>& model, std::span<const token_id> tokens,
+                                     std::size_t window, std::span<const std::size_t> layers,
+                                     bool updates, const progress_function& progress) {
     constexpr std::size_t chunk = 128;
     exit_examples out;
     const std::size_t width = model.config.width;
@@ -94,7 +95,7 @@ exit_examples gather_examples(const Model& model, std::span<const token_id> toke
             out.answers.push_back(r.top.empty() ? -1 : r.top.front().id);
         }
     };
-    each_pass(model, tokens, window, chunk, read, progress);
+    each_window(model, tokens, window, chunk, read, progress);
     return out;
 }
 

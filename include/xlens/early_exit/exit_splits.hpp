@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/cluster.hpp>
@@ -145,10 +146,11 @@ inline std::vector<exit_trial> cluster_split(const cluster_match& empty,
 /// positions. As in the paper, agreement is that of the plain lens at the exit. Throws xlens::error
 /// for fewer than 10 items. Cost: a regression a layer, classifier and seed, and T²/10 comparisons of
 /// lists a layer for the clusters.
-template <class Progress>
-std::vector<split_row> exit_splits(const exit_examples& e, std::span<const cluster_item> items,
-                                   const cluster_match& empty, std::span<const std::uint64_t> seeds,
-                                   Progress progress) {
+inline std::vector<split_row> exit_splits(const exit_examples& e,
+                                          std::span<const cluster_item> items,
+                                          const cluster_match& empty,
+                                          std::span<const std::uint64_t> seeds,
+                                          const progress_function& progress) {
     struct baseline {
         std::string_view name;
         classifier_input input;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/calibrate.hpp>
@@ -11,6 +12,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -23,8 +25,7 @@
 namespace xlens {
 
 /// The logit lens of a model as a function; borrows the model.
-template <class Model>
-lens_read lens_read_of(const Model& model) {
+inline lens_read lens_read_of(const transformer<>& model) {
     return
         [lens = logit_lens(model)](rows<const float> x, std::size_t k) { return lens.read(x, k); };
 }
@@ -155,11 +156,12 @@ inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state
 /// model's, and each position is asked on its own. Scores of 0 and below, which no threshold lets
 /// pass, leave no look. A rule that must be told the answers (oracle) is. Rules with one lens that is
 /// `remembering` cost one unembedding a position and layer. (R, T).
-template <class Model, exit_rule Rule, class Progress>
-std::vector<std::vector<exit_trial>> exit_trials(const Model& model,
+template <exit_rule Rule>
+std::vector<std::vector<exit_trial>> exit_trials(const transformer<>& model,
                                                  std::span<const token_id> tokens,
                                                  std::size_t window, std::span<Rule> rules,
-                                                 const lens_read& read, Progress progress) {
+                                                 const lens_read& read,
+                                                 const progress_function& progress) {
     constexpr std::size_t chunk = 128;
     detail::exit_probes<Rule> probes(rules, read);
     std::vector<std::vector<exit_trial>> out(rules.size(), std::vector<exit_trial>(tokens.size()));
@@ -182,14 +184,15 @@ std::vector<std::vector<exit_trial>> exit_trials(const Model& model,
             }
         }
     };
-    each_pass(model, tokens, window, chunk, ask, progress);
+    each_window(model, tokens, window, chunk, ask, progress);
     return out;
 }
 
 /// Of one rule.
-template <class Model, exit_rule Rule, class Progress>
-std::vector<exit_trial> exit_trials(const Model& model, std::span<const token_id> tokens,
-                                    std::size_t window, Rule& rule, Progress progress) {
+template <exit_rule Rule>
+std::vector<exit_trial> exit_trials(const transformer<>& model, std::span<const token_id> tokens,
+                                    std::size_t window, Rule& rule,
+                                    const progress_function& progress) {
     return std::move(
         exit_trials(model, tokens, window, std::span<Rule>(&rule, 1), lens_read_of(model), progress)
             .front());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
@@ -8,6 +9,7 @@
 #include <xlens/hooks/policy.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>
 
@@ -57,10 +59,10 @@ private:
 }  // namespace detail
 
 /// The items of a text, one a position. Cost: an unembedding a position and layer.
-template <class Model, class Progress>
-std::vector<cluster_item> gather_cluster_items(const Model& model, std::span<const token_id> tokens,
-                                               std::size_t window, const cluster_match& rule,
-                                               Progress progress) {
+inline std::vector<cluster_item> gather_cluster_items(const transformer<>& model,
+                                                      std::span<const token_id> tokens,
+                                                      std::size_t window, const cluster_match& rule,
+                                                      const progress_function& progress) {
     constexpr std::size_t chunk = 64;
     const lens_read read = lens_read_of(model);
     detail::gather_clusters gather(rule, read);
@@ -69,7 +71,7 @@ std::vector<cluster_item> gather_cluster_items(const Model& model, std::span<con
         model.forward(state, pass.tokens, gather);
         for (cluster_item& item : gather.take()) { out.push_back(std::move(item)); }
     };
-    each_pass(model, tokens, window, chunk, keep, progress);
+    each_window(model, tokens, window, chunk, keep, progress);
     return out;
 }
 

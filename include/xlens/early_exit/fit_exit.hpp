@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/exit_examples.hpp>
@@ -12,6 +13,7 @@
 #include <xlens/lens/fit_tuned_lens.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>
 
@@ -47,9 +49,8 @@ inline std::vector<token_id> frequent_tokens(std::span<const token_id> answers, 
 
 /// Fits a lens to the layers of `e`, on its first `count` examples. `progress(done, total)` counts
 /// layers.
-template <class Model, class Progress>
-linear_lens fit_lens(const Model& model, const exit_examples& e, std::size_t count, exit_lens kind,
-                     Progress progress) {
+inline linear_lens fit_lens(const transformer<>& model, const exit_examples& e, std::size_t count,
+                            exit_lens kind, const progress_function& progress) {
     linear_lens out;
     if (kind == exit_lens::plain) { return out; }
     const std::vector<token_id> common = frequent_tokens(std::span(e.answers).first(count), 1500);
@@ -83,9 +84,8 @@ struct gate_options {
 
 /// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens has
 /// not seen, since on its own it is too sure.
-template <class Model, class Progress>
-gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
-              const gate_options& options = {}) {
+inline gate fit_gate(const transformer<>& model, const exit_examples& e,
+                     const progress_function& progress, const gate_options& options = {}) {
     const auto seen = static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));
     const std::size_t held = e.count() - seen;
     if (seen == 0 || held == 0) { fail("exit fit: {} examples, expected more", e.count()); }
@@ -129,8 +129,7 @@ gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
 
 /// The layer at which each example saturates: first among those of `e`, the last layer if none.
 /// Cost: an unembedding an example and layer.
-template <class Model>
-std::vector<std::size_t> saturation_of(const Model& model, const exit_examples& e) {
+inline std::vector<std::size_t> saturation_of(const transformer<>& model, const exit_examples& e) {
     std::vector<std::size_t> out(e.count(), model.config.layers - 1);
     std::vector<bool> still(e.count(), true);
     const logit_lens lens(model);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -27,9 +29,9 @@ struct timed_exit {
 
 namespace detail {
 
-template <class Model, class Each, class... P>
-double timed_pass(const Model& model, sequence_state& state, std::span<const token_id> tokens,
-                  Each each, P&... policies) {
+template <class Each, class... P>
+double timed_pass(const transformer<>& model, sequence_state& state,
+                  std::span<const token_id> tokens, Each each, P&... policies) {
     double seconds = 0.0;
     greedy best;
     state.wanted = logit_rows::best;
@@ -50,10 +52,10 @@ double timed_pass(const Model& model, sequence_state& state, std::span<const tok
 /// and change who is first, for a machine's speed drifts. The first `prompt` tokens of each window
 /// are read in one pass, which is not timed; each time holds what generate does for a greedy token:
 /// the unembedding and the choice of the best, or the answer of an exit.
-template <class Model, class Policy, class Progress>
-timed_exit time_exit(const Model& model, std::span<const token_id> tokens, std::size_t window,
-                     Policy& policy, Progress progress, std::size_t prompt = 32,
-                     std::size_t turn = 16) {
+template <class Policy>
+timed_exit time_exit(const transformer<>& model, std::span<const token_id> tokens,
+                     std::size_t window, Policy& policy, const progress_function& progress,
+                     std::size_t prompt = 32, std::size_t turn = 16) {
     timed_exit out;
     for (std::size_t start = 0; start + prompt < tokens.size(); start += window) {
         const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));

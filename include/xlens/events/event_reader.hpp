@@ -12,6 +12,7 @@
 #include <xlens/events/statistics.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -35,8 +36,8 @@ struct text_event {
 /// The top token of every residual (N, D) through the lens: that of lens.read(x, 1), which takes
 /// 2·N·V·D operations; a dense unembedding is screened in integers first (lens/screen.hpp), with the
 /// same result. Throws xlens::error if a residual has no top token, for it is no finite vector.
-template <class Model, class Lens>
-std::vector<token_id> top_tokens(const Model& model, const Lens& lens, rows<const float> x) {
+inline std::vector<token_id> top_tokens(const transformer<>& model, const logit_lens& lens,
+                                        rows<const float> x) {
     std::vector<token_id> out;
     const auto take = [&](std::span<const scored> top) {
         if (top.empty()) { fail("lens: residual {} is no finite vector", out.size()); }
@@ -55,10 +56,9 @@ std::vector<token_id> top_tokens(const Model& model, const Lens& lens, rows<cons
 /// of full f32 scans. Results depend neither on the number of threads nor on options.batch.
 /// Memory: 2·L·batch·D floats of residuals, F·D of one layer's value vectors, and what
 /// event_statistics holds. Borrows the model.
-template <class Model>
 class event_reader {
 public:
-    event_reader(const Model& model, const event_options& options)
+    event_reader(const transformer<>& model, const event_options& options)
         : m_model(&model),
           m_options(options),
           m_lens(model),
@@ -96,8 +96,6 @@ public:
     void resume(event_statistics found) { m_found = std::move(found); }
 
 private:
-    using lens_type = decltype(logit_lens(std::declval<const Model&>()));
-
     /// Events of a pass, with the row that each belongs to.
     struct row_event {
         std::size_t row = 0;
@@ -256,10 +254,10 @@ private:
         }
     }
 
-    const Model* m_model;
+    const transformer<>* m_model;
     event_options m_options;
-    lens_type m_lens;
-    sub_update_scores<Model> m_scores;
+    logit_lens m_lens;
+    sub_update_scores m_scores;
     record_updates m_recorder;
     event_statistics m_found;
     std::size_t m_first_row = 0;     ///< of a pass: rows before are not looked at

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/events/checkpoint.hpp>
 #include <xlens/events/event_reader.hpp>
 #include <xlens/events/event_rows.hpp>
 #include <xlens/events/options.hpp>
 #include <xlens/events/statistics.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/text/text_windows.hpp>
 #include <xlens/text/tokenizer.hpp>
 
@@ -107,9 +109,8 @@ private:
 /// higher limit, need not read again. `progress(done, total)` counts tokens. Throws xlens::error for a text that
 /// cannot be read or has fewer than 2 tokens, a folder that cannot be written, and a checkpoint that
 /// belongs to another run.
-template <class Model, class Progress>
-event_statistics events(const Model& model, const tokenizer& text, const event_run& run,
-                        Progress progress) {
+inline event_statistics events(const transformer<>& model, const tokenizer& text,
+                               const event_run& run, const progress_function& progress) {
     using clock = std::chrono::steady_clock;
     text_windows windows(run.text, text, run.options.window);
     event_checkpoint state{

@@ -10,6 +10,7 @@
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -139,13 +140,12 @@ inline xt::xtensor<float, 2> gaussian_like(const xt::xtensor<float, 2>& like, st
 /// Scores tokens by the sub-updates of a layer. `load` decodes a layer's value vectors, (F, D) in
 /// f32, of which one layer is held at a time; the Gaussian vectors of all layers are kept
 /// (L·gaussian_vectors·D floats). Borrows the model.
-template <class Model>
 class sub_update_scores {
 public:
     /// Gaussian vectors a layer, from which the controls are drawn.
     static constexpr std::size_t gaussian_vectors = 128;
 
-    sub_update_scores(const Model& model, std::uint64_t seed)
+    sub_update_scores(const transformer<>& model, std::uint64_t seed)
         : m_model(&model), m_seed(seed), m_controls(model.blocks.size()) {
         const std::size_t width = model.config.width;
         m_gain.assign(width, 1.0F);
@@ -282,7 +282,7 @@ private:
         return out;
     }
 
-    const Model* m_model;
+    const transformer<>* m_model;
     std::uint64_t m_seed;
     std::vector<float> m_gain;         ///< γ, or ones
     std::vector<float> m_mean;         ///< ē

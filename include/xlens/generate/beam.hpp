@@ -4,14 +4,16 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/generate.hpp>
-#include <xlens/hooks/policy.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -134,22 +136,22 @@ private:
 
 /// Reads each beam's last token: all beams in one pass, or one by one where a policy looks at more
 /// than a row (an early exit).
-template <class Model, class... P>
-void read_last(const Model& model, std::span<beam* const> beams, P&... policies) {
+inline void read_last(const transformer<>& model, std::span<beam* const> beams,
+                      dynamic_policies& policies) {
     if (beams.empty()) { return; }
-    if ((... && is_rowwise(policies))) {
+    if (policies.is_rowwise()) {
         std::vector<sequence_state*> states;
         std::vector<token_id> tokens;
         for (beam* b : beams) {
             states.push_back(&b->state);
             tokens.push_back(b->tokens.back().id);
         }
-        model.forward_each(states, tokens, policies...);
+        model.forward_each(states, tokens, policies);
         return;
     }
     for (beam* b : beams) {
         b->state.wanted = logit_rows::last;
-        model.forward(b->state, std::span<const token_id>(&b->tokens.back().id, 1), policies...);
+        model.forward(b->state, std::span<const token_id>(&b->tokens.back().id, 1), policies);
     }
 }
 
@@ -171,8 +173,7 @@ public:
 
     /// Chooses the next token of every beam, from their logits. False once the search is over;
     /// until then the last token of each beam must be read before the next step.
-    template <class Complete>
-    bool step(Complete& complete) {
+    bool step(const std::function<bool(std::span<const generated>, token_id)>& complete) {
         ++m_length;
         const bool last = m_length >= m_options.count || m_prompt + m_length > m_context;
         const auto forbidden = m_length <= m_options.least ? m_options.stop : std::nullopt;
@@ -209,6 +210,44 @@ private:
 
 }  // namespace detail
 
+namespace detail {
+
+/// Whether a text is complete with one token more, for a reason besides the stop token.
+using text_complete = std::function<bool(std::span<const generated>, token_id)>;
+
+inline std::vector<std::vector<hypothesis>> beam_search_with(
+    const transformer<>& model, std::span<const std::vector<token_id>> prompts,
+    const beam_options& o, const text_complete& complete, dynamic_policies& policies) {
+    if (o.beams == 0) { fail("beams: expected at least 1, got 0"); }
+    if (!std::isfinite(o.length_penalty)) {
+        fail("length penalty: expected a finite number, got {}", o.length_penalty);
+    }
+    std::vector<std::vector<hypothesis>> out(prompts.size());
+    if (o.count == 0) { return out; }
+    std::vector<std::unique_ptr<beam_run>> runs;
+    for (const std::vector<token_id>& prompt : prompts) {
+        sequence_state state = model.start();
+        prefill(model, state, std::span<const token_id>(prompt), policies);
+        runs.push_back(std::make_unique<beam_run>(std::move(state), model.config.context, o));
+    }
+    while (true) {
+        std::vector<beam*> going;
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            if (!runs[i]) { continue; }
+            if (runs[i]->step(complete)) {
+                for (beam& b : runs[i]->beams()) { going.push_back(&b); }
+            } else {
+                out[i] = runs[i]->take();
+                runs[i].reset();
+            }
+        }
+        if (going.empty()) { return out; }
+        read_last(model, std::span<beam* const>(going), policies);
+    }
+}
+
+}  // namespace detail
+
 /// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
 /// For each prompt the B most probable beginnings are kept, token after token; its result is up to B
 /// texts, best first, and those that ended with the `stop` token end with it. Equal to
@@ -217,50 +256,26 @@ private:
 /// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
 /// the prompt.
 /// Throws xlens::error for no beams, or a length penalty that is not finite.
-template <class Model, class Complete, class... P>
+template <class... P>
 std::vector<std::vector<hypothesis>> beam_search_each(
-    const Model& model, std::span<const std::vector<token_id>> prompts, const beam_options& o,
-    Complete complete, P&... policies) {
-    if (o.beams == 0) { fail("beams: expected at least 1, got 0"); }
-    if (!std::isfinite(o.length_penalty)) {
-        fail("length penalty: expected a finite number, got {}", o.length_penalty);
-    }
-    std::vector<std::vector<hypothesis>> out(prompts.size());
-    if (o.count == 0) { return out; }
-    std::vector<std::unique_ptr<detail::beam_run>> runs;
-    for (const std::vector<token_id>& prompt : prompts) {
-        sequence_state state = model.start();
-        prefill(model, state, std::span<const token_id>(prompt), policies...);
-        runs.push_back(
-            std::make_unique<detail::beam_run>(std::move(state), model.config.context, o));
-    }
-    while (true) {
-        std::vector<detail::beam*> going;
-        for (std::size_t i = 0; i < runs.size(); ++i) {
-            if (!runs[i]) { continue; }
-            if (runs[i]->step(complete)) {
-                for (detail::beam& b : runs[i]->beams()) { going.push_back(&b); }
-            } else {
-                out[i] = runs[i]->take();
-                runs[i].reset();
-            }
-        }
-        if (going.empty()) { return out; }
-        detail::read_last(model, std::span<detail::beam* const>(going), policies...);
-    }
+    const transformer<>& model, std::span<const std::vector<token_id>> prompts,
+    const beam_options& o, const detail::text_complete& complete, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::beam_search_with(model, prompts, o, complete, pack);
 }
 
 /// The same for one prompt.
-template <class Model, class Complete, class... P>
-std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
-                                    const beam_options& o, Complete complete, P&... policies) {
+template <class... P>
+std::vector<hypothesis> beam_search(const transformer<>& model, std::span<const token_id> prompt,
+                                    const beam_options& o, const detail::text_complete& complete,
+                                    P&... policies) {
     const std::vector<token_id> one(prompt.begin(), prompt.end());
     return std::move(beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
 }
 
-template <class Model>
-std::vector<hypothesis> beam_search(const Model& model, std::span<const token_id> prompt,
-                                    const beam_options& o) {
+inline std::vector<hypothesis> beam_search(const transformer<>& model,
+                                           std::span<const token_id> prompt,
+                                           const beam_options& o) {
     return beam_search(model, prompt, o,
                        [](std::span<const generated>, token_id) { return false; });
 }

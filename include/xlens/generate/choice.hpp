@@ -8,7 +8,10 @@
 
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace xlens {
@@ -50,6 +53,36 @@ struct greedy {
     choice operator()(std::span<const float> logits) const {
         return detail::chosen(detail::best_of(logits, 1).front().id, logits);
     }
+};
+
+/// Any way to choose, as a value: called as `choose(logits, text so far)` or `choose(logits)`. Greedy
+/// unless told otherwise. It keeps a copy of what it is made of; std::ref borrows, for a sampler whose
+/// random numbers are to go on.
+class chooser {
+public:
+    chooser() : chooser(greedy()) {}
+    template <class Choose>
+        requires(!std::is_same_v<std::remove_cvref_t<Choose>, chooser>)
+    chooser(Choose choose)  // NOLINT(google-explicit-constructor): it is one
+        : m_takes_best(xlens::takes_best(static_cast<std::unwrap_reference_t<Choose>&>(choose))),
+          m_choose([choose = std::move(choose)](std::span<const float> logits,
+                                                std::span<const token_id> text) mutable {
+              auto& call = static_cast<std::unwrap_reference_t<Choose>&>(choose);
+              if constexpr (requires { call(logits, text); }) {
+                  return choice(call(logits, text));
+              } else {
+                  return choice(call(logits));
+              }
+          }) {}
+
+    [[nodiscard]] bool takes_best() const { return m_takes_best; }
+    choice operator()(std::span<const float> logits, std::span<const token_id> text) {
+        return m_choose(logits, text);
+    }
+
+private:
+    bool m_takes_best;
+    std::function<choice(std::span<const float>, std::span<const token_id>)> m_choose;
 };
 
 }  // namespace xlens

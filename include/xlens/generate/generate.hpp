@@ -2,15 +2,19 @@
 #pragma once
 
 #include <xlens/core/types.hpp>
-#include <xlens/generate/sampling.hpp>
+#include <xlens/generate/choice.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace xlens {
@@ -23,23 +27,52 @@ struct generated {
     std::size_t exit_layer = 0;  ///< last layer that ran for it: L - 1 unless a policy stopped
 };
 
-/// Reads a prompt in passes of bounded size; leaves the last position's logits in the state.
+/// Whoever is handed the tokens of a text as they come: any callable; flow::stop ends the text.
+class token_listener {
+public:
+    token_listener() = default;
+    template <std::invocable<const generated&> Listen>
+    token_listener(Listen listen)  // NOLINT(google-explicit-constructor): it is one
+        : m_listen([listen = std::move(listen)](const generated& token) mutable {
+              if constexpr (std::same_as<decltype(listen(token)), flow>) {
+                  return listen(token);
+              } else {
+                  listen(token);
+                  return flow::proceed;
+              }
+          }) {}
+
+    flow operator()(const generated& token) const {
+        return m_listen ? m_listen(token) : flow::proceed;
+    }
+
+private:
+    std::function<flow(const generated&)> m_listen;
+};
+
+struct generate_options {
+    std::size_t count = 20;             ///< tokens at most
+    chooser choose = {};                ///< greedy, a sampler, or one's own
+    std::optional<token_id> stop = {};  ///< ends the text, and is no part of it
+    token_listener seen = {};           ///< is handed each token as it comes
+};
+
+/// Reads a prompt in passes of bounded size; leaves the last position's logits in the state. Policies
+/// are told where the prompt ends (site::prompt). Throws xlens::error, before anything is read, for a
+/// prompt that does not fit the model.
 template <class Model, class... P>
 void prefill(const Model& model, sequence_state& state, std::span<const token_id> prompt,
              P&... policies) {
     constexpr std::size_t chunk = 256;
-    for (std::size_t first = 0; first < prompt.size(); first += chunk) {
-        const auto part = prompt.subspan(first, std::min(chunk, prompt.size() - first));
-        const bool last = first + part.size() == prompt.size();
-        state.wanted = last ? logit_rows::last : logit_rows::none;
-        model.forward(state, part, policies...);
-    }
+    each_pass(model, state, prompt, chunk, [&](const text_pass& pass) {
+        state.wanted = pass.last ? logit_rows::last : logit_rows::none;
+        model.forward(state, pass.tokens, policies...);
+    });
 }
 
 namespace detail {
 
-/// The choice from a state's logits, by `choose(logits, text)` or `choose(logits)`, or the answer
-/// that stands in their place.
+/// The choice from a state's logits, or the answer that stands in their place.
 template <class Choose>
 choice choose_from(const sequence_state& state, Choose& choose) {
     if (state.answer) { return {state.answer->id, state.answer->probability}; }
@@ -51,42 +84,40 @@ choice choose_from(const sequence_state& state, Choose& choose) {
     }
 }
 
-/// Shows a token to whoever listens; false where it answers flow::stop.
-template <class Seen>
-bool goes_on(Seen& seen, const generated& token) {
-    if constexpr (std::same_as<decltype(seen(token)), flow>) {
-        return seen(token) == flow::proceed;
-    } else {
-        seen(token);
-        return true;
+/// generate() with any policies as one pack.
+inline std::vector<generated> generate_with(const transformer<>& model,
+                                            std::span<const token_id> prompt,
+                                            generate_options options, dynamic_policies& policies) {
+    std::vector<generated> out;
+    if (options.count == 0) { return out; }
+    sequence_state state = model.start();
+    prefill(model, state, prompt, policies);
+    state.wanted = options.choose.takes_best() ? logit_rows::best : logit_rows::last;
+    while (true) {
+        const choice next = choose_from(state, options.choose);
+        if (options.stop && next.id == *options.stop) { return out; }
+        out.push_back({next.id, next.probability, state.exit_layer});
+        const bool more = options.seen(out.back()) == flow::proceed;
+        if (!more || out.size() == options.count || state.position == model.config.context) {
+            return out;
+        }
+        model.forward(state, std::span<const token_id>(&out.back().id, 1), policies);
     }
 }
 
 }  // namespace detail
 
-/// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` or
-/// `choose(logits, text so far)` (greedy, sampler), and handed to `seen(generated)` as it comes.
-/// Ends early after the token `stop`, which is not part of the result; after a token to which `seen`
+/// Continues a prompt token by token, each chosen by options.choose and handed to options.seen. Ends
+/// early after the token `stop`, which is not part of the result; after a token to which `seen`
 /// answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is complete);
 /// and at the end of the context. Where `choose` takes the most probable token (takes_best), an exit
 /// may name it, and the unembedding is left out.
-template <class Model, class Choose, class Seen, class... P>
-std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
-                                std::size_t count, Choose& choose, std::optional<token_id> stop,
-                                Seen seen, P&... policies) {
-    std::vector<generated> out;
-    if (count == 0) { return out; }
-    sequence_state state = model.start();
-    prefill(model, state, prompt, policies...);
-    state.wanted = takes_best(choose) ? logit_rows::best : logit_rows::last;
-    while (true) {
-        const choice next = detail::choose_from(state, choose);
-        if (stop && next.id == *stop) { return out; }
-        out.push_back({next.id, next.probability, state.exit_layer});
-        const bool more = detail::goes_on(seen, out.back());
-        if (!more || out.size() == count || state.position == model.config.context) { return out; }
-        model.forward(state, std::span<const token_id>(&out.back().id, 1), policies...);
-    }
+/// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is read.
+template <class... P>
+std::vector<generated> generate(const transformer<>& model, std::span<const token_id> prompt,
+                                const generate_options& options = {}, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::generate_with(model, prompt, options, pack);
 }
 
 }  // namespace xlens

@@ -14,23 +14,34 @@
 
 namespace xlens {
 
-/// Any number of policies chosen at run time, as one: a model's forward is compiled twice in a
-/// program, for the empty pack and for this. Calls them in the order they were added.
+/// Any number of policies chosen at run time, as one. Calls them in the order they were added. What
+/// xlens::model reads with: whatever the policies of a program, a pass is compiled once.
 class dynamic_policies {
 public:
-    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::pre_activations | hook::coefficients | hook::after |
-                                  hook::read_out | hook::logits;
+    static constexpr hook hooks = all_hooks;
+
+    dynamic_policies() = default;
 
     /// Keeps a copy of the policy.
-    template <policy P>
+    template <class P>
     void add(P p) {
-        m_policies.push_back(std::make_unique<holder<P, P>>(std::move(p)));
+        if constexpr (check_policy<P>()) {
+            m_policies.push_back(std::make_unique<holder<P, P>>(std::move(p)));
+        }
     }
     /// Calls a policy that belongs to the caller, who reads it afterwards.
-    template <policy P>
+    template <class P>
     void borrow(P& p) {
-        m_policies.push_back(std::make_unique<holder<P, P&>>(p));
+        if constexpr (check_policy<P>()) {
+            m_policies.push_back(std::make_unique<holder<P, P&>>(p));
+        }
+    }
+    /// Several such, in the order in which they are to be called.
+    template <class... P>
+    [[nodiscard]] static dynamic_policies of(P&... borrowed) {
+        dynamic_policies out;
+        (out.borrow(borrowed), ...);
+        return out;
     }
     [[nodiscard]] bool empty() const { return m_policies.empty(); }
     [[nodiscard]] bool wants(hook h) const {
@@ -41,32 +52,25 @@ public:
         return std::all_of(m_policies.begin(), m_policies.end(),
                            [](const auto& p) { return p->rowwise(); });
     }
-
+    void check(const model_sizes& sizes) const {
+        for (const auto& p : m_policies) { p->check(sizes); }
+    }
     [[nodiscard]] std::optional<named_token> answer(std::span<const float> x) const {
         detail::pack_answer all;
         for (const auto& p : m_policies) { all.add(p->ask(x)); }
         return all.reads ? std::nullopt : all.named;
     }
 
-    flow embedding(const site& where, rows<float> x) { return call(hook::embedding, where, x); }
-    flow attention_out(const site& where, rows<float> x) {
-        return call(hook::attention_out, where, x);
-    }
-    flow before(const site& where, rows<float> x) { return call(hook::before, where, x); }
-    flow pre_activations(const site& where, rows<float> x) {
-        return call(hook::pre_activations, where, x);
-    }
-    flow coefficients(const site& where, rows<float> x) {
-        return call(hook::coefficients, where, x);
-    }
-    flow after(const site& where, rows<float> x) { return call(hook::after, where, x); }
-    flow logits(const site& where, rows<float> x) { return call(hook::logits, where, x); }
-    flow read_out(const site& where, rows<float> x) { return call(hook::read_out, where, x); }
+#define XLENS_HOOK(name) \
+    flow name(const site& where, rows<float> x) { return call(hook::name, where, x); }
+    XLENS_FOR_EACH_HOOK(XLENS_HOOK)
+#undef XLENS_HOOK
 
 private:
     struct base {
         virtual ~base() = default;
         virtual flow call(hook h, const site& where, rows<float> x) = 0;
+        virtual void check(const model_sizes& sizes) const = 0;
         [[nodiscard]] virtual bool wants_hook(hook h) const = 0;
         [[nodiscard]] virtual bool rowwise() const = 0;
         [[nodiscard]] virtual detail::pack_answer ask(std::span<const float> x) const = 0;
@@ -75,30 +79,19 @@ private:
     struct holder final : base {
         explicit holder(Stored p) : held(static_cast<Stored&&>(p)) {}
         flow call(hook h, const site& where, rows<float> x) override {
-            switch (h) {
-                case hook::embedding: return call_hooks<hook::embedding>(where, x, ref());
-                case hook::attention_out: return call_hooks<hook::attention_out>(where, x, ref());
-                case hook::before: return call_hooks<hook::before>(where, x, ref());
-                case hook::pre_activations:
-                    return call_hooks<hook::pre_activations>(where, x, ref());
-                case hook::coefficients: return call_hooks<hook::coefficients>(where, x, ref());
-                case hook::after: return call_hooks<hook::after>(where, x, ref());
-                case hook::logits: return call_hooks<hook::logits>(where, x, ref());
-                case hook::read_out: return call_hooks<hook::read_out>(where, x, ref());
-                case hook::none: break;
-            }
-            return flow::proceed;
+            P& p = held;
+            return detail::call_one(h, p, where, x);
+        }
+        void check(const model_sizes& sizes) const override {
+            check_fits(std::as_const(held), sizes);
         }
         [[nodiscard]] bool wants_hook(hook h) const override {
-            return h == hook::pre_activations
-                       ? xlens::wants<hook::pre_activations>(std::as_const(held))
-                       : contains(P::hooks, h);
+            return xlens::wants(h, std::as_const(held));
         }
         [[nodiscard]] bool rowwise() const override { return xlens::is_rowwise(held); }
         [[nodiscard]] detail::pack_answer ask(std::span<const float> x) const override {
             return detail::ask(x, std::as_const(held));
         }
-        P& ref() { return held; }
         Stored held;
     };
 

@@ -22,29 +22,44 @@ struct site {
     /// What the sequence has read, this pass included; the next token after row t is predicted from
     /// tokens 0 .. first_position + t. Empty where a hook is called by hand without them.
     std::span<const token_id> tokens = {};
+    /// Tokens of the prompt, which may be read in several passes (sequence_state::prompt).
+    std::size_t prompt = 0;
+
+    /// Whether the token after row t is one that is asked for: t is the last position of the prompt,
+    /// or comes after it. A policy for "the last position" asks this: the last row of a pass need not
+    /// be it, since a long prompt is read in chunks.
+    [[nodiscard]] bool predicts(std::size_t t) const { return first_position + t + 1 >= prompt; }
 };
 
-/// The places where a forward pass calls its policies. The rows of each, one a position:
-///   embedding        (T, D)  the residual that enters layer 0
-///   attention_out    (T, D)  what a layer's attention is about to add to the residual
-///   before           (T, D)  the residual before a layer's FFN update
-///   pre_activations  (T, F)  what the activation is about to be applied to: U·x + b_u, and in a
-///                            gated layer the gate's G·x + b_g. Policies that take it cost a pass
-///                            over m a layer
-///   coefficients     (T, F)  m, before the sum Σ_i m_i·v_i
-///   after            (T, D)  the residual after the FFN update
-///   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
-///   logits           (N, V)  of the positions whose logits are computed
+// All hooks, once: what is said of each is made from this list. The rows of each, one a position:
+//   embedding        (T, D)  the residual that enters layer 0
+//   attention_out    (T, D)  what a layer's attention is about to add to the residual
+//   before           (T, D)  the residual before a layer's FFN update
+//   pre_activations  (T, F)  what the activation is about to be applied to: U·x + b_u, and in a
+//                            gated layer the gate's G·x + b_g. Policies that take it cost a pass
+//                            over m a layer
+//   coefficients     (T, F)  m, before the sum Σ_i m_i·v_i
+//   after            (T, D)  the residual after the FFN update
+//   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
+//   logits           (N, V)  of the positions whose logits are computed
+#define XLENS_FOR_EACH_HOOK(apply)                                                                 \
+    apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
+        apply(after) apply(read_out) apply(logits)
+
+namespace detail {
+enum class hook_number : unsigned {
+#define XLENS_HOOK(name) name,
+    XLENS_FOR_EACH_HOOK(XLENS_HOOK)
+#undef XLENS_HOOK
+};
+}  // namespace detail
+
+/// A set of the places where a forward pass calls its policies: the list above.
 enum class hook : unsigned {
     none = 0,
-    embedding = 1U << 0U,
-    attention_out = 1U << 1U,
-    before = 1U << 2U,
-    coefficients = 1U << 3U,
-    after = 1U << 4U,
-    logits = 1U << 5U,
-    pre_activations = 1U << 6U,
-    read_out = 1U << 7U,
+#define XLENS_HOOK(name) name = 1U << static_cast<unsigned>(detail::hook_number::name),
+    XLENS_FOR_EACH_HOOK(XLENS_HOOK)
+#undef XLENS_HOOK
 };
 
 constexpr hook operator|(hook a, hook b) {
@@ -53,29 +68,48 @@ constexpr hook operator|(hook a, hook b) {
 constexpr bool contains(hook set, hook h) {
     return (static_cast<unsigned>(set) & static_cast<unsigned>(h)) != 0;
 }
+/// Every hook there is.
+#define XLENS_HOOK(name) | hook::name
+inline constexpr hook all_hooks = hook::none XLENS_FOR_EACH_HOOK(XLENS_HOOK);
+#undef XLENS_HOOK
+
+/// What a policy may have to know of a model: its sizes, as they are written in shapes.
+struct model_sizes {
+    std::size_t layers = 0;       ///< L
+    std::size_t width = 0;        ///< D
+    std::size_t inner_width = 0;  ///< F
+    std::size_t vocabulary = 0;   ///< V
+};
 
 template <class Result>
 concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 
-// The hooks once, for what is said of each.
-#define XLENS_FOR_EACH_HOOK(apply)                                                                 \
-    apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
-        apply(after) apply(read_out) apply(logits)
-
 namespace detail {
 
-// One row a hook: `fits` is a call with the right types, `named` is any member of that name. The
-// two differ for an ill-typed hook, and `named` without a declaration is a hook never called.
-#define XLENS_HOOK(name)                                                     \
-    template <class P>                                                       \
-    concept fits_##name = requires(P& p, const site& where, rows<float> x) { \
-        { p.name(where, x) } -> hook_result;                                 \
-    };                                                                       \
-    template <class P>                                                       \
-    concept named_##name = fits_##name<P> || requires { &P::name; };         \
-    template <class P>                                                       \
-    inline constexpr bool declared_##name =                                  \
-        contains(P::hooks, hook::name) ? fits_##name<P> : !named_##name<P>;
+// One row a hook: `fits` is a call with the right types, `named` is any member of that name,
+// overloaded ones and templates too: with it, the name is ambiguous in `both`. The two differ for an
+// ill-typed hook, and `named` without a declaration is a hook never called.
+#define XLENS_HOOK(hook_name)                                                     \
+    template <class P>                                                            \
+    concept fits_##hook_name = requires(P& p, const site& where, rows<float> x) { \
+        { p.hook_name(where, x) } -> hook_result;                                 \
+    };                                                                            \
+    struct with_##hook_name {                                                     \
+        void hook_name();                                                         \
+    };                                                                            \
+    template <class P>                                                            \
+    struct both_##hook_name : P, with_##hook_name {};                             \
+    template <class P>                                                            \
+    constexpr bool has_member_##hook_name() {                                     \
+        if constexpr (std::is_class_v<P> && !std::is_final_v<P>) {                \
+            return !requires { &both_##hook_name<P>::hook_name; };                \
+        } else {                                                                  \
+            return fits_##hook_name<P> || requires { &P::hook_name; };            \
+        }                                                                         \
+    }                                                                             \
+    template <class P>                                                            \
+    inline constexpr bool declared_##hook_name =                                  \
+        contains(P::hooks, hook::hook_name) ? fits_##hook_name<P> : !has_member_##hook_name<P>();
 
 XLENS_FOR_EACH_HOOK(XLENS_HOOK)
 #undef XLENS_HOOK
@@ -85,22 +119,24 @@ concept has_hooks = requires {
     { P::hooks } -> std::convertible_to<hook>;
 };
 
+#define XLENS_HOOK(name) &&detail::declared_##name<P>
+template <class P>
+inline constexpr bool all_declared = true XLENS_FOR_EACH_HOOK(XLENS_HOOK);
+#undef XLENS_HOOK
+
 }  // namespace detail
 
 /// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the declared
 /// hooks as members `void|flow name(const site&, rows<float>)`. hooks/skeleton.hpp is the one to
-/// copy.
+/// copy. It may also have a member `void check(const model_sizes&) const`, which is called once
+/// before each pass and throws xlens::error where the policy does not fit the model.
 template <class P>
-concept policy =
-    detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
-    detail::declared_before<P> && detail::declared_pre_activations<P> &&
-    detail::declared_coefficients<P> && detail::declared_after<P> && detail::declared_read_out<P> &&
-    detail::declared_logits<P>;
+concept policy = detail::has_hooks<P> && detail::all_declared<P>;
 
-/// Does nothing for a policy; for anything else the compiler says which hook is wrong. A forward
-/// takes any pack and checks it here, since a failed constraint on a pack would not say why.
+/// True for a policy; for anything else the compiler says which hook is wrong, and nothing more: a
+/// failed constraint would not say why, and a body that is compiled all the same would say too much.
 template <class P>
-constexpr void check_policy() {
+consteval bool check_policy() {
 #define XLENS_HOOK(name)                                                    \
     static_assert(detail::declared_##name<P>,                               \
                   "policy: hook '" #name                                    \
@@ -110,6 +146,7 @@ constexpr void check_policy() {
     static_assert(detail::has_hooks<P>, "policy: expected `static constexpr xlens::hook hooks`");
     if constexpr (detail::has_hooks<P>) { XLENS_FOR_EACH_HOOK(XLENS_HOOK) }
 #undef XLENS_HOOK
+    return policy<P>;
 }
 
 namespace detail {
@@ -132,6 +169,18 @@ flow call_one(P& p, const site& where, rows<float> x) {
 #undef XLENS_HOOK
 }
 
+/// The same for a hook that is known at run time; nothing where P does not declare it.
+template <class P>
+flow call_one(hook h, P& p, const site& where, rows<float> x) {
+#define XLENS_HOOK(name)                                                   \
+    if constexpr (contains(P::hooks, hook::name)) {                        \
+        if (h == hook::name) { return call_one<hook::name>(p, where, x); } \
+    }
+    XLENS_FOR_EACH_HOOK(XLENS_HOOK)
+#undef XLENS_HOOK
+    return flow::proceed;
+}
+
 }  // namespace detail
 
 /// Calls hook H of every policy that declares it, in argument order, also after one said stop.
@@ -149,20 +198,22 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
     return result;
 }
 
-/// Whether any policy of the pack takes hook H now: it declares it and, if it has a member
-/// `bool wants(hook) const`, that says so. Asked for what costs something: `pre_activations`, and what is read at an exit.
+/// Whether a policy takes hook h now: it declares it and, if it has a member `bool wants(hook)
+/// const`, that says so. Asked for what costs something: `pre_activations`, and what is read at an
+/// exit.
+template <policy P>
+[[nodiscard]] bool wants(hook h, [[maybe_unused]] const P& p) {
+    if (!contains(P::hooks, h)) { return false; }
+    if constexpr (requires { p.wants(h); }) {
+        return p.wants(h);
+    } else {
+        return true;
+    }
+}
+/// Whether any policy of the pack does.
 template <hook H, policy... P>
 [[nodiscard]] bool wants(const P&... policies) {
-    [[maybe_unused]] const auto one = []<class One>([[maybe_unused]] const One& p) {
-        if constexpr (!contains(One::hooks, H)) {
-            return false;
-        } else if constexpr (requires { p.wants(H); }) {
-            return p.wants(H);
-        } else {
-            return true;
-        }
-    };
-    return (one(policies) || ...);
+    return (wants(H, policies) || ...);
 }
 
 /// Whether a policy looks at each row for itself: it keeps nothing from one call to the next and
@@ -180,6 +231,10 @@ template <policy P>
     }
 }
 
-}  // namespace xlens
+/// Throws xlens::error where a policy that looks does not fit a model of these sizes.
+template <policy P>
+void check_fits([[maybe_unused]] const P& p, [[maybe_unused]] const model_sizes& sizes) {
+    if constexpr (requires { p.check(sizes); }) { p.check(sizes); }
+}
 
-#undef XLENS_FOR_EACH_HOOK
+}  // namespace xlens

@@ -30,11 +30,11 @@ public:
         }
     }
     /// Throws xlens::error if a sequence has a token that is not in the vocabulary.
-    void check(std::size_t vocabulary) const {
+    void check(const model_sizes& model) const {
         for (const auto& s : m_sequences) {
             for (const token_id id : s) {
-                if (id < 0 || static_cast<std::size_t>(id) >= vocabulary) {
-                    fail("ban: token {}: expected 0 to {}", id, vocabulary - 1);
+                if (id < 0 || static_cast<std::size_t>(id) >= model.vocabulary) {
+                    fail("ban: token {}: expected 0 to {}", id, model.vocabulary - 1);
                 }
             }
         }

@@ -5,6 +5,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/transformer.hpp>
 
 #include <cstddef>
 #include <vector>
@@ -15,8 +16,8 @@ namespace xlens {
 
 /// v_i (D): what the neuron's sub-updates add.
 /// Throws xlens::error if the model has no such neuron.
-template <class Model>
-[[nodiscard]] std::vector<float> value_direction(const Model& model, const neuron& where) {
+[[nodiscard]] inline std::vector<float> value_direction(const transformer<>& model,
+                                                        const neuron& where) {
     check_neuron(where, model.config.layers, model.config.inner_width);
     std::vector<float> out(model.config.width);
     model.blocks[where.layer].ffn.value(where.index, out);
@@ -26,8 +27,8 @@ template <class Model>
 /// γ⊙e_w (D): what the residual must point at for the lens to read token w, e_w being its row of
 /// the unembedding and γ the final norm's gain. The difference of two moves the odds between them.
 /// Throws xlens::error if the vocabulary has no such token.
-template <class Model>
-[[nodiscard]] std::vector<float> token_direction(const Model& model, token_id token) {
+[[nodiscard]] inline std::vector<float> token_direction(const transformer<>& model,
+                                                        token_id token) {
     if (token < 0 || static_cast<std::size_t>(token) >= model.config.vocabulary) {
         fail("token {}: expected 0 to {}", token, model.config.vocabulary - 1);
     }

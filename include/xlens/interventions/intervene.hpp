@@ -47,8 +47,8 @@ public:
     [[nodiscard]] const std::vector<edit>& edits() const { return m_edits; }
 
     /// Throws xlens::error if an edit names a neuron that a model of this size does not have.
-    void check(std::size_t layers, std::size_t inner_width) const {
-        for (const edit& e : m_edits) { check_neuron(e.where, layers, inner_width); }
+    void check(const model_sizes& model) const {
+        for (const edit& e : m_edits) { check_neuron(e.where, model.layers, model.inner_width); }
     }
 
     [[nodiscard]] bool wants(hook h) const {
@@ -68,7 +68,7 @@ private:
     void change(edit::site on, const site& where, rows<float> z) const {
         for (const edit& e : m_edits) {
             const std::size_t i = e.where.index;
-            if (e.on != on || e.where.layer != where.layer || i >= z.width()) { continue; }
+            if (e.on != on || e.where.layer != where.layer) { continue; }
             for (std::size_t t = 0; t < z.count(); ++t) {
                 if (e.positions.contains(where.first_position + t)) { z[t][i] = e(z[t][i]); }
             }

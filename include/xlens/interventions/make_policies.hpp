@@ -9,6 +9,7 @@
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include <algorithm>
@@ -22,9 +23,8 @@ namespace xlens {
 
 /// What a recipe meets: a model, its tokenizer (null where it has none), and the number of tokens
 /// of the prompt where there is one.
-template <class Model>
 struct recipe_context {
-    const Model& model;
+    const transformer<>& model;
     const tokenizer* text = nullptr;
     std::optional<std::size_t> prompt_length = {};
 };
@@ -41,11 +41,9 @@ inline std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
 
 namespace detail {
 
-template <class Model>
 class intervention_maker {
 public:
-    intervention_maker(const recipe_context<Model>& in, dynamic_policies& out)
-        : m_in(in), m_out(out) {}
+    intervention_maker(const recipe_context& in, dynamic_policies& out) : m_in(in), m_out(out) {}
 
     void operator()(const edit_step& step) const {
         const auto& config = m_in.model.config;
@@ -128,7 +126,7 @@ private:
         return *m_in.text;
     }
 
-    const recipe_context<Model>& m_in;
+    const recipe_context& m_in;
     dynamic_policies& m_out;
 };
 
@@ -137,9 +135,8 @@ private:
 /// Appends the policies of a recipe to a pack, in its order. Throws xlens::error, naming the place
 /// in the recipe, for a neuron, layer or token that the model does not have, and for `when` words
 /// that need a prompt where there is none.
-template <class Model>
-void add_interventions(dynamic_policies& to, const recipe& what, const recipe_context<Model>& in) {
-    const detail::intervention_maker<Model> make(in, to);
+inline void add_interventions(dynamic_policies& to, const recipe& what, const recipe_context& in) {
+    const detail::intervention_maker make(in, to);
     for (const recipe::step& step : what.steps) { std::visit(make, step); }
 }
 

@@ -37,12 +37,12 @@ public:
     }
 
     /// Throws xlens::error unless a model of this size has the layer and the width.
-    void check(std::size_t layers, std::size_t width) const {
-        if (m_layer >= layers) {
-            fail("layer: {}, the model has layers 0 to {}", m_layer, layers - 1);
+    void check(const model_sizes& model) const {
+        if (m_layer >= model.layers) {
+            fail("layer: {}, the model has layers 0 to {}", m_layer, model.layers - 1);
         }
-        if (m_push.size() != width) {
-            fail("direction: {} numbers, the model's width is {}", m_push.size(), width);
+        if (m_push.size() != model.width) {
+            fail("direction: {} numbers, the model's width is {}", m_push.size(), model.width);
         }
     }
 

@@ -3,6 +3,7 @@
 
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/weights_as.hpp>
+#include <xlens/model/presets.hpp>
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/linear.hpp>
 #include <xlens/nn/norm.hpp>
@@ -13,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
 namespace xlens::detail {
 
@@ -35,12 +37,17 @@ public:
         out.bias = m_file.optional_vector(stem + ".bias", rows);
         return out;
     }
+    /// A norm of that type; of any_norm, of that kind.
     template <class Norm>
-    [[nodiscard]] Norm norm(const std::string& stem, std::size_t size) const {
+    [[nodiscard]] Norm norm(const std::string& stem, std::size_t size,
+                            [[maybe_unused]] norm_kind kind = norm_kind::rms) const {
         Norm out;
+        if constexpr (requires { out.kind; }) { out.kind = kind; }
         out.gain = m_file.vector(stem + ".weight", size);
         if constexpr (requires { out.bias; }) {
-            out.bias = m_file.optional_vector(stem + ".bias", size);
+            if (!std::is_same_v<Norm, any_norm> || kind == norm_kind::layer) {
+                out.bias = m_file.optional_vector(stem + ".bias", size);
+            }
         }
         out.epsilon = m_config.norm_epsilon;
         return out;
@@ -68,6 +75,18 @@ public:
         out.sections.push_back({0, tied ? table : matrix("output.weight", v, m_config.width), {}});
     }
 
+    /// The positions of an architecture, in the type that the model has for them.
+    template <class Positions>
+    void read(const architecture& kind, Positions& position) const {
+        if constexpr (std::is_same_v<Positions, any_positions<Weights>>) {
+            position.kind = kind.position;
+            if (kind.position == position_kind::rotary) { read(position.rotary); }
+            if (kind.position == position_kind::learned) { read(position.learned); }
+            if (kind.position == position_kind::sinusoidal) { read(position.sinusoidal); }
+        } else {
+            read(position);
+        }
+    }
     void read(rotary_positions<Weights>& position) const {
         rope_scaling scaling = m_config.rotary_scaling;
         if (m_file.has("rope_freqs.weight")) {

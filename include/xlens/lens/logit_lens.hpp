@@ -43,17 +43,14 @@ inline std::string_view name_of(projection form) {
 /// The logit lens: final norm, then unembedding, applied to the residual of any layer (nostalgebraist
 /// 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies). Also projects value
 /// vectors. Borrows the model: `const logit_lens lens(model);`.
-template <class Norm, weight_matrix Weights>
 class logit_lens {
 public:
-    template <class Preset>
-    explicit logit_lens(const transformer<Preset, Weights>& model)
+    explicit logit_lens(const transformer<>& model)
         : m_norm(&model.final_norm),
           m_unembedding(&model.unembedding),
           m_vocabulary(model.unembedding) {}
     /// Refused: the lens borrows the model. Keep the model in a variable that outlives it.
-    template <class Preset>
-    explicit logit_lens(const transformer<Preset, Weights>&& model) = delete;
+    explicit logit_lens(const transformer<>&& model) = delete;
 
     /// The k best tokens of each residual (N, D), with exact probabilities; with `targets` (N) the
     /// log-probability of one token a row as well.
@@ -100,12 +97,9 @@ private:
         for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
     }
 
-    const std::optional<Norm>* m_norm;
-    const unembedding<Weights>* m_unembedding;
-    vocabulary<Weights> m_vocabulary;
+    const std::optional<any_norm>* m_norm;
+    const unembedding<any_matrix>* m_unembedding;
+    vocabulary m_vocabulary;
 };
-
-template <class Preset, weight_matrix Weights>
-logit_lens(const transformer<Preset, Weights>&) -> logit_lens<typename Preset::norm, Weights>;
 
 }  // namespace xlens

@@ -80,13 +80,12 @@ inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) 
 
 /// The rows of a matrix E (V, D) prepared for screening. Memory V·(D + 12) bytes beside E, which is
 /// borrowed. Cost of making it: one pass over E.
-template <weight_matrix Weights>
 class screen {
 public:
     /// Whether this build has the instructions that make it worth while.
     static constexpr bool wins = XLENS_VNNI != 0;
 
-    explicit screen(const Weights& e)
+    explicit screen(const any_matrix& e)
         : m_matrix(e),
           m_mean(mean_row(e)),
           m_codes(e.rows(), e.cols()),
@@ -157,7 +156,7 @@ private:
         return m_codes.tiles() * kernels::packed_codes::tile_rows;
     }
 
-    static std::vector<float> mean_row(const Weights& e) {
+    static std::vector<float> mean_row(const any_matrix& e) {
         std::vector<float> row(e.cols());
         std::vector<double> sum(e.cols(), 0.0);
         for (std::size_t r = 0; r < e.rows(); ++r) {
@@ -302,7 +301,7 @@ private:
         }
     }
 
-    Weights m_matrix;
+    any_matrix m_matrix;
     std::vector<float> m_mean;  ///< ē
     kernels::packed_codes m_codes;
     std::vector<float> m_scales;  ///< s of every row

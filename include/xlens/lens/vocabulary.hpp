@@ -53,9 +53,9 @@ inline constexpr std::size_t scan_groups = 8;
 struct scan_scores;
 
 /// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x.
-template <class Weights>
-void scan(const Weights& w, rows<const float> x, std::size_t groups,
-          function_ref<void(std::size_t group, std::size_t first_row, rows<float> scores)> visit) {
+inline void scan(
+    const any_matrix& w, rows<const float> x, std::size_t groups,
+    function_ref<void(std::size_t group, std::size_t first_row, rows<float> scores)> visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
     parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
         const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
@@ -83,10 +83,9 @@ inline double log_add(double a, double b) {
 /// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
 /// of them. Always in f32, also where a model computes in `precision::native`. Borrows the
 /// unembedding.
-template <weight_matrix Weights>
 class vocabulary {
 public:
-    explicit vocabulary(const unembedding<Weights>& e) : m_unembedding(&e) {}
+    explicit vocabulary(const unembedding<any_matrix>& e) : m_unembedding(&e) {}
 
     [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
 
@@ -110,7 +109,7 @@ public:
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
         if (can_screen(x)) {
             const auto& e = m_unembedding->sections.front().out;
-            const screen<Weights>& screened = m_screen.get([&] { return screen<Weights>(e); });
+            const screen& screened = m_screen.get([&] { return screen(e); });
             if (screened.bounded()) { return screened.ends(x, k); }
         }
         std::vector<token_ends> out(x.count());
@@ -138,14 +137,14 @@ private:
     [[nodiscard]] bool can_screen(rows<const float> x) const {
         const bool dense =
             m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
-        if (!screen<Weights>::wins || !dense || x.count() < screened_rows) { return false; }
+        if (!screen::wins || !dense || x.count() < screened_rows) { return false; }
         for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
             if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
         }
         return true;
     }
 
-    using section = typename unembedding<Weights>::section;
+    using section = unembedding<any_matrix>::section;
 
     /// One vector's result over one section, by one group of tiles or, merged, by all.
     struct partial {
@@ -158,7 +157,7 @@ private:
     static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
                                              std::span<const token_id> targets) {
         xt::xtensor<float, 2> narrow;
-        const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
+        const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
         const std::size_t n = x.count();
         std::vector<partial> parts(detail::scan_groups * n, partial(k));
         detail::scan(s.out, in, detail::scan_groups,
@@ -242,7 +241,7 @@ private:
         std::vector<top_k> low(groups * n, top_k(k));
         for (const section& s : m_unembedding->sections) {
             xt::xtensor<float, 2> narrow;
-            const rows<const float> in = unembedding<Weights>::narrowed(s, x, narrow);
+            const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
             detail::scan(s.out, in, groups,
                          [&](std::size_t group, std::size_t first, rows<float> scores) {
                              const auto id = static_cast<token_id>(s.first + first);
@@ -261,8 +260,8 @@ private:
         }
     }
 
-    const unembedding<Weights>* m_unembedding;
-    lazy<screen<Weights>> m_screen;
+    const unembedding<any_matrix>* m_unembedding;
+    lazy<screen> m_screen;
 };
 
 }  // namespace xlens

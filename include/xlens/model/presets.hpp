@@ -11,13 +11,27 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <type_traits>
 
-// An architecture is a preset: the types that fill the one block of nn/block.hpp. What differs from
-// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is data, and is
-// read from the file. A new architecture is one more struct here and its tensor names in
-// io/tensor_names.hpp.
+// An architecture says which parts fill the one block of nn/block.hpp. It stands here twice: as types,
+// for programs that fix it when they are compiled (a preset), and as a row of the table
+// `architectures`, made from the preset, for xlens::model, whose parts are data. What differs from
+// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from the
+// file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
 
-namespace xlens::presets {
+namespace xlens {
+
+namespace presets {
+
+/// Parts that are data: any architecture, chosen when a file is read. What xlens::load returns.
+struct any {
+    using norm = any_norm;
+    template <weight_matrix Weights>
+    using position = any_positions<Weights>;
+    using head_norm = any_head_norm;
+    using activation = any_activation;
+    using gate = any_gate;
+};
 
 /// Radford et al. 2019.
 struct gpt2 {
@@ -27,7 +41,7 @@ struct gpt2 {
     using position = learned_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::gelu_tanh;
-    using gate = none;
+    using gate = ungated;
 };
 
 /// LLaMA (2302.13971) and everything of its shape: Mistral, SmolLM2, TinyLlama, and Qwen2
@@ -56,7 +70,7 @@ struct gpt_neox {
     using position = rotary_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::gelu;
-    using gate = none;
+    using gate = ungated;
 };
 
 /// The paper's WikiText-103 model (Baevski and Auli 2019, 1809.10853): ReLU, fixed positions,
@@ -68,7 +82,7 @@ struct wikilm {
     using position = sinusoidal_positions<Weights>;
     using head_norm = no_head_norm;
     using activation = xlens::relu;
-    using gate = none;
+    using gate = ungated;
 };
 
 /// Whether models of this architecture are transformers of this preset.
@@ -77,4 +91,41 @@ constexpr bool runs(std::string_view architecture) {
     return std::ranges::find(Preset::architectures, architecture) != Preset::architectures.end();
 }
 
-}  // namespace xlens::presets
+}  // namespace presets
+
+/// The parts of an architecture, as data.
+struct architecture {
+    std::string_view name;
+    norm_kind norm = norm_kind::rms;
+    position_kind position = position_kind::rotary;
+    bool head_norm = false;
+    any_activation activation;
+    bool gated = true;
+};
+
+/// What a preset says in types.
+template <class Preset>
+constexpr architecture architecture_of(std::string_view name) {
+    using position = typename Preset::template position<any_matrix>;
+    return {
+        .name = name,
+        .norm = std::is_same_v<typename Preset::norm, rms_norm> ? norm_kind::rms  //
+                                                                : norm_kind::layer,
+        .position = std::is_same_v<position, rotary_positions<any_matrix>> ? position_kind::rotary
+                    : std::is_same_v<position, learned_positions<any_matrix>>
+                        ? position_kind::learned
+                        : position_kind::sinusoidal,
+        .head_norm = !std::is_same_v<typename Preset::head_norm, no_head_norm>,
+        .activation = typename Preset::activation(),
+        .gated = std::is_same_v<typename Preset::gate, xlens::gated>,
+    };
+}
+
+/// Every architecture that files can have.
+inline constexpr std::array architectures = {
+    architecture_of<presets::gpt2>("gpt2"),         architecture_of<presets::llama>("llama"),
+    architecture_of<presets::llama>("qwen2"),       architecture_of<presets::qwen3>("qwen3"),
+    architecture_of<presets::gpt_neox>("gpt_neox"), architecture_of<presets::wikilm>("wikilm"),
+};
+
+}  // namespace xlens

@@ -4,6 +4,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/answer.hpp>
+#include <xlens/model/left_layers.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/workspace.hpp>
 
@@ -20,43 +21,29 @@ namespace xlens {
 /// and then there are no logits.
 enum class logit_rows { last, all, none, best };
 
-/// What the layers that an early exit leaves out get for the positions they missed.
-enum class kv_fill {
-    /// Nothing until a later pass goes that deep: it then takes the missed positions along, in one
-    /// batch with its own, from the residuals that they left with. Later positions read what a run
-    /// without exits would have left, bit for bit.
-    complete,
-    /// Keys and values of the exit residual at once (CALM, 2207.07061): cheaper, and an approximation
-    /// that every later position reads.
-    propagate,
-};
-
 /// One sequence being read: the keys and values of its positions, and what the last pass left.
 /// Made by transformer::start(); a copy is a fork of the sequence.
-struct sequence_state {
+struct sequence_state : left_layers {
     std::vector<kv_cache> caches;  ///< one a layer
     std::size_t position = 0;      ///< tokens read so far
     std::vector<token_id> tokens;  ///< which they were
+    /// Tokens of the prompt, for policies (site::prompt): whoever reads one in several passes says it
+    /// before the first; else it is what the first pass reads.
+    std::size_t prompt = 0;
     logit_rows wanted = logit_rows::last;
 
     xt::xtensor<float, 2> residual;     ///< (T, D) of the last pass, after its last layer
     xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass
     std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`)
-    std::size_t exit_layer = 0;         ///< last layer that ran in the last pass
-    kv_fill fill = kv_fill::complete;
-    /// Residuals of the last positions, which not all layers have seen: (position - the last layer's
-    /// cached positions, D). Row by row as each left its exit layer.
-    xt::xtensor<float, 2> owed = xt::empty<float>({std::size_t{0}, std::size_t{0}});
     workspace work;
 
     /// Forgets every position from `count` on, as if they had never been read.
     void truncate(std::size_t count) {
         if (count >= position) { return; }
         for (kv_cache& cache : caches) { cache.truncate(count); }
-        const std::size_t dropped = std::min(position - count, owed.shape(0));
-        owed = xt::xtensor<float, 2>(
-            xt::view(owed, xt::range(std::size_t{0}, owed.shape(0) - dropped), xt::all()));
+        drop(position - count);
         tokens.resize(count);
+        prompt = std::min(prompt, count);
         position = count;
     }
 
@@ -69,6 +56,7 @@ struct sequence_state {
         tokens = other.tokens;
         owed = other.owed;
         position = other.position;
+        prompt = other.prompt;
     }
 };
 

@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
-#include <type_traits>
 
 namespace xlens {
 
@@ -35,9 +35,18 @@ struct rms_head_norm {
     }
 };
 
+/// Either, as a file says.
+struct any_head_norm {
+    std::optional<rms_head_norm> present;
+
+    void operator()(rows<float> x, std::size_t head_size) const {
+        if (present) { (*present)(x, head_size); }
+    }
+};
+
 /// Causal self-attention with a key-value cache and grouped queries:
 ///   out_t = O·concat_h Σ_s softmax_s(⟨q_h, k_s⟩/√head_size)·v_s,   q, k, v = Q·x, K·x, V·x
-/// where q and k pass the head norm and, if Position rotates, the rotation.
+/// where q and k pass the head norm and the rotation, if there are such.
 template <class Position, class HeadNorm, weight_matrix Weights>
 struct attention {
     linear<Weights> query;   ///< (heads·head_size, D)
@@ -100,13 +109,11 @@ private:
         });
         place_keys(position, ws, keys);
         query_norm(ws.queries, shape.head_size);
-        if constexpr (Position::rotates) {
-            position.rotate(ws.turned, shape.head_size, ws.queries);
-        }
+        position.rotate(ws.turned, shape.head_size, ws.queries);
     }
     void place_keys(const Position& position, const workspace& ws, rows<float> keys) const {
         key_norm(keys, shape.head_size);
-        if constexpr (Position::rotates) { position.rotate(ws.turned, shape.head_size, keys); }
+        position.rotate(ws.turned, shape.head_size, keys);
     }
 };
 

@@ -12,7 +12,6 @@
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
-#include <span>
 
 namespace xlens {
 
@@ -35,48 +34,18 @@ struct block {
     feed_forward_type ffn;
     bool parallel_residual = false;
 
-    /// x (T, D) in place. Policies see and may edit every step (hooks/policy.hpp).
-    template <policy... P>
-    flow operator()(const site& where, rows<float> x, const position_type& position,
-                    kv_cache& cache, workspace& ws, P&... policies) const {
+    /// x (T, D) in place. Policies see and may edit every step (hooks/policy.hpp). `pass` knows
+    /// whose positions the rows are (model/pass.hpp): it attends and calls the policies.
+    template <class Pass, policy... P>
+    flow operator()(Pass& pass, rows<float> x, const position_type& position,
+                    P&... policies) const {
         flow result = flow::proceed;
         const auto offer = [&]<hook H>(rows<float> r) {
-            if (call_hooks<H>(where, r, policies...) == flow::stop) { result = flow::stop; }
+            if (pass.template offer<H>(r, policies...) == flow::stop) { result = flow::stop; }
         };
-        const auto attend = [&] { attention(ws.normed, position, cache, ws, ws.update); };
-        run(x, ws, attend, offer, wants<hook::pre_activations>(policies...));
-        return result;
-    }
-
-    /// The same for one position each of N sequences: x (N, D), row n with caches[n] and
-    /// sites[n]. Policies are called row by row, and what they answer is not asked for.
-    template <policy... P>
-    void each(std::span<const site> sites, rows<float> x, const position_type& position,
-              std::span<kv_cache* const> caches, workspace& ws, P&... policies) const {
-        const auto offer = [&]<hook H>(rows<float> r) {
-            if constexpr (sizeof...(P) > 0) {
-                for (std::size_t n = 0; n < r.count(); ++n) {
-                    call_hooks<H>(sites[n], r.subrows(n, 1), policies...);
-                }
-            }
-        };
-        const auto attend = [&] { attention.each(ws.normed, position, caches, ws, ws.update); };
-        run(x, ws, attend, offer, wants<hook::pre_activations>(policies...));
-    }
-
-    /// What a skipped layer owes to later positions: keys and values from the exit residual x.
-    void fill_cache(rows<const float> x, const position_type& position, kv_cache& cache,
-                    workspace& ws) const {
+        workspace& ws = pass.work();
         attention_norm(x, ws.normed);
-        attention.extend(ws.normed, position, cache, ws);
-    }
-
-private:
-    template <class Attend, class Offer>
-    void run(rows<float> x, workspace& ws, Attend attend, Offer offer,
-             bool before_activation) const {
-        attention_norm(x, ws.normed);
-        attend();
+        pass.attend(attention, ws.normed, position, ws.update);
         offer.template operator()<hook::attention_out>(ws.update);
 
         if (parallel_residual) { ffn_norm(x, ws.normed); }
@@ -84,7 +53,7 @@ private:
         offer.template operator()<hook::before>(x);
         if (!parallel_residual) { ffn_norm(x, ws.normed); }
 
-        if (before_activation) {
+        if (wants<hook::pre_activations>(policies...)) {
             ffn.coefficients(ws.normed, ws.coefficients, [&](rows<float> g) {
                 offer.template operator()<hook::pre_activations>(g);
             });
@@ -96,7 +65,17 @@ private:
         ffn.add_output_bias(ws.update);
         add(ws.update, x);
         offer.template operator()<hook::after>(x);
+        return result;
     }
+
+    /// What a skipped layer owes to later positions: keys and values from the exit residual x.
+    void fill_cache(rows<const float> x, const position_type& position, kv_cache& cache,
+                    workspace& ws) const {
+        attention_norm(x, ws.normed);
+        attention.extend(ws.normed, position, cache, ws);
+    }
+
+private:
     static void add(rows<const float> update, rows<float> x) {
         parallel_for(x.count(), 2 * x.width(),
                      [&](std::size_t t) { kernels::add_scaled(1.0F, update[t], x[t]); });

@@ -10,6 +10,7 @@
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/nn/linear.hpp>
+#include <xlens/nn/sub_updates.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -22,45 +23,58 @@
 
 namespace xlens {
 
-template <class FeedForward>
-class sub_updates;
-
 /// Gate of a feed-forward layer: m = act(U·x + b) …
-struct none {};
-/// … or m = act(G·x)·(U·x), GLU variants (Shazeer 2020, 2002.05202).
+struct ungated {};
+/// … or m = act(G·x)·(U·x), GLU variants (Shazeer 2020, 2002.05202) …
 struct gated {};
+/// … or either, as a file says.
+struct any_gate {};
 
 namespace detail {
 template <class Gate, weight_matrix Weights>
-struct gate_weights {
+struct gate_weights {  // gated
+    static constexpr bool present = true;
     linear<Weights> gate;
 };
 template <weight_matrix Weights>
-struct gate_weights<none, Weights> {};
+struct gate_weights<ungated, Weights> {
+    static constexpr bool present = false;
+};
+template <weight_matrix Weights>
+struct gate_weights<any_gate, Weights> {
+    bool present = false;
+    linear<Weights> gate;
+};
 }  // namespace detail
 
 /// A feed-forward layer as a sum of sub-updates (Geva et al. 2022, section 2):
-///   FFN(x) = Σ_i m_i·v_i + b,   m = act(U·x + b_u)           Gate = none
-///                               m = act(G·x + b_g)·(U·x + b_u)  Gate = gated
+///   FFN(x) = Σ_i m_i·v_i + b,   m = act(U·x + b_u)              ungated
+///                               m = act(G·x + b_g)·(U·x + b_u)  gated
 /// with coefficients m (F) and value vectors v_i, the columns of the second matrix V (D, F).
 /// A value type: weights are borrowed views, biases and norms its own.
 template <class Activation, class Gate, weight_matrix Weights>
-class feed_forward : detail::gate_weights<Gate, Weights> {
+class feed_forward {
+    using gate_type = detail::gate_weights<Gate, Weights>;
+    static constexpr bool may_be_gated = !std::is_same_v<Gate, ungated>;
+
 public:
-    using activation = Activation;
+    using activation_type = Activation;
     using weights = Weights;
-    static constexpr bool is_gated = std::is_same_v<Gate, gated>;
 
     feed_forward() = default;
-    feed_forward(linear<Weights> up, linear<Weights> values)
-        requires(!is_gated)
-        : m_up(std::move(up)), m_values(std::move(values)) {}
-    feed_forward(linear<Weights> gating, linear<Weights> up, linear<Weights> values)
-        requires is_gated
-        : detail::gate_weights<Gate, Weights>{std::move(gating)},
-          m_up(std::move(up)),
-          m_values(std::move(values)) {}
+    feed_forward(linear<Weights> up, linear<Weights> values, Activation how = {})
+        requires(!std::is_same_v<Gate, gated>)
+        : m_activation(how), m_up(std::move(up)), m_values(std::move(values)) {}
+    feed_forward(linear<Weights> gating, linear<Weights> up, linear<Weights> values,
+                 Activation how = {})
+        requires may_be_gated
+        : m_activation(how), m_up(std::move(up)), m_values(std::move(values)) {
+        m_gate.gate = std::move(gating);
+        if constexpr (std::is_same_v<Gate, any_gate>) { m_gate.present = true; }
+    }
 
+    [[nodiscard]] bool is_gated() const { return m_gate.present; }
+    [[nodiscard]] const Activation& activation() const { return m_activation; }
     [[nodiscard]] std::size_t width() const { return m_values.weight.rows(); }        ///< D
     [[nodiscard]] std::size_t inner_width() const { return m_values.weight.cols(); }  ///< F
 
@@ -128,11 +142,20 @@ public:
     [[nodiscard]] const xt::xtensor<float, 1>& output_bias() const { return m_values.bias; }
     /// U (F, D): row i is the key k_i, or u_i of a gated layer.
     [[nodiscard]] const Weights& up() const { return m_up.weight; }
-    /// G (F, D) of a gated layer.
+    /// G (F, D), where is_gated().
     [[nodiscard]] const Weights& gating() const
-        requires is_gated
+        requires may_be_gated
     {
-        return this->gate.weight;
+        return m_gate.gate.weight;
+    }
+
+    /// The layers that it is made of: U, V, and G where is_gated().
+    [[nodiscard]] const linear<Weights>& up_layer() const { return m_up; }
+    [[nodiscard]] const linear<Weights>& value_layer() const { return m_values; }
+    [[nodiscard]] const linear<Weights>& gate_layer() const
+        requires may_be_gated
+    {
+        return m_gate.gate;
     }
 
     /// ‖v_i‖ of every value vector (F). Computed on the first call (one pass over V), then kept.
@@ -147,48 +170,49 @@ public:
 private:
     /// Where a gated layer keeps U·x; empty in others.
     [[nodiscard]] rows<float> up_rows(std::size_t count) const {
-        if constexpr (is_gated) {
-            struct tag;
-            const std::size_t width = inner_width();
-            return {kernels::scratch<tag>(count * width), count, width};
-        } else {
-            return {};
-        }
+        if (!is_gated()) { return {}; }
+        struct tag;
+        return {kernels::scratch<tag>(count * inner_width()), count, inner_width()};
     }
     /// The pre-activations into m, and in a gated layer U·x + b_u into up; then(first, count)
     /// follows each tile of columns while it is in the cache.
-    void project(rows<const float> x, rows<float> m, [[maybe_unused]] rows<float> up,
+    void project(rows<const float> x, rows<float> m, rows<float> up,
                  function_ref<void(std::size_t, std::size_t)> then) const {
-        if constexpr (is_gated) {
-            std::array products{this->gate.product(x, m), m_up.product(x, up)};
-            kernels::run_together(products, [&](std::size_t first, std::size_t count) {
-                this->gate.add_bias(m, first, count);
-                m_up.add_bias(up, first, count);
-                then(first, count);
-            });
-        } else {
-            std::array products{m_up.product(x, m)};
-            kernels::run_together(products, [&](std::size_t first, std::size_t count) {
-                m_up.add_bias(m, first, count);
-                then(first, count);
-            });
+        if constexpr (may_be_gated) {
+            if (is_gated()) { return project_gated(x, m, up, then); }
         }
+        std::array products{m_up.product(x, m)};
+        kernels::run_together(products, [&](std::size_t first, std::size_t count) {
+            m_up.add_bias(m, first, count);
+            then(first, count);
+        });
     }
-    static void activate(rows<float> m, [[maybe_unused]] rows<float> up, std::size_t t,
-                         std::size_t first, std::size_t count) {
-        if constexpr (is_gated) {
-            kernels::activate_gated<Activation>(m[t].subspan(first, count),
-                                                up[t].subspan(first, count));
+    void project_gated(rows<const float> x, rows<float> m, rows<float> up,
+                       function_ref<void(std::size_t, std::size_t)> then) const
+        requires may_be_gated
+    {
+        std::array products{m_gate.gate.product(x, m), m_up.product(x, up)};
+        kernels::run_together(products, [&](std::size_t first, std::size_t count) {
+            m_gate.gate.add_bias(m, first, count);
+            m_up.add_bias(up, first, count);
+            then(first, count);
+        });
+    }
+    void activate(rows<float> m, rows<float> up, std::size_t t, std::size_t first,
+                  std::size_t count) const {
+        const std::span<float> row = m[t].subspan(first, count);
+        if (is_gated()) {
+            kernels::activate_gated(m_activation, row, up[t].subspan(first, count));
         } else {
-            kernels::activate<Activation>(m[t].subspan(first, count));
+            kernels::activate(m_activation, row);
         }
     }
 
+    [[no_unique_address]] Activation m_activation;
+    [[no_unique_address]] gate_type m_gate;
     linear<Weights> m_up;
     linear<Weights> m_values;
     lazy<xt::xtensor<float, 1>> m_norms;
 };
 
 }  // namespace xlens
-
-#include <xlens/nn/sub_updates.hpp>

@@ -15,6 +15,7 @@ class kv_cache {
 public:
     explicit kv_cache(std::size_t width) : m_width(width) {}
 
+    [[nodiscard]] std::size_t width() const { return m_width; }
     [[nodiscard]] std::size_t positions() const { return m_keys.size() / m_width; }
     [[nodiscard]] rows<float> keys() { return block(m_keys, 0); }
     [[nodiscard]] rows<float> values() { return block(m_values, 0); }

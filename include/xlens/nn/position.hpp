@@ -15,14 +15,30 @@
 #include <vector>
 
 // How a model knows where a token stands. A position type either adds a vector to the residual
-// that enters layer 0 (`add`), or rotates the queries and keys of every layer (`rotates`).
+// that enters layer 0 (`add`), or rotates the queries and keys of every layer (`prepare` once a pass,
+// then `rotate`); what it does not do is empty.
 
 namespace xlens {
 
+/// The cosines and sines of a run of positions: (T, R/2) each, R rotated dimensions a head. Made
+/// once a pass, used by every layer.
+struct rotation {
+    xt::xtensor<float, 2> cos;
+    xt::xtensor<float, 2> sin;
+};
+
+namespace detail {
+/// Positions that rotate nothing.
+struct unrotated {
+    void prepare(std::size_t, std::size_t, rotation&) const {}
+    void prepare(std::span<const std::size_t>, rotation&) const {}
+    void rotate(const rotation&, std::size_t, rows<float>) const {}
+};
+}  // namespace detail
+
 /// A learned vector a position, added to the embedding: x_t += P(first + t). (GPT-2)
 template <weight_matrix Weights>
-struct learned_positions {
-    static constexpr bool rotates = false;
+struct learned_positions : detail::unrotated {
     Weights table;  ///< (context, D)
 
     void add(rows<float> x, std::size_t first) const {
@@ -38,8 +54,7 @@ struct learned_positions {
 /// ω_i = 10000^(-i/(h - 1)), the first half holds sin(p·ω_i), the second cos(p·ω_i), and p counts
 /// from `origin` (fairseq's padding index plus one). Source: Vaswani et al. 2017 (1706.03762).
 template <weight_matrix Weights>
-struct sinusoidal_positions {
-    static constexpr bool rotates = false;
+struct sinusoidal_positions : detail::unrotated {
     std::size_t origin = 2;
 
     void add(rows<float> x, std::size_t first) const {
@@ -56,21 +71,14 @@ struct sinusoidal_positions {
     }
 };
 
-/// The cosines and sines of a run of positions: (T, R/2) each, R rotated dimensions a head. Made
-/// once a pass, used by every layer.
-struct rotation {
-    xt::xtensor<float, 2> cos;
-    xt::xtensor<float, 2> sin;
-};
-
 /// Rotary positions: pairs of dimensions of each query and key head turn by an angle that grows
 /// with the position. Source: Su et al. 2021 (2104.09864).
 template <weight_matrix Weights>
 struct rotary_positions {
-    static constexpr bool rotates = true;
     rope_table table;
     rope_style style = rope_style::halves;
 
+    void add(rows<float>, std::size_t) const {}
     void prepare(std::size_t first, std::size_t count, rotation& out) const {
         prepare(count, out, [first](std::size_t t) { return first + t; });
     }
@@ -98,6 +106,41 @@ private:
         for (std::size_t t = 0; t < count; ++t) {
             table.angles(position_of(t), rows<float>(out.cos)[t], rows<float>(out.sin)[t]);
         }
+    }
+};
+
+/// How a model knows where a token stands.
+enum class position_kind { learned, sinusoidal, rotary };
+
+/// Any of the three, as a file says: what xlens::model is made of.
+template <weight_matrix Weights>
+struct any_positions {
+    position_kind kind = position_kind::rotary;
+    learned_positions<Weights> learned;
+    sinusoidal_positions<Weights> sinusoidal;
+    rotary_positions<Weights> rotary;
+
+    any_positions() = default;
+    // NOLINTBEGIN(google-explicit-constructor): it is one of them.
+    any_positions(learned_positions<Weights> p)
+        : kind(position_kind::learned), learned(std::move(p)) {}
+    any_positions(sinusoidal_positions<Weights> p)
+        : kind(position_kind::sinusoidal), sinusoidal(std::move(p)) {}
+    any_positions(rotary_positions<Weights> p) : rotary(std::move(p)) {}
+    // NOLINTEND(google-explicit-constructor)
+
+    void add(rows<float> x, std::size_t first) const {
+        if (kind == position_kind::learned) { learned.add(x, first); }
+        if (kind == position_kind::sinusoidal) { sinusoidal.add(x, first); }
+    }
+    void prepare(std::size_t first, std::size_t count, rotation& out) const {
+        if (kind == position_kind::rotary) { rotary.prepare(first, count, out); }
+    }
+    void prepare(std::span<const std::size_t> positions, rotation& out) const {
+        if (kind == position_kind::rotary) { rotary.prepare(positions, out); }
+    }
+    void rotate(const rotation& by, std::size_t head_size, rows<float> x) const {
+        if (kind == position_kind::rotary) { rotary.rotate(by, head_size, x); }
     }
 };
 

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <xlens/core/xtensor.hpp>
+#include <xlens/nn/dominance.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <numeric>
+#include <span>
 #include <vector>
 
 namespace xlens {
@@ -22,24 +23,17 @@ struct selection {
         std::iota(neurons.begin(), neurons.end(), std::size_t{0});
     }
 
-    /// Keeps the k rows with the largest key(i, m_i), largest first, ties by lower neuron. A key
+    /// Keeps the k rows with the largest key(i, m_i), largest first, of equals the earlier row. A key
     /// that is not a number counts as lowest.
     template <class Key>
     void keep_largest(std::size_t k, Key key) {
-        std::vector<std::size_t> order(neurons.size());
-        std::iota(order.begin(), order.end(), std::size_t{0});
         std::vector<float> keys(neurons.size());
-        for (const std::size_t r : order) { keys[r] = key(neurons[r], coefficients[r]); }
-        const auto larger = [&](std::size_t a, std::size_t b) {
-            const bool a_nan = keys[a] != keys[a];
-            const bool b_nan = keys[b] != keys[b];
-            if (a_nan || b_nan) { return a_nan == b_nan ? neurons[a] < neurons[b] : b_nan; }
-            return keys[a] != keys[b] ? keys[a] > keys[b] : neurons[a] < neurons[b];
-        };
-        const auto count = static_cast<std::ptrdiff_t>(std::min(k, order.size()));
-        std::partial_sort(order.begin(), order.begin() + count, order.end(), larger);
-        order.resize(static_cast<std::size_t>(count));
-        keep_rows(order);
+        for (std::size_t r = 0; r < keys.size(); ++r) {
+            keys[r] = key(neurons[r], coefficients[r]);
+        }
+        largest_keys largest;
+        const std::span<const std::size_t> order = largest(keys, k);
+        keep_rows({order.begin(), order.end()});
     }
 
     template <class Predicate>

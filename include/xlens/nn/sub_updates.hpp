@@ -6,13 +6,12 @@
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
-#include <xlens/nn/feed_forward.hpp>
+#include <xlens/nn/dominance.hpp>
 #include <xlens/nn/selection.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -120,7 +119,7 @@ public:
     [[nodiscard]] float coefficient(std::size_t r) const { return selected().coefficients[r]; }
     /// |m_i|·‖v_i‖ of row r.
     [[nodiscard]] float dominance(std::size_t r) const {
-        return std::abs(coefficient(r)) * m_layer->value_norms()(neuron(r));
+        return dominance_of(coefficient(r), m_layer->value_norms()(neuron(r)));
     }
     [[nodiscard]] const FeedForward& layer() const { return *m_layer; }
 
@@ -137,7 +136,7 @@ public:
     [[nodiscard]] sub_updates dominant(std::size_t k) const {
         return selecting([k](const FeedForward& f, selection& s) {
             const auto& norms = f.value_norms();
-            s.keep_largest(k, [&](std::size_t i, float m) { return std::abs(m) * norms(i); });
+            s.keep_largest(k, [&](std::size_t i, float m) { return dominance_of(m, norms(i)); });
         });
     }
     /// The rows for which predicate(i, m_i) holds.

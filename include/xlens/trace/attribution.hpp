@@ -67,15 +67,12 @@ inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b)
 }  // namespace detail
 
 /// Takes logits apart, of passes that the policy observe_updates has recorded. Borrows the model.
-template <class Preset, weight_matrix Weights>
 class attributor {
 public:
-    using model_type = transformer<Preset, Weights>;
-
     /// `limit`: how many sub-updates each attribution names.
-    attributor(const model_type& model, std::size_t limit) : m_model(&model), m_limit(limit) {}
+    attributor(const transformer<>& model, std::size_t limit) : m_model(&model), m_limit(limit) {}
     /// Refused: the attributor borrows the model. Keep the model in a variable that outlives it.
-    attributor(const model_type&& model, std::size_t limit) = delete;
+    attributor(const transformer<>&& model, std::size_t limit) = delete;
 
     /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its pass
     /// must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix decoded
@@ -207,7 +204,7 @@ private:
         return out;
     }
 
-    const model_type* m_model;
+    const transformer<>* m_model;
     std::size_t m_limit;
 };
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -44,8 +43,24 @@ public:
             positions which = positions::last)
         : m_norms(std::move(value_norms)), m_dominant(dominant), m_which(which) {}
 
-    /// The layers that ran, in order.
+    /// The layers that ran, in order; none before a pass.
     [[nodiscard]] const std::vector<observed_layer>& layers() const { return m_layers; }
+    /// What layer l did. Throws xlens::error if it has not run.
+    [[nodiscard]] const observed_layer& layer(std::size_t l) const {
+        if (l >= m_layers.size()) {
+            fail("observe: layer {}, {} layers ran in the last pass", l, m_layers.size());
+        }
+        return m_layers[l];
+    }
+    /// Throws xlens::error if the norms are not those of a model of these sizes.
+    void check(const model_sizes& model) const {
+        if (m_norms.size() != model.layers || m_norms.front().size() != model.inner_width) {
+            fail(
+                "observe: value norms of {} layers, the model has {} of {} neurons; take "
+                "model.value_norms()",
+                m_norms.size(), model.layers, model.inner_width);
+        }
+    }
     /// Position of the first observed row.
     [[nodiscard]] std::size_t first_position() const { return m_first; }
 
@@ -69,23 +84,10 @@ private:
         return m_which == positions::last ? x.subrows(x.count() - 1, 1) : x;
     }
     [[nodiscard]] std::vector<observed_sub_update> dominant_of(std::span<const float> m,
-                                                               std::span<const float> norms) const {
-        m_order.resize(m.size());
-        m_dominance.resize(m.size());
-        std::iota(m_order.begin(), m_order.end(), std::size_t{0});
-        for (std::size_t i = 0; i < m.size(); ++i) {
-            const float d = std::abs(m[i]) * norms[i];
-            m_dominance[i] = std::isnan(d) ? -1.0F : d;  // a NaN has no place in an order
-        }
-        const auto count = static_cast<std::ptrdiff_t>(std::min(m_dominant, m.size()));
-        std::partial_sort(
-            m_order.begin(), m_order.begin() + count, m_order.end(),
-            [&](std::size_t a, std::size_t b) {
-                return m_dominance[a] != m_dominance[b] ? m_dominance[a] > m_dominance[b] : a < b;
-            });
+                                                               std::span<const float> norms) {
         std::vector<observed_sub_update> out;
-        for (auto i = m_order.begin(); i != m_order.begin() + count; ++i) {
-            out.push_back({*i, m[*i], norms[*i], std::abs(m[*i]) * norms[*i]});
+        for (const std::size_t i : m_most_dominant(m, norms, m_dominant)) {
+            out.push_back({i, m[i], norms[i], dominance_of(m[i], norms[i])});
         }
         return out;
     }
@@ -95,8 +97,7 @@ private:
     positions m_which;
     std::size_t m_first = 0;
     std::vector<observed_layer> m_layers;
-    mutable std::vector<std::size_t> m_order;  // reused from row to row
-    mutable std::vector<float> m_dominance;
+    dominant_neurons m_most_dominant;
 };
 
 }  // namespace xlens

@@ -3,10 +3,14 @@
 
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/aligned.hpp>
+#include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/hooks/policy.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/trace/observe.hpp>
@@ -53,6 +57,7 @@ struct trace_options {
     std::size_t top = 10;          ///< tokens of each distribution and of each concept
     std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
     observe::positions positions = observe::positions::last;
+    progress_function progress = {};  ///< counts tokens that were read
 };
 
 namespace detail {
@@ -72,9 +77,9 @@ inline std::vector<traced_position> traced(const observe& seen, std::size_t posi
 /// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
 /// after it. Residuals of several layers are read together, so that the vocabulary comes from memory
 /// once for many of them.
-template <class Lens>
-std::vector<reading> read_layers(const Lens& lens, const std::vector<observed_layer>& layers,
-                                 std::size_t top) {
+inline std::vector<reading> read_layers(const logit_lens& lens,
+                                        const std::vector<observed_layer>& layers,
+                                        std::size_t first_position, std::size_t top) {
     auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
     std::size_t count = 0;
     std::vector<reading> out;
@@ -86,6 +91,8 @@ std::vector<reading> read_layers(const Lens& lens, const std::vector<observed_la
     for (const observed_layer& layer : layers) {
         for (const rows<const float> residuals :
              {rows<const float>(layer.before), rows<const float>(layer.after)}) {
+            const auto l = static_cast<std::size_t>(&layer - layers.data());
+            check_residual(residuals, l, first_position);
             for (std::size_t p = 0; p < residuals.count(); ++p) {
                 std::ranges::copy(residuals[p], rows<float>(some)[count].begin());
                 if (++count == scan_batch) { read(); }
@@ -97,11 +104,11 @@ std::vector<reading> read_layers(const Lens& lens, const std::vector<observed_la
 }
 
 /// Reads every observed residual of a pass through the lens.
-template <class Lens>
-std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, std::size_t top) {
+inline std::vector<traced_position> read_pass(const logit_lens& lens, const observe& seen,
+                                              std::size_t top) {
     const auto& layers = seen.layers();
     std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
-    std::vector<reading> read = read_layers(lens, layers, top);
+    std::vector<reading> read = read_layers(lens, layers, seen.first_position(), top);
     for (std::size_t l = 0; l < layers.size(); ++l) {
         const auto before = std::span(read).subspan(2 * l * out.size(), out.size());
         const auto after = std::span(read).subspan((2 * l + 1) * out.size(), out.size());
@@ -119,9 +126,8 @@ std::vector<traced_position> read_pass(const Lens& lens, const observe& seen, st
 }
 
 /// Fills in the concepts of all sub-updates.
-template <class Lens, weight_matrix Weights>
-void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
-                  std::vector<traced_position>& positions) {
+inline void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& values,
+                         std::size_t top, std::vector<traced_position>& positions) {
     xlens::add_concepts(lens, values, top, [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {
@@ -141,17 +147,11 @@ inline void add_saturation(traced_position& p) {
     p.saturation_layer = saturation_layer(top);
 }
 
-}  // namespace detail
-
-/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
-/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or at
-/// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
-/// `progress(done, total)` is called as tokens are read. Peak memory does not grow with the prompt
-/// beyond the result and the key-value cache.
-template <class Model, class Progress, class... P>
-std::vector<traced_position> trace(const Model& model, std::span<const token_id> tokens,
-                                   const trace_options& options, Progress progress,
-                                   P&... policies) {
+/// trace() with any policies as one pack.
+inline std::vector<traced_position> trace_with(const transformer<>& model,
+                                               std::span<const token_id> tokens,
+                                               const trace_options& options,
+                                               dynamic_policies& policies) {
     // One token at least, for the lens tells the top token of every layer.
     const std::size_t top = std::max<std::size_t>(options.top, 1);
     const bool all = options.positions == observe::positions::all;
@@ -161,20 +161,32 @@ std::vector<traced_position> trace(const Model& model, std::span<const token_id>
     const logit_lens lens(model);
 
     std::vector<traced_position> out;
-    for (std::size_t first = 0; first < tokens.size(); first += detail::trace_chunk) {
-        const auto part =
-            tokens.subspan(first, std::min(detail::trace_chunk, tokens.size() - first));
-        model.forward(state, part, policies..., seen);
-        if (all || first + part.size() == tokens.size()) {
-            for (traced_position& p : detail::read_pass(lens, seen, top)) {
-                detail::add_saturation(p);
+    each_pass(model, state, tokens, trace_chunk, [&](const text_pass& pass) {
+        model.forward(state, pass.tokens, policies, seen);
+        if (all || pass.last) {
+            for (traced_position& p : read_pass(lens, seen, top)) {
+                add_saturation(p);
                 out.push_back(std::move(p));
             }
         }
-        progress(first + part.size(), tokens.size());
-    }
-    detail::add_concepts(lens, model.value_matrices(), options.top, out);
+        options.progress(pass.row + pass.tokens.size(), tokens.size());
+    });
+    add_concepts(lens, model.value_matrices(), options.top, out);
     return out;
+}
+
+}  // namespace detail
+
+/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or at
+/// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// Peak memory does not grow with the prompt beyond the result and the key-value cache.
+/// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
+template <class... P>
+std::vector<traced_position> trace(const transformer<>& model, std::span<const token_id> tokens,
+                                   const trace_options& options = {}, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::trace_with(model, tokens, options, pack);
 }
 
 }  // namespace xlens

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/model/transformer.hpp>
+
+// The story of a pass, for any transformer: tokens become residuals, every layer adds to them, and
+// what stands at the end is read.
+
+namespace xlens {
+
+template <class Preset, weight_matrix Weights>
+template <class Pass, policy... P>
+void transformer<Preset, Weights>::run(Pass& pass, P&... policies) const {
+    embedding(pass.tokens(), pass.fresh());
+    pass.add_positions(position);
+    pass.template offer<hook::embedding>(pass.fresh(), policies...);
+    for (std::size_t l = 0; l < blocks.size(); ++l) {
+        const rows<float> x = pass.enter(l, position);
+        if (blocks[l](pass, x, position, policies...) == flow::stop) { break; }
+    }
+}
+
+template <class Preset, weight_matrix Weights>
+template <policy... P>
+void transformer<Preset, Weights>::read_one(sequence_state& state, std::span<const token_id> tokens,
+                                            P&... policies) const {
+    check(state, tokens);
+    (check_fits(policies, sizes()), ...);
+    detail::single_pass pass(state, tokens, layer_sizes());
+    run(pass, policies...);
+    leave(pass, state);
+    pass.end();
+    state.residual = pass.fresh().tensor();
+    if (answered(state, policies...)) { return; }
+    pass.template offer<hook::read_out>(state.residual, policies...);
+    compute_logits(pass.where(), state, policies...);
+}
+
+template <class Preset, weight_matrix Weights>
+template <policy... P>
+void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> states,
+                                             std::span<const token_id> tokens,
+                                             P&... policies) const {
+    if ((... || !is_rowwise(policies))) {
+        fail("forward_each: a policy looks at more than a row, or may stop");
+    }
+    if (states.empty()) { return; }
+    for (std::size_t n = 0; n < states.size(); ++n) {
+        check(*states[n], tokens.subspan(n, 1));
+        if (states[n]->owed.shape(0) > 0) {
+            fail("forward_each: sequence {} has left layers out that it must make up for", n);
+        }
+    }
+    (check_fits(policies, sizes()), ...);
+    detail::joint_pass pass(states, tokens, layer_sizes());
+    run(pass, policies...);
+    pass.template offer<hook::read_out>(pass.fresh(), policies...);
+    xt::xtensor<float, 2> logits = xt::empty<float>({states.size(), config.vocabulary});
+    for (std::size_t n = 0; n < states.size(); ++n) {
+        check_residual(pass.fresh().subrows(n, 1), states[n]->exit_layer, states[n]->position - 1);
+    }
+    read_out(pass.fresh(), logits);
+    pass.template offer<hook::logits>(logits, policies...);
+    for (std::size_t n = 0; n < states.size(); ++n) {
+        states[n]->answer.reset();
+        states[n]->residual = pass.fresh().subrows(n, 1).tensor();
+        states[n]->logits = rows<float>(logits).subrows(n, 1).tensor();
+    }
+}
+
+/// Settles what the layers after the exit owe to the positions of this pass.
+template <class Preset, weight_matrix Weights>
+void transformer<Preset, Weights>::leave(detail::single_pass& pass, sequence_state& state) const {
+    const bool all_ran = state.exit_layer + 1 >= blocks.size();
+    if (!all_ran && state.fill == kv_fill::complete) { return state.owe(pass.all()); }
+    for (std::size_t l = state.exit_layer + 1; l < blocks.size(); ++l) {
+        const rows<float> missing = pass.missing(l);
+        pass.prepare(missing, position);
+        blocks[l].fill_cache(missing, position, state.caches[l], state.work);
+    }
+    state.owe_nothing();
+}
+
+/// Whether a policy names the token, if that is all that is wanted.
+template <class Preset, weight_matrix Weights>
+template <policy... P>
+bool transformer<Preset, Weights>::answered(sequence_state& state, const P&... policies) const {
+    state.answer.reset();
+    if (state.wanted != logit_rows::best) { return false; }
+    const rows<const float> x = state.residual;
+    state.answer = answer_of(x[x.count() - 1], policies...);
+    if (state.answer) { state.logits.resize({std::size_t{0}, config.vocabulary}); }
+    return state.answer.has_value();
+}
+
+template <class Preset, weight_matrix Weights>
+template <policy... P>
+void transformer<Preset, Weights>::compute_logits(site where, sequence_state& state,
+                                                  P&... policies) const {
+    const rows<const float> x = state.residual;
+    const std::size_t count = state.wanted == logit_rows::none  ? 0
+                              : state.wanted == logit_rows::all ? x.count()
+                                                                : 1;
+    state.logits.resize({count, config.vocabulary});
+    if (count == 0) { return; }
+    where.first_position = state.position - count;
+    const rows<const float> read = x.subrows(x.count() - count, count);
+    check_residual(read, where.layer, where.first_position);
+    read_out(read, state.logits);
+    call_hooks<hook::logits>(where, state.logits, policies...);
+}
+
+template <class Preset, weight_matrix Weights>
+void transformer<Preset, Weights>::check(const sequence_state& state,
+                                         std::span<const token_id> tokens) const {
+    const std::size_t width = config.kv_heads * config.head_size;
+    if (state.caches.size() != blocks.size()) {
+        fail("state: {} layers, the model has {}; states are made by start()", state.caches.size(),
+             blocks.size());
+    }
+    if (!blocks.empty() && state.caches.front().width() != width) {
+        fail("state: keys of {} numbers, the model's have {}; states are made by start()",
+             state.caches.front().width(), width);
+    }
+    if (tokens.empty()) { fail("forward: no tokens, expected at least 1"); }
+    if (tokens.size() > config.context - state.position) {
+        fail("context: {} tokens, the model reads at most {}", state.position + tokens.size(),
+             config.context);
+    }
+    for (const token_id token : tokens) {
+        if (token < 0 || static_cast<std::size_t>(token) >= config.vocabulary) {
+            fail("token id {}: expected 0 to {}", token, config.vocabulary - 1);
+        }
+    }
+}
+
+}  // namespace xlens
