@@ -97,6 +97,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/screen.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/model/any_model.hpp>
 #include <xlens/model/each_pass.hpp>
@@ -114,11 +115,18 @@
 #include <xlens/nn/position.hpp>
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/numerics/bounds.hpp>
+#include <xlens/numerics/cholesky.hpp>
 #include <xlens/numerics/complete_linkage.hpp>
+#include <xlens/numerics/conjugate_gradients.hpp>
 #include <xlens/numerics/directions.hpp>
 #include <xlens/numerics/k_means.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
+#include <xlens/numerics/moments.hpp>
+#include <xlens/numerics/normal_draws.hpp>
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
+#include <xlens/numerics/splitmix64.hpp>
 #include <xlens/report/events_page.hpp>
 #include <xlens/report/html_page.hpp>
 #include <xlens/report/layer_chart.hpp>

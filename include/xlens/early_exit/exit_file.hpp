@@ -4,6 +4,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/linear_lens.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/mapped_file.hpp>
 
@@ -56,6 +57,10 @@ public:
             list(std::vector<float>(t.weights.begin(), t.weights.end()));
             list(std::vector<float>(t.bias.begin(), t.bias.end()));
         }
+    }
+    void regression(const logistic& value) {
+        list(value.weights);
+        number(value.constant);
     }
     void commit() { m_file.commit(); }
 
@@ -135,6 +140,12 @@ public:
             std::copy(bias.begin(), bias.end(), t.bias.begin());
             out.set(layer, std::move(t));
         }
+        return out;
+    }
+    logistic regression(std::size_t features) {
+        logistic out;
+        out.weights = list<float>("weights", features);
+        out.constant = number<float>("constant");
         return out;
     }
     /// Fails if bytes are left.

@@ -5,12 +5,12 @@
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
-#include <xlens/early_exit/logistic.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/lens/linear_lens.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -131,9 +131,9 @@ public:
         to.size(m_stages.size());
         for (const auto& [layer, s] : m_stages) {
             to.size(layer);
-            s.first.save(to);
+            to.regression(s.first);
             to.number(s.least);
-            s.second.save(to);
+            to.regression(s.second);
         }
     }
     static gate load(exit_reader& from, std::size_t layers, std::size_t width,
@@ -155,9 +155,9 @@ public:
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t layer = from.size("layer", layers - 2);
             stage s;
-            s.first = logistic::load(from, width);
+            s.first = from.regression(width);
             s.least = from.number<float>("least");
-            s.second = logistic::load(from, features);
+            s.second = from.regression(features);
             out.set(layer, std::move(s));
         }
         return out;
