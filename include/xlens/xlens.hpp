@@ -26,6 +26,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/version.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -133,6 +134,8 @@
 #include <xlens/report/trace_page.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/byte_reader.hpp>
+#include <xlens/storage/byte_writer.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/mapped_file.hpp>

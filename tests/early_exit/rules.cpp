@@ -310,7 +310,7 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
     BOOST_TEST(message(42, {layers, width + 1, 3, 50}) ==
                name + ": exit rule: lens weights: expected 49 numbers, got 36");
     BOOST_TEST(message(42, {layers, width, 3, 30}) ==
-               name + ": exit rule: tokens: expected 0 to 29, got 30");
+               name + ": exit rule: token 30: expected 0 to 29");
     const std::string whole = bytes_of(path);
     std::string bytes = whole;
     bytes[8] = 9;

@@ -348,7 +348,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_refused) {
                                             ", expected 0 to " + last);
     options = {};
     options.against = -1;
-    BOOST_TEST(message(options, ids) == "attribution: token -1, expected 0 to " + last);
+    BOOST_TEST(message(options, ids) == "attribution: token -1: expected 0 to " + last);
     observe_updates seen;
     sequence_state unread = file.model().visit([](const auto& m) { return m.start(); });
     unread.wanted = logit_rows::none;

@@ -53,7 +53,7 @@ public:
     void translate(std::size_t, rows<float>) const {}
 
     void save(exit_writer& to) const {
-        to.number(static_cast<std::uint32_t>(m_input));
+        to.value(static_cast<std::uint32_t>(m_input));
         to.size(m_layers.size());
         for (const auto& [layer, l] : m_layers) {
             to.size(layer);
@@ -61,7 +61,7 @@ public:
         }
     }
     static classifier load(exit_reader& from, std::size_t layers, std::size_t width) {
-        const auto input = from.number<std::uint32_t>("input");
+        const auto input = from.value<std::uint32_t>("input");
         if (input > 2) {
             fail("{}: exit rule: input: expected 0 to 2, got {}", from.name(), input);
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
@@ -132,7 +133,7 @@ public:
         for (const auto& [layer, s] : m_stages) {
             to.size(layer);
             to.regression(s.first);
-            to.number(s.least);
+            to.value(s.least);
             to.regression(s.second);
         }
     }
@@ -140,12 +141,8 @@ public:
                      std::size_t vocabulary) {
         linear_lens lens = from.lens(layers, width);
         auto tokens = from.list<token_id>("tokens");
-        for (const token_id t : tokens) {
-            if (t < 0 || static_cast<std::size_t>(t) >= vocabulary) {
-                fail("{}: exit rule: tokens: expected 0 to {}, got {}", from.name(), vocabulary - 1,
-                     t);
-            }
-        }
+        const std::string field = from.name() + ": exit rule";
+        for (const token_id t : tokens) { check_token(t, vocabulary, field); }
         if (tokens.empty()) { fail("{}: exit rule: tokens: expected at least 1", from.name()); }
         const auto values = from.list<float>("shortlist", tokens.size() * width);
         xt::xtensor<float, 2> shortlist = xt::empty<float>({tokens.size(), width});
@@ -156,7 +153,7 @@ public:
             const std::size_t layer = from.size("layer", layers - 2);
             stage s;
             s.first = from.regression(width);
-            s.least = from.number<float>("least");
+            s.least = from.value<float>("least");
             s.second = from.regression(features);
             out.set(layer, std::move(s));
         }

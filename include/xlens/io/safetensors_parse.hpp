@@ -156,7 +156,7 @@ inline std::map<std::string, std::string, std::less<>> read_safetensors_metadata
 /// Format: README of huggingface/safetensors.
 inline safetensors_contents parse_safetensors(const std::string& file,
                                               std::span<const std::byte> bytes) {
-    byte_reader in(file, bytes, bytes.size());
+    byte_reader in(file, bytes);
     const auto length = in.number<std::uint64_t>("header length");
     if (length > max_header_bytes) {
         fail("{}: header length: expected at most {}, got {}", file, max_header_bytes, length);

@@ -3,6 +3,7 @@
 
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/hooks/policy.hpp>
@@ -243,11 +244,7 @@ private:
             fail("context: {} tokens, the model reads at most {}", state.position + tokens.size(),
                  config.context);
         }
-        for (const token_id token : tokens) {
-            if (token < 0 || static_cast<std::size_t>(token) >= config.vocabulary) {
-                fail("token id {}: expected 0 to {}", token, config.vocabulary - 1);
-            }
-        }
+        for (const token_id token : tokens) { check_token(token, config.vocabulary, "forward"); }
     }
 };
 
