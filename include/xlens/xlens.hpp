@@ -81,6 +81,10 @@
 #include <xlens/io/load.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/safetensors.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/json/value.hpp>
+#include <xlens/json/writer.hpp>
 #include <xlens/kernels/activation.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/attention.hpp>

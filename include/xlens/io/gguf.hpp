@@ -5,7 +5,7 @@
 #include <xlens/io/gguf_parse.hpp>
 #include <xlens/io/gguf_value.hpp>
 #include <xlens/io/tensor_names.hpp>
-#include <xlens/json/guard.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
