@@ -7,13 +7,13 @@
 // the same layer do, drawn at random and set to the same dominance |m|·‖v‖.
 //   ten_neurons [MODEL]; without MODEL, $XLENS_MODEL. A llama in a GGUF file.
 #include <fmt/format.h>
-#include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/numerics/splitmix64.hpp>
 #include <xlens/text/find_tokens.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 
@@ -130,7 +130,7 @@ bool confirm(const xlens::concept_search& search, const xlens::tokenizer& text,
 
     double control = 0.0;
     double best_control = 0.0;
-    xlens::random_stream draw(hit.where.index, hit.where.layer);
+    auto draw = xlens::splitmix64::stream(hit.where.index, hit.where.layer);
     for (std::size_t i = 0; i < random_neurons;) {
         const std::size_t other = draw() % search.model().config.inner_width;
         if (other == hit.where.index) { continue; }

@@ -67,13 +67,16 @@ struct cluster_flags {
     }
 };
 
-nlohmann::ordered_json document_of(const engine& model, const cluster_report& report) {
-    auto out = json_of(report.found, [&](token_id id) { return model.token_text(id); });
-    if (report.shuffled) {
-        out["shuffled"] = {{"inertia", report.shuffled->inertia},
-                           {"cohesion", report.shuffled->cohesion}};
-    }
-    return out;
+std::string document_of(const engine& model, const cluster_report& report) {
+    const auto shuffled = [&](xlens::json_writer& out) {
+        if (!report.shuffled) { return; }
+        out.key("shuffled");
+        out.begin_object();
+        write_quality(out, *report.shuffled);
+        out.end_object();
+    };
+    return json_text(
+        report.found, [&](token_id id) { return model.token_text(id); }, shuffled);
 }
 
 void print_quality(const char* name, const cluster_quality& quality) {
@@ -167,7 +170,7 @@ void run(const cluster_flags& flags) {
         return model.cluster(options, std::ref(bar));
     }();
     if (file || flags.common.json) {
-        const std::string text = json_text(document_of(model, report));
+        const std::string text = document_of(model, report);
         if (file) {
             file->write(std::as_bytes(std::span(text)));
             file->commit();

@@ -8,6 +8,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/storage/fingerprint.hpp>
 #include <xlens/text/templates/chat_template.hpp>
@@ -34,11 +35,7 @@ std::vector<token_id> chat_tokens(const tokenizer& text, const prompt_flags& pro
 }
 
 void check_tokens(std::span<const token_id> tokens, const hyperparameters& config) {
-    for (const token_id id : tokens) {
-        if (static_cast<std::size_t>(id) >= config.vocabulary) {
-            fail("--ids: token {}: expected 0 to {}", id, config.vocabulary - 1);
-        }
-    }
+    for (const token_id id : tokens) { check_token(id, config.vocabulary, "--ids"); }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "engine_parts.hpp"
 
 #include <xlens/concepts/value_concepts.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/trace/attribute.hpp>
 
@@ -49,9 +50,7 @@ token_id engine::read_token(std::string_view flag, std::string_view text) const 
         if (const auto id = this->text().find(text)) { return *id; }
     }
     if (const auto number = number_in(text)) {
-        if (*number >= config().vocabulary) {
-            fail("{}: token {}: expected 0 to {}", flag, *number, config().vocabulary - 1);
-        }
+        check_token(*number, config().vocabulary, flag);
         return static_cast<token_id>(*number);
     }
     if (!has_text) {

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(neurons_know_their_cluster) {
 }
 
 BOOST_AUTO_TEST_CASE(a_document_has_its_keys_in_order) {
-    const std::string written = json_text(json_of(example(), text));
+    const std::string written = json_text(example(), text);
     BOOST_TEST(written.starts_with(
         R"({"model":"00000000000012ab","layers":3,"inner_width":4,"method":"complete",)"
         R"("space":"centred","projection":"normed","seed":18446744073709551615,)"
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
         BOOST_TEST((a.concept_of_centroid.promotes == b.concept_of_centroid.promotes));
         BOOST_TEST((a.concept_of_centroid.suppresses == b.concept_of_centroid.suppresses));
     }
-    BOOST_TEST(json_text(json_of(after, text)) == json_text(json_of(before, text)));
+    BOOST_TEST(json_text(after, text) == json_text(before, text));
     BOOST_TEST((read_clusters(path, hash, 3, 4).origin() == before.origin()));
     BOOST_TEST(error_message([&] { read_clusters(path, hash, 3, 5); }) ==
                path.string() + ": clusters: of 3 layers of 4 neurons, the model has 3 layers of 5");
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(other_documents_are_refused) {
         BOOST_TEST(message.starts_with(path.string() + ": "));
         return message.substr(std::min(message.size(), path.string().size() + 2));
     };
-    const std::string good = json_text(json_of(example(), text));
+    const std::string good = json_text(example(), text);
     const auto changed = [&](const std::string& from, const std::string& to) {
         std::string bytes = good;
         const std::size_t at = bytes.find(from);

@@ -84,8 +84,10 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
         std::memcpy(bytes.data() + at, &value, sizeof value);
         return bytes;
     };
-    BOOST_TEST(refusal("") == "index: expected at least 40 bytes, got 0");
-    BOOST_TEST(refusal(good.substr(0, 39)) == "index: expected at least 40 bytes, got 39");
+    BOOST_TEST(refusal("") ==
+               "header at byte 0: expected 40 more bytes, got 0 before the end of the file");
+    BOOST_TEST(refusal(good.substr(0, 39)) ==
+               "header at byte 0: expected 40 more bytes, got 39 before the end of the file");
     BOOST_TEST(refusal("GGUF" + good.substr(4)) ==
                "not an xlens index: expected it to begin with 'xlensidx', got 'GGUFsidx'");
     BOOST_TEST(refusal(changed(8, 2)) == "index: expected version 1, got 2");
@@ -138,11 +140,11 @@ BOOST_AUTO_TEST_CASE(ends_are_copied_and_checked) {
         return concept_index(index.path, hash);
     };
     const auto vocabulary = static_cast<std::int32_t>(config.vocabulary);
-    const std::string range = "expected 0 to " + std::to_string(vocabulary - 1) + ", got ";
+    const std::string range = ": expected 0 to " + std::to_string(vocabulary - 1);
     for (const std::int32_t id : {vocabulary, -2}) {
         const concept_index broken = with_first_token(id);
         BOOST_TEST(refusal(broken, {0, 0}, 1) ==
-                   path + ": index: neuron 0:0: token: " + range + std::to_string(id));
+                   path + ": index: neuron 0:0: token " + std::to_string(id) + range);
     }
     BOOST_TEST(with_first_token(-1).ends({0, 0}, 3).promotes.empty());
 }

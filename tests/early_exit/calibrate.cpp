@@ -26,18 +26,6 @@ std::vector<exit_trial> trials() {
 
 }  // namespace
 
-// Exact values from sums of binomial terms in whole numbers (Python's fractions).
-BOOST_AUTO_TEST_CASE(upper_bounds_of_clopper_and_pearson) {
-    BOOST_TEST(clopper_pearson_upper(0, 10, 0.05) == 0.2588655508930523,
-               boost::test_tools::tolerance(1e-9));
-    BOOST_TEST(clopper_pearson_upper(5, 100, 0.05) == 0.10225337764327452,
-               boost::test_tools::tolerance(1e-9));
-    BOOST_TEST(clopper_pearson_upper(37, 1000, 0.01) == 0.05333813477690702,
-               boost::test_tools::tolerance(1e-9));
-    BOOST_TEST(clopper_pearson_upper(0, 0, 0.05) == 1.0);
-    BOOST_TEST(clopper_pearson_upper(7, 7, 0.05) == 1.0);
-}
-
 BOOST_AUTO_TEST_CASE(the_first_layer_that_reaches_the_threshold_counts) {
     const exit_trial t{{{2, 0.4F, false}, {5, 0.8F, true}, {9, 0.9F, false}}};
     BOOST_TEST(t.exit(0.8F)->layer == 5U);

@@ -250,29 +250,6 @@ BOOST_AUTO_TEST_CASE(lens_rules_name_the_top_token) {
     BOOST_TEST(!any_rule(classifier(classifier_input::residual)).answer(0).has_value());
 }
 
-BOOST_AUTO_TEST_CASE(logistic_regression_finds_the_maximum) {
-    constexpr std::size_t n = 400;
-    const auto x = filled(n, 3, 21);
-    const std::vector<float> noise = random_row(n, 22);
-    std::vector<float> y(n);
-    for (std::size_t i = 0; i < n; ++i) {
-        y[i] = 2.0F * x(i, 0) - x(i, 1) + 0.5F + noise[i] > 0.0F ? 1.0F : 0.0F;
-    }
-    const logistic found = fit_logistic(x, y, {.ridge = 1e-6});
-    // At the maximum the gradient is 0: Σ (p - y)·x and Σ (p - y).
-    std::vector<double> gradient(4, 0.0);
-    for (std::size_t i = 0; i < n; ++i) {
-        const double off = double{found.probability(rows<const float>(x)[i])} - y[i];
-        for (std::size_t d = 0; d < 3; ++d) { gradient[d] += off * x(i, d); }
-        gradient[3] += off;
-    }
-    for (const double g : gradient) { BOOST_TEST(std::abs(g) < 0.05); }
-    BOOST_TEST(found.weights[0] > 0.0F);
-    BOOST_TEST(found.weights[1] < 0.0F);
-    BOOST_TEST(test::error_message([&] { fit_logistic(rows<const float>(), {}); }) ==
-               "logistic regression: 0 examples, expected at least 1");
-}
-
 BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
     const temporary_directory folder;
     const auto path = folder.path() / "rule";
@@ -333,7 +310,7 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
     BOOST_TEST(message(42, {layers, width + 1, 3, 50}) ==
                name + ": exit rule: lens weights: expected 49 numbers, got 36");
     BOOST_TEST(message(42, {layers, width, 3, 30}) ==
-               name + ": exit rule: tokens: expected 0 to 29, got 30");
+               name + ": exit rule: token 30: expected 0 to 29");
     const std::string whole = bytes_of(path);
     std::string bytes = whole;
     bytes[8] = 9;

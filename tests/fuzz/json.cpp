@@ -4,8 +4,8 @@
 // again. See fuzz.hpp for how the seeds are written.
 #include <fuzz/fuzz.hpp>
 
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_object.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
 
 #include <cstddef>
 #include <cstdint>

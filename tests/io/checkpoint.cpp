@@ -98,7 +98,7 @@ const std::vector<bad_config> bad_configs = {
      "adaptive_cutoffs: expected an array of integers of at least 0, got no such key"},
     {"wikilm", R"({"adaptive_cutoffs": [60, 160.5]})",
      "adaptive_cutoffs: expected an array of integers of at least 0, got 160.5"},
-    {"wikilm", R"({"pad_token_id": 300})", "pad_token_id: expected a token id below 300, got 300"},
+    {"wikilm", R"({"pad_token_id": 300})", "pad_token_id: token 300: expected 0 to 299"},
     {"wikilm", R"({"hidden_size": 2, "num_attention_heads": 1})",
      "width: expected an even number of at least 4 for sines and cosines, got 2"},
     {"wikilm", R"({"adaptive_cutoffs": [60, 161]})",
@@ -301,7 +301,7 @@ const std::vector<bad_gguf> bad_ggufs = {
                 "output_classes.weight: expected (2, 4), got (1, 4)"),
     wikilm_with_key(
         [](auto& f) { f.key("tokenizer.ggml.padding_token_id", gguf_builder::u32, 12U); },
-        "tokenizer.ggml.padding_token_id: expected a token id below 12, got 12"),
+        "tokenizer.ggml.padding_token_id: token 12: expected 0 to 11"),
     wikilm_with_key([](auto& f) { f.key("wikilm.embedding_scale", gguf_builder::f32, -1.0F); },
                     "wikilm.embedding_scale: expected a positive number, got -1"),
     wikilm_with_key([](auto& f) { f.text("wikilm.final_norm", "yes"); },

@@ -89,8 +89,8 @@ BOOST_AUTO_TEST_CASE(tokens_that_do_not_fit_are_named) {
         return error_message([&] { m.forward(state, tokens); });
     };
     BOOST_TEST(forward({}) == "forward: no tokens, expected at least 1");
-    BOOST_TEST(forward({3, 288}) == "token id 288: expected 0 to 287");
-    BOOST_TEST(forward({-1}) == "token id -1: expected 0 to 287");
+    BOOST_TEST(forward({3, 288}) == "forward: token 288: expected 0 to 287");
+    BOOST_TEST(forward({-1}) == "forward: token -1: expected 0 to 287");
     BOOST_TEST(forward(std::vector<token_id>(65, 1)) ==
                "context: 65 tokens, the model reads at most 64");
     m.forward(state, std::vector<token_id>(60, 1));

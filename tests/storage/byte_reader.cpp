@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 using xlens::byte_reader;
 using xlens::test::error_message;
@@ -41,4 +42,24 @@ BOOST_AUTO_TEST_CASE(the_limit_ends_it_before_the_file_does) {
     BOOST_TEST(
         error_message([&] { (void)in.number<char>("c"); }) ==
         "f: c at byte 8: expected 1 more bytes, got 0 before the limit of a header, 8 bytes");
+}
+
+BOOST_AUTO_TEST_CASE(lists_are_checked_before_memory_is_allocated) {
+    const auto bytes = xlens::test::byte_writer()
+                           .number(std::uint64_t{2})
+                           .number(std::uint16_t{7})
+                           .number(std::uint16_t{9})
+                           .number(std::uint64_t{0})
+                           .number((std::uint64_t{1} << 63U) + 1)  // times 2, this would be 2
+                           .number(std::uint16_t{5})
+                           .bytes();
+    byte_reader in("f", std::as_bytes(std::span(bytes)));
+    BOOST_TEST((in.list<std::uint16_t>("a") == std::vector<std::uint16_t>{7, 9}));
+    BOOST_TEST(in.list<double>("b").empty());
+    BOOST_TEST(error_message([&] { (void)in.list<std::uint16_t>("c"); }) ==
+               "f: c at byte 28: expected 18446744073709551615 more bytes, got 2 before the end of "
+               "the file");
+    BOOST_TEST(in.value<std::uint16_t>("d") == 5U);
+    BOOST_TEST(error_message([&] { (void)in.value<std::uint32_t>("e"); }) ==
+               "f: e at byte 30: expected 4 more bytes, got 0 before the end of the file");
 }

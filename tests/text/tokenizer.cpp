@@ -243,13 +243,13 @@ BOOST_AUTO_TEST_CASE(every_token_has_text_and_is_found) {
 BOOST_AUTO_TEST_CASE(ids_outside_the_vocabulary) {
     using xlens::test::error_message;
     const tokenizer tok = xlens::make_tokenizer(sentencepiece_arrays());
-    const std::string expected = "sentencepiece.gguf: token 1000 does not exist, expected 0 to 999";
+    const std::string expected = "sentencepiece.gguf: token 1000: expected 0 to 999";
     BOOST_TEST(error_message([&] { (void)tok.bytes(1000); }) == expected);
     BOOST_TEST(error_message([&] { (void)tok.text(1000); }) == expected);
     BOOST_TEST(error_message([&] { (void)tok.is_special(1000); }) == expected);
     BOOST_TEST(error_message([&] { (void)tok.decode(ids{5, 1000}); }) == expected);
     BOOST_TEST(error_message([&] { (void)tok.bytes(-1); }) ==
-               "sentencepiece.gguf: token -1 does not exist, expected 0 to 999");
+               "sentencepiece.gguf: token -1: expected 0 to 999");
 }
 
 BOOST_DATA_TEST_CASE(a_megabyte_of_one_letter_takes_seconds_at_most,

@@ -337,10 +337,10 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_refused) {
     options.token = static_cast<token_id>(file.config.vocabulary);
     BOOST_TEST(message(options, ids) == "attribution: token " +
                                             std::to_string(file.config.vocabulary) +
-                                            ", expected 0 to " + last);
+                                            ": expected 0 to " + last);
     options = {};
     options.against = -1;
-    BOOST_TEST(message(options, ids) == "attribution: token -1, expected 0 to " + last);
+    BOOST_TEST(message(options, ids) == "attribution: token -1: expected 0 to " + last);
     observe_updates seen;
     sequence_state unread = file.start();
     unread.wanted = logit_rows::none;

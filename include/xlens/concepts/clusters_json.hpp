@@ -5,13 +5,13 @@
 #include <xlens/concepts/value_directions.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_object.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/json/writer.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/storage/atomic_file.hpp>
-
-#include <nlohmann/json.hpp>
+#include <xlens/text/utf8.hpp>
 
 #include <charconv>
 #include <cmath>
@@ -35,30 +35,59 @@ namespace xlens {
 
 namespace detail {
 
-using ordered_json = nlohmann::ordered_json;
+/// As files of clusters spell numbers: 1.0, not 1.
+inline void write_number(json_writer& out, double number) {
+    out.literal(json_value(number).dump());
+}
 
 /// The double that prints as the float does: 0.1, not 0.10000000149011612.
-inline ordered_json shortest(float number) {
-    if (!std::isfinite(number)) { return nullptr; }
+inline void write_shortest(json_writer& out, float number) {
+    if (!std::isfinite(number)) { return out.literal("null"); }
     char digits[32];
     const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-    double out = 0.0;
-    std::from_chars(digits, end, out);
-    return out;
+    double wide = 0.0;
+    std::from_chars(digits, end, wide);
+    write_number(out, wide);
 }
 
 template <class Text>
-ordered_json tokens_to_json(std::span<const scored> tokens, const Text& text) {
-    ordered_json out = ordered_json::array();
+void write_tokens(json_writer& out, std::string_view key, std::span<const scored> tokens,
+                  const Text& text) {
+    out.key(key);
+    out.begin_array();
     for (const scored& token : tokens) {
-        out.push_back(
-            {{"id", token.id}, {"text", text(token.id)}, {"score", shortest(token.score)}});
+        out.begin_object();
+        out.field("id", token.id);
+        out.field("text", replace_invalid(text(token.id)));
+        out.key("score");
+        write_shortest(out, token.score);
+        out.end_object();
     }
-    return out;
+    out.end_array();
+}
+
+template <class Text>
+void write_cluster(json_writer& out, std::size_t id, const cluster& c, const Text& text) {
+    out.begin_object();
+    out.field("id", id);
+    out.field("size", c.neurons.size());
+    write_tokens(out, "concept", c.concept_of_centroid.promotes, text);
+    write_tokens(out, "suppresses", c.concept_of_centroid.suppresses, text);
+    out.key("cohesion");
+    write_number(out, c.cohesion);
+    out.key("neurons");
+    out.begin_array();
+    for (const neuron& n : c.neurons) { out.value(to_string(n)); }
+    out.end_array();
+    out.key("centroid");
+    out.begin_array();
+    for (const float x : c.centroid) { write_shortest(out, x); }
+    out.end_array();
+    out.end_object();
 }
 
 /// The array at a key.
-inline const nlohmann::json& array_at(const json_object& from, const std::string& key) {
+inline const json_value& array_at(const json_object& from, const std::string& key) {
     const auto found = from.value().find(key);
     if (found == from.value().end() || !found->is_array()) {
         fail("{}: {}: expected an array, got {}", from.file(), key,
@@ -115,45 +144,50 @@ inline cluster cluster_of(const json_object& from, std::size_t id) {
 
 }  // namespace detail
 
-/// The document above. `text(id)` is a token's text; bytes that are no UTF-8 become U+FFFD.
-template <class Text>
-nlohmann::ordered_json json_of(const clusters& from, const Text& text) {
-    const clusters_origin& origin = from.origin();
-    const cluster_quality quality = from.quality();
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const cluster& c : from.all()) {
-        nlohmann::ordered_json one{{"id", list.size()}, {"size", c.neurons.size()}};
-        one["concept"] = detail::tokens_to_json(c.concept_of_centroid.promotes, text);
-        one["suppresses"] = detail::tokens_to_json(c.concept_of_centroid.suppresses, text);
-        one["cohesion"] = c.cohesion;
-        auto& neurons = one["neurons"] = nlohmann::ordered_json::array();
-        for (const neuron& n : c.neurons) { neurons.push_back(to_string(n)); }
-        auto& centroid = one["centroid"] = nlohmann::ordered_json::array();
-        for (const float x : c.centroid) { centroid.push_back(detail::shortest(x)); }
-        list.push_back(std::move(one));
-    }
-    return {{"model", fmt::format("{:016x}", origin.model)},
-            {"layers", origin.layers},
-            {"inner_width", origin.inner_width},
-            {"method", name_of(origin.method)},
-            {"space", name_of(origin.space)},
-            {"projection", name_of(origin.form)},
-            {"seed", origin.seed},
-            {"inertia", quality.inertia},
-            {"cohesion", quality.cohesion},
-            {"clusters", std::move(list)}};
+/// Σ(1 - cos) and the mean cosine, as fields of the object that is being written.
+inline void write_quality(json_writer& out, const cluster_quality& quality) {
+    out.key("inertia");
+    detail::write_number(out, quality.inertia);
+    out.key("cohesion");
+    detail::write_number(out, quality.cohesion);
 }
 
-/// A document's text, on one line.
-inline std::string json_text(const nlohmann::ordered_json& document) {
-    return document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+/// The document above, on one line; `more(out)` may add fields to its end. `text(id)` is a token's
+/// text; bytes that are no UTF-8 become U+FFFD.
+template <class Text, class More>
+std::string json_text(const clusters& from, const Text& text, More more) {
+    const clusters_origin& origin = from.origin();
+    std::string all;
+    json_writer out(all, json_escapes::letters);
+    out.begin_object();
+    out.field("model", fmt::format("{:016x}", origin.model));
+    out.field("layers", origin.layers);
+    out.field("inner_width", origin.inner_width);
+    out.field("method", name_of(origin.method));
+    out.field("space", name_of(origin.space));
+    out.field("projection", name_of(origin.form));
+    out.field("seed", origin.seed);
+    write_quality(out, from.quality());
+    out.key("clusters");
+    out.begin_array();
+    std::size_t id = 0;
+    for (const cluster& c : from.all()) { detail::write_cluster(out, id++, c, text); }
+    out.end_array();
+    more(out);
+    out.end_object();
+    out.finish();
+    return all;
+}
+template <class Text>
+std::string json_text(const clusters& from, const Text& text) {
+    return json_text(from, text, [](json_writer&) {});
 }
 
 /// Writes clusters to a file, which appears when it is whole. Throws xlens::error.
 template <class Text>
 void write_clusters(const clusters& from, const std::filesystem::path& path, const Text& text) {
     atomic_file file(path);
-    const std::string bytes = json_text(json_of(from, text));
+    const std::string bytes = json_text(from, text);
     file.write(std::as_bytes(std::span(bytes)));
     file.commit();
 }
@@ -163,7 +197,7 @@ void write_clusters(const clusters& from, const std::filesystem::path& path, con
 inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint) {
     // The paper's 10,000 clusters have millions of numbers in their centroids.
     constexpr json_limits limits{.values = std::size_t{1} << 26U, .bytes = 1'000'000'000};
-    const nlohmann::json document = read_json(path, limits);
+    const json_value document = read_json(path, limits);
     const json_object top(printable(path.string(), 1024), document);
     const std::string model = fmt::format("{:016x}", fingerprint);
     if (top.string("model") != model) {

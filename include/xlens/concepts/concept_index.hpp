@@ -4,21 +4,22 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/progress.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/byte_reader.hpp>
+#include <xlens/storage/byte_writer.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -41,7 +42,6 @@ struct index_header {
     std::uint32_t top = 0;  ///< tokens of each end
 };
 static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
-static_assert(std::endian::native == std::endian::little, "index files are read in place");
 
 }  // namespace detail
 
@@ -79,14 +79,15 @@ inline void write_index(const transformer<>& model, std::uint64_t fingerprint, s
     header.vocabulary = number(model.config.vocabulary);
     header.top = number(std::min(top, model.config.vocabulary));
     atomic_file file(path);
-    file.write(std::as_bytes(std::span(&header, 1)));
+    byte_writer out(file);
+    out.value(header);
     // An end with fewer tokens (scores that are not numbers) is filled up with tokens -1.
     const scored nothing{-1, std::numeric_limits<float>::quiet_NaN()};
     const auto take = [&](std::size_t, std::vector<token_ends> concepts) {
         for (token_ends& ends : concepts) {
             for (std::vector<scored>* end : {&ends.promotes, &ends.suppresses}) {
                 end->resize(header.top, nothing);
-                file.write(std::as_bytes(std::span(*end)));
+                out.values(std::span(*end));
             }
         }
     };
@@ -99,13 +100,8 @@ inline void write_index(const transformer<>& model, std::uint64_t fingerprint, s
 class concept_index {
 public:
     concept_index(const std::filesystem::path& path, std::uint64_t fingerprint) : m_file(path) {
-        const auto bytes = m_file.bytes();
         const detail::index_header expected;
-        if (bytes.size() < sizeof m_header) {
-            fail("{}: index: expected at least {} bytes, got {}", m_file.name(), sizeof m_header,
-                 bytes.size());
-        }
-        std::memcpy(&m_header, bytes.data(), sizeof m_header);
+        m_header = byte_reader(m_file.name(), m_file.bytes()).value<detail::index_header>("header");
         if (m_header.magic != expected.magic) {
             const auto text = [](const std::array<char, 8>& magic) {
                 return printable({magic.data(), magic.size()});
@@ -124,7 +120,7 @@ public:
         if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
             fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
         }
-        check_length(bytes.size());
+        check_length(m_file.bytes().size());
     }
 
     [[nodiscard]] projection form() const { return static_cast<projection>(m_header.form); }
@@ -163,13 +159,11 @@ public:
 private:
     [[nodiscard]] std::vector<scored> copy(const neuron& n, std::span<const scored> from,
                                            std::size_t k) const {
+        const std::string field = fmt::format("{}: index: neuron {}", m_file.name(), to_string(n));
         std::vector<scored> out;
         for (const scored& s : from.first(k)) {
             if (s.id == -1) { break; }  // an end that was filled up
-            if (s.id < 0 || static_cast<std::uint32_t>(s.id) >= m_header.vocabulary) {
-                fail("{}: index: neuron {}: token: expected 0 to {}, got {}", m_file.name(),
-                     to_string(n), m_header.vocabulary - 1, s.id);
-            }
+            check_token(s.id, m_header.vocabulary, field);
             out.push_back(s);
         }
         return out;

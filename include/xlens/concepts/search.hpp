@@ -6,6 +6,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/add.hpp>
@@ -77,9 +78,7 @@ public:
         std::vector<double> sum(width());
         std::vector<float> row(width());
         for (const token_id token : tokens) {
-            if (token < 0 || static_cast<std::size_t>(token) >= m_model->config.vocabulary) {
-                fail("search: token {}: expected 0 to {}", token, m_model->config.vocabulary - 1);
-            }
+            check_token(token, m_model->config.vocabulary, "search");
             if (options.form == projection::folded) {
                 m_lens.direction(token, row);
             } else {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
-#include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
+#include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
@@ -27,19 +26,10 @@ namespace xlens {
 class token_moments {
 public:
     explicit token_moments(const unembedding<any_matrix>& e)
-        : m_mean(e.width()), m_covariance(xt::zeros<float>({e.width(), e.width()})) {
-        const auto count = static_cast<double>(e.vocabulary());
-        std::vector<double> sum(m_mean.size());
-        each_tile(e, [&](rows<float> tile) {
-            for (std::size_t r = 0; r < tile.count(); ++r) {
-                for (std::size_t d = 0; d < sum.size(); ++d) { sum[d] += double{tile[r][d]}; }
-            }
-        });
-        std::ranges::transform(sum, m_mean.begin(),
-                               [count](double s) { return static_cast<float>(s / count); });
+        : m_mean(mean_unembedding(e)), m_covariance(xt::zeros<float>({e.width(), e.width()})) {
         xt::xtensor<double, 2> products = xt::zeros<double>(m_covariance.shape());
-        each_tile(e, [&](rows<float> tile) { add_products(tile, products); });
-        m_covariance = xt::cast<float>(products / count);
+        for_each_tile(e, tile_rows, [&](rows<float> tile) { add_products(tile, products); });
+        m_covariance = xt::cast<float>(products / static_cast<double>(e.vocabulary()));
     }
 
     /// The same moments of γ⊙e_w.
@@ -59,9 +49,7 @@ public:
 
     /// C·v_n of each row. (N, D) -> (N, D).
     void apply(rows<const float> v, rows<float> out) const {
-        kernels::matmul(matrix<f32>(reinterpret_cast<const std::byte*>(m_covariance.data()),
-                                    m_mean.size(), m_mean.size()),
-                        v, out);
+        kernels::matmul(as_matrix(m_covariance), v, out);
     }
     /// out_n = √(v_nᵀCv_n), the standard deviation of the scores E·v_n over the vocabulary.
     /// (N, D) -> (N). Cost N·D².
@@ -80,20 +68,6 @@ public:
 
 private:
     static constexpr std::size_t tile_rows = 1024;
-
-    /// Calls visit(e_w.. (n, D)) for consecutive tokens.
-    template <class Visit>
-    static void each_tile(const unembedding<any_matrix>& e, Visit visit) {
-        xt::xtensor<float, 2> tile = xt::empty<float>({tile_rows, e.width()});
-        for (std::size_t w = 0; w < e.vocabulary(); w += tile_rows) {
-            const rows<float> some =
-                rows<float>(tile).subrows(0, std::min(tile_rows, e.vocabulary() - w));
-            parallel_for(some.count(), 2 * e.width(), [&](std::size_t r) {
-                e.direction(static_cast<token_id>(w + r), some[r]);
-            });
-            visit(some);
-        }
-    }
 
     /// products += Σ_r (t_r - ē)(t_r - ē)ᵀ. Within a tile in f32, then in doubles.
     void add_products(rows<float> tile, xt::xtensor<double, 2>& products) const {

@@ -104,8 +104,7 @@ public:
         if (!m_root) { return directions_of(xt::xtensor<float, 2>(vectors.tensor())); }
         constexpr std::size_t part = 1024;
         const std::size_t rank = m_root->shape(0);
-        const matrix<f32> root(reinterpret_cast<const std::byte*>(m_root->data()), rank,
-                               m_root->shape(1));
+        const matrix<f32> root = as_matrix(*m_root);
         xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
         for (std::size_t first = 0; first < vectors.count(); first += part) {
             const std::size_t count = std::min(part, vectors.count() - first);

@@ -72,7 +72,7 @@ public:
         if (auto* knows = std::get_if<oracle>(&m_rule)) { knows->tell(answers); }
     }
     void save(exit_writer& to) const {
-        to.text(word());
+        to.string(word());
         visit([&](const auto& r) { r.save(to); });
     }
     [[nodiscard]] variant& get() { return m_rule; }
@@ -92,9 +92,9 @@ struct fitted_exit {
 
 /// Into a file that was opened before the fit, so that one that cannot be written costs no work.
 inline void save_exit(const fitted_exit& e, exit_writer& to) {
-    to.number(e.threshold);
-    to.number(e.agreement);
-    to.number(e.fitted_on);
+    to.value(e.threshold);
+    to.value(e.agreement);
+    to.value(e.fitted_on);
     e.rule.save(to);
     to.commit();
 }
@@ -121,7 +121,7 @@ Rule load_lens_rule(exit_reader& from, const exit_sizes& config, lens_read read)
 }
 
 inline any_rule load_rule(exit_reader& from, const exit_sizes& config, lens_read read) {
-    const std::string word = from.text("rule");
+    const std::string word = from.string("rule");
     if (word == gate::name) {
         return {gate::load(from, config.layers, config.width, config.vocabulary)};
     }
@@ -143,9 +143,9 @@ inline any_rule load_rule(exit_reader& from, const exit_sizes& config, lens_read
 inline fitted_exit load_exit(const std::filesystem::path& path, std::uint64_t fingerprint,
                              const exit_sizes& config, lens_read read) {
     exit_reader from(path, fingerprint);
-    const auto threshold = from.number<float>("threshold");
-    const auto agreement = from.number<double>("agreement");
-    const auto fitted_on = from.number<std::uint64_t>("text");
+    const auto threshold = from.value<float>("threshold");
+    const auto agreement = from.value<double>("agreement");
+    const auto fitted_on = from.value<std::uint64_t>("text");
     any_rule rule = detail::load_rule(from, config, std::move(read));
     from.finish();
     return {std::move(rule), threshold, agreement, fitted_on};

@@ -4,7 +4,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
-#include <xlens/early_exit/logistic.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -53,15 +53,15 @@ public:
     void translate(std::size_t, rows<float>) const {}
 
     void save(exit_writer& to) const {
-        to.number(static_cast<std::uint32_t>(m_input));
+        to.value(static_cast<std::uint32_t>(m_input));
         to.size(m_layers.size());
         for (const auto& [layer, l] : m_layers) {
             to.size(layer);
-            l.save(to);
+            to.regression(l);
         }
     }
     static classifier load(exit_reader& from, std::size_t layers, std::size_t width) {
-        const auto input = from.number<std::uint32_t>("input");
+        const auto input = from.value<std::uint32_t>("input");
         if (input > 2) {
             fail("{}: exit rule: input: expected 0 to 2, got {}", from.name(), input);
         }
@@ -69,7 +69,7 @@ public:
         const std::size_t count = from.size("layers", layers);
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t layer = from.size("layer", layers - 1);
-            out.set(layer, logistic::load(from, input == 2 ? 2 * width : width));
+            out.set(layer, from.regression(input == 2 ? 2 * width : width));
         }
         return out;
     }

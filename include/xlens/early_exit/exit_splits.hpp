@@ -9,7 +9,7 @@
 #include <xlens/early_exit/exit_examples.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
-#include <xlens/early_exit/logistic.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>

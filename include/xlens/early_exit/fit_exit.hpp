@@ -8,12 +8,12 @@
 #include <xlens/early_exit/exit_examples.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/gate.hpp>
-#include <xlens/early_exit/logistic.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>
 

@@ -2,15 +2,16 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
-#include <xlens/early_exit/logistic.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/lens/linear_lens.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -131,21 +132,17 @@ public:
         to.size(m_stages.size());
         for (const auto& [layer, s] : m_stages) {
             to.size(layer);
-            s.first.save(to);
-            to.number(s.least);
-            s.second.save(to);
+            to.regression(s.first);
+            to.value(s.least);
+            to.regression(s.second);
         }
     }
     static gate load(exit_reader& from, std::size_t layers, std::size_t width,
                      std::size_t vocabulary) {
         linear_lens lens = from.lens(layers, width);
         auto tokens = from.list<token_id>("tokens");
-        for (const token_id t : tokens) {
-            if (t < 0 || static_cast<std::size_t>(t) >= vocabulary) {
-                fail("{}: exit rule: tokens: expected 0 to {}, got {}", from.name(), vocabulary - 1,
-                     t);
-            }
-        }
+        const std::string field = from.name() + ": exit rule";
+        for (const token_id t : tokens) { check_token(t, vocabulary, field); }
         if (tokens.empty()) { fail("{}: exit rule: tokens: expected at least 1", from.name()); }
         const auto values = from.list<float>("shortlist", tokens.size() * width);
         xt::xtensor<float, 2> shortlist = xt::empty<float>({tokens.size(), width});
@@ -155,9 +152,9 @@ public:
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t layer = from.size("layer", layers - 2);
             stage s;
-            s.first = logistic::load(from, width);
-            s.least = from.number<float>("least");
-            s.second = logistic::load(from, features);
+            s.first = from.regression(width);
+            s.least = from.value<float>("least");
+            s.second = from.regression(features);
             out.set(layer, std::move(s));
         }
         return out;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/numerics/splitmix64.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,25 +26,11 @@ struct event_options {
 
 namespace detail {
 
-/// A number for every (seed, a, b, c), as good as random: SplitMix64 (Steele et al. 2014) over each
-/// in turn. Results hence depend on the position alone, not on what was drawn before.
-inline std::uint64_t mixed(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
-                           std::uint64_t c = 0) {
-    std::uint64_t state = seed;
-    for (const std::uint64_t x : {a, b, c}) {
-        state += 0x9e3779b97f4a7c15U + x;
-        state = (state ^ state >> 30U) * 0xbf58476d1ce4e5b9U;
-        state = (state ^ state >> 27U) * 0x94d049bb133111ebU;
-        state ^= state >> 31U;
-    }
-    return state;
-}
-
 /// Purposes of random numbers, so that none is used twice.
 enum class draw : std::uint64_t { neuron = 1, vector = 2, measured = 3, value = 4 };
 inline std::uint64_t drawn(draw what, std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
                            std::uint64_t c = 0) {
-    return mixed(mixed(seed, static_cast<std::uint64_t>(what)), a, b, c);
+    return splitmix64::of(splitmix64::of(seed, static_cast<std::uint64_t>(what)), a, b, c);
 }
 
 }  // namespace detail

@@ -10,7 +10,10 @@
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/numerics/moments.hpp>
+#include <xlens/numerics/normal_draws.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -19,7 +22,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -99,37 +101,17 @@ private:
     std::size_t m_count = 0;
 };
 
-/// A standard normal number from 64 random bits (Box and Muller 1958).
-inline float normal_number(std::uint64_t bits) {
-    const double u = (static_cast<double>(bits >> 32U) + 1.0) * 0x1p-32;  // in (0, 1]
-    const double angle = static_cast<double>(bits & 0xffffffffU) * 0x1p-32 * 2.0 * std::numbers::pi;
-    return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(angle));
-}
-
 /// `count` Gaussian vectors with the mean and the variance of the rows of `like` (N, D), in every
 /// dimension by itself.
 inline xt::xtensor<float, 2> gaussian_like(const xt::xtensor<float, 2>& like, std::size_t count,
                                            std::uint64_t seed, std::size_t layer) {
-    const std::size_t n = like.shape(0);
     const std::size_t width = like.shape(1);
-    std::vector<double> mean(width, 0.0);
-    std::vector<double> square(width, 0.0);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t d = 0; d < width; ++d) { mean[d] += double{like(i, d)}; }
-    }
-    for (double& x : mean) { x /= static_cast<double>(n); }
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t d = 0; d < width; ++d) {
-            const double x = double{like(i, d)} - mean[d];
-            square[d] += x * x;
-        }
-    }
+    const column_moments moments((rows<const float>(like)));
     xt::xtensor<float, 2> out = xt::empty<float>({count, width});
     for (std::size_t i = 0; i < count; ++i) {
         for (std::size_t d = 0; d < width; ++d) {
-            const double deviation = std::sqrt(square[d] / static_cast<double>(n));
-            const float z = normal_number(drawn(draw::value, seed, layer, i, d));
-            out(i, d) = static_cast<float>(mean[d] + deviation * double{z});
+            const float z = normal_of(drawn(draw::value, seed, layer, i, d));
+            out(i, d) = static_cast<float>(moments.mean[d] + moments.deviation[d] * double{z});
         }
     }
     return out;
@@ -152,16 +134,7 @@ public:
         if (model.final_norm) {
             std::copy_n(model.final_norm->gain.begin(), width, m_gain.begin());
         }
-        std::vector<double> sum(width, 0.0);
-        std::vector<float> row(width);
-        const std::size_t count = model.unembedding.vocabulary();
-        for (std::size_t w = 0; w < count; ++w) {
-            model.unembedding.direction(static_cast<token_id>(w), row);
-            for (std::size_t d = 0; d < width; ++d) { sum[d] += double{row[d]}; }
-        }
-        for (const double s : sum) {
-            m_mean.push_back(static_cast<float>(s / static_cast<double>(count)));
-        }
+        m_mean = mean_unembedding(model.unembedding);
         m_folded_mean = folded(m_mean);
     }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/storage/rows.hpp>
@@ -32,11 +33,7 @@ public:
     /// Throws xlens::error if a sequence has a token that is not in the vocabulary.
     void check(const model_sizes& model) const {
         for (const auto& s : m_sequences) {
-            for (const token_id id : s) {
-                if (id < 0 || static_cast<std::size_t>(id) >= model.vocabulary) {
-                    fail("ban: token {}: expected 0 to {}", id, model.vocabulary - 1);
-                }
-            }
+            for (const token_id id : s) { check_token(id, model.vocabulary, "ban"); }
         }
     }
 

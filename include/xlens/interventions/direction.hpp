@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
@@ -29,9 +30,7 @@ namespace xlens {
 /// Throws xlens::error if the vocabulary has no such token.
 [[nodiscard]] inline std::vector<float> token_direction(const transformer<>& model,
                                                         token_id token) {
-    if (token < 0 || static_cast<std::size_t>(token) >= model.config.vocabulary) {
-        fail("token {}: expected 0 to {}", token, model.config.vocabulary - 1);
-    }
+    check_token(token, model.config.vocabulary, "direction");
     std::vector<float> out(model.config.width);
     logit_lens(model).direction(token, out);
     return out;

@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/direction.hpp>
@@ -74,7 +75,9 @@ public:
     void operator()(const ban_step& step) const {
         std::vector<std::vector<token_id>> sequences = step.sequences;
         for (const auto& s : sequences) {
-            for (const token_id id : s) { check_token(id, step.place + ".ids"); }
+            for (const token_id id : s) {
+                check_token(id, m_in.model.config.vocabulary, step.place + ".ids");
+            }
         }
         for (const std::string& word : step.words) {
             for (auto& s : sequences_of(text(step.place), word)) {
@@ -106,7 +109,10 @@ private:
         return out;
     }
     [[nodiscard]] token_id token(const token_name& name, const std::string& place) const {
-        if (const auto* id = std::get_if<token_id>(&name)) { return check_token(*id, place); }
+        if (const auto* id = std::get_if<token_id>(&name)) {
+            check_token(*id, m_in.model.config.vocabulary, place);
+            return *id;
+        }
         const auto& word = std::get<std::string>(name);
         const auto ids = text(place).encode(word);
         if (ids.size() != 1) {
@@ -114,12 +120,6 @@ private:
                  printable(word), ids.size());
         }
         return ids.front();
-    }
-    token_id check_token(token_id id, const std::string& place) const {
-        if (id < 0 || static_cast<std::size_t>(id) >= m_in.model.config.vocabulary) {
-            fail("{}: token {}: expected 0 to {}", place, id, m_in.model.config.vocabulary - 1);
-        }
-        return id;
     }
     [[nodiscard]] const tokenizer& text(const std::string& place) const {
         if (m_in.text == nullptr) { fail("{}: the model has no tokenizer; give token ids", place); }

@@ -3,8 +3,8 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_field.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +52,7 @@ inline std::vector<neuron> read_neurons(const json_field& value,
 /// The same of a file.
 inline std::vector<neuron> read_neuron_file(const std::filesystem::path& path,
                                             std::optional<std::int32_t> cluster = {}) {
-    const nlohmann::json document = read_json(path);
+    const json_value document = read_json(path);
     return read_neurons(json_field(document, printable(path.string(), 1024), ": "), cluster);
 }
 

@@ -5,8 +5,8 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_field.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -199,13 +199,13 @@ private:
 /// unknown keys, wrong types and missing values; whether neurons, layers and tokens exist is for
 /// interventions/make_policies.hpp to check, which knows the model.
 inline recipe read_recipe(const std::filesystem::path& path) {
-    const nlohmann::json document = read_json(path);
+    const json_value document = read_json(path);
     const json_field root(document, printable(path.string(), 1024), ": ");
     return detail::recipe_reader(path.parent_path()).read(root);
 }
 /// The same of a JSON value; `name` stands for the file in messages, and other files are looked for
 /// in `folder`.
-inline recipe read_recipe(const nlohmann::json& document, const std::string& name,
+inline recipe read_recipe(const json_value& document, const std::string& name,
                           const std::filesystem::path& folder = {}) {
     return detail::recipe_reader(folder).read(json_field(document, name, ": "));
 }

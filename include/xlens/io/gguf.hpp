@@ -5,7 +5,7 @@
 #include <xlens/io/gguf_parse.hpp>
 #include <xlens/io/gguf_value.hpp>
 #include <xlens/io/tensor_names.hpp>
-#include <xlens/json/guard.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
@@ -51,7 +51,7 @@ public:
 
     [[nodiscard]] std::string string(std::string_view key) const {
         const gguf_value& value = scalar(key, gguf_type::string, "a string");
-        byte_reader in(name(), value.bytes, value.bytes.size());
+        byte_reader in(name(), value.bytes);
         return std::string(in.string(key));
     }
     [[nodiscard]] std::string string(std::string_view key, std::string_view fallback) const {
@@ -103,7 +103,7 @@ public:
         return guarded(name(), [&] {
             std::vector<std::string> out;
             out.reserve(static_cast<std::size_t>(value.count));
-            byte_reader in(name(), value.bytes, value.bytes.size());
+            byte_reader in(name(), value.bytes);
             for (std::uint64_t i = 0; i < value.count; ++i) { out.emplace_back(in.string(key)); }
             return out;
         });

@@ -4,9 +4,9 @@
 #include <xlens/core/error.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor_names.hpp>
-#include <xlens/json/guard.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_object.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
 #include <cstddef>
@@ -58,7 +58,7 @@ public:
         return found == m_tensors.end() ? nullptr : &found->second;
     }
 
-    [[nodiscard]] const nlohmann::json& config() const { return m_config; }
+    [[nodiscard]] const json_value& config() const { return m_config; }
     /// config.json with typed getters; `fields().object("rope_scaling")` for what is inside.
     [[nodiscard]] json_object fields() const {
         return {printable((m_path / "config.json").string(), 1024), m_config};
@@ -163,7 +163,7 @@ private:
 
     std::filesystem::path m_path;
     std::string m_name;
-    nlohmann::json m_config;
+    json_value m_config;
     std::vector<safetensors_file> m_files;
     tensor_map m_tensors;
 };

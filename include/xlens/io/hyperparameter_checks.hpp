@@ -80,10 +80,7 @@ void read_sinusoidal(const Source& source, std::string_view key, hyperparameters
              source.name(), p.width);
     }
     const std::uint64_t padding = source.unsigned_integer(key, 1);
-    if (padding >= p.vocabulary) {
-        fail("{}: {}: expected a token id below {}, got {}", source.name(), key, p.vocabulary,
-             padding);
-    }
+    check_token(padding, p.vocabulary, fmt::format("{}: {}", source.name(), key));
     p.position_origin = static_cast<std::size_t>(padding) + 1;
 }
 

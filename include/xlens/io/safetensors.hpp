@@ -2,7 +2,7 @@
 #pragma once
 
 #include <xlens/io/safetensors_parse.hpp>
-#include <xlens/json/guard.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 

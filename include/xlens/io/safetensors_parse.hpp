@@ -4,8 +4,8 @@
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/io/safetensors_types.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_object.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
 #include <xlens/storage/byte_reader.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
@@ -41,7 +41,7 @@ struct safetensors_entry {
 };
 
 /// What stands where an unsigned integer should, for messages. The parser keeps -0 as a signed 0.
-inline std::string unsigned_array_element(const nlohmann::json& element) {
+inline std::string unsigned_array_element(const json_value& element) {
     if (element.is_number_integer() && element == 0) { return "-0"; }
     return element.is_primitive() ? printable(element.dump()) : element.type_name();
 }
@@ -49,8 +49,7 @@ inline std::string unsigned_array_element(const nlohmann::json& element) {
 /// Array `key` of a tensor's entry, every element an integer of at least 0.
 inline std::vector<std::uint64_t> read_unsigned_array(const std::string& file,
                                                       const std::string& label,
-                                                      const nlohmann::json& entry,
-                                                      const char* key) {
+                                                      const json_value& entry, const char* key) {
     const auto found = entry.find(key);
     if (found == entry.end() || !found->is_array()) {
         fail("{}: {}: {}: expected an array of integers, got {}", file, label, key,
@@ -84,7 +83,7 @@ inline std::uint64_t safetensors_bytes(const std::string& file, const std::strin
 }
 
 inline safetensors_entry read_safetensors_entry(const std::string& file, const std::string& name,
-                                                const nlohmann::json& json) {
+                                                const json_value& json) {
     const auto label = fmt::format("tensor '{}'", printable(name));
     if (name.find('\0') != std::string::npos) {
         fail("{}: {}: expected a name without NUL", file, label);
@@ -140,7 +139,7 @@ inline void check_safetensors_layout(const std::string& file,
 }
 
 inline std::map<std::string, std::string, std::less<>> read_safetensors_metadata(
-    const std::string& file, const nlohmann::json& json) {
+    const std::string& file, const json_value& json) {
     const json_object fields(file, json, "__metadata__");
     std::map<std::string, std::string, std::less<>> out;
     for (const auto& item : json.items()) { out.emplace(item.key(), fields.string(item.key())); }
@@ -156,7 +155,7 @@ inline std::map<std::string, std::string, std::less<>> read_safetensors_metadata
 /// Format: README of huggingface/safetensors.
 inline safetensors_contents parse_safetensors(const std::string& file,
                                               std::span<const std::byte> bytes) {
-    byte_reader in(file, bytes, bytes.size());
+    byte_reader in(file, bytes);
     const auto length = in.number<std::uint64_t>("header length");
     if (length > max_header_bytes) {
         fail("{}: header length: expected at most {}, got {}", file, max_header_bytes, length);

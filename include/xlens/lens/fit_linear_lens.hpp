@@ -6,9 +6,9 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/linear_lens.hpp>
+#include <xlens/numerics/cholesky.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <cmath>
 #include <cstddef>
 
 namespace xlens {
@@ -29,37 +29,6 @@ inline xt::xtensor<float, 2> product_of_columns(rows<const float> a, rows<const 
     xt::xtensor<float, 2> out = xt::empty<float>({a.width(), b.width()});
     kernels::matmul(as_matrix(right), left, out);
     return out;
-}
-
-/// Cholesky factor L of a positive definite matrix, in place: a = L·Lᵀ, L in its lower triangle.
-inline void cholesky(xt::xtensor<double, 2>& a) {
-    const std::size_t n = a.shape(0);
-    for (std::size_t j = 0; j < n; ++j) {
-        double pivot = a(j, j);
-        for (std::size_t k = 0; k < j; ++k) { pivot -= a(j, k) * a(j, k); }
-        if (!(pivot > 0.0)) { fail("linear lens: the sums of column {} are not positive", j); }
-        const double root = std::sqrt(pivot);
-        a(j, j) = root;
-        parallel_for(n - j - 1, 2 * j + 1, [&](std::size_t below) {
-            const std::size_t i = j + 1 + below;
-            double sum = a(i, j);
-            for (std::size_t k = 0; k < j; ++k) { sum -= a(i, k) * a(j, k); }
-            a(i, j) = sum / root;
-        });
-    }
-}
-
-/// Solves L·Lᵀ·x = b, in place.
-inline void solve_cholesky(const xt::xtensor<double, 2>& l, double* b) {
-    const std::size_t n = l.shape(0);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t k = 0; k < i; ++k) { b[i] -= l(i, k) * b[k]; }
-        b[i] /= l(i, i);
-    }
-    for (std::size_t i = n; i-- > 0;) {
-        b[i] /= l(i, i);
-        for (std::size_t k = 0; k < i; ++k) { b[k] -= l(i, k) * b[i]; }
-    }
 }
 
 }  // namespace detail
@@ -91,10 +60,11 @@ public:
         const std::size_t width = m_cross.shape(0);
         xt::xtensor<double, 2> factor = m_gram;
         for (std::size_t i = 0; i <= width; ++i) { factor(i, i) += ridge; }
-        detail::cholesky(factor);
+        cholesky(factor, "linear lens");
         xt::xtensor<double, 2> solved = m_cross;
-        parallel_for(width, width * width,
-                     [&](std::size_t d) { detail::solve_cholesky(factor, &solved(d, 0)); });
+        parallel_for(width, width * width, [&](std::size_t d) {
+            solve_cholesky(factor, {&solved(d, 0), width + 1});
+        });
         translator out{xt::empty<float>({width, width}), xt::empty<float>({width})};
         for (std::size_t d = 0; d < width; ++d) {
             for (std::size_t i = 0; i < width; ++i) {

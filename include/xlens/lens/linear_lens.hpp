@@ -29,11 +29,6 @@ inline void unit_rms(rows<const float> x, rows<float> out) {
     }
 }
 
-/// A dense (rows, cols) tensor as a weight matrix, in place.
-inline matrix<f32> as_matrix(const xt::xtensor<float, 2>& w) {
-    return {reinterpret_cast<const std::byte*>(w.data()), w.shape(0), w.shape(1)};
-}
-
 /// One layer's affine map to the final residual: y = A·x̂ + b, x̂ = x of unit RMS.
 struct translator {
     xt::xtensor<float, 2> weights;  ///< A (D, D)

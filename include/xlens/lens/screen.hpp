@@ -11,6 +11,7 @@
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -154,19 +155,6 @@ private:
 
     [[nodiscard]] std::size_t padded() const {
         return m_codes.tiles() * kernels::packed_codes::tile_rows;
-    }
-
-    static std::vector<float> mean_row(const any_matrix& e) {
-        std::vector<float> row(e.cols());
-        std::vector<double> sum(e.cols(), 0.0);
-        for (std::size_t r = 0; r < e.rows(); ++r) {
-            e.row(r, row);
-            for (std::size_t d = 0; d < row.size(); ++d) { sum[d] += double{row[d]}; }
-        }
-        const auto count = static_cast<double>(e.rows());
-        std::ranges::transform(sum, row.begin(),
-                               [count](double s) { return static_cast<float>(s / count); });
-        return row;
     }
 
     /// Encodes the rows of a tile; returns the largest ‖e‖ of them.

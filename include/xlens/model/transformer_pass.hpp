@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/model/transformer.hpp>
 
 // The story of a pass, for any transformer: tokens become residuals, every layer adds to them, and
@@ -128,11 +129,7 @@ void transformer<Preset, Weights>::check(const sequence_state& state,
         fail("context: {} tokens, the model reads at most {}", state.position + tokens.size(),
              config.context);
     }
-    for (const token_id token : tokens) {
-        if (token < 0 || static_cast<std::size_t>(token) >= config.vocabulary) {
-            fail("token id {}: expected 0 to {}", token, config.vocabulary - 1);
-        }
-    }
+    for (const token_id token : tokens) { check_token(token, config.vocabulary, "forward"); }
 }
 
 }  // namespace xlens

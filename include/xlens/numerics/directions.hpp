@@ -5,6 +5,7 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/numerics/random_draws.hpp>
+#include <xlens/numerics/splitmix64.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -80,7 +81,7 @@ inline directions directions_of(xt::xtensor<float, 2>&& vectors) {
 inline void shuffle_components(rows<float> vectors, std::uint64_t seed) {
     const std::size_t n = vectors.count();
     parallel_for(vectors.width(), 64 * n, [&](std::size_t d) {
-        random_draws draw(seed ^ (0x9e3779b97f4a7c15U * (d + 1)));  // a generator a column
+        random_draws draw(seed ^ (splitmix64::step * (d + 1)));  // a generator a column
         for (std::size_t i = n; i > 1; --i) {
             std::swap(vectors[i - 1][d], vectors[draw.below(i)][d]);
         }

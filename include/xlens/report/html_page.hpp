@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/json/writer.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/text/utf8.hpp>
 
@@ -86,14 +87,11 @@ inline std::string html_text(std::string_view text) {
 /// and the ampersand are escaped, so that the text can neither end the element nor open a comment,
 /// and the line ends of JavaScript.
 inline std::string script_string(std::string_view text) {
-    std::string out = "\"";
-    detail::each_plain_character(text, [&](char32_t value, std::string_view utf8) {
-        const bool escaped = value < 0x20 || value == U'<' || value == U'>' || value == U'&' ||
-                             value == 0x2028 || value == 0x2029;
-        if (value == U'"' || value == U'\\') { out += '\\'; }
-        out += escaped ? fmt::format("\\u{:04x}", static_cast<unsigned>(value)) : std::string(utf8);
-    });
-    return out + '"';
+    std::string plain;
+    detail::each_plain_character(text, [&](char32_t, std::string_view utf8) { plain += utf8; });
+    std::string out;
+    append_json_string(out, plain, json_escapes::script);
+    return out;
 }
 
 /// A page that needs nothing but itself: no network, no fonts, no files beside it.

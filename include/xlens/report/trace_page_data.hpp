@@ -3,6 +3,7 @@
 
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/json/writer.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/report/html_page.hpp>
@@ -14,47 +15,24 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <iterator>
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace xlens::detail {
 
-/// A list in JSON, an element at a time.
-class json_list {
-public:
-    explicit json_list(std::string& out) : m_out(&out) { out += '['; }
-    ~json_list() { *m_out += ']'; }
-    json_list(const json_list&) = delete;
-    json_list& operator=(const json_list&) = delete;
-
-    /// Where the next element goes.
-    std::string& next() {
-        if (!std::exchange(m_first, false)) { *m_out += ','; }
-        return *m_out;
-    }
-    void add(std::size_t number) { fmt::format_to(std::back_inserter(next()), "{}", number); }
-    /// Five digits, as many as the page could show; null for what is no number.
-    void add(float number) {
-        if (!std::isfinite(number)) {
-            next() += "null";
-        } else {
-            fmt::format_to(std::back_inserter(next()), "{:.5g}", number);
-        }
-    }
-    /// In parts of 100,000.
-    void add_probability(float p) {
-        add(std::isnan(p) ? p : std::round(std::clamp(p, 0.0F, 1.0F) * 1e5F));
-    }
-
-private:
-    std::string* m_out;
-    bool m_first = true;
-};
+/// Five digits, as many as the page could show; null for what is no number.
+inline void write_short(json_writer& out, float number) {
+    out.literal(std::isfinite(number) ? fmt::format("{:.5g}", number) : "null");
+}
+/// In parts of 100,000.
+inline void write_probability(json_writer& out, float p) {
+    write_short(out, std::isnan(p) ? p : std::round(std::clamp(p, 0.0F, 1.0F) * 1e5F));
+}
 
 inline std::span<const scored> first_of(const std::vector<scored>& list, std::size_t count) {
     return std::span(list).first(std::min(count, list.size()));
@@ -81,35 +59,34 @@ public:
     /// `bytes(id)`: a token's exact bytes, empty where the model has no text for it.
     template <class TokenBytes>
     [[nodiscard]] std::string json(TokenBytes bytes) const {
-        std::string out = "{\"tokens\":";
-        each(out, m_order, [&](json_list& list, const auto& one) {
-            const std::string text = visible(bytes(one.first));
-            list.next() += script_string(text.empty() ? fmt::format("#{}", one.first) : text);
+        std::string text;
+        json_writer out(text);
+        const auto write_list = [&](std::string_view key, const auto& range, auto write) {
+            out.key(key);
+            each(out, range, write);
+            out.line_break();
+        };
+        out.begin_object();
+        write_list("tokens", m_order, [&](const auto& one) {
+            const std::string shown = visible(bytes(one.first));
+            out.literal(script_string(shown.empty() ? fmt::format("#{}", one.first) : shown));
         });
-        out += ",\n\"ids\":";
-        each(out, m_order, [&](json_list& list, const auto& one) {
-            list.add(static_cast<std::size_t>(one.first));
-        });
-        out += ",\n\"prompt\":";
-        each(out, m_prompt, [&](json_list& list, token_id id) { list.add(m_tokens.at(id)); });
-        out += ",\n\"positions\":";
-        each(out, m_positions, [](json_list& list, const auto& p) { list.add(p.position); });
-        out += ",\n\"saturation\":";
-        each(out, m_positions,
-             [](json_list& list, const auto& p) { list.add(p.saturation_layer); });
+        write_list("ids", m_order, [&](const auto& one) { out.value(one.first); });
+        write_list("prompt", m_prompt, [&](token_id id) { out.value(m_tokens.at(id)); });
+        write_list("positions", m_positions, [&](const auto& p) { out.value(p.position); });
+        write_list("saturation", m_positions,
+                   [&](const auto& p) { out.value(p.saturation_layer); });
         if (m_positions.front().exit_layer) {
-            out += ",\n\"exits\":";
-            each(out, m_positions,
-                 [](json_list& list, const auto& p) { list.add(p.exit_layer.value_or(0)); });
+            write_list("exits", m_positions,
+                       [&](const auto& p) { out.value(p.exit_layer.value_or(0)); });
         }
-        out += ",\n\"vectors\":";
-        each(out, m_vectors, [&](json_list& list, const auto& v) { write_vector(list.next(), v); });
-        out += ",\n\"cells\":";
-        each(out, m_positions, [&](json_list& list, const traced_position& p) {
-            each(list.next() += '\n', p.layers,
-                 [&](json_list& cells, const traced_layer& l) { write_cell(cells.next(), l); });
+        write_list("vectors", m_vectors, [&](const vector& v) { write_vector(out, v); });
+        write_list("cells", m_positions, [&](const traced_position& p) {
+            out.line_break();
+            each(out, p.layers, [&](const traced_layer& l) { write_cell(out, l); });
         });
-        return out + "}";
+        out.end_object();
+        return text;
     }
 
 private:
@@ -120,9 +97,10 @@ private:
     };
 
     template <class Range, class Write>
-    static void each(std::string& out, const Range& range, Write write) {
-        json_list list(out);
-        for (const auto& one : range) { write(list, one); }
+    static void each(json_writer& out, const Range& range, Write write) {
+        out.begin_array();
+        for (const auto& one : range) { write(one); }
+        out.end_array();
     }
     void count(std::span<const scored> tokens) {
         for (const scored& s : tokens) { ++m_tokens[s.id]; }
@@ -141,28 +119,30 @@ private:
             count(first_of(s.concept_of_value->suppresses, m_top));
         }
     }
-    void write_vector(std::string& out, const vector& v) const {
-        json_list list(out);
-        list.add(v.where.layer);
-        list.add(v.where.index);
-        list.add(v.norm);
+    void write_vector(json_writer& out, const vector& v) const {
+        out.begin_array();
+        out.value(v.where.layer);
+        out.value(v.where.index);
+        write_short(out, v.norm);
         for (const auto* end : {&v.ends->promotes, &v.ends->suppresses}) {
-            each(list.next(), first_of(*end, m_top),
-                 [&](json_list& ids, const scored& s) { ids.add(m_tokens.at(s.id)); });
+            each(out, first_of(*end, m_top),
+                 [&](const scored& s) { out.value(m_tokens.at(s.id)); });
         }
+        out.end_array();
     }
-    void write_cell(std::string& out, const traced_layer& l) const {
-        json_list list(out);
+    void write_cell(json_writer& out, const traced_layer& l) const {
+        out.begin_array();
         for (const reading* r : {&l.before, &l.after}) {
-            each(list.next(), first_of(r->top, m_top), [&](json_list& pairs, const scored& s) {
-                pairs.add(m_tokens.at(s.id));
-                pairs.add_probability(r->probability(s));
+            each(out, first_of(r->top, m_top), [&](const scored& s) {
+                out.value(m_tokens.at(s.id));
+                write_probability(out, r->probability(s));
             });
         }
-        each(list.next(), updates(l), [&](json_list& pairs, const traced_sub_update& s) {
-            pairs.add(m_numbers.at({l.layer, s.observed.index}));
-            pairs.add(s.observed.coefficient);
+        each(out, updates(l), [&](const traced_sub_update& s) {
+            out.value(m_numbers.at({l.layer, s.observed.index}));
+            write_short(out, s.observed.coefficient);
         });
+        out.end_array();
     }
 
     std::span<const traced_position> m_positions;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 
 #include <algorithm>
@@ -8,10 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace xlens {
 
@@ -26,11 +29,13 @@ T load_number(const std::byte* from) {
     return value;
 }
 
-/// Reads the header of a binary file front to back. Every step is checked against the bytes that
-/// are left, and fails with the file, the field, and both sizes. Reads nothing past `limit` bytes.
+/// Reads a binary file front to back. Every step is checked against the bytes that are left, before
+/// memory is allocated, and fails with the file, the field, and both sizes. Reads nothing past
+/// `limit` bytes. Borrows the file's name and its bytes.
 class byte_reader {
 public:
-    byte_reader(std::string_view file, std::span<const std::byte> bytes, std::size_t limit)
+    byte_reader(std::string_view file, std::span<const std::byte> bytes,
+                std::size_t limit = std::numeric_limits<std::size_t>::max())
         : m_file(file),
           m_bytes(bytes.first(std::min(bytes.size(), limit))),
           m_limited(bytes.size() > limit) {}
@@ -50,10 +55,31 @@ public:
     T number(std::string_view field) {
         return load_number<T>(take(sizeof(T), field).data());
     }
+    /// A value as it lay in memory.
+    template <class T>
+        requires std::is_trivially_copyable_v<T>
+    T value(std::string_view field) {
+        T out;
+        std::memcpy(static_cast<void*>(&out), take(sizeof(T), field).data(), sizeof(T));
+        return out;
+    }
     /// A 64-bit length and as many bytes.
     std::string_view string(std::string_view field) {
         const auto bytes = take(number<std::uint64_t>(field), field);
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+    /// A 64-bit length and as many values.
+    template <class T>
+        requires std::is_trivially_copyable_v<T>
+    std::vector<T> list(std::string_view field) {
+        const auto count = number<std::uint64_t>(field);
+        // A product that does not fit is more than any file has.
+        const auto bytes = take(checked_multiply<std::uint64_t>(count, sizeof(T))
+                                    .value_or(std::numeric_limits<std::uint64_t>::max()),
+                                field);
+        std::vector<T> out(static_cast<std::size_t>(count));
+        if (!out.empty()) { std::memcpy(out.data(), bytes.data(), bytes.size()); }
+        return out;
     }
 
 private:

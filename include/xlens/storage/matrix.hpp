@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/xtensor.hpp>
 #include <xlens/storage/formats.hpp>
 
 #include <array>
@@ -156,5 +157,10 @@ public:
     /// Wᵀ, without a copy.
     [[nodiscard]] matrix transpose() const { return matrix(matrix_view::transpose()); }
 };
+
+/// A dense (rows, cols) tensor as a weight matrix, in place.
+inline matrix<f32> as_matrix(const xt::xtensor<float, 2>& w) {
+    return {reinterpret_cast<const std::byte*>(w.data()), w.shape(0), w.shape(1)};
+}
 
 }  // namespace xlens

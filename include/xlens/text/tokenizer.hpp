@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/text/added_tokens.hpp>
 #include <xlens/text/bpe.hpp>
@@ -143,9 +144,7 @@ public:
 
 private:
     [[nodiscard]] const token_entry& entry(token_id id) const {
-        if (id < 0 || static_cast<std::size_t>(id) >= size()) {
-            fail("{}: token {} does not exist, expected 0 to {}", m_parts.file, id, size() - 1);
-        }
+        check_token(id, size(), m_parts.file);
         return m_parts.tokens[static_cast<std::size_t>(id)];
     }
 

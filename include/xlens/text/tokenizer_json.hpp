@@ -2,9 +2,9 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/json/guard.hpp>
-#include <xlens/json/json.hpp>
-#include <xlens/json/json_field.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/text/byte_alphabet.hpp>
 #include <xlens/text/byte_tokens.hpp>
 #include <xlens/text/space_mark.hpp>
@@ -204,7 +204,7 @@ inline void read_config(const json_field& config, const std::vector<std::string>
 
 inline tokenizer read_tokenizer(const std::filesystem::path& path) {
     const std::string file = printable(path.string(), 4096);
-    const nlohmann::json document = read_json(path);
+    const json_value document = read_json(path);
     const json_field root(document, file, ": ");
     const json_field model = root.at("model");
     if (const auto type = model.find("type")) {  // the oldest files have none
@@ -250,7 +250,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
     if (!parts.prefix.empty()) { parts.bos = parts.prefix.front(); }
     const std::filesystem::path beside = path.parent_path() / "tokenizer_config.json";
     if (std::filesystem::exists(beside)) {
-        const nlohmann::json config = read_json(beside);
+        const json_value config = read_json(beside);
         read_config({config, printable(beside.string(), 4096), ": "}, names, has_template, parts);
     }
     return tokenizer(std::move(parts));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/json/json_field.hpp>
+#include <xlens/json/field.hpp>
 #include <xlens/text/normalizer.hpp>
 #include <xlens/text/patterns.hpp>
 #include <xlens/text/pre_tokenizer.hpp>

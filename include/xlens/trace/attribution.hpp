@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/dot_in_double.hpp>
@@ -110,18 +111,13 @@ private:
 
     void check(const observe_updates& seen, std::span<const attribution_target> targets) const {
         const std::size_t vocabulary = m_model->unembedding.vocabulary();
-        const auto check_token = [&](token_id token) {
-            if (token < 0 || static_cast<std::size_t>(token) >= vocabulary) {
-                fail("attribution: token {}, expected 0 to {}", token, vocabulary - 1);
-            }
-        };
         for (const attribution_target& t : targets) {
             if (t.row >= seen.logits().count()) {
                 fail("attribution: row {} of a record that has the logits of {}", t.row,
                      seen.logits().count());
             }
-            check_token(t.token);
-            if (t.against) { check_token(*t.against); }
+            check_token(t.token, vocabulary, "attribution");
+            if (t.against) { check_token(*t.against, vocabulary, "attribution"); }
         }
     }
 

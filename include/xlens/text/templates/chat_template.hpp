@@ -44,7 +44,7 @@ public:
                                      bool add_generation_prompt = true, const std::string& bos = {},
                                      const std::string& eos = {}) const {
         detail::template_scope scope;
-        auto list = nlohmann::json::array();
+        auto list = json_value::array();
         for (const chat_message& m : messages) {
             list.push_back({{"role", m.role}, {"content", m.content}});
         }
@@ -179,15 +179,15 @@ private:
     }
     static void assign(const node& n, detail::template_scope& scope) {
         if (n.member.empty()) { return scope.set(n.text, n.value(scope)); }
-        nlohmann::json value = n.value(scope);
-        nlohmann::json* to = scope.find(n.text);
+        json_value value = n.value(scope);
+        json_value* to = scope.find(n.text);
         if (to == nullptr || !to->is_object()) {
             detail::fail_template("'" + n.text + "' has no members to set");
         }
         (*to)[n.member] = std::move(value);
     }
     static void repeat(const node& n, detail::template_scope& scope, std::string& out) {
-        const nlohmann::json items = n.value(scope);
+        const json_value items = n.value(scope);
         if (items.is_discarded() || items.is_null() || items.empty()) {
             return run(n.otherwise, scope, out);
         }

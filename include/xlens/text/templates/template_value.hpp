@@ -2,8 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-
-#include <nlohmann/json.hpp>
+#include <xlens/json/value.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -18,7 +17,7 @@
 
 namespace xlens::detail {
 
-using template_value = nlohmann::json;
+using template_value = json_value;
 
 [[noreturn]] inline void fail_template(std::string_view what) {
     fail("chat template: {}", printable(what, 200));

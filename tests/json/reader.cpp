@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#define BOOST_TEST_MODULE json
+#define BOOST_TEST_MODULE json_reader
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -7,7 +7,7 @@
 #include <support/malformed_file.hpp>
 #include <support/temporary_directory.hpp>
 
-#include <xlens/json/json.hpp>
+#include <xlens/json/reader.hpp>
 
 #include <cstddef>
 #include <limits>

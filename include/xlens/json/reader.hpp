@@ -2,10 +2,9 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/json/guard.hpp>
+#include <xlens/json/value.hpp>
+#include <xlens/storage/guarded.hpp>
 #include <xlens/storage/mapped_file.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -40,9 +39,9 @@ namespace detail {
 
 /// Builds the value from the parser's events, without recursion. Stricter than nlohmann's own
 /// builder: no key twice, bounded depth, bounded number of values.
-class json_builder final : public nlohmann::json::json_sax_t {
+class json_builder final : public json_value::json_sax_t {
 public:
-    using json = nlohmann::json;
+    using json = json_value;
 
     json_builder(std::string_view file, std::string_view text, const json_limits& limits)
         : m_file(file), m_text(text), m_limits(limits) {}
@@ -122,8 +121,8 @@ private:
 /// The value of a JSON text (RFC 8259, UTF-8). Fails, naming `file` and the byte, for anything
 /// else; also for a byte order mark, NUL bytes, keys that appear twice, numbers that no double
 /// holds, and texts over the limits. Never recurses.
-inline nlohmann::json parse_json(std::string_view file, std::string_view text,
-                                 const json_limits& limits = {}) {
+inline json_value parse_json(std::string_view file, std::string_view text,
+                             const json_limits& limits = {}) {
     if (text.size() > limits.bytes) {
         fail("{}: expected at most {} bytes of JSON, got {}", file, limits.bytes, text.size());
     }
@@ -134,19 +133,19 @@ inline nlohmann::json parse_json(std::string_view file, std::string_view text,
     }
     return guarded(file, [&] {
         detail::json_builder builder(file, text, limits);
-        nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+        json_value::sax_parse(text.begin(), text.end(), &builder);
         return builder.take();
     });
 }
 
-inline nlohmann::json parse_json(std::string_view file, std::span<const std::byte> bytes,
-                                 const json_limits& limits = {}) {
+inline json_value parse_json(std::string_view file, std::span<const std::byte> bytes,
+                             const json_limits& limits = {}) {
     return parse_json(
         file, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), limits);
 }
 
 /// The value in a JSON file.
-inline nlohmann::json read_json(const std::filesystem::path& path, const json_limits& limits = {}) {
+inline json_value read_json(const std::filesystem::path& path, const json_limits& limits = {}) {
     const mapped_file file(path);
     return parse_json(file.name(), file.bytes(), limits);
 }

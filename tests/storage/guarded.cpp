@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#define BOOST_TEST_MODULE guard
+#define BOOST_TEST_MODULE guarded
 #include <boost/test/unit_test.hpp>
 
 #include <support/error_message.hpp>
 
-#include <xlens/json/guard.hpp>
+#include <xlens/storage/guarded.hpp>
 
 #include <new>
 #include <stdexcept>

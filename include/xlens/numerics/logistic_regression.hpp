@@ -3,17 +3,16 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
-#include <xlens/lens/fit_linear_lens.hpp>
-#include <xlens/lens/linear_lens.hpp>
+#include <xlens/numerics/cholesky.hpp>
+#include <xlens/numerics/conjugate_gradients.hpp>
+#include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -31,16 +30,6 @@ struct logistic {
     }
     [[nodiscard]] float probability(std::span<const float> x) const {
         return 1.0F / (1.0F + std::exp(-log_odds(x)));
-    }
-    void save(exit_writer& to) const {
-        to.list(weights);
-        to.number(constant);
-    }
-    static logistic load(exit_reader& from, std::size_t features) {
-        logistic out;
-        out.weights = from.list<float>("weights", features);
-        out.constant = from.number<float>("constant");
-        return out;
     }
 };
 
@@ -116,37 +105,6 @@ struct standardised {
     }
 };
 
-/// x with A·x = b for a positive definite A, by conjugate gradients (Hestenes and Stiefel 1952).
-/// `solve` inverts something near A, in place; the fewer steps, the nearer. Ends at a hundredth of
-/// b's length in that measure: Newton's steps need no more.
-template <class Apply, class Solve>
-std::vector<double> conjugate_gradients(Apply apply, Solve solve, std::vector<double> b) {
-    const auto product = [](const auto& u, const auto& v) {
-        return std::inner_product(u.begin(), u.end(), v.begin(), 0.0);
-    };
-    std::vector<double> x(b.size(), 0.0);
-    std::vector<double> near = b;
-    solve(near);
-    std::vector<double> direction = near;
-    double squares = product(b, near);
-    const double enough = 1e-4 * squares;
-    for (std::size_t step = 0; step < 2 * b.size() && squares > enough; ++step) {
-        const std::vector<double> image = apply(direction);
-        const double length = squares / product(direction, image);
-        for (std::size_t d = 0; d < b.size(); ++d) {
-            x[d] += length * direction[d];
-            b[d] -= length * image[d];
-        }
-        near = b;
-        solve(near);
-        const double before = std::exchange(squares, product(b, near));
-        for (std::size_t d = 0; d < b.size(); ++d) {
-            direction[d] = near[d] + squares / before * direction[d];
-        }
-    }
-    return x;
-}
-
 }  // namespace detail
 
 /// Minimises Σ_n s_n·(log(1 + e^{z_n}) - y_n·z_n) + λ/2·‖w‖² over w and c by Newton steps, on features
@@ -174,8 +132,8 @@ inline logistic fit_logistic(rows<const float> x, std::span<const float> answers
     }
     xt::xtensor<double, 2> factor = in.gram(curvature);
     for (std::size_t d = 0; d <= q; ++d) { factor(d, d) += ridge(d); }
-    detail::cholesky(factor);
-    const auto solve = [&](std::vector<double>& b) { detail::solve_cholesky(factor, b.data()); };
+    cholesky(factor, "logistic regression");
+    const auto solve = [&](std::vector<double>& b) { solve_cholesky(factor, b); };
 
     for (std::size_t step = 0; step < options.steps; ++step) {
         std::vector<float> off = in.times(w);
@@ -193,8 +151,7 @@ inline logistic fit_logistic(rows<const float> x, std::span<const float> answers
             for (std::size_t d = 0; d <= q; ++d) { out[d] += ridge(d) * v[d]; }
             return out;
         };
-        const std::vector<double> change =
-            detail::conjugate_gradients(hessian, solve, std::move(gradient));
+        const std::vector<double> change = conjugate_gradients(hessian, solve, std::move(gradient));
         double largest = 0.0;
         for (std::size_t d = 0; d <= q; ++d) {
             w[d] -= change[d];
