@@ -2,7 +2,8 @@
 #pragma once
 
 // Everything. Each header also stands alone, and a program that needs a part compiles faster with
-// it. Left out: reference/, the plain loops that the tests compare against.
+// it. Left out: reference/, the plain loops that the tests compare against, and report/, the pages,
+// whose files the build embeds.
 
 #include <xlens/concepts/cluster_values.hpp>
 #include <xlens/concepts/clusters.hpp>
@@ -49,6 +50,7 @@
 #include <xlens/events/functional_clusters.hpp>
 #include <xlens/events/functional_rows.hpp>
 #include <xlens/events/options.hpp>
+#include <xlens/events/paper_figures.hpp>
 #include <xlens/events/record_updates.hpp>
 #include <xlens/events/scores.hpp>
 #include <xlens/events/statistics.hpp>
@@ -136,10 +138,6 @@
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
-#include <xlens/report/events_page.hpp>
-#include <xlens/report/html_page.hpp>
-#include <xlens/report/layer_chart.hpp>
-#include <xlens/report/trace_page.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>

@@ -1,4 +1,5 @@
-"""Opens pages of `xlens trace --html` in Chromium and checks what a person would see.
+"""Opens pages of `xlens trace --html`, and a report of `xlens events`, in Chromium and checks what
+a person would see.
 
 trace_report.py PROGRAM MODEL GOLDEN [PICTURES]: MODEL is the default model, GOLDEN is tests/golden;
 pictures of every page go into the folder PICTURES. Numbers are compared with `trace --json`.
@@ -116,6 +117,15 @@ class Pages:
             check=True, capture_output=True, text=True,
         )
         return path, json.loads(out.stdout)
+
+    def events(self, model, text):
+        """A report, and what `events --json` says."""
+        out = subprocess.run(
+            [self.program, "events", model, "--file", text, "--limit", "40", "--window", "20",
+             "--threshold", "3", "-o", self.folder / "events", "--json"],
+            check=True, capture_output=True, text=True,
+        )
+        return self.folder / "events" / "report.html", json.loads(out.stdout)
 
     def hostile_model(self, golden):
         """A tiny random checkpoint with a tokenizer of single bytes and hostile tokens."""
@@ -394,9 +404,14 @@ def check_steps(browser, what):
     check(not browser.find('[data-step="-1,0"]').is_enabled(), f"{what}: a step out of the grid")
 
 
-def check_contrast(browser, what):
-    texts = "h1, h2, h3, .about, .legend span, .summary, .note, #grid th, #grid td small, .tok, " \
-            ".bars small, .changes small, .figures span, .ends span, abbr"
+TRACE_TEXTS = (
+    "h1, h2, h3, .about, .legend span, .summary, .note, #grid th, #grid td small, .tok, "
+    ".bars small, .changes small, .figures span, .ends span, abbr"
+)
+EVENTS_TEXTS = "h1, h2, p, th, td, figcaption, .legend span"
+
+
+def check_contrast(browser, what, texts=TRACE_TEXTS):
     ratio, where = browser.run(CONTRAST, texts)
     check(ratio >= 4.5, f"{what}: contrast {ratio:.2f} of '{where}'")
 
@@ -449,6 +464,21 @@ def check_hostile(browser, first, what):
          list(range(first, first + len(HOSTILE))), f"{what}: ids")
 
 
+def check_events(browser, found, what):
+    """The report of events: a row a value vector, a chart with a point a layer and series."""
+    rows, points, boxes = browser.run(
+        "const all = (name, of) => [...document.querySelectorAll(name)].map(of);"
+        "return [all('table', t => t.tBodies[0].rows.length),"
+        "  all('.chart svg', s => s.querySelectorAll('circle').length),"
+        "  all('.chart svg', s => s.getBoundingClientRect().height)]")
+    same(rows, [16, min(30, len(found["functional"]["neurons"]))], f"{what}: rows")
+    layers = found["layers"]
+    same(len(points), 7, f"{what}: charts")
+    same([points[i] for i in (0, 1, 4, 5, 6)], [n * layers for n in (3, 3, 2, 2, 1)],
+         f"{what}: points")
+    check(min(boxes) > 100, f"{what}: a chart is {min(boxes)} high")
+
+
 def main():
     program, model, golden = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
     pictures = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
@@ -463,6 +493,7 @@ def main():
                                "--top", "2", "--sub-updates", "2"),
             "hostile": pages.make("hostile", hostile, "--ids",
                                   ",".join(str(first + i) for i in range(len(HOSTILE)))),
+            "events": pages.events(model, golden / "smollm2" / "perplexity.txt"),
         }
         for size in SIZES:
             browser = Browser(size)
@@ -485,6 +516,9 @@ def main():
                     check_contrast(browser, what)
                 elif name == "long":
                     check_long(browser, trace, what)
+                elif name == "events":
+                    check_events(browser, trace, what)
+                    check_contrast(browser, what, EVENTS_TEXTS)
                 else:
                     check_hostile(browser, first, what)
                     check_contrast(browser, what)

@@ -24,6 +24,13 @@ COMMANDS = {
 }
 
 
+# The files of pages, which the build embeds, are there as well.
+PAGE = """
+#include <xlens/report/html_page.hpp>
+static_assert(xlens::assets::page_html.starts_with("<!DOCTYPE html>"));
+"""
+
+
 def run(command, **options):
     result = subprocess.run(command, text=True, capture_output=True, **options)
     if result.returncode != 0:
@@ -38,7 +45,7 @@ def install(build, root):
     prefix = config.parent
     while not (prefix / "include" / "xlens").is_dir():
         prefix = prefix.parent
-    if list((prefix / "include").rglob("*.in")):
+    if [p for p in (prefix / "include").rglob("*") if p.is_file() and p.suffix != ".hpp"]:
         sys.exit("the installation holds files that are no headers")
     return {"PKG_CONFIG_PATH": str(config.parent), "CMAKE_PREFIX_PATH": str(prefix)}
 
@@ -50,6 +57,8 @@ def main():
         folder = pathlib.Path(name)
         consumer = folder / "consumer"
         shutil.copytree(source / "examples" / "consumer", consumer)
+        with (consumer / "main.cpp").open("a", encoding="utf-8") as main_file:
+            main_file.write(PAGE)
         environment = {**os.environ, "CXX": compiler}
         if way == "subproject":
             (consumer / "subprojects").mkdir()

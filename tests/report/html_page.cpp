@@ -5,6 +5,7 @@
 #include <xlens/report/html_page.hpp>
 
 #include "support/error_message.hpp"
+#include "support/outside_reference.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <nlohmann/json.hpp>
@@ -98,6 +99,7 @@ BOOST_AUTO_TEST_CASE(a_page_has_its_parts_and_asks_for_nothing) {
     BOOST_TEST(page.find("<script>go();</script>") != page.npos);
     BOOST_TEST(page.find("default-src 'none'") != page.npos);
     BOOST_TEST(page.find("://") == page.npos);
+    BOOST_TEST(test::outside_reference(page) == "");
     BOOST_TEST(occurrences(page, "</script>") == 2U);
     const std::string plain = to_string(html_page{.title = "t", .body = "b"});
     BOOST_TEST(occurrences(plain, "<script") == 0U);

@@ -5,6 +5,7 @@
 #include <xlens/report/trace_page.hpp>
 
 #include "support/error_message.hpp"
+#include "support/outside_reference.hpp"
 #include "support/tiny_model.hpp"
 
 #include <nlohmann/json.hpp>
@@ -160,6 +161,7 @@ BOOST_AUTO_TEST_CASE(nothing_from_outside_is_markup) {
     BOOST_TEST(page.find("a &amp; b &lt;/p&gt;") != page.npos);
     BOOST_TEST(page.find("&quot;made&quot; {}") != page.npos);
     BOOST_TEST(page.find("://") == page.npos);
+    BOOST_TEST(test::outside_reference(page) == "");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_number_is_null) {

@@ -25,6 +25,10 @@ inline std::filesystem::path variable(const char* name) {
 inline std::filesystem::path golden_path(const std::string& name) {
     return variable("XLENS_TEST_DATA") / name;
 }
+/// A file of the repository.
+inline std::filesystem::path source_path(const std::string& name) {
+    return variable("XLENS_TEST_DATA").parent_path().parent_path() / name;
+}
 /// The default model's file.
 inline std::filesystem::path default_model() { return variable("XLENS_MODEL"); }
 

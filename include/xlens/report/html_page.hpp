@@ -2,15 +2,19 @@
 #pragma once
 
 #include <xlens/json/writer.hpp>
+#include <xlens/report/assets.hpp>
+#include <xlens/report/fill.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/text/utf8.hpp>
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace xlens {
 
@@ -30,37 +34,6 @@ void each_plain_character(std::string_view text, Each each) {
         at += unit.length;
     }
 }
-
-// Colours come in pairs, for paper and for the dark; every text colour has a contrast of 4.5 or
-// more on --paper, --panel and --raised. Charts take --series-1 to --series-4.
-inline constexpr std::string_view page_style = R"css(
-:root {
-  color-scheme: light dark;
-  --paper: #fbfaf7; --panel: #ffffff; --raised: #f1efe9; --line: #dedad0; --strong: #a8a294;
-  --ink: #1f2328; --dim: #5d6067;
-  --cool: #0b6e75; --cool-rgb: 21 139 146; --warm: #8f5a06; --warm-rgb: 214 152 46;
-  --bad: #b3341f; --focus: #1d4ed8;
-  --series-1: #0b6e75; --series-2: #b06a00; --series-3: #6b4fa0; --series-4: #b3341f;
-  --text: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
-  --mono: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Noto Sans Mono",
-    "Liberation Mono", "DejaVu Sans Mono", monospace;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #14171a; --panel: #1a1e22; --raised: #242a2f; --line: #333a41; --strong: #68727b;
-    --ink: #e6e4de; --dim: #a2a8ae;
-    --cool: #5fc7cc; --cool-rgb: 38 148 155; --warm: #e0ac5a; --warm-rgb: 176 117 24;
-    --bad: #f08a75; --focus: #8ab4ff;
-    --series-1: #5fc7cc; --series-2: #e0ac5a; --series-3: #b49ae6; --series-4: #f08a75;
-  }
-}
-*, *::before, *::after { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 14px/1.45 var(--text); font-variant-numeric: tabular-nums; }
-h1, h2, h3, p, dl, dd, ol, ul, figure { margin: 0; padding: 0; }
-:focus-visible { outline: 2px solid var(--focus); outline-offset: 1px; }
-)css";
 
 }  // namespace detail
 
@@ -96,32 +69,32 @@ inline std::string script_string(std::string_view text) {
 
 /// A page that needs nothing but itself: no network, no fonts, no files beside it.
 struct html_page {
-    std::string title{};        ///< plain text
-    std::string_view style{};   ///< CSS, after what all pages share
-    std::string body{};         ///< HTML; text in it has gone through html_text
-    std::string data{};         ///< JSON made with script_string: the element #data; may be empty
-    std::string_view script{};  ///< JavaScript, run when the body is there; may be empty
+    std::string title{};   ///< plain text
+    std::string style{};   ///< CSS, after what all pages share
+    std::string body{};    ///< HTML; text in it has gone through html_text
+    std::string data{};    ///< JSON made with script_string: the element #data; may be empty
+    std::string script{};  ///< JavaScript, run when the body is there; may be empty
 };
 
-/// The page as one HTML document, light or dark as its reader prefers. A content security policy
-/// in it refuses every request, so that it cannot reach out whatever its parts say.
+/// The page as one HTML document (web/shared/page.html), light or dark as its reader prefers. A
+/// content security policy in it refuses every request, so that it cannot reach out whatever its
+/// parts say.
 inline std::string to_string(const html_page& page) {
-    std::string out = fmt::format(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; "
-        "form-action 'none'\">\n"
-        "<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{}{}</style>\n</head>\n"
-        "<body>\n{}\n",
-        html_text(page.title), detail::page_style, page.style, page.body);
+    std::string scripts;
     if (!page.data.empty()) {
-        out += "<script type=\"application/json\" id=\"data\">";
-        out += page.data;
-        out += "</script>\n";
+        scripts += "<script type=\"application/json\" id=\"data\">";
+        scripts += page.data;
+        scripts += "</script>\n";
     }
-    if (!page.script.empty()) { out += fmt::format("<script>{}</script>\n", page.script); }
-    return out + "</body>\n</html>\n";
+    if (!page.script.empty()) { scripts += fmt::format("<script>{}</script>\n", page.script); }
+    const std::array values{
+        placeholder{"title", html_text(page.title)},
+        placeholder{"shared", std::string(assets::page_css)},
+        placeholder{"style", page.style},
+        placeholder{"body", page.body.ends_with('\n') ? page.body : page.body + '\n'},
+        placeholder{"scripts", std::move(scripts)},
+    };
+    return fill(assets::page_html, values);
 }
 
 /// Writes the page and commits the file; returns the page's bytes. Throws xlens::error where it

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/report/assets.hpp>
+#include <xlens/report/fill.hpp>
 #include <xlens/report/html_page.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xlens {
@@ -121,26 +124,8 @@ inline std::string chart_line(const chart_frame& frame, const chart_series& s, s
 
 }  // namespace detail
 
-/// Style of charts, for html_page::style.
-inline constexpr std::string_view chart_style = R"css(
-.chart { overflow-x: auto; }
-.chart svg { display: block; width: 100%; height: auto; min-width: 460px; max-width: 760px; }
-.chart .grid { stroke: var(--line); } .chart .zero { stroke: var(--strong); }
-.chart .tick { fill: var(--dim); font: 11px var(--text); }
-.chart polyline { fill: none; stroke-width: 1.8; } .chart polygon { opacity: .22; stroke: none; }
-.series-1 { --c: var(--series-1); } .series-2 { --c: var(--series-2); }
-.series-3 { --c: var(--series-3); } .series-4 { --c: var(--series-4); }
-.chart g polyline { stroke: var(--c); }
-.chart g polygon, .chart g circle { fill: var(--c); }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--dim); margin: 4px 0; }
-.legend i { display: inline-block; width: 14px; height: 3px; background: var(--c);
-  vertical-align: middle; margin-right: 6px; }
-@media (max-width: 600px) {
-  .chart svg { min-width: 0; } .chart .tick { font-size: 18px; } .chart polyline { stroke-width: 3; }
-}
-)css";
-
-/// A figure of up to four series over the layers, as an SVG in HTML. `caption` is plain text.
+/// A figure of up to four series over the layers, as an SVG in HTML (web/shared/chart.html,
+/// which needs chart.css beside it: assets::chart_css). `caption` is plain text.
 inline std::string layer_chart(const std::string& caption,
                                const std::vector<chart_series>& series) {
     const std::size_t layers = series.empty() ? 0 : series.front().values.size();
@@ -152,11 +137,14 @@ inline std::string layer_chart(const std::string& caption,
         legend += fmt::format("<span class=\"series-{}\"><i></i>{}</span>", i + 1,
                               html_text(series[i].name));
     }
-    return fmt::format(
-        "<figure class=\"chart\"><figcaption>{}</figcaption><div class=\"legend\">{}</div>"
-        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}{}</svg></figure>\n",
-        html_text(caption), legend, detail::chart_frame::width, detail::chart_frame::height,
-        html_text(caption), frame.grid(), lines);
+    const std::array values{
+        placeholder{"caption", html_text(caption)},
+        placeholder{"legend", std::move(legend)},
+        placeholder{"width", fmt::format("{}", detail::chart_frame::width)},
+        placeholder{"height", fmt::format("{}", detail::chart_frame::height)},
+        placeholder{"drawing", frame.grid() + lines},
+    };
+    return fill(assets::chart_html, values);
 }
 
 }  // namespace xlens

@@ -1,13 +1,3 @@
-// SPDX-License-Identifier: BSD-3-Clause
-#pragma once
-
-#include <string_view>
-
-namespace xlens::detail {
-
-/// What report/trace_page.hpp does in a browser: builds the grid, and shows the chosen cell. Text
-/// of tokens enters the page through textContent alone.
-inline constexpr std::string_view trace_page_script = R"js(
 'use strict';
 (() => {
 const data = JSON.parse(document.getElementById('data').textContent);
@@ -315,6 +305,3 @@ const start = fromAddress() ?? [positions - 1, data.saturation[positions - 1]];
 choose(start[0], start[1], false);
 grid.closest('main').classList.add('ready');
 })();
-)js";
-
-}  // namespace xlens::detail
