@@ -13,13 +13,6 @@
 
 namespace xlens {
 
-/// A token and what it scores: a logit, a probability or a projection.
-struct scored {
-    token_id id = 0;
-    float score = 0.0F;
-    bool operator==(const scored&) const = default;
-};
-
 /// The order of every ranking: the higher score first, the lower id first among equals.
 [[nodiscard]] inline bool ranks_before(const scored& a, const scored& b) {
     return a.score > b.score || (a.score == b.score && a.id < b.id);
