@@ -1,7 +1,7 @@
-"""Each test of the sources themselves must be able to fail: deliberate_breaks.py
+"""Each test of the sources themselves must be able to fail: deliberate_breaks.py BUILD_FOLDER
 
-Makes small trees with one break each, runs includes.py or columns.py on it, and expects a line that
-names file, line and what is wrong; and on the tree without a break, nothing.
+Makes small trees with one break each, runs includes.py, columns.py or documents/run.py on it, and
+expects a line that names file, line and what is wrong; and on the tree without a break, nothing.
 """
 
 import pathlib
@@ -31,6 +31,63 @@ TREE = {
     "include/xlens/nn/layer.ipp": "#include <xlens/core/error.hpp>\n",
     "include/xlens/nn/parts/norm.hpp": "#include <xlens/core/error.hpp>\n",
     "include/xlens/xlens.hpp": "#include <xlens/nn/layer.hpp>\n",
+}
+
+PAGE = """# Page
+
+```cpp
+#include <vector>
+const std::vector<int> list(model, 1);
+```
+
+```cpp
+/// A class with what a local class cannot have.
+struct counter {
+    static constexpr int limit = 3;
+    template <class T> int of(T t) { return t ? limit : 0; }
+};
+const int size = counter().of(list_length(list));
+const int list = size;
+for (int i = 0; i < list; ++i) { model; }
+```
+
+```cpp
+int twice(int n) {
+    return 2 * n;
+}
+```
+
+```cpp
+twice(counter::limit + list);   // '} in a comment
+```
+"""
+PROGRAM = """# xlens
+
+Read [the page](docs/page.md#page).
+
+```cpp
+#include <string>
+
+int main() {
+    std::string text;
+}
+```
+
+## Start
+
+```
+./demo    shows
+./check   tests
+```
+
+## Then
+"""
+DOCUMENTS = {
+    "docs/page.md": PAGE.replace("list_length(list)", "list.size()"),
+    "README.md": PROGRAM,
+    "demo": "#!/bin/sh\n",
+    "check": "#!/bin/sh\n",
+    "tests/documents/preamble.hpp": "namespace document { extern const int model; }\n",
 }
 
 # (the test, what is broken, {file: its new text, None: removed}, what must be said)
@@ -170,22 +227,80 @@ BREAKS = [
 ]
 
 
-def run(test, changes):
+DOCUMENT_BREAKS = [
+    ("nothing", {}, []),
+    ("a fragment", {"docs/page.md": PAGE}, ["docs/page.md:14:", "list_length"]),
+    (
+        "a fragment's type",
+        {"docs/page.md": PAGE.replace("int limit", "integer limit")},
+        ["docs/page.md:11:"],
+    ),
+    (
+        "a declaration",
+        {"docs/page.md": PAGE.replace("return 2 * n;", "return 2 * m;")},
+        ["docs/page.md:21:"],
+    ),
+    (
+        "an include",
+        {"docs/page.md": PAGE.replace("<vector>", "<no_such_header>")},
+        ["docs/page.md:4:"],
+    ),
+    (
+        "a program without an include",
+        {"README.md": PROGRAM.replace("<string>", "<cstddef>")},
+        ["README.md:9:"],
+    ),
+    (
+        "a link to a file",
+        {"README.md": PROGRAM.replace("docs/page.md#page", "docs/no.md")},
+        ["README.md:3: a link to docs/no.md, which is not there"],
+    ),
+    (
+        "a link to a heading",
+        {"README.md": PROGRAM.replace("#page", "#pages")},
+        ["README.md:3: a link to docs/page.md#pages, which has no such heading"],
+    ),
+    (
+        "a file that the text names",
+        {"README.md": PROGRAM.replace("Read", "Read nn/layer.hpp, nn/layers.hpp and")},
+        ["README.md:3: nn/layers.hpp is not there"],
+    ),
+    (
+        "a command",
+        {"README.md": PROGRAM.replace("./check ", "./check\n./checks ")},
+        ["README.md: ./checks: a command that is not there"],
+    ),
+]
+
+
+def run(test, changes, *arguments):
     """What the test says of the tree with these changes, a line each, and its exit status."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (TREE | changes).items():
             path = pathlib.Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        script = pathlib.Path(__file__).with_name(test + ".py")
-        result = subprocess.run(
-            [sys.executable, script, folder], text=True, stdout=subprocess.PIPE
-        )
+        script = pathlib.Path(__file__).parent / (test + ".py")
+        command = [sys.executable, script, *arguments, folder]
+        result = subprocess.run(command, text=True, stdout=subprocess.PIPE)
         return result.stdout.splitlines(), result.returncode
 
 
-def main():
+def check_documents(build):
+    """The number of breaks that documents/run.py did not report as it should."""
     failed = 0
+    for what, changes, expected in DOCUMENT_BREAKS:
+        changes = DOCUMENTS | changes
+        said, status = run("documents/run", changes, build)
+        found = all(any(text in line for line in said) for text in expected)
+        if not found or status != (1 if expected else 0):
+            failed += 1
+            print(f"documents: {what}: status {status}, expected {expected}, got", *said, sep="\n")
+    return failed
+
+
+def main():
+    failed = check_documents(sys.argv[1])
     for test, what, changes, expected in BREAKS:
         said, status = run(test, changes)
         found = [any(line.startswith(text) for line in said) for text in expected]
