@@ -2,9 +2,9 @@
 #pragma once
 
 // What the fragments of C++ in README.md and docs/ may take as given. A page is read from top to
-// bottom: a fragment sees what the fragments before it on its page declare, and these names. A reader
-// must be able to guess what they are, so there are few. Nothing here is defined: fragments are
-// compiled, not linked.
+// bottom: a fragment sees what the fragments before it on its page declare, and these names. A
+// reader must be able to guess what they are, so there are few. Nothing here is defined: fragments
+// are compiled, not linked.
 
 #include <fmt/format.h>
 #include <xlens/xlens.hpp>

@@ -19,8 +19,8 @@ namespace {
 
 constexpr auto silent = [](std::size_t, std::size_t) {};
 
-/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook that
-/// makes the same edits.
+/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook
+/// that makes the same edits.
 template <class Model>
 void check_runs(const Model& model, std::span<const token_id> ids, const nlohmann::json& runs,
                 std::size_t count) {
