@@ -26,8 +26,8 @@ public:
     std::uint64_t operator()() { return mixed(m_state += golden); }
 
     /// Standard normal, by Marsaglia's polar method. Every step is a correctly rounded operation in
-    /// a written order (a fused multiply-add is asked for by name, and the logarithm is our own), so
-    /// that the bits are the same on every machine.
+    /// a written order (a fused multiply-add is asked for by name, and the logarithm is our own),
+    /// so that the bits are the same on every machine.
     double normal() {
         if (m_kept_is_there) {
             m_kept_is_there = false;

@@ -40,8 +40,8 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of(
 }
 
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
-/// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of them,
-/// and is called twice.
+/// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
+/// them, and is called twice.
 template <class Lens, weight_matrix Weights, class Each>
 void add_concepts(const Lens& lens, const std::vector<const Weights*>& values, std::size_t top,
                   Each each) {

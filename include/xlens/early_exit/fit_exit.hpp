@@ -81,8 +81,8 @@ struct gate_options {
     double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
 };
 
-/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens has
-/// not seen, since on its own it is too sure.
+/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens
+/// has not seen, since on its own it is too sure.
 template <class Model, class Progress>
 gate fit_gate(const Model& model, const exit_examples& e, Progress progress,
               const gate_options& options = {}) {

@@ -19,8 +19,8 @@ struct choice {
     float probability = 0.0F;
 };
 
-/// Whether a chooser, as it is set up, always takes the most probable token of the logits as they are:
-/// it says so by a member `bool takes_best() const`.
+/// Whether a chooser, as it is set up, always takes the most probable token of the logits as they
+/// are: it says so by a member `bool takes_best() const`.
 template <class Choose>
 [[nodiscard]] bool takes_best([[maybe_unused]] const Choose& choose) {
     if constexpr (requires { choose.takes_best(); }) {

@@ -18,7 +18,8 @@ namespace xlens {
 /// One generated token.
 struct generated {
     token_id id = 0;
-    /// Under the model, after the policies; of a token that an exit named, among those it looked at.
+    /// Under the model, after the policies; of a token that an exit named, among those it looked
+    /// at.
     float probability = 0.0F;
     std::size_t exit_layer = 0;  ///< last layer that ran for it: L - 1 unless a policy stopped
 };
@@ -66,10 +67,10 @@ bool goes_on(Seen& seen, const generated& token) {
 
 /// Continues a prompt by up to `count` tokens, each chosen by `choose(logits)` or
 /// `choose(logits, text so far)` (greedy, sampler), and handed to `seen(generated)` as it comes.
-/// Ends early after the token `stop`, which is not part of the result; after a token to which `seen`
-/// answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is complete);
-/// and at the end of the context. Where `choose` takes the most probable token (takes_best), an exit
-/// may name it, and the unembedding is left out.
+/// Ends early after the token `stop`, which is not part of the result; after a token to which
+/// `seen` answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is
+/// complete); and at the end of the context. Where `choose` takes the most probable token
+/// (takes_best), an exit may name it, and the unembedding is left out.
 template <class Model, class Choose, class Seen, class... P>
 std::vector<generated> generate(const Model& model, std::span<const token_id> prompt,
                                 std::size_t count, Choose& choose, std::optional<token_id> stop,

@@ -87,9 +87,9 @@ concept has_hooks = requires {
 
 }  // namespace detail
 
-/// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the declared
-/// hooks as members `void|flow name(const site&, rows<float>)`. hooks/skeleton.hpp is the one to
-/// copy.
+/// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the
+/// declared hooks as members `void|flow name(const site&, rows<float>)`. hooks/skeleton.hpp is the
+/// one to copy.
 template <class P>
 concept policy =
     detail::has_hooks<P> && detail::declared_embedding<P> && detail::declared_attention_out<P> &&
@@ -150,7 +150,8 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
 }
 
 /// Whether any policy of the pack takes hook H now: it declares it and, if it has a member
-/// `bool wants(hook) const`, that says so. Asked for what costs something: `pre_activations`, and what is read at an exit.
+/// `bool wants(hook) const`, that says so. Asked for what costs something: `pre_activations`, and
+/// what is read at an exit.
 template <hook H, policy... P>
 [[nodiscard]] bool wants(const P&... policies) {
     [[maybe_unused]] const auto one = []<class One>([[maybe_unused]] const One& p) {

@@ -41,7 +41,8 @@ public:
     }
 
     void offer(token_id id, float score) {
-        // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later one.
+        // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later
+        // one.
         if (!(score >= m_bar) || m_k == 0) { return; }
         m_kept.push_back({id, score});
         if (m_kept.size() >= 2 * std::min(m_k, most_before_cut) + 32 && m_kept.size() >= m_k) {

@@ -13,8 +13,8 @@
 #include <string_view>
 
 // An architecture is a preset: the types that fill the one block of nn/block.hpp. What differs from
-// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is data, and is
-// read from the file. A new architecture is one more struct here and its tensor names in
+// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is data, and
+// is read from the file. A new architecture is one more struct here and its tensor names in
 // io/tensor_names.hpp.
 
 namespace xlens::presets {

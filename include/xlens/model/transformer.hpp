@@ -50,11 +50,11 @@ public:
     }
 
     /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
-    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are called
-    /// at the sites of policy.hpp; when one says flow::stop at `after`, the remaining layers are left
-    /// out for all T positions, whose keys and values there follow as state.fill says. In a layer
-    /// that earlier exits left out, the rows that policies see begin with the positions that are
-    /// made up for.
+    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are
+    /// called at the sites of policy.hpp; when one says flow::stop at `after`, the remaining layers
+    /// are left out for all T positions, whose keys and values there follow as state.fill says. In
+    /// a layer that earlier exits left out, the rows that policies see begin with the positions
+    /// that are made up for.
     /// Throws xlens::error if the tokens do not fit the context or the vocabulary.
     template <class... P>
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {

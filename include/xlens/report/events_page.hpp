@@ -279,7 +279,8 @@ th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid var(--lin
 thead th { color: var(--dim); } th:first-child, .tokens { text-align: left; white-space: normal; }
 .tokens { font-family: var(--mono); font-size: 12px; }
 figure { background: var(--panel); border: 1px solid var(--line); padding: 12px; margin: 14px 0; }
-@media (max-width: 600px) { table { font-size: 12px; } th, td { white-space: normal; padding: 4px; } }
+@media (max-width: 600px) {
+  table { font-size: 12px; } th, td { white-space: normal; padding: 4px; } }
 )css";
 
 }  // namespace detail

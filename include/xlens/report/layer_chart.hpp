@@ -136,7 +136,8 @@ inline constexpr std::string_view chart_style = R"css(
 .legend i { display: inline-block; width: 14px; height: 3px; background: var(--c);
   vertical-align: middle; margin-right: 6px; }
 @media (max-width: 600px) {
-  .chart svg { min-width: 0; } .chart .tick { font-size: 18px; } .chart polyline { stroke-width: 3; }
+  .chart svg { min-width: 0; } .chart .tick { font-size: 18px; }
+  .chart polyline { stroke-width: 3; }
 }
 )css";
 

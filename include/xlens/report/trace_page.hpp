@@ -63,26 +63,27 @@ inline constexpr const char* trace_page_body = R"html(<header class="top">
 <h3>Dominant sub-updates m&#183;v</h3>
 <div class="updates" id="updates" role="list" aria-label="Dominant sub-updates"></div>
 <p class="note" id="none">The trace holds no sub-updates.</p>
-<p class="note">m: coefficient; &#8214;v&#8214;: norm of the value vector; |m|&#8214;v&#8214;: dominance.
-Where m &lt; 0 the sub-update promotes what v suppresses, and the lists are turned around. Underlined:
-tokens that stand in the list after the update.</p>
+<p class="note">m: coefficient; &#8214;v&#8214;: norm of the value vector; |m|&#8214;v&#8214;:
+dominance. Where m &lt; 0 the sub-update promotes what v suppresses, and the lists are turned
+around. Underlined: tokens that stand in the list after the update.</p>
 <p class="note keys">Arrow keys, Page Up, Page Down, Home and End move in the grid.</p>
 <p class="note">{}</p>
 </section></main>
-<noscript><p class="note">This page draws the trace with its own script; please allow it.</p></noscript>)html";
+<noscript><p class="note">This page draws the trace with its own script; please allow it.</p>
+</noscript>)html";
 
 }  // namespace detail
 
 /// A trace as a picture to explore: layers down, positions across, in each cell the top token after
-/// the layer's FFN update with its probability as colour; saturation layers, eliminations and, where
-/// the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys) shows the tokens before and after the update,
-/// what it promoted and eliminated, and its dominant sub-updates with their concepts (Geva et al.
-/// 2022, figure 1).
+/// the layer's FFN update with its probability as colour; saturation layers, eliminations and,
+/// where the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys)
+/// shows the tokens before and after the update, what it promoted and eliminated, and its dominant
+/// sub-updates with their concepts (Geva et al. 2022, figure 1).
 ///
-/// `positions`: what `trace` made of `prompt`, one or all; `bytes(id)`: a token's exact bytes, empty
-/// where there is no text. Throws xlens::error if there is no position. With 10 tokens a list and 10
-/// sub-updates a cell takes about 270 bytes, a value vector 110, a token 18: a prompt of 200 tokens
-/// in 30 layers makes a page of 4 MB. Write it with `write_page`.
+/// `positions`: what `trace` made of `prompt`, one or all; `bytes(id)`: a token's exact bytes,
+/// empty where there is no text. Throws xlens::error if there is no position. With 10 tokens a list
+/// and 10 sub-updates a cell takes about 270 bytes, a value vector 110, a token 18: a prompt of 200
+/// tokens in 30 layers makes a page of 4 MB. Write it with `write_page`.
 template <class TokenBytes>
 html_page trace_page(std::span<const traced_position> positions, std::span<const token_id> prompt,
                      TokenBytes bytes, const trace_page_options& options) {

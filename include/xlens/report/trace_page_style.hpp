@@ -17,7 +17,8 @@ body { height: 100vh; height: 100dvh; display: grid; grid-template-columns: minm
   padding: 10px 16px 9px; border-bottom: 1px solid var(--line); background: var(--panel); }
 .top > div { min-width: 0; max-width: 100%; }
 .name { flex: 1 1 20rem; }
-h1 { font: 600 16px/1.35 var(--text); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+h1 { font: 600 16px/1.35 var(--text); white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
 .about { color: var(--dim); font-size: 12px; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; }
 .legend { display: grid; grid-template-columns: auto auto; gap: 0 1.4rem; align-content: center;
@@ -30,11 +31,12 @@ h1 { font: 600 16px/1.35 var(--text); white-space: nowrap; overflow: hidden; tex
 .key.warm { background: linear-gradient(90deg, rgb(var(--warm-rgb) / .05),
   rgb(var(--warm-rgb) / var(--depth))); }
 .key.line { background: var(--raised); box-shadow: inset 0 3px 0 var(--cool); }
-.key.notch { background: linear-gradient(225deg, var(--bad) 5px, transparent 5.6px), var(--raised); }
+.key.notch {
+  background: linear-gradient(225deg, var(--bad) 5px, transparent 5.6px), var(--raised); }
 .key.leaves { background: var(--raised); border-bottom: 3px solid var(--ink); }
 main { display: grid; min-height: 0;
   grid-template-columns: fit-content(calc(100% - 28.5rem)) minmax(28.5rem, 1fr); }
-/* A browser may paint before the script has run: nothing is seen until it all stands in its place. */
+/* A browser may paint before the script has run: nothing is seen until it all is in its place. */
 main:not(.ready) { visibility: hidden; }
 .scroller { overflow: auto; min-width: 0; scroll-padding: calc(var(--head) + 4px) 8px 4px
   calc(var(--labels) + 4px); overscroll-behavior: contain; border-right: 1px solid var(--line); }
@@ -87,7 +89,8 @@ h3 { margin: 16px 0 6px; font: 600 12px/1.35 var(--text); color: var(--dim); }
 .steps button:hover { background: var(--raised); }
 .steps button:disabled { color: var(--strong); }
 .summary { margin-top: 4px; min-height: 3em; font-size: 13px; line-height: 1.5; }
-.sides { display: grid; grid-template-columns: minmax(0, 1fr) 54px minmax(0, 1fr); max-width: 46rem; }
+.sides { display: grid; grid-template-columns: minmax(0, 1fr) 54px minmax(0, 1fr);
+  max-width: 46rem; }
 .sides h3 { margin: 10px 0 4px; }
 .sides h3:last-of-type { grid-column: 3; }
 .sides h3:first-of-type { grid-column: 1 / 3; }
@@ -109,7 +112,8 @@ h3 { margin: 16px 0 6px; font: 600 12px/1.35 var(--text); color: var(--dim); }
 .sides path.gone.first { stroke-width: 2.5; stroke-dasharray: 3 3; }
 .changes { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 0 54px;
   max-width: 46rem; }
-.changes ul { list-style: none; min-height: calc(var(--rows, 5) * 20px); font-size: 12px; line-height: 20px; }
+.changes ul { list-style: none; min-height: calc(var(--rows, 5) * 20px); font-size: 12px;
+  line-height: 20px; }
 .changes li { display: flex; justify-content: space-between; gap: 8px; white-space: nowrap; }
 .changes .tok { overflow: hidden; text-overflow: ellipsis; }
 .changes small { flex: none; font-size: 11.5px; color: var(--dim); }
@@ -138,8 +142,8 @@ h3 { margin: 16px 0 6px; font: 600 12px/1.35 var(--text); color: var(--dim); }
   .legend { font-size: 11px; gap: 0 .9rem; line-height: 16px; }
   .key { width: 22px; }
   main { display: block; }
-  .scroller { position: sticky; top: 0; z-index: 4; height: 46vh; height: 46dvh; background: var(--paper);
-    border-right: 0; border-bottom: 1px solid var(--strong); }
+  .scroller { position: sticky; top: 0; z-index: 4; height: 46vh; height: 46dvh;
+    background: var(--paper); border-right: 0; border-bottom: 1px solid var(--strong); }
   #grid.few { --col: 5.9rem; }
   .panel { overflow: visible; padding: 10px 12px 24px; }
   .about { white-space: normal; }

@@ -57,9 +57,9 @@ struct attribution_options {
     std::size_t limit = 20;               ///< sub-updates to name
 };
 
-/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in the
-/// pass, before it is recorded. `progress(done, total)` is called as tokens are read. Memory: the
-/// key-value cache and O(L·(D + F) + V), whatever the prompt's length.
+/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
+/// the pass, before it is recorded. `progress(done, total)` is called as tokens are read. Memory:
+/// the key-value cache and O(L·(D + F) + V), whatever the prompt's length.
 /// Throws xlens::error for a position or a token that is not there.
 template <class Preset, weight_matrix Weights, class Progress, class... P>
 attribution attribute(const transformer<Preset, Weights>& model, std::span<const token_id> tokens,
