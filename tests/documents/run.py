@@ -189,12 +189,13 @@ def check_links(source, page, text):
 
 
 def check_files(source, page, text):
-    """Files that the text, not its blocks, names by folder and name: headers without include/."""
+    """Files that the text, not its blocks, names by folder and name: headers without include/.
+    What a build makes (build/...) need not be there."""
     prose = re.sub(r"^```.*?^```$", lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S)
     roots = [source / root for root in ("", "include", "include/xlens", "docs", "apps/xlens")]
     named = r"(?:[\w.-]+/)+[\w-]+\.(?:hpp|ipp|cpp|py|md|txt)"
     inside = r"(?:scripts|examples|tests|benchmarks|docs|apps|cmake)/[\w/.-]*\w"
-    for found in re.finditer(rf"(?<![\w/.<>:*-])(?:{named}|{inside})\b", prose):
+    for found in re.finditer(rf"(?<![\w/.<>:*-])(?!build)(?:{named}|{inside})\b", prose):
         if not any((root / found[0]).exists() for root in roots):
             line = prose.count("\n", 0, found.start()) + 1
             yield f"{page}:{line}: {found[0]} is not there"
