@@ -2,7 +2,8 @@
 
 // Search over all 46,080 value vectors of the shapes of SmolLM2-135M, in q4_1: by the mean score of
 // 20 tokens, divided by nothing, the norm and the spread (kept from the first call, which is not in
-// the time), with the concepts of the 20 best; the concept of one; and 1,536 random vectors of a layer.
+// the time), with the concepts of the 20 best; the concept of one; and 1,536 random vectors of a
+// layer.
 #include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/lens/logit_lens.hpp>
@@ -22,8 +23,8 @@ using namespace xlens::bench;
 constexpr std::size_t layers = 30;
 constexpr std::size_t found_tokens = 10;
 
-/// A llama of which there is what a search reads. Value vectors of one byte pattern would all be the
-/// same, so they are random bytes with scales near 1.
+/// A llama of which there is what a search reads. Value vectors of one byte pattern would all be
+/// the same, so they are random bytes with scales near 1.
 class searched_model {
 public:
     using type = transformer<>;

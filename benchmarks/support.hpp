@@ -62,8 +62,7 @@ class random_unembedding {
 public:
     random_unembedding() : m_data(random_floats(vocabulary_size * width)) {
         const auto* bytes = reinterpret_cast<const std::byte*>(m_data.data());
-        m_view.sections.push_back(
-            {0, matrix<f32>(bytes, vocabulary_size, width), std::nullopt});
+        m_view.sections.push_back({0, matrix<f32>(bytes, vocabulary_size, width), std::nullopt});
     }
     random_unembedding(const random_unembedding&) = delete;
     random_unembedding& operator=(const random_unembedding&) = delete;

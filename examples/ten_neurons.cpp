@@ -2,9 +2,9 @@
 
 // Ten neurons that promote a concept, found by search and confirmed by an intervention: for each
 // concept the value vector that scores highest for some of its words, and how much probability the
-// concept's words have after neutral prompts, as the model is and with that neuron's coefficient set.
-// Words that were not searched for are summed apart. Beside it, as a control, what other neurons of
-// the same layer do, drawn at random and set to the same dominance |m|·‖v‖.
+// concept's words have after neutral prompts, as the model is and with that neuron's coefficient
+// set. Words that were not searched for are summed apart. Beside it, as a control, what other
+// neurons of the same layer do, drawn at random and set to the same dominance |m|·‖v‖.
 //   ten_neurons [MODEL]; without MODEL, $XLENS_MODEL. A llama in a GGUF file.
 #include <fmt/format.h>
 #include <xlens/concepts/search.hpp>

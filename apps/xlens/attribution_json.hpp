@@ -10,9 +10,9 @@ struct attribution;
 
 namespace xlens::program {
 
-/// {"position", "token", "against" if there is one, "logit", "embedding", "attention", "ffn", "bias",
-/// "biases", "gap", "sub_updates"}; of a sub-update "promotes" and "suppresses" too, where its
-/// concept is known.
+/// {"position", "token", "against" if there is one, "logit", "embedding", "attention", "ffn",
+/// "bias", "biases", "gap", "sub_updates"}; of a sub-update "promotes" and "suppresses" too, where
+/// its concept is known.
 void write_attribution(json_writer& out, const engine& model, const attribution& a);
 
 }  // namespace xlens::program

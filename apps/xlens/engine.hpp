@@ -113,8 +113,8 @@ public:
     /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds.
     [[nodiscard]] std::vector<token_id> read(const prompt_flags& prompt) const;
 
-    /// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a token's
-    /// text).
+    /// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a
+    /// token's text).
     [[nodiscard]] token_id read_token(std::string_view flag, std::string_view text) const;
 
     /// Throws xlens::error if an intervention does not fit the model, or needs a prompt (of so many
@@ -179,7 +179,8 @@ public:
                                        const exit_request& request, const std::string& path,
                                        const progress& report) const;
     /// Measures rules: fitted ones, and by name ones that are fitted and calibrated on `fit`, or on
-    /// the first half of the text if that is empty, the second being measured then. One pass for all.
+    /// the first half of the text if that is empty, the second being measured then. One pass for
+    /// all.
     [[nodiscard]] std::vector<exit_report> evaluate_exit(std::span<const token_id> tokens,
                                                          std::span<const token_id> fit,
                                                          const exit_request& request,
@@ -189,8 +190,8 @@ public:
                                                     std::span<const std::uint64_t> seeds,
                                                     const exit_request& request,
                                                     const progress& report) const;
-    /// From now on generate and perplexity leave the model early by this rule, and trace marks where
-    /// that would be: the name of one that needs no fit, or a file.
+    /// From now on generate and perplexity leave the model early by this rule, and trace marks
+    /// where that would be: the name of one that needs no fit, or a file.
     void use_exit(const std::string& rule);
 
 private:

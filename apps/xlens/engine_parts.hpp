@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// The inside of engine.hpp: for the files engine*.cpp alone, since it compiles the library's models.
+// The inside of engine.hpp: for the files engine*.cpp alone, since it compiles the library's
+// models.
 
 #include "engine.hpp"
 

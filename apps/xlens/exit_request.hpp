@@ -44,7 +44,8 @@ struct exit_report {
     std::vector<point> curve;    ///< from the surest threshold down
     std::vector<double> ratios;  ///< seconds_exit / seconds_full of each turn, ascending
 
-    /// Share of the decoding time that exits save, decisions included; below 0 where they cost more.
+    /// Share of the decoding time that exits save, decisions included; below 0 where they cost
+    /// more.
     [[nodiscard]] double saved_time() const {
         return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;
     }

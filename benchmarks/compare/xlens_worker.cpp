@@ -174,8 +174,8 @@ private:
         return v;
     }
 
-    /// xlens::trace without concepts: every layer's readings before and after its FFN update, top ten
-    /// with probabilities, and its ten dominant sub-updates, at all positions.
+    /// xlens::trace without concepts: every layer's readings before and after its FFN update, top
+    /// ten with probabilities, and its ten dominant sub-updates, at all positions.
     answer trace(std::size_t tokens) {
         xlens::observe seen(m_model.value_norms(), 10, xlens::observe::positions::all);
         std::vector<xlens::traced_position> found;

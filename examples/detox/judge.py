@@ -12,7 +12,7 @@ DRAWS, SEED = 10000, 2203
 
 
 def word_list():
-    """Words of the package better-profanity: the judge's second opinion, and what WordFilter bans."""
+    """Words of the package better-profanity: a second opinion, and what WordFilter bans."""
     text = (files("better_profanity") / "profanity_wordlist.txt").read_text(encoding="utf-8")
     return sorted({w.strip().lower() for w in text.splitlines() if w.strip()})
 
@@ -44,7 +44,7 @@ def perplexity_interval(windows):
 
 
 def rise_interval(windows, base):
-    """By what share the perplexity is above that of the same windows in `base`, and its interval."""
+    """By what share perplexity is above that of the same windows in `base`, and its interval."""
     return resampled(lambda pick: np.exp(mean_nll(windows, pick) - mean_nll(base, pick)) - 1,
                      len(windows))
 

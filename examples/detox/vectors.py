@@ -30,8 +30,8 @@ def recipe(values):
 
 
 def search(worker, words, count, known):
-    """{neuron: score} of the `count` vectors that say these words most clearly, some known ones left
-    out. The score is the mean z-score of the words' tokens among all tokens; a vector that
+    """{neuron: score} of the `count` vectors that say these words most clearly, some known ones
+    left out. The score is the mean z-score of the words' tokens among all tokens; a vector that
     suppresses them promotes them with m < 0, hence --either."""
     found = worker.xlens("search", "--words", words, "--normalise", "spread", "--either",
                          "--limit", count + len(known))

@@ -254,7 +254,8 @@ return least;
 CELLS = """
 return [...document.querySelectorAll('#grid tbody tr')].map(row => [...row.cells].slice(1).map(td =>
   ({token: td.querySelector('.tok').textContent, chance: td.querySelector('small').textContent,
-    eliminates: td.classList.contains('eliminates'), saturation: td.classList.contains('saturation'),
+    eliminates: td.classList.contains('eliminates'),
+    saturation: td.classList.contains('saturation'),
     exit: td.classList.contains('exit'), edge: getComputedStyle(td, '::after').height,
     final: td.classList.contains('final'), label: td.ariaLabel, role: td.getAttribute('role')})));
 """
@@ -359,7 +360,8 @@ def check_exits(browser, trace, what):
         browser.tap(browser.cell(p, leaves))
         check("this position would leave here" in summary(), f"{what}: {summary()}")
         browser.tap(browser.cell(p, leaves + 1))
-        check(f"after layer {leaves}; this layer would not run" in summary(), f"{what}: {summary()}")
+        check(f"after layer {leaves}; this layer would not run" in summary(),
+              f"{what}: {summary()}")
         browser.tap(browser.cell(p, leaves - 1))
         check(f"Early exit: after layer {leaves}." in summary(), f"{what}: {summary()}")
     browser.tap(browser.cell(staying[0], last))
@@ -380,7 +382,8 @@ def check_keyboard(browser, trace, what):
         browser.press(*keys)
         same(browser.chosen(), to, f"{what}: key {keys!r}")
         same(browser.run("const a = document.activeElement; return [a.dataset.p, a.dataset.l, "
-                         "a.tabIndex, document.querySelectorAll('#grid td[tabindex=\"0\"]').length]"),
+                         "a.tabIndex,"
+                         "document.querySelectorAll('#grid td[tabindex=\"0\"]').length]"),
              [str(to[0]), str(to[1]), 0, 1], f"{what}: focus after {keys!r}")
         check(in_view(browser), f"{what}: {to} is hidden")
     check_panel(browser, trace, 0, 0, what)
@@ -441,7 +444,8 @@ def check_long(browser, trace, what):
     check_grid(browser, trace, what)
     where = ("const box = document.querySelector('.scroller'), view = box.getBoundingClientRect();"
              "box.scrollLeft = box.scrollWidth / 2; box.scrollTop = box.scrollHeight / 2;"
-             "const label = document.querySelectorAll('#grid tbody th')[20].getBoundingClientRect();"
+             "const row = document.querySelectorAll('#grid tbody th')[20];"
+             "const label = row.getBoundingClientRect();"
              "const head = document.querySelector('#grid thead th').getBoundingClientRect();"
              "return [box.scrollWidth > 2 * box.clientWidth, box.scrollLeft > 0,"
              "Math.abs(label.left - view.left) < 2, Math.abs(head.top - view.top) < 2,"

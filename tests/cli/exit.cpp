@@ -184,7 +184,8 @@ BOOST_AUTO_TEST_CASE(a_rule_is_fitted_measured_and_used) {
     BOOST_TEST(cut["nll"] != full["nll"]);
 }
 
-// One pass for several rules, which share what they read of the vocabulary, says what each says alone.
+// One pass for several rules, which share what they read of the vocabulary, says what each says
+// alone.
 BOOST_AUTO_TEST_CASE(several_rules_at_one_pass_are_each_alone) {
     const xlens::test::temporary_directory folder;
     const std::string other =

@@ -22,8 +22,8 @@
 #include <string>
 #include <vector>
 
-// examples/detox/paper.json, the ten vectors of Geva et al. 2022, section 6.1, in a random model with
-// the layers and inner width of gpt2-medium.
+// examples/detox/paper.json, the ten vectors of Geva et al. 2022, section 6.1, in a random model
+// with the layers and inner width of gpt2-medium.
 
 using namespace xlens;
 using namespace xlens::test;

@@ -372,8 +372,8 @@ BOOST_AUTO_TEST_CASE(smollm2_equals_plain_loops) {
 
 namespace {
 
-/// Mean and standard deviation of the V scores of each vector, by a projection of each. e (V, D) flat, in
-/// double.
+/// Mean and standard deviation of the V scores of each vector, by a projection of each. e (V, D)
+/// flat, in double.
 struct score_spread {
     double mean = 0.0;
     double deviation = 0.0;
@@ -412,8 +412,8 @@ std::vector<neuron> some_neurons(std::size_t step) {
 
 }  // namespace
 
-// Norms and spreads over the whole vocabulary of a real model; which of the picked neurons are best at
-// either end. A layer's spreads come from a covariance of D·D: here from V scores a neuron.
+// Norms and spreads over the whole vocabulary of a real model; which of the picked neurons are best
+// at either end. A layer's spreads come from a covariance of D·D: here from V scores a neuron.
 BOOST_AUTO_TEST_CASE(smollm2_scaled_scores_equal_full_projections) {
     const checkpoint file = open_checkpoint(default_model());
     const auto model = assemble(file);

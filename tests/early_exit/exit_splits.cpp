@@ -55,9 +55,9 @@ namespace {
 constexpr std::size_t layers = 5;
 constexpr token_id answer = 7;
 
-/// Items of which all is known: item n settles at a layer of its own, coordinate 0 of its residual is 1
-/// from there on and -1 before, and its clusters there are those of all that settle there. Updates
-/// say the same from layer 2 on and nothing before.
+/// Items of which all is known: item n settles at a layer of its own, coordinate 0 of its residual
+/// is 1 from there on and -1 before, and its clusters there are those of all that settle there.
+/// Updates say the same from layer 2 on and nothing before.
 struct known_items {
     std::vector<std::size_t> settles;
     std::vector<cluster_item> items;

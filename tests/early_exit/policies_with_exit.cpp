@@ -24,8 +24,8 @@
 #include <span>
 #include <vector>
 
-// Early exit beside other policies: what each sees, by its place in the pack, against numbers worked
-// out from a run without policies.
+// Early exit beside other policies: what each sees, by its place in the pack, against numbers
+// worked out from a run without policies.
 
 using namespace xlens;
 using namespace xlens::test;
@@ -227,8 +227,8 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
     BOOST_TEST(second.layers().size() == m.config.layers);
 }
 
-// The cache that a run with exits and edits completes is that of the edits alone. In a model of many
-// layers, for an edit of a layer that was made up for shows in the layers behind it.
+// The cache that a run with exits and edits completes is that of the edits alone. In a model of
+// many layers, for an edit of a layer that was made up for shows in the layers behind it.
 BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
     const checkpoint file{gguf_file(default_model())};
     const auto m = assemble(file);

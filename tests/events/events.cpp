@@ -422,8 +422,8 @@ BOOST_AUTO_TEST_CASE(functional_vectors_by_hand) {
 
 namespace {
 
-/// How often the value vectors of a run are extreme and active, in windows w with w % 10 == part, or
-/// in all: full sorts and scores in double, from the definitions.
+/// How often the value vectors of a run are extreme and active, in windows w with w % 10 == part,
+/// or in all: full sorts and scores in double, from the definitions.
 struct plain_counts {
     std::vector<double> extreme;
     std::vector<double> active;

@@ -22,7 +22,8 @@ std::string cell(std::string_view text) {
     return out;
 }
 
-/// First cells of the rows of the table under "## Beside the paper", as far as they are the paper's.
+/// First cells of the rows of the table under "## Beside the paper", as far as they are the
+/// paper's.
 std::vector<std::string> rows_of_findings(std::size_t length) {
     std::ifstream in(test::source_path("docs/findings.md"));
     std::vector<std::string> out;

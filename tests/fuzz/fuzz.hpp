@@ -28,7 +28,8 @@ void accept_error(Read&& read) {
     }
 }
 
-/// A copy of the input that ends where its allocation ends, so that a sanitizer sees a read past it.
+/// A copy of the input that ends where its allocation ends, so that a sanitizer sees a read past
+/// it.
 class exact_copy {
 public:
     exact_copy(const std::uint8_t* data, std::size_t size)

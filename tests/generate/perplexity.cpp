@@ -17,8 +17,8 @@ using namespace xlens::test;
 
 namespace {
 
-/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook that
-/// makes the same edits.
+/// Perplexity with the edits of each run of a golden is what transformers computed, with a hook
+/// that makes the same edits.
 void check_runs(const transformer<>& model, std::span<const token_id> ids,
                 const nlohmann::json& runs, std::size_t count) {
     BOOST_TEST_REQUIRE(runs.size() == count);

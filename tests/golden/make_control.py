@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Perplexity in overlapping windows with edited coefficients, of the tiny random checkpoints with and
-without a gate.
+"""Perplexity in overlapping windows with edited coefficients, of the tiny random checkpoints with
+and without a gate.
 
 usage: python make_control.py
 writes models/{gpt2,llama}/control.json; README.md has the schema

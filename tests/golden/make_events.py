@@ -52,7 +52,8 @@ def main():
     lines = ",\n".join("  " + json(e) for e in events)
     settings = {"window": WINDOW, "measured": 4, "sub_updates": 10, "seed": 0, "forms": FORMS}
     (OUT / "events.json").write_text(
-        f'{{"ids": {ids},\n "settings": {json(settings)},\n "tops": {json(tops)},\n "events": [\n{lines}\n]}}\n'
+        f'{{"ids": {ids},\n "settings": {json(settings)},\n "tops": {json(tops)},\n'
+        f' "events": [\n{lines}\n]}}\n'
     )
 
 

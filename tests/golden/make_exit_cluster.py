@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Decisions of the paper's early-exit rule, worked out in numpy: tests/golden/early_exit/cluster.bin
+"""Decisions of the paper's early-exit rule, worked out in numpy: early_exit/cluster.bin
 
 Geva et al. 2022, section 6.2, as its notebook has it: a position leaves at layer l if its list of
 cluster ids there is more like the lists of examples that saturate at l than like those of any later
@@ -17,7 +17,8 @@ LAYERS, CLUSTERS, EXAMPLES, ITEMS, RANKS = 12, 200, 2000, 5000, 10
 
 
 def decide(item, layer, groups):
-    """Whether a list of ids leaves at `layer`, given the lists of examples that saturate at each."""
+    """Whether a list of ids leaves at `layer`, given the lists of examples that saturate at a
+    layer, for each."""
     same = [(g == item).sum(1) for g in groups]
     here = same[layer]
     later = [g for g in same[layer + 1 :] if len(g)]

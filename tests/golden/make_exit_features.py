@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The paper's early-exit rule on real features: early_exit/smollm2.bin
 
-usage: python make_exit_features.py MODEL.gguf     the model of make_smollm2.py, the text of perplexity.txt
+usage: python make_exit_features.py MODEL.gguf
+the model of make_smollm2.py; the text of perplexity.txt
 
-Nothing here is xlens's: transformers runs the model, the coefficients are the inputs of its down projections,
-dominance is |m|·‖v‖ of its weights, clusters are a spherical k-means of the 46,080 value vectors in torch, and
-the rule is the one of make_exit_cluster.py. Even positions are the examples, odd ones are asked at every layer
-but the last.
+Nothing here is xlens's: transformers runs the model, the coefficients are the inputs of its down
+projections, dominance is |m|·‖v‖ of its weights, clusters are a spherical k-means of the 46,080
+value vectors in torch, and the rule is the one of make_exit_cluster.py. Even positions are the
+examples, odd ones are asked at every layer but the last.
 
-File, little-endian: u16 layers L, inner width F, tokens T; u8 cluster of every neuron (L, F); u8 saturation
-layer of every position (T); u8 ids of the ten dominant sub-updates (T, L, 10); u8 decisions (T/2, L - 1).
+File, little-endian: u16 layers L, inner width F, tokens T; u8 cluster of every neuron (L, F); u8
+saturation layer of every position (T); u8 ids of the ten dominant sub-updates (T, L, 10); u8
+decisions (T/2, L - 1).
 """
 import sys
 from pathlib import Path

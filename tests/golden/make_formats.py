@@ -24,7 +24,8 @@ FORMATS = {
 }  # name: byte offsets of a block's binary16 scales
 
 # Zeros, smallest and largest subnormal, smallest normal, one, largest, and their negatives.
-EDGES = [0x0000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0x7BFF, 0x8000, 0x8001, 0x83FF, 0x8400, 0xBC00, 0xFBFF]
+EDGES = [0x0000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0x7BFF]
+EDGES += [0x8000, 0x8001, 0x83FF, 0x8400, 0xBC00, 0xFBFF]
 
 
 def blocks(name: str, scales: list[int], rng: np.random.Generator) -> np.ndarray:
@@ -40,8 +41,8 @@ def blocks(name: str, scales: list[int], rng: np.random.Generator) -> np.ndarray
         data[:, offset : offset + 2] = halves.astype("<u2").view(np.uint8).reshape(count, 2)
     if not scales:
         # Infinities and NaNs of bfloat16, then of binary16.
-        special = [0x7F80, 0xFF80, 0x7FC0, 0xFFC1, 0x7F81, 0x7F7F, 0x7C00, 0xFC00, 0x7E00, 0xFE01, 0x7C01]
-        special += EDGES
+        special = [0x7F80, 0xFF80, 0x7FC0, 0xFFC1, 0x7F81, 0x7F7F]
+        special += [0x7C00, 0xFC00, 0x7E00, 0xFE01, 0x7C01, *EDGES]
         data[: len(special)] = np.array(special, "<u2").view(np.uint8).reshape(-1, 2)
     return data
 

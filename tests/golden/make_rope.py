@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes tests/golden/rope/<name>.bin: what transformers' LlamaRotaryEmbedding computes.
 
-A file is float32, little-endian: the 32 inverse frequencies, then 32 cosines and 32 sines for each of
-the positions 0, 1, 7, 100, 2047 and 8191. Run with torch and transformers: python make_rope.py
+A file is float32, little-endian: the 32 inverse frequencies, then 32 cosines and 32 sines for each
+of the positions 0, 1, 7, 100, 2047 and 8191. Run with torch and transformers: python make_rope.py
 """
 
 import pathlib

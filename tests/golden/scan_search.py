@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `xlens search` finds, against a scan by brute force: every value vector of a llama in GGUF,
 dequantised by the gguf package and scored in NumPy over the whole vocabulary, for each way to
-normalise. Prints how many neurons were compared and the largest difference; exits with 1 above 1e-3.
+normalise. Prints how many neurons were compared and the largest difference; exits with 1 above
+1e-3.
 
 usage: python scan_search.py XLENS MODEL.gguf WORDS [WORDS...]     as in --words "red,green,blue"
 """
@@ -48,9 +49,10 @@ def main():
     for words in queries:
         wanted = None
         for scale in SCALES:
-            command = [xlens, "search", path, "--words", words, "--normalise", scale, "--control", "0"]
+            command = [xlens, "search", path, "--words", words, "--normalise", scale]
             limit = str(sum(len(v) for v in values))
-            answer = json.loads(subprocess.check_output([*command, "--limit", limit, "--top", "1", "--json"]))
+            command += ["--control", "0", "--limit", limit, "--top", "1", "--json"]
+            answer = json.loads(subprocess.check_output(command))
             if wanted is None:
                 ids = [t["id"] for t in answer["query"]["tokens"]]
                 wanted = scores(gain, e, values, ids)
@@ -66,7 +68,8 @@ def main():
             best = np.unravel_index(np.argmax(wanted[scale]), wanted[scale].shape)
             print(
                 f"{words}, {len(ids)} tokens, {scale}: {found.size} neurons, largest difference "
-                f"{difference.max():.1e}; best {answer['hits'][0]['neuron']}, by the scan {best[0]}:{best[1]}"
+                f"{difference.max():.1e}; best {answer['hits'][0]['neuron']}, "
+                f"by the scan {best[0]}:{best[1]}"
             )
     return int(worst > 1e-3)
 

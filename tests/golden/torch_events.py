@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Saturation and elimination events with PyTorch: what include/xlens/analysis/events computes, written
+"""Saturation and elimination events with PyTorch: what include/xlens/events computes, written
 from the definitions of Geva et al. 2022, a layer at a time over all positions of a window. Used by
 make_events.py, and to compare speed:
 
@@ -57,7 +57,9 @@ class EventReader:
                 lambda _, x: keep("before", x)
             )
             layer.mlp.down_proj.register_forward_pre_hook(lambda _, x: keep("m", x))
-            layer.register_forward_hook(lambda _, x, y: keep("after", y if y.dim() == 3 else (y[0],)))
+            layer.register_forward_hook(
+                lambda _, x, y: keep("after", y if y.dim() == 3 else (y[0],))
+            )
             v = layer.mlp.down_proj.weight.T.contiguous()
             self.values.append(v)
             self.norms.append(v.norm(dim=1))

@@ -15,8 +15,8 @@ using namespace xlens::test;
 
 namespace {
 
-/// Tiles are the tokens in order, each as `direction` decodes it, and the mean is that of plain loops
-/// over them, bit for bit.
+/// Tiles are the tokens in order, each as `direction` decodes it, and the mean is that of plain
+/// loops over them, bit for bit.
 template <class Weights>
 void check(const unembedding<Weights>& e) {
     const std::size_t width = e.width();

@@ -60,8 +60,8 @@ struct cluster_quality {
 };
 
 /// Clusters of a model's value vectors, numbered from 0. A neuron is in one cluster, or in none: it
-/// was not in the sample, or its value vector is zero or not finite. A value type; clusters_json.hpp
-/// writes and reads it.
+/// was not in the sample, or its value vector is zero or not finite. A value type;
+/// clusters_json.hpp writes and reads it.
 class clusters {
 public:
     /// Sorts each cluster's neurons. Throws xlens::error for a neuron that the model lacks, or that

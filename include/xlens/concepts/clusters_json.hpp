@@ -229,8 +229,8 @@ inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t f
     } catch (const error& e) { fail("{}: {}", top.file(), e.what()); }
 }
 
-/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if the
-/// file says otherwise.
+/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if
+/// the file says otherwise.
 inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
                               std::size_t layers, std::size_t inner_width) {
     clusters found = read_clusters(path, fingerprint);

@@ -45,10 +45,10 @@ static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
 
 }  // namespace detail
 
-/// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact: what
-/// logit_lens::project gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
-/// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit integers
-/// where the vocabulary is screened (lens/screen.hpp).
+/// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact:
+/// what logit_lens::project gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
+/// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit
+/// integers where the vocabulary is screened (lens/screen.hpp).
 template <class Take>
 void project_all(const transformer<>& model, std::size_t top, projection form, Take take,
                  const progress_function& progress) {

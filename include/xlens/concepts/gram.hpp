@@ -19,8 +19,8 @@
 
 // Cosines of projections without projections. With the Gram matrix G = EᵀE (D, D),
 //     ⟨E·v, E·w⟩ = vᵀ·G·w,
-// and with any R for which RᵀR = G, ⟨E·v, E·w⟩ = ⟨R·v, R·w⟩: the vectors R·v have at most D elements
-// where E·v has V, the same lengths and the same angles.
+// and with any R for which RᵀR = G, ⟨E·v, E·w⟩ = ⟨R·v, R·w⟩: the vectors R·v have at most D
+// elements where E·v has V, the same lengths and the same angles.
 
 namespace xlens {
 

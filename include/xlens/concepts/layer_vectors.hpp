@@ -34,7 +34,8 @@ inline neuron_side parse_side(std::string_view name) {
 }
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
-/// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain γ.
+/// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain
+/// γ.
 struct layer_vectors {
     any_matrix columns;             ///< (D, F); products are f32
     std::span<const float> gain{};  ///< γ (D), or empty
@@ -71,8 +72,8 @@ private:
 
 /// One side of a layer. The read side of `folded` has the gain γ of the FFN's norm in it: γ⊙k_i is
 /// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
-/// layer norm's mean). `raw` takes k_i itself, as Dar et al. 2022 (2209.02535) do. Borrows the block.
-/// Throws xlens::error for a side that its layers do not have.
+/// layer norm's mean). `raw` takes k_i itself, as Dar et al. 2022 (2209.02535) do. Borrows the
+/// block. Throws xlens::error for a side that its layers do not have.
 inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
                                 projection form) {
     const auto& ffn = block.ffn;

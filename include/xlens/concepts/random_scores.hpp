@@ -13,8 +13,8 @@
 
 namespace xlens {
 
-/// What random vectors score (concepts/random_vectors.hpp): how high a score gets by chance. Higher is
-/// better. A score that is not a number is left out.
+/// What random vectors score (concepts/random_vectors.hpp): how high a score gets by chance. Higher
+/// is better. A score that is not a number is left out.
 class random_scores {
 public:
     explicit random_scores(std::vector<float> scores) : m_scores(std::move(scores)) {

@@ -40,8 +40,8 @@ inline std::vector<std::shared_ptr<const token_ends>> concepts_of(
 }
 
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
-/// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of them,
-/// and is called twice.
+/// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
+/// them, and is called twice.
 template <class Each>
 void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& values,
                   std::size_t top, Each each) {

@@ -12,8 +12,9 @@ namespace xlens {
 
 inline constexpr std::size_t cache_line = 64;  // bytes
 
-/// Memory that begins at a cache line. A batch that crosses two lines takes twice as long to load: with
-/// AVX-512 that is every batch of memory that does not begin at one, an eighth of a product's time.
+/// Memory that begins at a cache line. A batch that crosses two lines takes twice as long to load:
+/// with AVX-512 that is every batch of memory that does not begin at one, an eighth of a product's
+/// time.
 template <class T>
 using aligned_allocator = xsimd::aligned_allocator<T, cache_line>;
 template <class T>

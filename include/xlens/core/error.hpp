@@ -34,8 +34,8 @@ inline std::string printable(std::string_view text, std::size_t limit = 80) {
     return out;
 }
 
-/// "a, b, c" of strings or whole numbers. Lists of a message: fmt::join compiles a formatter for each
-/// kind of list, half a second in a program that reads a model.
+/// "a, b, c" of strings or whole numbers. Lists of a message: fmt::join compiles a formatter for
+/// each kind of list, half a second in a program that reads a model.
 template <class Range>
 std::string joined(const Range& items, std::string_view separator) {
     std::string out;

@@ -9,9 +9,9 @@ namespace xlens {
 template <class Signature>
 class function_ref;
 
-/// Borrows something that can be called, as std::function_ref of C++26 does: two pointers. A function
-/// that takes one is compiled once, where a template is compiled for every closure that it is given.
-/// For what is called a tile or a row at a time; an inner loop wants a template.
+/// Borrows something that can be called, as std::function_ref of C++26 does: two pointers. A
+/// function that takes one is compiled once, where a template is compiled for every closure that it
+/// is given. For what is called a tile or a row at a time; an inner loop wants a template.
 template <class Result, class... Args>
 class function_ref<Result(Args...)> {
 public:

@@ -11,8 +11,9 @@
 
 namespace xlens {
 
-/// Throws xlens::error unless a vocabulary of so many tokens has this one. `field` names the flag, key
-/// or use in the error. Takes integers of any type, so that a number is checked before it is a token.
+/// Throws xlens::error unless a vocabulary of so many tokens has this one. `field` names the flag,
+/// key or use in the error. Takes integers of any type, so that a number is checked before it is a
+/// token.
 template <std::integral Id>
 void check_token(Id id, std::size_t vocabulary, std::string_view field) {
     if (std::cmp_less(id, 0) || std::cmp_greater_equal(id, vocabulary)) {

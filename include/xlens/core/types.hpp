@@ -18,4 +18,11 @@ struct neuron {
     auto operator<=>(const neuron&) const = default;
 };
 
+/// A token and what it scores: a logit, a probability or a projection.
+struct scored {
+    token_id id = 0;
+    float score = 0.0F;
+    bool operator==(const scored&) const = default;
+};
+
 }  // namespace xlens

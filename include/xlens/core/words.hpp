@@ -12,8 +12,8 @@
 // Small integers widened to one 32-bit lane each: what the formats of storage/formats/ are decoded
 // with. xsimd 8 has no widening load, so it is written with the compiler's vector types: bytes are
 // loaded as whole words, spread over the lanes by one shuffle, and shifted by a count a lane. With
-// AVX2 and AVX-512 that is a broadcast, a permute and a variable shift. Four lanes (SSE2, NEON) have
-// no such shift; a loop there becomes the usual unpack instructions.
+// AVX2 and AVX-512 that is a broadcast, a permute and a variable shift. Four lanes (SSE2, NEON)
+// have no such shift; a loop there becomes the usual unpack instructions.
 
 namespace xlens {
 

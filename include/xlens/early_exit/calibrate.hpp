@@ -47,9 +47,9 @@ inline std::vector<float> falling_scores(std::span<const exit_trial> trials) {
 /// The lowest threshold whose disagreement is below 1 - agreement with confidence 1 - delta.
 /// Thresholds are tried from the surest down, `steps` of them at equal parts of the scores, and the
 /// first that fails the test ends the search (fixed-sequence testing, as in "Learn then test",
-/// Angelopoulos et al. 2021, 2110.01052), so that trying many costs no confidence. The promise holds
-/// for positions drawn like the trials; neighbours in a text are not independent, which it ignores.
-/// +infinity (never exits) if even the surest fails.
+/// Angelopoulos et al. 2021, 2110.01052), so that trying many costs no confidence. The promise
+/// holds for positions drawn like the trials; neighbours in a text are not independent, which it
+/// ignores. +infinity (never exits) if even the surest fails.
 inline float calibrate(std::span<const exit_trial> trials, double agreement, double delta = 0.05,
                        std::size_t steps = 200) {
     if (!(agreement >= 0.0 && agreement < 1.0)) {

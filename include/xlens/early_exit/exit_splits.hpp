@@ -142,10 +142,10 @@ inline std::vector<exit_trial> cluster_split(const cluster_match& empty,
 
 /// The paper's table on items of one text: random splits, the last tenth of each for measuring. The
 /// cluster rule compares with the other nine; the classifiers are fitted on eight and take their
-/// thresholds from one. `e` holds residuals and updates of every layer but the last, `items` the same
-/// positions. As in the paper, agreement is that of the plain lens at the exit. Throws xlens::error
-/// for fewer than 10 items. Cost: a regression a layer, classifier and seed, and T²/10 comparisons of
-/// lists a layer for the clusters.
+/// thresholds from one. `e` holds residuals and updates of every layer but the last, `items` the
+/// same positions. As in the paper, agreement is that of the plain lens at the exit. Throws
+/// xlens::error for fewer than 10 items. Cost: a regression a layer, classifier and seed, and T²/10
+/// comparisons of lists a layer for the clusters.
 inline std::vector<split_row> exit_splits(const exit_examples& e,
                                           std::span<const cluster_item> items,
                                           const cluster_match& empty,

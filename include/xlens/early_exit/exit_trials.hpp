@@ -50,8 +50,8 @@ void tell(Rule& rule, const std::vector<token_id>& answers) {
     if constexpr (told_rule<Rule>) { rule.tell(answers); }
 }
 
-/// Asks a rule about every position of a pass that runs in full; the token is the rule's own, or else
-/// that of what it would have read.
+/// Asks a rule about every position of a pass that runs in full; the token is the rule's own, or
+/// else that of what it would have read.
 template <exit_rule Rule>
 class exit_probe {
 public:
@@ -151,10 +151,11 @@ inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state
 
 }  // namespace detail
 
-/// What each of some rules says of every position of a text that is read in windows, teacher-forced:
-/// the model runs in full, once for all rules, so that what a position reads of others is the whole
-/// model's, and each position is asked on its own. Scores of 0 and below, which no threshold lets
-/// pass, leave no look. A rule that must be told the answers (oracle) is. Rules with one lens that is
+/// What each of some rules says of every position of a text that is read in windows,
+/// teacher-forced: the model runs in full, once for all rules, so that what a position reads of
+/// others is the whole model's, and each position is asked on its own. Scores of 0 and below, which
+/// no threshold lets pass, leave no look. A rule that must be told the answers (oracle) is. Rules
+/// with one lens that is
 /// `remembering` cost one unembedding a position and layer. (R, T).
 template <exit_rule Rule>
 std::vector<std::vector<exit_trial>> exit_trials(const transformer<>& model,
@@ -237,8 +238,8 @@ struct exit_point {
     exit_summary summary;
 };
 
-/// A rule's agreement against what it saves: thresholds at equal parts of the scores, from the surest
-/// down, at most `points` and none twice.
+/// A rule's agreement against what it saves: thresholds at equal parts of the scores, from the
+/// surest down, at most `points` and none twice.
 inline std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, std::size_t layers,
                                           std::size_t points) {
     const std::vector<float> scores = falling_scores(trials);

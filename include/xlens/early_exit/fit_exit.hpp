@@ -82,8 +82,8 @@ struct gate_options {
     double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
 };
 
-/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens has
-/// not seen, since on its own it is too sure.
+/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens
+/// has not seen, since on its own it is too sure.
 inline gate fit_gate(const transformer<>& model, const exit_examples& e,
                      const progress_function& progress, const gate_options& options = {}) {
     const auto seen = static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));

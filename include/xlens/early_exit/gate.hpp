@@ -28,7 +28,8 @@
 
 namespace xlens {
 
-/// Ours: a decision in two steps that needs no unembedding, at a few fixed layers with a tuned lens.
+/// Ours: a decision in two steps that needs no unembedding, at a few fixed layers with a tuned
+/// lens.
 ///   1. a linear gate on the residual, g = ⟨w, x̂⟩ + c: one dot product. Below `least`, go on.
 ///   2. the lens, read in a shortlist of frequent tokens alone, z = E_S·ŷ: the best score, its lead
 ///      over the second, and the log-odds of the best within the shortlist, with g make four

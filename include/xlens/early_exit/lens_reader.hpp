@@ -19,9 +19,10 @@ namespace xlens {
 /// so that rules are compiled once for all models.
 using lens_read = std::function<std::vector<reading>(rows<const float>, std::size_t k)>;
 
-/// A lens that keeps its last answer, so that rules that read the same residuals one after the other
-/// cost one unembedding: what is asked for again, or in part, row by row in the same order, with as
-/// many tokens or fewer, is not read again. Copies share what is kept. Always two tokens or more.
+/// A lens that keeps its last answer, so that rules that read the same residuals one after the
+/// other cost one unembedding: what is asked for again, or in part, row by row in the same order,
+/// with as many tokens or fewer, is not read again. Copies share what is kept. Always two tokens or
+/// more.
 inline lens_read remembering(lens_read read) {
     struct answer {
         xt::xtensor<float, 2> x;

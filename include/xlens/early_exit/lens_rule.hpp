@@ -15,9 +15,9 @@
 
 namespace xlens {
 
-/// What rules that read the residual in the vocabulary share: the lens, and the layers at which they
-/// decide. A decision costs an unembedding, on SmolLM2-135M about eight layers, so that such a rule
-/// saves time only where it decides rarely.
+/// What rules that read the residual in the vocabulary share: the lens, and the layers at which
+/// they decide. A decision costs an unembedding, on SmolLM2-135M about eight layers, so that such a
+/// rule saves time only where it decides rarely.
 class lens_rule {
 public:
     lens_rule(lens_reader lens, std::vector<std::size_t> layers)

@@ -13,8 +13,8 @@
 
 namespace xlens {
 
-/// CALM's saturation of states (2207.07061): the cosine of the residuals after two successive layers.
-/// Needs no unembedding to decide. The lens is what reads the residual at the exit.
+/// CALM's saturation of states (2207.07061): the cosine of the residuals after two successive
+/// layers. Needs no unembedding to decide. The lens is what reads the residual at the exit.
 class similarity : public lens_rule {
 public:
     static constexpr std::string_view name = "similarity";

@@ -13,10 +13,10 @@
 
 namespace xlens {
 
-/// Policy that stops nothing and notes, for every position, the layer after which it would have left:
-/// the first whose score reaches the threshold, or else the last that ran. Works in passes of any
-/// size; each position is asked on what the whole model left in the cache, as kv_fill::complete has
-/// it. Costs what the rule's decisions cost, at every layer.
+/// Policy that stops nothing and notes, for every position, the layer after which it would have
+/// left: the first whose score reaches the threshold, or else the last that ran. Works in passes of
+/// any size; each position is asked on what the whole model left in the cache, as kv_fill::complete
+/// has it. Costs what the rule's decisions cost, at every layer.
 template <exit_rule Rule>
 class would_exit {
 public:

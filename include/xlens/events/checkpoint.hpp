@@ -100,8 +100,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const run_identi
     file.commit();
 }
 
-/// Reads a checkpoint into `to`, whose statistics must have the model's size. Throws xlens::error if
-/// it is none, is damaged, or belongs to another run; the message names what differs.
+/// Reads a checkpoint into `to`, whose statistics must have the model's size. Throws xlens::error
+/// if it is none, is damaged, or belongs to another run; the message names what differs.
 inline void read_checkpoint(const std::filesystem::path& path, const run_identity& identity,
                             event_checkpoint& to) {
     const mapped_file file(path);

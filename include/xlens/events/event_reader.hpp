@@ -34,8 +34,8 @@ struct text_event {
 };
 
 /// The top token of every residual (N, D) through the lens: that of lens.read(x, 1), which takes
-/// 2·N·V·D operations; a dense unembedding is screened in integers first (lens/screen.hpp), with the
-/// same result. Throws xlens::error if a residual has no top token, for it is no finite vector.
+/// 2·N·V·D operations; a dense unembedding is screened in integers first (lens/screen.hpp), with
+/// the same result. Throws xlens::error if a residual has no top token, for it is no finite vector.
 inline std::vector<token_id> top_tokens(const transformer<>& model, const logit_lens& lens,
                                         rows<const float> x) {
     std::vector<token_id> out;
@@ -52,8 +52,8 @@ inline std::vector<token_id> top_tokens(const transformer<>& model, const logit_
 }
 
 /// Reads a text window by window, finds its saturation and elimination events, and measures them
-/// (Geva et al. 2022, sections 5.1 to 5.3). Exact: top tokens, scores and log-probabilities are those
-/// of full f32 scans. Results depend neither on the number of threads nor on options.batch.
+/// (Geva et al. 2022, sections 5.1 to 5.3). Exact: top tokens, scores and log-probabilities are
+/// those of full f32 scans. Results depend neither on the number of threads nor on options.batch.
 /// Memory: 2·L·batch·D floats of residuals, F·D of one layer's value vectors, and what
 /// event_statistics holds. Borrows the model.
 class event_reader {
@@ -130,7 +130,8 @@ private:
         return kind == event_kind::saturation ? update_set::saturation : update_set::elimination;
     }
 
-    /// Top tokens of one layer; both residuals go through the lens together, a screen pays for many.
+    /// Top tokens of one layer; both residuals go through the lens together, a screen pays for
+    /// many.
     void read_tops(std::size_t l, std::size_t count) {
         const recorded_layer& layer = m_recorder.layers()[l];
         const std::size_t width = layer.before.shape(1);

@@ -106,9 +106,9 @@ private:
 /// With a folder, every event becomes a row of its `events.csv` at once, and `events.checkpoint`
 /// says where the run stands: the same call goes on from there, with the result of a run that was
 /// not interrupted, to the byte. When all is read it stays, so that the same call, or one with a
-/// higher limit, need not read again. `progress(done, total)` counts tokens. Throws xlens::error for a text that
-/// cannot be read or has fewer than 2 tokens, a folder that cannot be written, and a checkpoint that
-/// belongs to another run.
+/// higher limit, need not read again. `progress(done, total)` counts tokens. Throws xlens::error
+/// for a text that cannot be read or has fewer than 2 tokens, a folder that cannot be written, and
+/// a checkpoint that belongs to another run.
 inline event_statistics events(const transformer<>& model, const tokenizer& text,
                                const event_run& run, const progress_function& progress) {
     using clock = std::chrono::steady_clock;

@@ -51,8 +51,8 @@ inline std::string functional_rows(const event_statistics& found, const clusters
     return out;
 }
 
-/// Every cluster with an extreme score, in the order of functional_clusters::ranked; `text(id)` is a
-/// token's text, for what its centroid promotes.
+/// Every cluster with an extreme score, in the order of functional_clusters::ranked; `text(id)` is
+/// a token's text, for what its centroid promotes.
 template <class Text>
 std::string functional_cluster_rows(const functional_clusters& found, const clusters& of,
                                     const Text& text) {

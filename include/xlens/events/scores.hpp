@@ -32,8 +32,8 @@ namespace xlens {
 enum class score_group {
     dominant,  ///< the k with the largest |m_i|·‖v_i‖
     random,    ///< k others, drawn from all
-    gaussian,  ///< the coefficients of the dominant, but each v_i is a Gaussian vector with the mean
-               ///< and variance that the layer's value vectors have in every dimension
+    gaussian,  ///< the coefficients of the dominant, but each v_i is a Gaussian vector with the
+               ///< mean and variance that the layer's value vectors have in every dimension
 };
 inline constexpr std::array<std::string_view, 3> score_groups{"dominant", "random", "gaussian"};
 

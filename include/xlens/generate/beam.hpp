@@ -77,8 +77,8 @@ inline std::vector<candidate> best_candidates(const std::vector<beam>& beams, st
 }
 
 /// The beams after these continuations. A beam's first continuation takes over its state, every
-/// further one copies what follows the prompt, so that a step copies no prompt. `spare` holds states
-/// that have read the prompt, and those that are left over go back to it.
+/// further one copies what follows the prompt, so that a step copies no prompt. `spare` holds
+/// states that have read the prompt, and those that are left over go back to it.
 inline std::vector<beam> continue_beams(std::vector<beam>& beams, std::span<const candidate> chosen,
                                         std::size_t prompt, std::vector<sequence_state>& spare) {
     std::vector<std::size_t> uses(beams.size(), 0);
@@ -249,8 +249,8 @@ inline std::vector<std::vector<hypothesis>> beam_search_with(
 }  // namespace detail
 
 /// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
-/// For each prompt the B most probable beginnings are kept, token after token; its result is up to B
-/// texts, best first, and those that ended with the `stop` token end with it. Equal to
+/// For each prompt the B most probable beginnings are kept, token after token; its result is up to
+/// B texts, best first, and those that ended with the `stop` token end with it. Equal to
 /// transformers' beam search with early_stopping = False, and the same for a prompt alone.
 /// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
 /// once; its keys and values are copied once a beam, and a beam that forks copies only what follows

@@ -22,8 +22,8 @@ struct choice {
     float probability = 0.0F;
 };
 
-/// Whether a chooser, as it is set up, always takes the most probable token of the logits as they are:
-/// it says so by a member `bool takes_best() const`.
+/// Whether a chooser, as it is set up, always takes the most probable token of the logits as they
+/// are: it says so by a member `bool takes_best() const`.
 template <class Choose>
 [[nodiscard]] bool takes_best([[maybe_unused]] const Choose& choose) {
     if constexpr (requires { choose.takes_best(); }) {
@@ -55,9 +55,9 @@ struct greedy {
     }
 };
 
-/// Any way to choose, as a value: called as `choose(logits, text so far)` or `choose(logits)`. Greedy
-/// unless told otherwise. It keeps a copy of what it is made of; std::ref borrows, for a sampler whose
-/// random numbers are to go on.
+/// Any way to choose, as a value: called as `choose(logits, text so far)` or `choose(logits)`.
+/// Greedy unless told otherwise. It keeps a copy of what it is made of; std::ref borrows, for a
+/// sampler whose random numbers are to go on.
 class chooser {
 public:
     chooser() : chooser(greedy()) {}

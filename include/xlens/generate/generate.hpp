@@ -22,7 +22,8 @@ namespace xlens {
 /// One generated token.
 struct generated {
     token_id id = 0;
-    /// Under the model, after the policies; of a token that an exit named, among those it looked at.
+    /// Under the model, after the policies; of a token that an exit named, among those it looked
+    /// at.
     float probability = 0.0F;
     std::size_t exit_layer = 0;  ///< last layer that ran for it: L - 1 unless a policy stopped
 };
@@ -57,9 +58,9 @@ struct generate_options {
     token_listener seen = {};           ///< is handed each token as it comes
 };
 
-/// Reads a prompt in passes of bounded size; leaves the last position's logits in the state. Policies
-/// are told where the prompt ends (site::prompt). Throws xlens::error, before anything is read, for a
-/// prompt that does not fit the model.
+/// Reads a prompt in passes of bounded size; leaves the last position's logits in the state.
+/// Policies are told where the prompt ends (site::prompt). Throws xlens::error, before anything is
+/// read, for a prompt that does not fit the model.
 template <class Model, class... P>
 void prefill(const Model& model, sequence_state& state, std::span<const token_id> prompt,
              P&... policies) {
@@ -107,12 +108,13 @@ inline std::vector<generated> generate_with(const transformer<>& model,
 
 }  // namespace detail
 
-/// Continues a prompt token by token, each chosen by options.choose and handed to options.seen. Ends
-/// early after the token `stop`, which is not part of the result; after a token to which `seen`
-/// answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is complete);
-/// and at the end of the context. Where `choose` takes the most probable token (takes_best), an exit
-/// may name it, and the unembedding is left out.
-/// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is read.
+/// Continues a prompt token by token, each chosen by options.choose and handed to options.seen.
+/// Ends early after the token `stop`, which is not part of the result; after a token to which
+/// `seen` answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is
+/// complete); and at the end of the context. Where `choose` takes the most probable token
+/// (takes_best), an exit may name it, and the unembedding is left out.
+/// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is
+/// read.
 template <class... P>
 std::vector<generated> generate(const transformer<>& model, std::span<const token_id> prompt,
                                 const generate_options& options = {}, P&... policies) {

@@ -101,8 +101,8 @@ inline perplexity_result perplexity_with(const transformer<>& model,
 /// window. A new window starts every `stride` tokens, and predicts only what no window before it
 /// has: the rest is context. The first token of a window is not predicted by it, so with windows
 /// that do not overlap it never is. Logits are streamed, never kept whole.
-/// Throws xlens::error if nothing can be predicted, a window does not fit the model's context, or the
-/// stride the window, and where a residual or the result is no number.
+/// Throws xlens::error if nothing can be predicted, a window does not fit the model's context, or
+/// the stride the window, and where a residual or the result is no number.
 template <class... P>
 perplexity_result perplexity(const transformer<>& model, std::span<const token_id> tokens,
                              const perplexity_windows& windows, P&... policies) {

@@ -12,8 +12,8 @@
 
 namespace xlens {
 
-/// Texts that end a generation. Bytes come token by token, and a text may begin in one token and end
-/// in another: what may be the beginning of one is held back until it is decided.
+/// Texts that end a generation. Bytes come token by token, and a text may begin in one token and
+/// end in another: what may be the beginning of one is held back until it is decided.
 class stop_sequences {
 public:
     stop_sequences() = default;

@@ -46,8 +46,8 @@ pack_answer ask(std::span<const float> x, const P& p) {
 
 }  // namespace detail
 
-/// The token that a pack names in place of reading the residual x (D): that of the first policy that
-/// names one; none where another policy takes `read_out` or `logits` and so must see them.
+/// The token that a pack names in place of reading the residual x (D): that of the first policy
+/// that names one; none where another policy takes `read_out` or `logits` and so must see them.
 template <policy... P>
 [[nodiscard]] std::optional<named_token> answer_of([[maybe_unused]] std::span<const float> x,
                                                    const P&... policies) {

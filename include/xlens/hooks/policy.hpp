@@ -25,9 +25,9 @@ struct site {
     /// Tokens of the prompt, which may be read in several passes (sequence_state::prompt).
     std::size_t prompt = 0;
 
-    /// Whether the token after row t is one that is asked for: t is the last position of the prompt,
-    /// or comes after it. A policy for "the last position" asks this: the last row of a pass need not
-    /// be it, since a long prompt is read in chunks.
+    /// Whether the token after row t is one that is asked for: t is the last position of the
+    /// prompt, or comes after it. A policy for "the last position" asks this: the last row of a
+    /// pass need not be it, since a long prompt is read in chunks.
     [[nodiscard]] bool predicts(std::size_t t) const { return first_position + t + 1 >= prompt; }
 };
 
@@ -87,8 +87,8 @@ concept hook_result = std::same_as<Result, void> || std::same_as<Result, flow>;
 namespace detail {
 
 // One row a hook: `fits` is a call with the right types, `named` is any member of that name,
-// overloaded ones and templates too: with it, the name is ambiguous in `both`. The two differ for an
-// ill-typed hook, and `named` without a declaration is a hook never called.
+// overloaded ones and templates too: with it, the name is ambiguous in `both`. The two differ for
+// an ill-typed hook, and `named` without a declaration is a hook never called.
 #define XLENS_HOOK(hook_name)                                                     \
     template <class P>                                                            \
     concept fits_##hook_name = requires(P& p, const site& where, rows<float> x) { \
@@ -126,15 +126,16 @@ inline constexpr bool all_declared = true XLENS_FOR_EACH_HOOK(XLENS_HOOK);
 
 }  // namespace detail
 
-/// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the declared
-/// hooks as members `void|flow name(const site&, rows<float>)`. hooks/skeleton.hpp is the one to
-/// copy. It may also have a member `void check(const model_sizes&) const`, which is called once
-/// before each pass and throws xlens::error where the policy does not fit the model.
+/// A policy: any class with `static constexpr xlens::hook hooks = ...` that has exactly the
+/// declared hooks as members `void|flow name(const site&, rows<float>)`. hooks/skeleton.hpp is the
+/// one to copy. It may also have a member `void check(const model_sizes&) const`, which is called
+/// once before each pass and throws xlens::error where the policy does not fit the model.
 template <class P>
 concept policy = detail::has_hooks<P> && detail::all_declared<P>;
 
 /// True for a policy; for anything else the compiler says which hook is wrong, and nothing more: a
-/// failed constraint would not say why, and a body that is compiled all the same would say too much.
+/// failed constraint would not say why, and a body that is compiled all the same would say too
+/// much.
 template <class P>
 consteval bool check_policy() {
 #define XLENS_HOOK(name)                                                    \

@@ -40,8 +40,8 @@ public:
         return flow::proceed;
     }
 
-    /// x (T, D): the residual that is about to be read into logits. Keys and values are complete, so
-    /// that a change here changes what is read and nothing else.
+    /// x (T, D): the residual that is about to be read into logits. Keys and values are complete,
+    /// so that a change here changes what is read and nothing else.
     void read_out([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
 
     /// z (N, V): the logits of the last position, or of those that the caller asked for.

@@ -19,8 +19,8 @@ struct edit {
     /// Which number z of neuron i is changed.
     enum class site {
         coefficient,     ///< m_i itself, after the activation
-        pre_activation,  ///< the output of the first matrix, before it: the authors' way, whose 3 is
-                         ///< m_i = GELU(3). In a gated layer the gate's: m_i = act(z)·(u_i·x)
+        pre_activation,  ///< the output of the first matrix, before it: the authors' way, whose 3
+                         ///< is m_i = GELU(3). In a gated layer the gate's: m_i = act(z)·(u_i·x)
     };
 
     neuron where;

@@ -15,8 +15,8 @@
 namespace xlens {
 
 /// Policy that edits coefficients before the sum, or pre-activations before the activation
-/// (interventions/edit.hpp), at every position or at some, in prompt and generated text alike. Edits run in
-/// the order they were added, those of pre-activations before those of coefficients.
+/// (interventions/edit.hpp), at every position or at some, in prompt and generated text alike.
+/// Edits run in the order they were added, those of pre-activations before those of coefficients.
 /// O(edits of the layer) a position.
 class intervene {
 public:

@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-// Interventions as data: what a recipe file says (interventions/recipe_file.hpp), before a model and a prompt are
-// known. interventions/make_policies.hpp makes policies of it.
+// Interventions as data: what a recipe file says (interventions/recipe_file.hpp), before a model
+// and a prompt are known. interventions/make_policies.hpp makes policies of it.
 
 namespace xlens {
 

@@ -90,8 +90,8 @@ architecture kind_of(const checkpoint& file) {
 }  // namespace detail
 
 /// The transformer of a checkpoint, in place: only biases and norms are copied. Its parts are data
-/// (presets::any), or fixed by a preset; `Weights` is any_matrix, or matrix<Format> for a file whose
-/// matrices all have that format. The architecture's parts decide which tensors are read.
+/// (presets::any), or fixed by a preset; `Weights` is any_matrix, or matrix<Format> for a file
+/// whose matrices all have that format. The architecture's parts decide which tensors are read.
 /// Throws xlens::error on a missing tensor, another shape, format or architecture.
 template <class Preset = presets::any, weight_matrix Weights = any_matrix>
 transformer<Preset, Weights> assemble(const checkpoint& file) {
@@ -115,8 +115,9 @@ transformer<Preset, Weights> assemble(const checkpoint& file) {
     }
     return model;
 }
-/// Refused: the transformer points into the file, which would be closed at once. Keep the checkpoint
-/// in a variable that outlives the transformer, or call xlens::load, whose model keeps its file.
+/// Refused: the transformer points into the file, which would be closed at once. Keep the
+/// checkpoint in a variable that outlives the transformer, or call xlens::load, whose model keeps
+/// its file.
 template <class Preset = presets::any, weight_matrix Weights = any_matrix>
 transformer<Preset, Weights> assemble(const checkpoint&&) = delete;
 

@@ -35,8 +35,8 @@ concept weight_source = requires(const Source& s) {
 class checkpoint {
 public:
     /// A program that opens one kind of file compiles that kind's reader alone. It includes
-    /// gguf_hyperparameters.hpp or config_hyperparameters.hpp, which have read_hyperparameters(source);
-    /// open_checkpoint.hpp opens either kind. Throws xlens::error.
+    /// gguf_hyperparameters.hpp or config_hyperparameters.hpp, which have
+    /// read_hyperparameters(source); open_checkpoint.hpp opens either kind. Throws xlens::error.
     template <weight_source Source>
     explicit checkpoint(Source source, precision how = precision::f32)
         : checkpoint(std::make_shared<const Source>(std::move(source)), how) {}

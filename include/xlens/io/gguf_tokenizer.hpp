@@ -51,8 +51,8 @@ inline bool adds_bos_by_default(const tokenizer_data& data) {
 
 }  // namespace detail
 
-/// The tokenizer in a GGUF file's metadata (`tokenizer.ggml...`). Checks that every key has its type
-/// and every array as many entries as there are tokens; what the entries mean is for
+/// The tokenizer in a GGUF file's metadata (`tokenizer.ggml...`). Checks that every key has its
+/// type and every array as many entries as there are tokens; what the entries mean is for
 /// make_tokenizer() to check. Copies the vocabulary.
 inline tokenizer_data read_tokenizer(const gguf_file& file) {
     tokenizer_data data;

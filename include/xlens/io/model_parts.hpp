@@ -18,9 +18,9 @@
 
 namespace xlens::detail {
 
-/// Reads the parts of a model from a checkpoint, each by the tensors that it needs; what is optional
-/// in the field (biases) is read where the file has it. Knows storage types, not presets, so that
-/// all architectures share it.
+/// Reads the parts of a model from a checkpoint, each by the tensors that it needs; what is
+/// optional in the field (biases) is read where the file has it. Knows storage types, not presets,
+/// so that all architectures share it.
 template <weight_matrix Weights>
 class model_parts {
 public:

@@ -66,9 +66,9 @@ inline void append_json_string(std::string& out, std::string_view text,
     out += '"';
 }
 
-/// Writes one JSON document piece by piece: a trace of every position of a long prompt would not fit
-/// in memory as a tree. Numbers are the shortest decimals that give back the same bits (at most 9
-/// digits for a float); NaN and infinities, which JSON lacks, become null.
+/// Writes one JSON document piece by piece: a trace of every position of a long prompt would not
+/// fit in memory as a tree. Numbers are the shortest decimals that give back the same bits (at most
+/// 9 digits for a float); NaN and infinities, which JSON lacks, become null.
 class json_writer {
 public:
     /// Gives the text to `put` in parts of 64 KiB or more; the last one with finish().

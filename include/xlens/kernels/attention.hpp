@@ -110,7 +110,8 @@ void attend(rows<const float> queries, rows<const float> keys, rows<const float>
     each([&](const key_range& own) { return key_range{std::max(own.first, common.end), own.end}; });
 }
 
-/// Attention of one position. The query heads of a key-value head read its keys and values together.
+/// Attention of one position. The query heads of a key-value head read its keys and values
+/// together.
 inline void attend_once(const attention_shape& shape, rows<const float> queries,
                         rows<const float> keys, rows<const float> values, const key_range& seen,
                         rows<float> out) {

@@ -24,9 +24,9 @@ inline constexpr std::size_t dot_rows_of_one = many_registers ? 16 : 8;
 template <class Format>
 inline constexpr std::size_t matvec_rows = Format::block == 1 ? 8 : 4;
 
-/// A product with one position reads memory once, in short runs that the processor's own prefetching
-/// is slow to follow: the rows that come this many groups of rows later are asked for, into level 2.
-/// Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
+/// A product with one position reads memory once, in short runs that the processor's own
+/// prefetching is slow to follow: the rows that come this many groups of rows later are asked for,
+/// into level 2. Measured on Zen 4 from memory, 2 threads: q8_0 from 7 to 34 GB/s.
 inline constexpr std::size_t prefetch_groups = 4;
 inline constexpr int prefetch_level_2 = 2;  // the locality argument of __builtin_prefetch
 

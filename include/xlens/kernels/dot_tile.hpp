@@ -102,8 +102,8 @@ struct dot_tile_buffer;
 /// last, so that kernels need no special case.
 class dot_tile {
 public:
-    /// For a few positions memory is asked for `ahead` rows further on. For many that is 0, and rows
-    /// in the file that cross cache lines are copied.
+    /// For a few positions memory is asked for `ahead` rows further on. For many that is 0, and
+    /// rows in the file that cross cache lines are copied.
     dot_tile(const matrix_view& w, std::size_t first_row, std::size_t count, std::size_t begin,
              std::size_t n, std::size_t ahead = 0)
         : m_count(count), m_n(n) {
@@ -129,8 +129,8 @@ public:
         }
     }
 
-    /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count). Sums are gathered before they go to y,
-    /// whose rows can be a page apart. Meanwhile `next` is asked for.
+    /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count). Sums are gathered before they go to
+    /// y, whose rows can be a page apart. Meanwhile `next` is asked for.
     void meet(rows<const float> x, rows<float> y, bool add, coming_rows next = {}) const {
         constexpr std::size_t P = blocking::dot_tile_positions;
         alignas(cache_line) std::array<float, P * blocking::dot_tile_rows> sums;
@@ -183,8 +183,8 @@ private:
     std::size_t m_n;
 };
 
-/// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on its
-/// way into the sum. `ahead` bytes after each block, memory is asked for.
+/// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on
+/// its way into the sum. `ahead` bytes after each block, memory is asked for.
 template <class Format, std::size_t R>
 [[gnu::noinline]] void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead,
                                   std::span<const float> x, std::span<float> y) {

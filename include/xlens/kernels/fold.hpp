@@ -44,9 +44,9 @@ template <std::size_t size, std::size_t N>
 
 }  // namespace detail
 
-/// Lane i = the sum of the lanes of sums[i], i < N, N a power of two up to `lanes`: halves are added
-/// to halves, the same tree for any N, so that a sum has the same bits whichever others it is folded
-/// with. N - 1 + log2(lanes / N) additions where N single sums take N·log2(lanes).
+/// Lane i = the sum of the lanes of sums[i], i < N, N a power of two up to `lanes`: halves are
+/// added to halves, the same tree for any N, so that a sum has the same bits whichever others it is
+/// folded with. N - 1 + log2(lanes / N) additions where N single sums take N·log2(lanes).
 template <std::size_t N>
 [[gnu::always_inline]] inline batch fold(const std::array<batch, N>& sums) {
     static_assert(N <= lanes && (N & (N - 1)) == 0);

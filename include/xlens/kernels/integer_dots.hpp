@@ -15,8 +15,8 @@
 // Dot products in integers: weights that are small integers under a scale, w = d·u + m with u in
 // [0, 255], meet inputs x = s·q with q in [-127, 127] (quantised_rows.hpp):
 //   Σ_i w_i·x_i = d·s·Σ u_i·q_i + m·s·Σ q_i        over a block of 32
-// The sum of products is exact. Where no processor's instruction helps (integer_lanes.hpp) there are
-// no integer products, and `precision::native` computes as f32 does.
+// The sum of products is exact. Where no processor's instruction helps (integer_lanes.hpp) there
+// are no integer products, and `precision::native` computes as f32 does.
 
 namespace xlens::kernels {
 
@@ -70,7 +70,8 @@ template <block_layout layout>
     }
 }
 
-/// out[p·R + r] = ⟨w_r, x_p⟩ of R rows and the positions first .. first + P - 1, R·P a multiple of 4.
+/// out[p·R + r] = ⟨w_r, x_p⟩ of R rows and the positions first .. first + P - 1, R·P a multiple of
+/// 4.
 /// `ahead` is how far from a block the one is that will be read some groups of rows later.
 template <class Format, std::size_t R, std::size_t P>
 [[gnu::always_inline]] inline void integer_dots(std::array<const std::byte*, R> w,

@@ -5,8 +5,8 @@
 #include <xlens/kernels/integer_lanes_avx2.hpp>
 #include <xlens/kernels/integer_lanes_vnni.hpp>
 
-// What integer products (integer_dots.hpp) are made of: sums of products of 8-bit integers, for four
-// blocks of a row of weights at once. With VNNI and with AVX2 they have the same bits.
+// What integer products (integer_dots.hpp) are made of: sums of products of 8-bit integers, for
+// four blocks of a row of weights at once. With VNNI and with AVX2 they have the same bits.
 
 #if XLENS_INTEGER_DOTS
 

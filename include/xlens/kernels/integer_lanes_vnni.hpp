@@ -113,8 +113,8 @@ template <block_layout layout>
 }
 
 [[gnu::always_inline]] inline product_lanes zero_products() { return _mm512_setzero_ps(); }
-/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of each
-/// block in `low` and `first`, 16 to 31 in `high` and `second`.
+/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of
+/// each block in `low` and `first`, 16 to 31 in `high` and `second`.
 template <int Bits>
 [[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
                                                          code_lanes high, code_lanes first,

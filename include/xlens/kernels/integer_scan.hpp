@@ -17,7 +17,8 @@
 #endif
 
 // A matrix of 8-bit codes against several vectors of 8-bit codes, whose sums of products are exact:
-// what lens/screen.hpp looks over a vocabulary with. Four times the multiply-adds of an f32 product.
+// what lens/screen.hpp looks over a vocabulary with. Four times the multiply-adds of an f32
+// product.
 
 namespace xlens::kernels {
 

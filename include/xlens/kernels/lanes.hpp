@@ -15,8 +15,8 @@
 
 // What the row kernels share: how the last, partial batch of a row is read and written, and in
 // which order the lanes of a batch are reduced. A partial batch goes through the same vector
-// instructions as a full one, so that a value has the same bits wherever it stands in a row, and all
-// loads are unaligned ones, so that it has the same bits wherever the row stands in memory.
+// instructions as a full one, so that a value has the same bits wherever it stands in a row, and
+// all loads are unaligned ones, so that it has the same bits wherever the row stands in memory.
 
 namespace xlens::kernels {
 
@@ -73,8 +73,8 @@ std::uint32_t lane_bits(const Flags& flags) {
 }
 
 /// Sum over a row of the values that `term` gives for each batch of it; lanes past the end of the
-/// row read as `fill`, which `term` must map to zero. Added up in runs of 32 batches, then the runs:
-/// over a vocabulary one running sum would lose four times as much to rounding.
+/// row read as `fill`, which `term` must map to zero. Added up in runs of 32 batches, then the
+/// runs: over a vocabulary one running sum would lose four times as much to rounding.
 template <class Term>
 float sum_of(std::span<const float> x, float fill, Term term) {
     constexpr std::size_t run = 32 * lanes;

@@ -86,13 +86,15 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 
 }  // namespace detail
 
-/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows x, y and the bytes of W.
+/// The product y_t = W·x_t for every row x_t of x. x (T, cols), y (T, rows). Borrows x, y and the
+/// bytes of W.
 template <class Weights>
 product make_product(const Weights& w, rows<const float> x, rows<float> y) {
     detail::check_shapes(w.rows(), w.cols(), x, y);
     return detail::make_product(w, x, y, false, detail::dot_kernel_of(w));
 }
-/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows x, y and the bytes of W.
+/// The product y_t = Wᵀ·x_t for every row x_t of x. x (T, rows), y (T, cols). Borrows x, y and the
+/// bytes of W.
 template <class Weights>
 product make_transposed_product(const Weights& w, rows<const float> x, rows<float> y) {
     detail::check_shapes(w.cols(), w.rows(), x, y);

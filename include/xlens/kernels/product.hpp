@@ -12,8 +12,8 @@
 namespace xlens::kernels {
 
 /// A product y_t = W·x_t (or Wᵀ·x_t) that is ready to run, cut into tiles of outputs. Several
-/// products can share one parallel loop (`run`), and a tile's outputs can be worked on while they are
-/// in the cache. The format of W is looked at once, when the product is made.
+/// products can share one parallel loop (`run`), and a tile's outputs can be worked on while they
+/// are in the cache. The format of W is looked at once, when the product is made.
 struct product {
     std::size_t outputs = 0;                                    ///< columns of y
     std::size_t tile_size = 0;                                  ///< outputs a tile

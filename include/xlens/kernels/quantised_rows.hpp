@@ -16,8 +16,8 @@
 namespace xlens::kernels {
 
 /// Rows rounded to 8-bit integers, 32 elements to a scale: x_i ≈ d·q_i with d = max|x|/127 of the
-/// 32, so that an element is off by at most d/2. What integer products read, four blocks at a time: 16
-/// codes of each, then the other 16 of each; where a row has no more blocks, zeros.
+/// 32, so that an element is off by at most d/2. What integer products read, four blocks at a time:
+/// 16 codes of each, then the other 16 of each; where a row has no more blocks, zeros.
 class quantised_rows {
 public:
     static constexpr std::size_t block = 32;

@@ -31,7 +31,8 @@ struct rope_linear {
 };
 
 /// Llama 3.1: waves longer than original_context / low_freq_factor positions are divided by
-/// `factor`, those shorter than original_context / high_freq_factor are kept, the ones between blended.
+/// `factor`, those shorter than original_context / high_freq_factor are kept, the ones between
+/// blended.
 struct rope_llama3 {
     float factor = 8.0F;
     float low_freq_factor = 1.0F;
@@ -47,7 +48,8 @@ struct rope_divisors {
 using rope_scaling = std::variant<std::monostate, rope_linear, rope_llama3, rope_divisors>;
 
 /// The angles of a model: position p turns pair i by p·f_i, f_i = θ^(-2i/n) scaled. In float, step
-/// by step as transformers computes them, since its rounding is part of what models were trained with.
+/// by step as transformers computes them, since its rounding is part of what models were trained
+/// with.
 class rope_table {
 public:
     rope_table() = default;

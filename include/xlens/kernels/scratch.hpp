@@ -7,8 +7,9 @@
 
 namespace xlens::kernels {
 
-/// Memory of at least `count` floats that belongs to the calling thread, begins at a cache line and is
-/// reused from call to call. `Purpose` is a tag type: two buffers in use at the same time need two tags.
+/// Memory of at least `count` floats that belongs to the calling thread, begins at a cache line and
+/// is reused from call to call. `Purpose` is a tag type: two buffers in use at the same time need
+/// two tags.
 template <class Purpose>
 float* scratch(std::size_t count) {
     thread_local aligned_vector<float> buffer;

@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <span>
 
-// What a product (product.hpp) computes for some of its outputs, by the way in which the weights are
-// stored: stored rows meet inputs, in f32 or in integers, or are added up.
+// What a product (product.hpp) computes for some of its outputs, by the way in which the weights
+// are stored: stored rows meet inputs, in f32 or in integers, or are added up.
 
 namespace xlens::kernels::detail {
 
@@ -39,7 +39,8 @@ inline coming_rows part_after(const matrix_view& w, std::size_t r, std::size_t h
             w.row_bytes(w.stored_cols())};
 }
 
-/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once decoded.
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once
+/// decoded.
 inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count) {
     const std::size_t n = p.x.width();
     const bool few = p.x.count() <= blocking::few_positions;

@@ -13,13 +13,6 @@
 
 namespace xlens {
 
-/// A token and what it scores: a logit, a probability or a projection.
-struct scored {
-    token_id id = 0;
-    float score = 0.0F;
-    bool operator==(const scored&) const = default;
-};
-
 /// The order of every ranking: the higher score first, the lower id first among equals.
 [[nodiscard]] inline bool ranks_before(const scored& a, const scored& b) {
     return a.score > b.score || (a.score == b.score && a.id < b.id);
@@ -48,7 +41,8 @@ public:
     }
 
     void offer(token_id id, float score) {
-        // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later one.
+        // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later
+        // one.
         if (!(score >= m_bar) || m_k == 0) { return; }
         m_kept.push_back({id, score});
         if (m_kept.size() >= 2 * std::min(m_k, most_before_cut) + 32 && m_kept.size() >= m_k) {

@@ -120,9 +120,9 @@ inline double cross_entropy_gradient(const contrast& against, rows<float> y) {
 /// name. Minimises by Adam, from the map given (a ridge fit), the mean over the examples of
 ///   -log softmax_w(⟨γ⊙e_w, ŷ⟩)(target),   ŷ = A·x̂ + b of unit RMS
 /// where w runs over `common` tokens and the batch's targets alone, which costs a twentieth of the
-/// vocabulary. A tuned lens (2303.08112) is trained towards the model's whole distribution; here the
-/// target is the model's top token, so that a probability is one of agreement. `directions(token,
-/// out)` gives γ⊙e_w (logit_lens::direction). Cost 6·N·S·D multiply-adds a pass.
+/// vocabulary. A tuned lens (2303.08112) is trained towards the model's whole distribution; here
+/// the target is the model's top token, so that a probability is one of agreement.
+/// `directions(token, out)` gives γ⊙e_w (logit_lens::direction). Cost 6·N·S·D multiply-adds a pass.
 template <class Directions>
 translator tune(translator start, rows<const float> from, std::span<const token_id> targets,
                 std::span<const token_id> common, Directions directions,

@@ -46,9 +46,10 @@ struct translator {
 };
 
 /// What stands between a residual of some layer and the logit lens: an affine map a layer that says
-/// what the final residual will be. Fitted by least squares ("Jump to conclusions", Din et al. 2023,
-/// 2303.09435; lens/fit_linear_lens.hpp) or for the model's own predictions (a tuned lens, Belrose
-/// et al. 2023, 2303.08112; lens/fit_tuned_lens.hpp). Layers without a map are read as they are.
+/// what the final residual will be. Fitted by least squares ("Jump to conclusions", Din et al.
+/// 2023, 2303.09435; lens/fit_linear_lens.hpp) or for the model's own predictions (a tuned lens,
+/// Belrose et al. 2023, 2303.08112; lens/fit_tuned_lens.hpp). Layers without a map are read as they
+/// are.
 class linear_lens {
 public:
     linear_lens() = default;

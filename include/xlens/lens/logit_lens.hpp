@@ -40,9 +40,9 @@ inline std::string_view name_of(projection form) {
     return form == projection::folded ? "folded" : "normed";
 }
 
-/// The logit lens: final norm, then unembedding, applied to the residual of any layer (nostalgebraist
-/// 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies). Also projects value
-/// vectors. Borrows the model: `const logit_lens lens(model);`.
+/// The logit lens: final norm, then unembedding, applied to the residual of any layer
+/// (nostalgebraist 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies).
+/// Also projects value vectors. Borrows the model: `const logit_lens lens(model);`.
 class logit_lens {
 public:
     explicit logit_lens(const transformer<>& model)

@@ -28,20 +28,20 @@
 // The two ends of E·v for many vectors v, exactly, in less time than E·v takes in f32: scores are
 // first bounded in 8-bit integers, and only tokens that may be among the k best are scored in f32.
 //
-// What all rows e of E have in common, their mean ē, adds the same to every token's score and is left
-// out: c = e - ē. (In SmolLM2 it is two thirds of a row's length; without it the bounds are half as
-// wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (integers in [-127, 127]), scales
-// s, t and what rounding left, r and q. Then
+// What all rows e of E have in common, their mean ē, adds the same to every token's score and is
+// left out: c = e - ē. (In SmolLM2 it is two thirds of a row's length; without it the bounds are
+// half as wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (integers in [-127,
+// 127]), scales s, t and what rounding left, r and q. Then
 //     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
-// and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact in
-// 32 bits. An f32 sum of D products, in any order, is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖ with
+// and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact
+// in 32 bits. An f32 sum of D products, in any order, is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖ with
 // g = (D + 16)·2⁻²⁴. Four times that also covers what else is rounded: c itself, ⟨ē, v⟩, and the
 // estimate (four operations, each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
 //     error(e, v) = (‖r‖·‖t·a‖ + ‖c‖·‖q‖)·(1 + 10⁻⁴) + 4·g·max‖e‖·‖v‖
-// the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper bound
-// is below the k-th largest lower bound cannot be among the k best: k others score higher. The rest
-// is scored by the f32 product, with its bits, so that the result is that of the f32 scan, ties
-// included.
+// the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper
+// bound is below the k-th largest lower bound cannot be among the k best: k others score higher.
+// The rest is scored by the f32 product, with its bits, so that the result is that of the f32 scan,
+// ties included.
 
 namespace xlens {
 
@@ -105,9 +105,10 @@ public:
                std::ranges::all_of(m_mean, [](float x) { return std::isfinite(x); });
     }
 
-    /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what a scan of
-    /// all scores gives, bit for bit, if bounded() and all of v is finite. Cost N·V·D multiply-adds
-    /// of 8-bit integers and D in f32 for every candidate; memory O(candidates) a thread.
+    /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what a scan
+    /// of all scores gives, bit for bit, if bounded() and all of v is finite. Cost N·V·D
+    /// multiply-adds of 8-bit integers and D in f32 for every candidate; memory O(candidates) a
+    /// thread.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> v, std::size_t k) const {
         std::vector<token_ends> out(v.count());
         const std::size_t batches = (v.count() + batch_vectors - 1) / batch_vectors;
@@ -241,8 +242,8 @@ private:
         const auto low = kernels::lane_bits(error - estimate >= batch(s.low.bounds.bar()));
         if ((high | low) != 0) { offer_lanes(s, high, low, first, estimate, error); }
     }
-    /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of what
-    /// happens to every batch.
+    /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of
+    /// what happens to every batch.
     [[gnu::noinline]] static void offer_lanes(search& s, std::uint32_t high, std::uint32_t low,
                                               std::size_t first, const batch& estimate,
                                               const batch& error) {
@@ -261,7 +262,8 @@ private:
     }
 
     /// The k best of the candidates, by their f32 scores times `sign`. Those with the k highest
-    /// bounds are scored first: most others, `shared` added, cannot reach the lowest of their scores.
+    /// bounds are scored first: most others, `shared` added, cannot reach the lowest of their
+    /// scores.
     std::vector<scored> exact(end_search& end, float shared, std::span<const float> v,
                               std::size_t k, float sign) const {
         end.finish();

@@ -56,9 +56,9 @@ inline constexpr std::size_t unembedding_tile = 512;
 
 }  // namespace detail
 
-/// Calls visit(e_w of the next tokens (N, D)) for all of E in order, N <= `tile`; a tile ends with its
-/// section. The rows may be changed. Memory tile·D floats. Cost: one pass over E, and for a section
-/// with a projection P (d, D) the products with it, 2·d·D a token.
+/// Calls visit(e_w of the next tokens (N, D)) for all of E in order, N <= `tile`; a tile ends with
+/// its section. The rows may be changed. Memory tile·D floats. Cost: one pass over E, and for a
+/// section with a projection P (d, D) the products with it, 2·d·D a token.
 template <weight_matrix Weights, class Visit>
 void for_each_tile(const unembedding<Weights>& e, std::size_t tile, Visit visit) {
     xt::xtensor<float, 2> tokens = xt::empty<float>({tile, e.width()});

@@ -46,8 +46,9 @@ namespace detail {
 inline constexpr std::size_t scan_batch = 128;
 /// Rows of the unembedding whose scores exist at one time, a thread: four tiles of a product.
 inline constexpr std::size_t scan_tile = 4 * kernels::blocking::dot_tile_rows;
-/// The vocabulary is cut into this many groups of tiles that follow each other, each walked in order
-/// by one thread and merged in order, so that the result does not depend on the number of threads.
+/// The vocabulary is cut into this many groups of tiles that follow each other, each walked in
+/// order by one thread and merged in order, so that the result does not depend on the number of
+/// threads.
 inline constexpr std::size_t scan_groups = 8;
 
 struct scan_scores;
@@ -114,7 +115,8 @@ public:
         }
         std::vector<token_ends> out(x.count());
         const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
-        // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share it.
+        // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share
+        // it.
         const bool many = batches >= 2 * max_threads();
         const auto read = [&](std::size_t b) {
             const std::size_t first = b * detail::scan_batch;

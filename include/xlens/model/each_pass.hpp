@@ -20,8 +20,8 @@ struct text_pass {
     bool last = false;                 ///< whether the window ends with this pass
 };
 
-/// The tokens that follow in a sequence, in passes of at most `chunk` positions: `each(pass)` is to read
-/// pass.tokens by a forward. Policies are told that the prompt ends where the tokens do.
+/// The tokens that follow in a sequence, in passes of at most `chunk` positions: `each(pass)` is to
+/// read pass.tokens by a forward. Policies are told that the prompt ends where the tokens do.
 /// Throws xlens::error, before anything is read, for tokens that do not fit the model.
 template <class Model, class Each>
 void each_pass(const Model& model, sequence_state& state, std::span<const token_id> tokens,

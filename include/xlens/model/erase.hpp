@@ -13,8 +13,8 @@
 
 #include <type_traits>
 
-// A transformer whose architecture or formats are fixed by its type, as one whose parts are data: the
-// weights are borrowed from where they lie, norms and biases copied. What analyses take.
+// A transformer whose architecture or formats are fixed by its type, as one whose parts are data:
+// the weights are borrowed from where they lie, norms and biases copied. What analyses take.
 
 namespace xlens {
 

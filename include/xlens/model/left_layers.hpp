@@ -15,8 +15,8 @@ enum class kv_fill {
     /// batch with its own, from the residuals that they left with. Later positions read what a run
     /// without exits would have left, bit for bit.
     complete,
-    /// Keys and values of the exit residual at once (CALM, 2207.07061): cheaper, and an approximation
-    /// that every later position reads.
+    /// Keys and values of the exit residual at once (CALM, 2207.07061): cheaper, and an
+    /// approximation that every later position reads.
     propagate,
 };
 
@@ -24,8 +24,8 @@ enum class kv_fill {
 struct left_layers {
     std::size_t exit_layer = 0;  ///< last layer that ran in the last pass
     kv_fill fill = kv_fill::complete;
-    /// Residuals of the last positions, which not all layers have seen: (position - the last layer's
-    /// cached positions, D). Row by row as each left its exit layer.
+    /// Residuals of the last positions, which not all layers have seen: (position - the last
+    /// layer's cached positions, D). Row by row as each left its exit layer.
     xt::xtensor<float, 2> owed = xt::empty<float>({std::size_t{0}, std::size_t{0}});
 
     /// Owes all layers after the exit to these rows (count, D); to none, nothing.

@@ -20,9 +20,9 @@
 
 namespace xlens {
 
-/// What xlens::load returns: a transformer whose parts are chosen by data, whatever the architecture,
-/// with all that it needs: the file that its weights lie in, kept open, and the tokenizer where the file
-/// has one. May be copied and moved; copies share the file.
+/// What xlens::load returns: a transformer whose parts are chosen by data, whatever the
+/// architecture, with all that it needs: the file that its weights lie in, kept open, and the
+/// tokenizer where the file has one. May be copied and moved; copies share the file.
 class model : public transformer<> {
 public:
     /// `tensors` are those that the weights of `parts` point into, under the names of the file.
@@ -33,8 +33,8 @@ public:
           m_tensors(std::move(tensors)),
           m_tokenizer(text ? std::make_shared<const xlens::tokenizer>(*std::move(text)) : nullptr) {
     }
-    /// Of a transformer that was put together by hand or whose architecture is fixed by its type, and
-    /// whose weights outlive this. It has no tokenizer and no file.
+    /// Of a transformer that was put together by hand or whose architecture is fixed by its type,
+    /// and whose weights outlive this. It has no tokenizer and no file.
     template <class Preset, weight_matrix Weights>
     explicit model(const transformer<Preset, Weights>& parts)
         : model(erased(parts), "model in memory", nullptr, std::nullopt) {}

@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
-// Whose positions the rows of a pass are. transformer::run tells the story of a pass once; these two
-// know the rest: which rows a layer has yet to see, where their keys and values go, and how policies
-// are called. Each lives for one pass and borrows the states.
+// Whose positions the rows of a pass are. transformer::run tells the story of a pass once; these
+// two know the rest: which rows a layer has yet to see, where their keys and values go, and how
+// policies are called. Each lives for one pass and borrows the states.
 
 namespace xlens::detail {
 
@@ -92,8 +92,8 @@ private:
     std::size_t m_prepared = 0;
 };
 
-/// One position each of N sequences: row n is of states[n]. Policies are called row by row, and what
-/// they answer is not asked for.
+/// One position each of N sequences: row n is of states[n]. Policies are called row by row, and
+/// what they answer is not asked for.
 class joint_pass {
 public:
     joint_pass(std::span<sequence_state* const> states, std::span<const token_id> tokens,

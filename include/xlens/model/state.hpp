@@ -27,8 +27,8 @@ struct sequence_state : left_layers {
     std::vector<kv_cache> caches;  ///< one a layer
     std::size_t position = 0;      ///< tokens read so far
     std::vector<token_id> tokens;  ///< which they were
-    /// Tokens of the prompt, for policies (site::prompt): whoever reads one in several passes says it
-    /// before the first; else it is what the first pass reads.
+    /// Tokens of the prompt, for policies (site::prompt): whoever reads one in several passes says
+    /// it before the first; else it is what the first pass reads.
     std::size_t prompt = 0;
     logit_rows wanted = logit_rows::last;
 

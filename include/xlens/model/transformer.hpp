@@ -27,10 +27,11 @@ namespace xlens {
 
 /// A decoder-only transformer: `Preset` fixes the architecture (model/presets.hpp), `Weights` how
 /// its matrices are stored. By default both are data: what xlens::load returns is one, and whatever
-/// the architecture, the formats and the policies, it is compiled once. A preset and matrix<q4_1>, say,
-/// fix them by the type: same equations, same bits.
-/// Computes in f32 whatever the storage. Weights are borrowed: the file must stay open (xlens::model
-/// keeps it). A const transformer may be used by several threads, each with its own state.
+/// the architecture, the formats and the policies, it is compiled once. A preset and matrix<q4_1>,
+/// say, fix them by the type: same equations, same bits.
+/// Computes in f32 whatever the storage. Weights are borrowed: the file must stay open
+/// (xlens::model keeps it). A const transformer may be used by several threads, each with its own
+/// state.
 template <class Preset = presets::any, weight_matrix Weights = any_matrix>
 class transformer {
 public:
@@ -55,11 +56,11 @@ public:
     }
 
     /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
-    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are called
-    /// at the sites of hooks/policy.hpp; when one says flow::stop at `after`, the remaining layers are
-    /// left out for all T positions, whose keys and values there follow as state.fill says. In a layer
-    /// that earlier exits left out, the rows that policies see begin with the positions that are
-    /// made up for.
+    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are
+    /// called at the sites of hooks/policy.hpp; when one says flow::stop at `after`, the remaining
+    /// layers are left out for all T positions, whose keys and values there follow as state.fill
+    /// says. In a layer that earlier exits left out, the rows that policies see begin with the
+    /// positions that are made up for.
     /// Throws xlens::error, before anything is read, if the tokens do not fit the context or the
     /// vocabulary, the state was not started by a model like this one, or a policy does not fit the
     /// model; and where the residual that is read is no number.
@@ -87,7 +88,8 @@ public:
         }
     }
 
-    /// Throws what forward would, for these tokens in one pass or in several, before anything is read.
+    /// Throws what forward would, for these tokens in one pass or in several, before anything is
+    /// read.
     void check(const sequence_state& state, std::span<const token_id> tokens) const;
 
     /// Logits (N, V) of residuals (N, D): final norm, then unembedding.

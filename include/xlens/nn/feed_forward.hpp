@@ -85,8 +85,8 @@ public:
             for (std::size_t t = 0; t < x.count(); ++t) { activate(m, up, t, first, count); }
         });
     }
-    /// The same, and edit(g) sees and may change the pre-activations g (T, F) in between: U·x + b_u,
-    /// or in a gated layer the gate's G·x + b_g. An edit that changes nothing changes no bit.
+    /// The same, and edit(g) sees and may change the pre-activations g (T, F) in between: U·x +
+    /// b_u, or in a gated layer the gate's G·x + b_g. An edit that changes nothing changes no bit.
     void coefficients(rows<const float> x, rows<float> m,
                       function_ref<void(rows<float>)> edit) const {
         const rows<float> up = up_rows(x.count());

@@ -154,10 +154,11 @@ void normalise(const std::optional<Norm>& norm, rows<const float> x, rows<float>
     }
 }
 
-/// Throws xlens::error naming layer and position where the mean square of a residual that is about to
-/// be read is no finite f32 number: a NaN or an infinity in it, or numbers whose squares overflow
-/// (|x| from about 1e19 on). Norms would make zeros or NaNs of it, and a lens a distribution that
-/// looks like one. Row n of x (N, D) is of position first + n. O(N·D), beside the V·D of the reading.
+/// Throws xlens::error naming layer and position where the mean square of a residual that is about
+/// to be read is no finite f32 number: a NaN or an infinity in it, or numbers whose squares
+/// overflow (|x| from about 1e19 on). Norms would make zeros or NaNs of it, and a lens a
+/// distribution that looks like one. Row n of x (N, D) is of position first + n. O(N·D), beside the
+/// V·D of the reading.
 inline void check_residual(rows<const float> x, std::size_t layer, std::size_t first) {
     for (std::size_t n = 0; n < x.count(); ++n) {
         const float mean_square =

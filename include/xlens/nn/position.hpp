@@ -15,8 +15,8 @@
 #include <vector>
 
 // How a model knows where a token stands. A position type either adds a vector to the residual
-// that enters layer 0 (`add`), or rotates the queries and keys of every layer (`prepare` once a pass,
-// then `rotate`); what it does not do is empty.
+// that enters layer 0 (`add`), or rotates the queries and keys of every layer (`prepare` once a
+// pass, then `rotate`); what it does not do is empty.
 
 namespace xlens {
 

@@ -23,8 +23,8 @@ struct selection {
         std::iota(neurons.begin(), neurons.end(), std::size_t{0});
     }
 
-    /// Keeps the k rows with the largest key(i, m_i), largest first, of equals the earlier row. A key
-    /// that is not a number counts as lowest.
+    /// Keeps the k rows with the largest key(i, m_i), largest first, of equals the earlier row. A
+    /// key that is not a number counts as lowest.
     template <class Key>
     void keep_largest(std::size_t k, Key key) {
         std::vector<float> keys(neurons.size());

@@ -50,8 +50,8 @@ concept token_directions =
 ///
 /// Nothing is computed or allocated before it is asked for: the coefficients on the first look at
 /// an element or a coefficient (O(F·D), then kept), an element by decoding its weight block, and
-/// sum() by the layer's own fast path. Selections and edits return a new expression, which takes the
-/// coefficients along if they are known, and are run on its first look, in the order written:
+/// sum() by the layer's own fast path. Selections and edits return a new expression, which takes
+/// the coefficients along if they are known, and are run on its first look, in the order written:
 ///
 ///     auto e = ffn.sub_updates(x);
 ///     e.sum();                                   // ffn(x) without the output bias, bit for bit

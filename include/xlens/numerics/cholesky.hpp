@@ -46,10 +46,10 @@ inline void solve_cholesky(const xt::xtensor<double, 2>& l, std::span<double> b)
     }
 }
 
-/// R (r, n) with RᵀR = a for a symmetric positive semidefinite a (n, n) of rank r: Cholesky's factor
-/// with the largest remaining diagonal element as the next pivot, so that it ends when what remains
-/// is at most `rounding` times the largest of a (Higham 2002, section 10.3). Columns keep the order
-/// of a's. O(r²·n).
+/// R (r, n) with RᵀR = a for a symmetric positive semidefinite a (n, n) of rank r: Cholesky's
+/// factor with the largest remaining diagonal element as the next pivot, so that it ends when what
+/// remains is at most `rounding` times the largest of a (Higham 2002, section 10.3). Columns keep
+/// the order of a's. O(r²·n).
 inline xt::xtensor<float, 2> pivoted_cholesky(const xt::xtensor<double, 2>& a, double rounding) {
     const std::size_t width = a.shape(0);
     std::vector<double> diagonal(width);

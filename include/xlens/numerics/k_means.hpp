@@ -76,7 +76,8 @@ private:
             }
         }
     }
-    /// An empty cluster begins anew at the vector that fits its own worst, unless it is alone there.
+    /// An empty cluster begins anew at the vector that fits its own worst, unless it is alone
+    /// there.
     void replace(std::size_t cluster, std::vector<std::size_t>& sizes) {
         std::size_t worst = m_cosines.size();
         for (std::size_t i = 0; i < m_cosines.size(); ++i) {
@@ -99,9 +100,9 @@ private:
 }  // namespace detail
 
 /// Spherical k-means (Dhillon and Modha 2001) of unit vectors (n, D): each vector belongs to the
-/// centroid of the largest cosine, each centroid is the direction of its vectors' sum, by turns. The
-/// first centroids are greedy k-means++. The same seed gives the same clusters for any number of
-/// threads. There are fewer than `clusters` where the vectors have fewer different directions.
+/// centroid of the largest cosine, each centroid is the direction of its vectors' sum, by turns.
+/// The first centroids are greedy k-means++. The same seed gives the same clusters for any number
+/// of threads. There are fewer than `clusters` where the vectors have fewer different directions.
 /// `progress(done, total)` counts the first centroids and the rounds.
 ///
 /// A round costs n·k·D multiply-adds. Memory beyond the vectors: n·(ln k + 8) floats and 12·k·D

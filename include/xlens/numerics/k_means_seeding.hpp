@@ -39,8 +39,8 @@ void meet(rows<const float> unit, rows<const float> to, Take take) {
     });
 }
 
-/// The first centroids of k-means by greedy k-means++ (Arthur and Vassilvitskii 2007): each next one
-/// is drawn with probability proportional to its gap, 1 - cos to the nearest so far, which for
+/// The first centroids of k-means by greedy k-means++ (Arthur and Vassilvitskii 2007): each next
+/// one is drawn with probability proportional to its gap, 1 - cos to the nearest so far, which for
 /// vectors of length one is half of the squared distance; of 2 + ln k draws the one that leaves the
 /// smallest sum of gaps is kept.
 class k_means_seeding {

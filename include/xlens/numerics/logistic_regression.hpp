@@ -107,11 +107,11 @@ struct standardised {
 
 }  // namespace detail
 
-/// Minimises Σ_n s_n·(log(1 + e^{z_n}) - y_n·z_n) + λ/2·‖w‖² over w and c by Newton steps, on features
-/// brought to mean 0 and deviation 1; s_n = 1, or balances the answers. The second derivatives are
-/// made and factored once, where w = 0; later steps are solved by conjugate gradients from there.
-/// x (N, Q); answers 0 or 1. Cost N·Q² + Q³/3, then some hundred times N·Q; memory 12·N·Q bytes.
-/// Throws xlens::error without examples.
+/// Minimises Σ_n s_n·(log(1 + e^{z_n}) - y_n·z_n) + λ/2·‖w‖² over w and c by Newton steps, on
+/// features brought to mean 0 and deviation 1; s_n = 1, or balances the answers. The second
+/// derivatives are made and factored once, where w = 0; later steps are solved by conjugate
+/// gradients from there. x (N, Q); answers 0 or 1. Cost N·Q² + Q³/3, then some hundred times N·Q;
+/// memory 12·N·Q bytes. Throws xlens::error without examples.
 inline logistic fit_logistic(rows<const float> x, std::span<const float> answers,
                              const logistic_options& options = {}) {
     const std::size_t q = x.width();

@@ -66,8 +66,8 @@ private:
     bool m_kept_is_there = false;
 };
 
-/// The standard normal number of 64 random bits (Box and Muller 1958): where a number is drawn for a
-/// place (splitmix64::of), not after another. Its last bits depend on the library's logarithm and
+/// The standard normal number of 64 random bits (Box and Muller 1958): where a number is drawn for
+/// a place (splitmix64::of), not after another. Its last bits depend on the library's logarithm and
 /// cosine.
 inline float normal_of(std::uint64_t bits) {
     const double u = (static_cast<double>(bits >> 32U) + 1.0) * 0x1p-32;  // in (0, 1]

@@ -64,8 +64,8 @@ inline std::vector<std::vector<std::size_t>> members_of(std::span<const std::uin
     return out;
 }
 
-/// Sums of vectors (n, D) by their labels (n), all below k. Each cluster is summed in double, in the
-/// order of its vectors. Memory 8·k·D bytes.
+/// Sums of vectors (n, D) by their labels (n), all below k. Each cluster is summed in double, in
+/// the order of its vectors. Memory 8·k·D bytes.
 inline cluster_sums sum_clusters(rows<const float> vectors, std::span<const std::uint32_t> labels,
                                  std::size_t k) {
     const auto members = members_of(labels, k);

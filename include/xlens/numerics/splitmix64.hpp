@@ -28,8 +28,8 @@ public:
         return z ^ (z >> 31U);
     }
 
-    /// A number for every (seed, a, b, c), as good as random: a step over each in turn. What is drawn
-    /// so for a place depends on the place alone, not on what was drawn before.
+    /// A number for every (seed, a, b, c), as good as random: a step over each in turn. What is
+    /// drawn so for a place depends on the place alone, not on what was drawn before.
     static constexpr std::uint64_t of(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
                                       std::uint64_t c = 0) {
         std::uint64_t state = seed;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/kernels/attention.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cmath>
@@ -11,16 +10,17 @@
 namespace xlens::reference {
 
 /// Whether the query at position `at` sees the key at position `key`.
-inline bool attends(const kernels::attention_shape& shape, std::size_t at, std::size_t key) {
+template <class Shape>
+bool attends(const Shape& shape, std::size_t at, std::size_t key) {
     return key <= at && (shape.window == 0 || key + shape.window > at);
 }
 
 /// Causal softmax attention with grouped queries, as kernels::attention defines it, in double
 /// precision and over a full row of weights. queries, out (T, heads·head_size);
-/// keys, values (positions, kv_heads·head_size).
-inline void attention(const kernels::attention_shape& shape, rows<const float> queries,
-                      rows<const float> keys, rows<const float> values, std::size_t first_position,
-                      rows<float> out) {
+/// keys, values (positions, kv_heads·head_size). Shape: kernels::attention_shape.
+template <class Shape>
+void attention(const Shape& shape, rows<const float> queries, rows<const float> keys,
+               rows<const float> values, std::size_t first_position, rows<float> out) {
     const std::size_t size = shape.head_size;
     for (std::size_t t = 0; t < queries.count(); ++t) {
         for (std::size_t h = 0; h < shape.heads; ++h) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/kernels/top_k.hpp>
+#include <xlens/core/types.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -11,8 +11,8 @@
 
 namespace xlens::reference {
 
-/// The k best of scores[i], scored as id i: the higher score first, the lower id first among equals,
-/// no NaN.
+/// The k best of scores[i], scored as id i: the higher score first, the lower id first among
+/// equals, no NaN.
 inline std::vector<scored> top_k(std::span<const float> scores, std::size_t k) {
     std::vector<scored> out;
     for (std::size_t i = 0; i < scores.size(); ++i) {

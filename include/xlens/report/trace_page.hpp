@@ -28,15 +28,16 @@ struct trace_page_options {
 };
 
 /// A trace as a picture to explore: layers down, positions across, in each cell the top token after
-/// the layer's FFN update with its probability as colour; saturation layers, eliminations and, where
-/// the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys) shows the
-/// tokens before and after the update, what it promoted and eliminated, and its dominant sub-updates
-/// with their concepts (Geva et al. 2022, figure 1). Its looks and its script: web/trace/.
+/// the layer's FFN update with its probability as colour; saturation layers, eliminations and,
+/// where the trace has them, early exits are marked. The chosen cell (mouse, touch, arrow keys)
+/// shows the tokens before and after the update, what it promoted and eliminated, and its dominant
+/// sub-updates with their concepts (Geva et al. 2022, figure 1). Its looks and its script:
+/// web/trace/.
 ///
-/// `positions`: what `trace` made of `prompt`, one or all; `bytes(id)`: a token's exact bytes, empty
-/// where there is no text. Throws xlens::error if there is no position. With 10 tokens a list and 10
-/// sub-updates a cell takes about 270 bytes, a value vector 110, a token 18: a prompt of 200 tokens
-/// in 30 layers makes a page of 4 MB. Write it with `write_page`.
+/// `positions`: what `trace` made of `prompt`, one or all; `bytes(id)`: a token's exact bytes,
+/// empty where there is no text. Throws xlens::error if there is no position. With 10 tokens a list
+/// and 10 sub-updates a cell takes about 270 bytes, a value vector 110, a token 18: a prompt of 200
+/// tokens in 30 layers makes a page of 4 MB. Write it with `write_page`.
 template <class TokenBytes>
 html_page trace_page(std::span<const traced_position> positions, std::span<const token_id> prompt,
                      TokenBytes bytes, const trace_page_options& options) {

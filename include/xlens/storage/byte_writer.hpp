@@ -22,7 +22,8 @@ struct byte_buffer {
     }
 };
 
-/// Writes a binary file front to back, little-endian, as byte_reader reads it. Borrows `to`, which has
+/// Writes a binary file front to back, little-endian, as byte_reader reads it. Borrows `to`, which
+/// has
 /// `write(bytes)`: an atomic_file or a byte_buffer.
 template <class To>
 class byte_writer {

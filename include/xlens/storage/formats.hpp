@@ -22,7 +22,8 @@ namespace xlens {
 /// How numbers are stored: `block` elements in `bytes` bytes. `each_batch(src, sink)` turns a group
 /// (a block, but at least a batch of elements) into floats and calls sink(k, batch k) in order. It
 /// reads from any alignment, and is always inlined: in a large program the compiler would call it
-/// from the middle of a kernel, at half of the speed. The bits are those of the `dequantize` of llama.cpp's gguf package.
+/// from the middle of a kernel, at half of the speed. The bits are those of the `dequantize` of
+/// llama.cpp's gguf package.
 template <class F>
 concept block_format = requires(const std::byte* src, void (*sink)(std::size_t, const batch&)) {
     { F::block } -> std::convertible_to<std::size_t>;

@@ -25,15 +25,16 @@ struct row_groups {
     }
 };
 
-/// A stored matrix: (rows, cols) = (outputs, inputs), so that a layer computes y = W·x, in the bytes
-/// of a mapped file. When `transposed()`, the file holds Wᵀ, one stored row an input (GPT-2's Conv1D);
-/// everything else is the same. Borrows; nothing is copied. Its format is a value here: reading whole
-/// rows costs one indirect call each, and what does so is compiled once for all formats.
+/// A stored matrix: (rows, cols) = (outputs, inputs), so that a layer computes y = W·x, in the
+/// bytes of a mapped file. When `transposed()`, the file holds Wᵀ, one stored row an input (GPT-2's
+/// Conv1D); everything else is the same. Borrows; nothing is copied. Its format is a value here:
+/// reading whole rows costs one indirect call each, and what does so is compiled once for all
+/// formats.
 class matrix_view {
 public:
     matrix_view() = default;
-    /// `stored_rows` x `stored_cols` elements, `stored_cols` a multiple of the format's block. Keeps
-    /// the address of `format`.
+    /// `stored_rows` x `stored_cols` elements, `stored_cols` a multiple of the format's block.
+    /// Keeps the address of `format`.
     matrix_view(const row_format& format, const std::byte* data, std::size_t stored_rows,
                 std::size_t stored_cols, bool transposed)
         : m_format(&format),

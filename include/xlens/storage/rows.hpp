@@ -11,7 +11,8 @@
 namespace xlens {
 
 /// A borrowed (count, width) block of rows, each contiguous, `stride` elements apart. What kernels
-/// and policies work on: one row a position. Any xt::xtensor<float, 2> converts to it, whatever its allocator, and
+/// and policies work on: one row a position. Any xt::xtensor<float, 2> converts to it, whatever its
+/// allocator, and
 /// `tensor()` gives it back as an xtensor expression. Like std::span, it owns nothing.
 template <class T>
 class rows {

@@ -11,9 +11,9 @@
 
 namespace xlens {
 
-/// What layers are generic over: a stored matrix W (rows, cols) = (outputs, inputs), a borrowed view
-/// that is cheap to copy. matrix<Format> fixes the format by its type, any_matrix when the file is
-/// read. kernels::matmul and matmul_transposed multiply with it.
+/// What layers are generic over: a stored matrix W (rows, cols) = (outputs, inputs), a borrowed
+/// view that is cheap to copy. matrix<Format> fixes the format by its type, any_matrix when the
+/// file is read. kernels::matmul and matmul_transposed multiply with it.
 template <class W>
 concept weight_matrix =
     std::copyable<W> && requires(const W& w, std::size_t i, std::span<float> out) {

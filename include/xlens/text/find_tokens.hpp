@@ -36,10 +36,10 @@ void each_text_token(const tokenizer& text, Visit visit) {
     }
 }
 
-/// The tokens of some words. Of each word all tokens that are the word, in any case, with or without
-/// one space before it; where there is none, the sub-word tokens into which the word is cut, with
-/// and without a space. White space around a word does not count. One pass over the vocabulary.
-/// Throws xlens::error for an empty word.
+/// The tokens of some words. Of each word all tokens that are the word, in any case, with or
+/// without one space before it; where there is none, the sub-word tokens into which the word is
+/// cut, with and without a space. White space around a word does not count. One pass over the
+/// vocabulary. Throws xlens::error for an empty word.
 inline std::vector<word_tokens> find_words(const tokenizer& text,
                                            const std::vector<std::string>& looked_up) {
     std::vector<word_tokens> out;
@@ -74,8 +74,8 @@ inline std::vector<word_tokens> find_words(const tokenizer& text,
 }
 
 /// The tokens in whose text, spaces included, the pattern matches somewhere: `^ ?(?i)cat$`.
-/// Special tokens, and those that are no valid UTF-8, are left out. Throws where the pattern reaches
-/// the limits of text/regex.hpp.
+/// Special tokens, and those that are no valid UTF-8, are left out. Throws where the pattern
+/// reaches the limits of text/regex.hpp.
 inline std::vector<token_id> find_pattern(const tokenizer& text, const regex& pattern) {
     std::vector<token_id> out;
     each_text_token(text, [&](token_id id, std::string_view token) {

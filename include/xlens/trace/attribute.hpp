@@ -107,9 +107,9 @@ inline std::vector<attribution> attribute_predictions_with(const transformer<>& 
 
 }  // namespace detail
 
-/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in the
-/// pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the prompt's
-/// length. Throws xlens::error for a position or a token that is not there.
+/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
+/// the pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the
+/// prompt's length. Throws xlens::error for a position or a token that is not there.
 template <class... P>
 attribution attribute(const transformer<>& model, std::span<const token_id> tokens,
                       const attribution_options& options = {}, P&... policies) {

@@ -75,10 +75,11 @@ public:
     /// Refused: the attributor borrows the model. Keep the model in a variable that outlives it.
     attributor(const transformer<>&& model, std::size_t limit) = delete;
 
-    /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its pass
-    /// must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix decoded
-    /// once; memory O(N·(D + F + limit)) besides the result. The same bits for any number of threads.
-    /// Throws xlens::error for a token outside the vocabulary, or a record without logits.
+    /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its
+    /// pass must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix
+    /// decoded once; memory O(N·(D + F + limit)) besides the result. The same bits for any number
+    /// of threads. Throws xlens::error for a token outside the vocabulary, or a record without
+    /// logits.
     [[nodiscard]] std::vector<attribution> operator()(
         const observe_updates& seen, std::span<const attribution_target> targets) const {
         check(seen, targets);

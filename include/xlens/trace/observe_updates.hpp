@@ -20,8 +20,8 @@ struct observed_update {
 
 /// Policy that records the parts that a residual is the sum of: embedding, every attention output,
 /// every coefficient; and that residual and its logits. Each pass starts a new record. It edits
-/// nothing: a pass with it gives the bits of one without. What policies before it in the pack change
-/// is recorded changed. Memory O(P·(L·(D + F) + V)), P = 1 or the positions of a pass.
+/// nothing: a pass with it gives the bits of one without. What policies before it in the pack
+/// change is recorded changed. Memory O(P·(L·(D + F) + V)), P = 1 or the positions of a pass.
 class observe_updates {
 public:
     static constexpr hook hooks =

@@ -75,8 +75,8 @@ inline std::vector<traced_position> traced(const observe& seen, std::size_t posi
 }
 
 /// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
-/// after it. Residuals of several layers are read together, so that the vocabulary comes from memory
-/// once for many of them.
+/// after it. Residuals of several layers are read together, so that the vocabulary comes from
+/// memory once for many of them.
 inline std::vector<reading> read_layers(const logit_lens& lens,
                                         const std::vector<observed_layer>& layers,
                                         std::size_t first_position, std::size_t top) {
@@ -178,8 +178,8 @@ inline std::vector<traced_position> trace_with(const transformer<>& model,
 }  // namespace detail
 
 /// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
-/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or at
-/// all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or
+/// at all. Policies run in the pass, before it is observed, so that a trace shows what they change.
 /// Peak memory does not grow with the prompt beyond the result and the key-value cache.
 /// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
 template <class... P>

@@ -27,8 +27,8 @@ struct chat_message {
 
 /// The chat template of a model: the part of Jinja that such templates use, with the settings of
 /// transformers (the line end after a block tag and the spaces before it are dropped). Statements
-/// for, if and set; expressions as in text/templates/template_expression.hpp. What it does not know is
-/// refused, with its name, and never skipped. Immutable once made.
+/// for, if and set; expressions as in text/templates/template_expression.hpp. What it does not know
+/// is refused, with its name, and never skipped. Immutable once made.
 class chat_template {
 public:
     /// Throws xlens::error for a template that cannot be read.

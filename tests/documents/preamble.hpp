@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// What the fragments of C++ in README.md and docs/ may take as given. A page is read from top to
+// bottom: a fragment sees what the fragments before it on its page declare, and these names. A
+// reader must be able to guess what they are, so there are few. Nothing here is defined: fragments
+// are compiled, not linked.
+
+#include <fmt/format.h>
+#include <xlens/xlens.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
+namespace document {
+
+/// A model, and a layer of it.
+using model_type = xlens::transformer<xlens::presets::llama>;
+extern const model_type model;
+extern const decltype(model_type::block_type::ffn)& ffn;
+/// The input of a layer: (D).
+extern const xt::xtensor<float, 1> x;
+
+/// A prompt's tokens, and one token.
+extern const std::vector<xlens::token_id> ids;
+extern const xlens::token_id token;
+
+extern const decltype(xlens::logit_lens(model)) lens;
+
+/// Some neurons: a cluster, or what a search found.
+extern const std::vector<xlens::neuron> neurons;
+
+/// Interventions; how a text goes on: the choice of its tokens, and what is called with each.
+extern xlens::intervene edits;
+extern xlens::greedy best;
+void show(const xlens::generated& g);
+
+/// Of a model's file.
+extern const std::uint64_t fingerprint;
+
+/// Called with what is done and what there is to do.
+void progress(std::size_t done, std::size_t total);
+
+}  // namespace document
