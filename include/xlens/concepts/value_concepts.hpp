@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
@@ -21,23 +22,9 @@ namespace xlens {
 /// The concepts (folded projection, `top` tokens an end) of these neurons' value vectors, in their
 /// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
 /// besides the result.
-inline std::vector<std::shared_ptr<const token_ends>> concepts_of(
+XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
     const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
-    std::span<const neuron> neurons) {
-    std::vector<std::shared_ptr<const token_ends>> out;
-    constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
-    for (std::size_t first = 0; first < neurons.size(); first += round) {
-        const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
-        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
-        for (std::size_t i = 0; i < part.size(); ++i) {
-            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
-        }
-        for (token_ends& ends : lens.project(vectors, top)) {
-            out.push_back(std::make_shared<const token_ends>(std::move(ends)));
-        }
-    }
-    return out;
-}
+    std::span<const neuron> neurons);
 
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
 /// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
@@ -55,5 +42,25 @@ void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& 
         to = concepts[numbers.at(n)];
     });
 }
+
+#if XLENS_DEFINES(concepts)
+XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
+    const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
+    std::span<const neuron> neurons) {
+    std::vector<std::shared_ptr<const token_ends>> out;
+    constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
+    for (std::size_t first = 0; first < neurons.size(); first += round) {
+        const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
+        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
+        }
+        for (token_ends& ends : lens.project(vectors, top)) {
+            out.push_back(std::make_shared<const token_ends>(std::move(ends)));
+        }
+    }
+    return out;
+}
+#endif
 
 }  // namespace xlens

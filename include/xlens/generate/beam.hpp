@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/kernels/softmax.hpp>
-#include <xlens/kernels/top_k.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
 
 #include <algorithm>
@@ -19,6 +16,13 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(generate)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/model/state.hpp>
+#endif
 
 namespace xlens {
 
@@ -36,6 +40,47 @@ struct hypothesis {
     float score = 0.0F;
 };
 
+namespace detail {
+
+/// Whether a text is complete with one token more, for a reason besides the stop token.
+using text_complete = std::function<bool(std::span<const generated>, token_id)>;
+
+XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
+    const transformer<>& model, std::span<const std::vector<token_id>> prompts,
+    const beam_options& o, const text_complete& complete, dynamic_policies& policies);
+
+}  // namespace detail
+
+/// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
+/// For each prompt the B most probable beginnings are kept, token after token; its result is up to
+/// B texts, best first, and those that ended with the `stop` token end with it. Equal to
+/// transformers' beam search with early_stopping = False, and the same for a prompt alone.
+/// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
+/// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
+/// the prompt.
+/// Throws xlens::error for no beams, or a length penalty that is not finite.
+template <class... P>
+std::vector<std::vector<hypothesis>> beam_search_each(
+    const transformer<>& model, std::span<const std::vector<token_id>> prompts,
+    const beam_options& o, const detail::text_complete& complete, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::beam_search_with(model, prompts, o, complete, pack);
+}
+
+/// The same for one prompt.
+template <class... P>
+std::vector<hypothesis> beam_search(const transformer<>& model, std::span<const token_id> prompt,
+                                    const beam_options& o, const detail::text_complete& complete,
+                                    P&... policies) {
+    const std::vector<token_id> one(prompt.begin(), prompt.end());
+    return std::move(beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
+}
+
+XLENS_API std::vector<hypothesis> beam_search(const transformer<>& model,
+                                              std::span<const token_id> prompt,
+                                              const beam_options& o);
+
+#if XLENS_DEFINES(generate)
 namespace detail {
 
 /// One beam: a sequence being read, what it has generated and the log-probability of that.
@@ -212,10 +257,7 @@ private:
 
 namespace detail {
 
-/// Whether a text is complete with one token more, for a reason besides the stop token.
-using text_complete = std::function<bool(std::span<const generated>, token_id)>;
-
-inline std::vector<std::vector<hypothesis>> beam_search_with(
+XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
     const transformer<>& model, std::span<const std::vector<token_id>> prompts,
     const beam_options& o, const text_complete& complete, dynamic_policies& policies) {
     if (o.beams == 0) { fail("beams: expected at least 1, got 0"); }
@@ -248,36 +290,12 @@ inline std::vector<std::vector<hypothesis>> beam_search_with(
 
 }  // namespace detail
 
-/// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
-/// For each prompt the B most probable beginnings are kept, token after token; its result is up to
-/// B texts, best first, and those that ended with the `stop` token end with it. Equal to
-/// transformers' beam search with early_stopping = False, and the same for a prompt alone.
-/// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
-/// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
-/// the prompt.
-/// Throws xlens::error for no beams, or a length penalty that is not finite.
-template <class... P>
-std::vector<std::vector<hypothesis>> beam_search_each(
-    const transformer<>& model, std::span<const std::vector<token_id>> prompts,
-    const beam_options& o, const detail::text_complete& complete, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::beam_search_with(model, prompts, o, complete, pack);
-}
-
-/// The same for one prompt.
-template <class... P>
-std::vector<hypothesis> beam_search(const transformer<>& model, std::span<const token_id> prompt,
-                                    const beam_options& o, const detail::text_complete& complete,
-                                    P&... policies) {
-    const std::vector<token_id> one(prompt.begin(), prompt.end());
-    return std::move(beam_search_each(model, std::span(&one, 1), o, complete, policies...).front());
-}
-
-inline std::vector<hypothesis> beam_search(const transformer<>& model,
-                                           std::span<const token_id> prompt,
-                                           const beam_options& o) {
+XLENS_API std::vector<hypothesis> beam_search(const transformer<>& model,
+                                              std::span<const token_id> prompt,
+                                              const beam_options& o) {
     return beam_search(model, prompt, o,
                        [](std::span<const generated>, token_id) { return false; });
 }
+#endif
 
 }  // namespace xlens

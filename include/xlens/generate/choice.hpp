@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/kernels/softmax.hpp>
-#include <xlens/kernels/top_k.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -13,6 +11,12 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(generate)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/top_k.hpp>
+#endif
 
 namespace xlens {
 
@@ -33,26 +37,10 @@ template <class Choose>
     }
 }
 
-namespace detail {
-inline choice chosen(token_id id, std::span<const float> logits) {
-    return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
-}
-/// The k best of these scores, best first; at least one, or xlens::error.
-inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k) {
-    top_k best(k);
-    best.offer_range(0, logits);
-    std::vector<scored> found = best.sorted();
-    if (found.empty()) { fail("logits: none is a number"); }
-    return found;
-}
-}  // namespace detail
-
 /// Chooses the most probable token; of equals the lower id.
 struct greedy {
     static constexpr bool takes_best() { return true; }
-    choice operator()(std::span<const float> logits) const {
-        return detail::chosen(detail::best_of(logits, 1).front().id, logits);
-    }
+    choice operator()(std::span<const float> logits) const;
 };
 
 /// Any way to choose, as a value: called as `choose(logits, text so far)` or `choose(logits)`.
@@ -84,5 +72,25 @@ private:
     bool m_takes_best;
     std::function<choice(std::span<const float>, std::span<const token_id>)> m_choose;
 };
+
+#if XLENS_DEFINES(generate)
+namespace detail {
+inline choice chosen(token_id id, std::span<const float> logits) {
+    return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
+}
+/// The k best of these scores, best first; at least one, or xlens::error.
+inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k) {
+    top_k best(k);
+    best.offer_range(0, logits);
+    std::vector<scored> found = best.sorted();
+    if (found.empty()) { fail("logits: none is a number"); }
+    return found;
+}
+}  // namespace detail
+
+XLENS_API choice greedy::operator()(std::span<const float> logits) const {
+    return detail::chosen(detail::best_of(logits, 1).front().id, logits);
+}
+#endif
 
 }  // namespace xlens

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/choice.hpp>
 #include <xlens/hooks/dynamic.hpp>
@@ -86,9 +87,34 @@ choice choose_from(const sequence_state& state, Choose& choose) {
 }
 
 /// generate() with any policies as one pack.
-inline std::vector<generated> generate_with(const transformer<>& model,
-                                            std::span<const token_id> prompt,
-                                            generate_options options, dynamic_policies& policies) {
+XLENS_API std::vector<generated> generate_with(const transformer<>& model,
+                                               std::span<const token_id> prompt,
+                                               generate_options options,
+                                               dynamic_policies& policies);
+
+}  // namespace detail
+
+/// Continues a prompt token by token, each chosen by options.choose and handed to options.seen.
+/// Ends early after the token `stop`, which is not part of the result; after a token to which
+/// `seen` answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is
+/// complete); and at the end of the context. Where `choose` takes the most probable token
+/// (takes_best), an exit may name it, and the unembedding is left out.
+/// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is
+/// read.
+template <class... P>
+std::vector<generated> generate(const transformer<>& model, std::span<const token_id> prompt,
+                                const generate_options& options = {}, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::generate_with(model, prompt, options, pack);
+}
+
+#if XLENS_DEFINES(generate)
+namespace detail {
+
+XLENS_API std::vector<generated> generate_with(const transformer<>& model,
+                                               std::span<const token_id> prompt,
+                                               generate_options options,
+                                               dynamic_policies& policies) {
     std::vector<generated> out;
     if (options.count == 0) { return out; }
     sequence_state state = model.start();
@@ -107,19 +133,6 @@ inline std::vector<generated> generate_with(const transformer<>& model,
 }
 
 }  // namespace detail
-
-/// Continues a prompt token by token, each chosen by options.choose and handed to options.seen.
-/// Ends early after the token `stop`, which is not part of the result; after a token to which
-/// `seen` answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is
-/// complete); and at the end of the context. Where `choose` takes the most probable token
-/// (takes_best), an exit may name it, and the unembedding is left out.
-/// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is
-/// read.
-template <class... P>
-std::vector<generated> generate(const transformer<>& model, std::span<const token_id> prompt,
-                                const generate_options& options = {}, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::generate_with(model, prompt, options, pack);
-}
+#endif
 
 }  // namespace xlens

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/lens/logit_lens.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
-#include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
+
+#if XLENS_DEFINES(generate)
+#include <xlens/core/error.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/storage/rows.hpp>
+#endif
 
 namespace xlens {
 
@@ -43,6 +47,30 @@ struct perplexity_windows {
 
 namespace detail {
 
+/// perplexity() with any policies as one pack.
+XLENS_API perplexity_result perplexity_with(const transformer<>& model,
+                                            std::span<const token_id> tokens,
+                                            const perplexity_windows& cut,
+                                            dynamic_policies& policies);
+
+}  // namespace detail
+
+/// Perplexity exp(-mean log p(w_t | w_<t)) of a text, each token given what stands before it in its
+/// window. A new window starts every `stride` tokens, and predicts only what no window before it
+/// has: the rest is context. The first token of a window is not predicted by it, so with windows
+/// that do not overlap it never is. Logits are streamed, never kept whole.
+/// Throws xlens::error if nothing can be predicted, a window does not fit the model's context, or
+/// the stride the window, and where a residual or the result is no number.
+template <class... P>
+perplexity_result perplexity(const transformer<>& model, std::span<const token_id> tokens,
+                             const perplexity_windows& windows, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::perplexity_with(model, tokens, windows, pack);
+}
+
+#if XLENS_DEFINES(generate)
+namespace detail {
+
 inline void check_windows(const transformer<>& model, std::size_t tokens,
                           const perplexity_windows& cut) {
     if (cut.window < 2 || cut.window > model.config.context) {
@@ -54,11 +82,10 @@ inline void check_windows(const transformer<>& model, std::size_t tokens,
     if (tokens < 2) { fail("perplexity: {} tokens, expected at least 2", tokens); }
 }
 
-/// perplexity() with any policies as one pack.
-inline perplexity_result perplexity_with(const transformer<>& model,
-                                         std::span<const token_id> tokens,
-                                         const perplexity_windows& cut,
-                                         dynamic_policies& policies) {
+XLENS_API perplexity_result perplexity_with(const transformer<>& model,
+                                            std::span<const token_id> tokens,
+                                            const perplexity_windows& cut,
+                                            dynamic_policies& policies) {
     check_windows(model, tokens.size(), cut);
     const logit_lens lens(model);
     perplexity_result result;
@@ -96,18 +123,6 @@ inline perplexity_result perplexity_with(const transformer<>& model,
 }
 
 }  // namespace detail
-
-/// Perplexity exp(-mean log p(w_t | w_<t)) of a text, each token given what stands before it in its
-/// window. A new window starts every `stride` tokens, and predicts only what no window before it
-/// has: the rest is context. The first token of a window is not predicted by it, so with windows
-/// that do not overlap it never is. Logits are streamed, never kept whole.
-/// Throws xlens::error if nothing can be predicted, a window does not fit the model's context, or
-/// the stride the window, and where a residual or the result is no number.
-template <class... P>
-perplexity_result perplexity(const transformer<>& model, std::span<const token_id> tokens,
-                             const perplexity_windows& windows, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::perplexity_with(model, tokens, windows, pack);
-}
+#endif
 
 }  // namespace xlens

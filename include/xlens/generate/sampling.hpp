@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/choice.hpp>
@@ -39,47 +40,21 @@ public:
     };
 
     /// Throws xlens::error for a number outside its range.
-    explicit sampler(const options& o) : m_options(o), m_random(o.seed) {
-        check("temperature", o.temperature, o.temperature >= 0.0F, "at least 0");
-        check("top-p", o.top_p, o.top_p > 0.0F && o.top_p <= 1.0F, "above 0 and up to 1");
-        check("min-p", o.min_p, o.min_p >= 0.0F && o.min_p <= 1.0F, "0 to 1");
-        check("repetition-penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
-    }
+    explicit sampler(const options& o);
 
     [[nodiscard]] bool takes_best() const {
         return m_options.temperature == 0.0F && m_options.repetition_penalty == 1.0F;
     }
 
     /// `text`: the tokens so far, for the repetition penalty.
-    choice operator()(std::span<const float> logits, std::span<const token_id> text = {}) {
-        const std::span<const float> z = penalised(logits, text);
-        if (m_options.temperature == 0.0F) {
-            return detail::chosen(detail::best_of(z, 1).front().id, logits);
-        }
-        const bool cut = m_options.top_k > 0 && m_options.top_k < z.size();
-        if (cut) { return detail::chosen(draw(detail::best_of(z, m_options.top_k), {}), logits); }
-        return detail::chosen(m_options.top_p < 1.0F ? draw_from_nucleus(z) : draw_from_all(z),
-                              logits);
-    }
+    choice operator()(std::span<const float> logits, std::span<const token_id> text = {});
 
 private:
     static void check(std::string_view name, float value, bool good, std::string_view expected) {
         if (!good || std::isinf(value)) { fail("{}: expected {}, got {}", name, expected, value); }
     }
 
-    std::span<const float> penalised(std::span<const float> logits,
-                                     std::span<const token_id> text) {
-        if (m_options.repetition_penalty == 1.0F || text.empty()) { return logits; }
-        m_penalised.assign(logits.begin(), logits.end());
-        std::vector<token_id> seen(text.begin(), text.end());
-        std::sort(seen.begin(), seen.end());
-        seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-        for (const token_id id : seen) {
-            float& z = m_penalised[static_cast<std::size_t>(id)];
-            z = z > 0.0F ? z / m_options.repetition_penalty : z * m_options.repetition_penalty;
-        }
-        return m_penalised;
-    }
+    std::span<const float> penalised(std::span<const float> logits, std::span<const token_id> text);
 
     /// e^((z - highest) / temperature). In double, and sums of it in one order, as the draw must
     /// not depend on the machine.
@@ -91,72 +66,110 @@ private:
 
     /// From tokens best first: those of the nucleus that min_p leaves. `total` is the weight that
     /// top_p is a share of; without it that of the tokens.
-    token_id draw(const std::vector<scored>& ranked, std::optional<double> total) {
-        const double bar = m_options.min_p;  // the best has weight 1
-        m_weights.clear();
-        double whole = 0.0;
-        for (const scored& s : ranked) {
-            m_weights.push_back(weight(s.score, ranked.front().score));
-            whole += m_weights.back();
-        }
-        const double wanted = double{m_options.top_p} * total.value_or(whole);
-        std::size_t count = 0;
-        double kept = 0.0;
-        for (double sum = 0.0; count < m_weights.size(); ++count) {
-            if (count > 0 && (sum >= wanted || m_weights[count] < bar)) { break; }
-            sum += m_weights[count];
-            kept = sum;
-        }
-        double left = uniform() * kept;
-        for (std::size_t i = 0; i < count; ++i) {
-            left -= m_weights[i];
-            if (left < 0.0) { return ranked[i].id; }
-        }
-        return ranked[count - 1].id;
-    }
+    token_id draw(const std::vector<scored>& ranked, std::optional<double> total);
 
     /// The nucleus is looked for among the best few, then among more: sorting the whole vocabulary
     /// would take longer than the model.
-    token_id draw_from_nucleus(std::span<const float> z) {
-        const float highest = detail::best_of(z, 1).front().score;
-        double total = 0.0;
-        for (const float x : z) { total += std::isnan(x) ? 0.0 : weight(x, highest); }
-        for (std::size_t k = 256;; k *= 8) {
-            const std::vector<scored> ranked = detail::best_of(z, std::min(k, z.size()));
-            double sum = 0.0;
-            for (const scored& s : ranked) { sum += weight(s.score, highest); }
-            if (k >= z.size() || sum >= double{m_options.top_p} * total) {
-                return draw(ranked, total);
-            }
-        }
-    }
+    token_id draw_from_nucleus(std::span<const float> z);
 
     /// By order of ids, without ranking.
-    token_id draw_from_all(std::span<const float> z) {
-        const float highest = detail::best_of(z, 1).front().score;
-        const double bar = m_options.min_p;
-        m_weights.resize(z.size());
-        double total = 0.0;
-        for (std::size_t i = 0; i < z.size(); ++i) {
-            const double w = std::isnan(z[i]) ? 0.0 : weight(z[i], highest);
-            m_weights[i] = w < bar ? 0.0 : w;
-            total += m_weights[i];
-        }
-        double left = uniform() * total;
-        std::size_t last = 0;
-        for (std::size_t i = 0; i < z.size(); ++i) {
-            if (m_weights[i] == 0.0) { continue; }
-            last = i;
-            left -= m_weights[i];
-            if (left < 0.0) { break; }
-        }
-        return static_cast<token_id>(last);
-    }
+    token_id draw_from_all(std::span<const float> z);
 
     options m_options;
     std::mt19937_64 m_random;
     std::vector<double> m_weights;  // reused from token to token
     std::vector<float> m_penalised;
 };
+
+#if XLENS_DEFINES(generate)
+XLENS_API sampler::sampler(const options& o) : m_options(o), m_random(o.seed) {
+    check("temperature", o.temperature, o.temperature >= 0.0F, "at least 0");
+    check("top-p", o.top_p, o.top_p > 0.0F && o.top_p <= 1.0F, "above 0 and up to 1");
+    check("min-p", o.min_p, o.min_p >= 0.0F && o.min_p <= 1.0F, "0 to 1");
+    check("repetition-penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
+}
+
+XLENS_API choice sampler::operator()(std::span<const float> logits,
+                                     std::span<const token_id> text) {
+    const std::span<const float> z = penalised(logits, text);
+    if (m_options.temperature == 0.0F) {
+        return detail::chosen(detail::best_of(z, 1).front().id, logits);
+    }
+    const bool cut = m_options.top_k > 0 && m_options.top_k < z.size();
+    if (cut) { return detail::chosen(draw(detail::best_of(z, m_options.top_k), {}), logits); }
+    return detail::chosen(m_options.top_p < 1.0F ? draw_from_nucleus(z) : draw_from_all(z), logits);
+}
+
+XLENS_API std::span<const float> sampler::penalised(std::span<const float> logits,
+                                                    std::span<const token_id> text) {
+    if (m_options.repetition_penalty == 1.0F || text.empty()) { return logits; }
+    m_penalised.assign(logits.begin(), logits.end());
+    std::vector<token_id> seen(text.begin(), text.end());
+    std::sort(seen.begin(), seen.end());
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+    for (const token_id id : seen) {
+        float& z = m_penalised[static_cast<std::size_t>(id)];
+        z = z > 0.0F ? z / m_options.repetition_penalty : z * m_options.repetition_penalty;
+    }
+    return m_penalised;
+}
+
+XLENS_API token_id sampler::draw(const std::vector<scored>& ranked, std::optional<double> total) {
+    const double bar = m_options.min_p;  // the best has weight 1
+    m_weights.clear();
+    double whole = 0.0;
+    for (const scored& s : ranked) {
+        m_weights.push_back(weight(s.score, ranked.front().score));
+        whole += m_weights.back();
+    }
+    const double wanted = double{m_options.top_p} * total.value_or(whole);
+    std::size_t count = 0;
+    double kept = 0.0;
+    for (double sum = 0.0; count < m_weights.size(); ++count) {
+        if (count > 0 && (sum >= wanted || m_weights[count] < bar)) { break; }
+        sum += m_weights[count];
+        kept = sum;
+    }
+    double left = uniform() * kept;
+    for (std::size_t i = 0; i < count; ++i) {
+        left -= m_weights[i];
+        if (left < 0.0) { return ranked[i].id; }
+    }
+    return ranked[count - 1].id;
+}
+
+XLENS_API token_id sampler::draw_from_nucleus(std::span<const float> z) {
+    const float highest = detail::best_of(z, 1).front().score;
+    double total = 0.0;
+    for (const float x : z) { total += std::isnan(x) ? 0.0 : weight(x, highest); }
+    for (std::size_t k = 256;; k *= 8) {
+        const std::vector<scored> ranked = detail::best_of(z, std::min(k, z.size()));
+        double sum = 0.0;
+        for (const scored& s : ranked) { sum += weight(s.score, highest); }
+        if (k >= z.size() || sum >= double{m_options.top_p} * total) { return draw(ranked, total); }
+    }
+}
+
+XLENS_API token_id sampler::draw_from_all(std::span<const float> z) {
+    const float highest = detail::best_of(z, 1).front().score;
+    const double bar = m_options.min_p;
+    m_weights.resize(z.size());
+    double total = 0.0;
+    for (std::size_t i = 0; i < z.size(); ++i) {
+        const double w = std::isnan(z[i]) ? 0.0 : weight(z[i], highest);
+        m_weights[i] = w < bar ? 0.0 : w;
+        total += m_weights[i];
+    }
+    double left = uniform() * total;
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < z.size(); ++i) {
+        if (m_weights[i] == 0.0) { continue; }
+        last = i;
+        left -= m_weights[i];
+        if (left < 0.0) { break; }
+    }
+    return static_cast<token_id>(last);
+}
+#endif
 
 }  // namespace xlens

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/io/assemble_wikilm.hpp>
 #include <xlens/io/checkpoint.hpp>
@@ -73,11 +74,10 @@ template <class Preset>
 architecture kind_of(const checkpoint& file) {
     const std::string& name = file.config().architecture;
     if constexpr (std::is_same_v<Preset, presets::any>) {
-        const auto* found = std::ranges::find(architectures, name, &architecture::name);
-        if (found == architectures.end()) {
-            fail("{}: architecture: expected a known one, got {}", file.name(), name);
+        for (const architecture& kind : architectures()) {
+            if (kind.name == name) { return kind; }
         }
-        return *found;
+        fail("{}: architecture: expected a known one, got {}", file.name(), name);
     } else {
         if (!presets::runs<Preset>(name)) {
             fail("{}: architecture: expected {}, got {}", file.name(),
@@ -120,5 +120,10 @@ transformer<Preset, Weights> assemble(const checkpoint& file) {
 /// its file.
 template <class Preset = presets::any, weight_matrix Weights = any_matrix>
 transformer<Preset, Weights> assemble(const checkpoint&&) = delete;
+
+#if !XLENS_DEFINES(io)
+// From the compiled library.
+extern template transformer<> assemble<presets::any, any_matrix>(const checkpoint&);
+#endif
 
 }  // namespace xlens

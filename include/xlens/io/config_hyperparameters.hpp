@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/io/hugging_face.hpp>
-#include <xlens/io/hyperparameter_checks.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
 #include <algorithm>
@@ -14,11 +13,21 @@
 #include <string>
 #include <string_view>
 
+#if XLENS_DEFINES(io)
+#include <xlens/core/error.hpp>
+#include <xlens/io/hyperparameter_checks.hpp>
+#endif
+
 namespace xlens {
 
 inline constexpr std::string_view supported_architectures =
     "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm";
 
+/// The hyperparameters of a Hugging Face folder's config.json.
+/// Throws xlens::error naming the file, the key and both values.
+XLENS_API hyperparameters read_hyperparameters(const hugging_face_folder& folder);
+
+#if XLENS_DEFINES(io)
 namespace detail {
 
 /// What config.json calls each hyperparameter; empty: the architecture has none.
@@ -126,9 +135,7 @@ inline void read_wikilm(const hugging_face_folder& folder, hyperparameters& p) {
 
 }  // namespace detail
 
-/// The hyperparameters of a Hugging Face folder's config.json.
-/// Throws xlens::error naming the file, the key and both values.
-inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
+XLENS_API hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
     using detail::count;
     hyperparameters p;
     p.architecture = detail::preset_of_config(folder);
@@ -162,5 +169,6 @@ inline hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
     detail::check_heads(folder.name(), p, folder.has("head_dim"));
     return p;
 }
+#endif
 
 }  // namespace xlens

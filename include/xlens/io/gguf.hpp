@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/io/gguf_parse.hpp>
 #include <xlens/io/gguf_value.hpp>
@@ -31,10 +32,7 @@ class gguf_file {
 public:
     static constexpr tensor_names names = tensor_names::gguf;
 
-    explicit gguf_file(const std::filesystem::path& path)
-        : m_file(path), m_contents(guarded(m_file.name(), [this] {
-              return parse_gguf(m_file.name(), m_file.bytes());
-          })) {}
+    explicit gguf_file(const std::filesystem::path& path);
 
     [[nodiscard]] const std::string& name() const { return m_file.name(); }
     /// The whole file.
@@ -161,5 +159,12 @@ private:
     mapped_file m_file;
     gguf_contents m_contents;
 };
+
+#if XLENS_DEFINES(io)
+XLENS_API gguf_file::gguf_file(const std::filesystem::path& path)
+    : m_file(path),
+      m_contents(
+          guarded(m_file.name(), [this] { return parse_gguf(m_file.name(), m_file.bytes()); })) {}
+#endif
 
 }  // namespace xlens

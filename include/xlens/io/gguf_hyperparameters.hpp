@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/io/gguf.hpp>
-#include <xlens/io/hyperparameter_checks.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
 #include <algorithm>
@@ -11,8 +10,19 @@
 #include <cstddef>
 #include <string>
 
+#if XLENS_DEFINES(io)
+#include <xlens/core/error.hpp>
+#include <xlens/io/hyperparameter_checks.hpp>
+#endif
+
 namespace xlens {
 
+/// The hyperparameters of a GGUF file. `vocabulary` is left to the embedding's rows, except
+/// wikilm's, whose embedding is in clusters.
+/// Throws xlens::error naming the file, the key and both values.
+XLENS_API hyperparameters read_hyperparameters(const gguf_file& file);
+
+#if XLENS_DEFINES(io)
 namespace detail {
 
 inline std::string preset_of_gguf(const gguf_file& file) {
@@ -58,10 +68,7 @@ inline void read_gguf_wikilm(const gguf_file& file, const std::string& prefix, h
 
 }  // namespace detail
 
-/// The hyperparameters of a GGUF file. `vocabulary` is left to the embedding's rows, except
-/// wikilm's, whose embedding is in clusters.
-/// Throws xlens::error naming the file, the key and both values.
-inline hyperparameters read_hyperparameters(const gguf_file& file) {
+XLENS_API hyperparameters read_hyperparameters(const gguf_file& file) {
     using detail::count;
     hyperparameters p;
     p.architecture = detail::preset_of_gguf(file);
@@ -91,5 +98,6 @@ inline hyperparameters read_hyperparameters(const gguf_file& file) {
     detail::check_heads(file.name(), p, file.has(size_key));
     return p;
 }
+#endif
 
 }  // namespace xlens

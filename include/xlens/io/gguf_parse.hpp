@@ -98,7 +98,7 @@ inline void check_gguf_not_split(const std::string& file, const gguf_contents& c
         fail(
             "{}: split.count: expected 1, got {}: merge the parts into one file first "
             "(llama-gguf-split --merge)",
-            file, parts ? fmt::to_string(*parts) : describe(value));
+            file, parts ? std::to_string(*parts) : describe(value));
     }
 }
 

@@ -114,7 +114,7 @@ inline gguf_tensor_list read_gguf_tensors(byte_reader& in, std::size_t count,
         const auto expected = aligned(list.end, alignment);
         if (!expected || offset != *expected) {
             fail("{}: {}: offset: expected {}, where the tensor before it ends, got {}", in.file(),
-                 label, expected ? fmt::to_string(*expected) : "less than 2^64", offset);
+                 label, expected ? std::to_string(*expected) : "less than 2^64", offset);
         }
         const auto end = checked_add(offset, bytes);
         if (!end) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/types.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/io/gguf.hpp>
 #include <xlens/text/tokenizer_data.hpp>
 
@@ -15,8 +14,19 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(io)
+#include <xlens/core/error.hpp>
+#include <xlens/core/types.hpp>
+#endif
+
 namespace xlens {
 
+/// The tokenizer in a GGUF file's metadata (`tokenizer.ggml...`). Checks that every key has its
+/// type and every array as many entries as there are tokens; what the entries mean is for
+/// make_tokenizer() to check. Copies the vocabulary.
+XLENS_API tokenizer_data read_tokenizer(const gguf_file& file);
+
+#if XLENS_DEFINES(io)
 namespace detail {
 
 inline std::optional<std::int64_t> read_token_id(const gguf_file& file, std::string_view key) {
@@ -51,10 +61,7 @@ inline bool adds_bos_by_default(const tokenizer_data& data) {
 
 }  // namespace detail
 
-/// The tokenizer in a GGUF file's metadata (`tokenizer.ggml...`). Checks that every key has its
-/// type and every array as many entries as there are tokens; what the entries mean is for
-/// make_tokenizer() to check. Copies the vocabulary.
-inline tokenizer_data read_tokenizer(const gguf_file& file) {
+XLENS_API tokenizer_data read_tokenizer(const gguf_file& file) {
     tokenizer_data data;
     data.file = file.name();
     data.model = file.string("tokenizer.ggml.model");
@@ -95,5 +102,6 @@ inline tokenizer_data read_tokenizer(const gguf_file& file) {
     data.chat_template = file.string("tokenizer.chat_template", "");
     return data;
 }
+#endif
 
 }  // namespace xlens

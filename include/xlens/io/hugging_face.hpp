@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor_names.hpp>
@@ -32,18 +33,7 @@ class hugging_face_folder {
 public:
     static constexpr tensor_names names = tensor_names::hugging_face;
 
-    explicit hugging_face_folder(const std::filesystem::path& path)
-        : m_path(path), m_name(printable(path.string(), 1024)) {
-        guarded(m_name, [this] {
-            std::error_code ignored;
-            if (!std::filesystem::is_directory(m_path, ignored)) {
-                fail("{}: expected a folder with a config.json", m_name);
-            }
-            m_config = read_json(m_path / "config.json");
-            static_cast<void>(fields());  // fails if it is no object
-            read_weights();
-        });
-    }
+    explicit hugging_face_folder(const std::filesystem::path& path);
 
     [[nodiscard]] const std::filesystem::path& path() const { return m_path; }
     /// The path as it was given, made safe for messages.
@@ -167,5 +157,20 @@ private:
     std::vector<safetensors_file> m_files;
     tensor_map m_tensors;
 };
+
+#if XLENS_DEFINES(io)
+XLENS_API hugging_face_folder::hugging_face_folder(const std::filesystem::path& path)
+    : m_path(path), m_name(printable(path.string(), 1024)) {
+    guarded(m_name, [this] {
+        std::error_code ignored;
+        if (!std::filesystem::is_directory(m_path, ignored)) {
+            fail("{}: expected a folder with a config.json", m_name);
+        }
+        m_config = read_json(m_path / "config.json");
+        static_cast<void>(fields());  // fails if it is no object
+        read_weights();
+    });
+}
+#endif
 
 }  // namespace xlens

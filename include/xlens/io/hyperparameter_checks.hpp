@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
 #include <cstddef>

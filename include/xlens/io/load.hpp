@@ -1,26 +1,44 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/io/assemble.hpp>
-#include <xlens/io/checkpoint.hpp>
-#include <xlens/io/gguf_tokenizer.hpp>
-#include <xlens/io/open_checkpoint.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/model/model.hpp>
-#include <xlens/text/make_tokenizer.hpp>
-#include <xlens/text/tokenizer.hpp>
-#include <xlens/text/tokenizer_json.hpp>
+#include <xlens/storage/precision.hpp>
 
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#if XLENS_DEFINES(io)
+#include <xlens/core/error.hpp>
+#include <xlens/io/assemble.hpp>
+#include <xlens/io/checkpoint.hpp>
+#include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/io/open_checkpoint.hpp>
+#include <xlens/text/make_tokenizer.hpp>
+#include <xlens/text/tokenizer.hpp>
+#include <xlens/text/tokenizer_json.hpp>
+#endif
+
 namespace xlens {
+
+class checkpoint;  // io/checkpoint.hpp
 
 /// The tokenizer of a model file, or nothing where it has none. Throws xlens::error for one that
 /// cannot be used, or that has more tokens than the embedding rows.
-inline std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
+XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file);
+
+struct load_options {
+    xlens::precision precision = precision::f32;  ///< of the products with weights
+};
+
+/// Opens a .gguf file or a Hugging Face folder, of any architecture. Weights are used in place: the
+/// time does not depend on their size. Throws xlens::error.
+XLENS_API model load(const std::filesystem::path& path, const load_options& options = {});
+
+#if XLENS_DEFINES(io)
+XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
     std::optional<tokenizer> out;
     if (const auto* gguf = file.origin<gguf_file>()) {
         const std::string kind = gguf->string("tokenizer.ggml.model", "none");
@@ -36,17 +54,14 @@ inline std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
     return out;
 }
 
-struct load_options {
-    xlens::precision precision = precision::f32;  ///< of the products with weights
-};
-
-/// Opens a .gguf file or a Hugging Face folder, of any architecture. Weights are used in place: the
-/// time does not depend on their size. Throws xlens::error.
-inline model load(const std::filesystem::path& path, const load_options& options = {}) {
+XLENS_API model load(const std::filesystem::path& path, const load_options& options) {
     const auto file = std::make_shared<const checkpoint>(open_checkpoint(path, options.precision));
     transformer<> parts = assemble(*file);
+    std::optional<tokenizer> text = tokenizer_of(*file);
     return {std::move(parts), file->name(),
-            std::shared_ptr<const tensor_map>(file, &file->tensors()), tokenizer_of(*file)};
+            std::shared_ptr<const tensor_map>(file, &file->tensors()),
+            text ? std::make_shared<const tokenizer>(*std::move(text)) : nullptr};
 }
+#endif
 
 }  // namespace xlens

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/kernels/any_activation.hpp>
 #include <xlens/kernels/lanes.hpp>
 
 #include <cmath>
@@ -103,38 +104,4 @@ void activate_gated(std::span<float> gate, std::span<const float> up) {
 
 }  // namespace kernels
 
-/// An activation as a value, made of any of the types above or one like them: what xlens::model is
-/// made of. Costs an indirect call a row and tile of columns.
-struct any_activation {
-    template <class Activation>
-        requires requires(float x) { Activation::apply(x); }
-    constexpr any_activation(Activation)  // NOLINT(google-explicit-constructor): it is one
-        : name(Activation::name),
-          apply(kernels::activate<Activation>),
-          apply_gated(kernels::activate_gated<Activation>) {}
-    constexpr any_activation() : any_activation(silu{}) {}
-
-    std::string_view name;
-    void (*apply)(std::span<float> x);                                  ///< x_i = act(x_i)
-    void (*apply_gated)(std::span<float> g, std::span<const float> u);  ///< g_i = act(g_i)·u_i
-};
-
-namespace kernels {
-
-template <class Activation>
-void activate(const Activation&, std::span<float> x) {
-    activate<Activation>(x);
-}
-inline void activate(const any_activation& how, std::span<float> x) { how.apply(x); }
-
-template <class Activation>
-void activate_gated(const Activation&, std::span<float> gate, std::span<const float> up) {
-    activate_gated<Activation>(gate, up);
-}
-inline void activate_gated(const any_activation& how, std::span<float> gate,
-                           std::span<const float> up) {
-    how.apply_gated(gate, up);
-}
-
-}  // namespace kernels
 }  // namespace xlens

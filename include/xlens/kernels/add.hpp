@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/simd.hpp>
-#include <xlens/kernels/lanes.hpp>
+#include <xlens/core/compiled.hpp>
 
 #include <cstddef>
 #include <span>
 
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+#endif
+
 namespace xlens::kernels {
 
 /// out_i += a·x_i.
-inline void add_scaled(float a, std::span<const float> x, std::span<float> out) {
+XLENS_API void add_scaled(float a, std::span<const float> x, std::span<float> out);
+
+#if XLENS_DEFINES(kernels)
+XLENS_API void add_scaled(float a, std::span<const float> x, std::span<float> out) {
     const batch scale(a);
     const std::size_t n = out.size();
     std::size_t i = 0;
@@ -23,5 +30,6 @@ inline void add_scaled(float a, std::span<const float> x, std::span<float> out) 
         store_partial(xsimd::fma(scale, load_partial(&x[i], n - i, 0.0F), sum), &out[i], n - i);
     }
 }
+#endif
 
 }  // namespace xlens::kernels

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
+#if XLENS_DEFINES(kernels)
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
@@ -9,11 +17,7 @@
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/sum_tile.hpp>
-#include <xlens/storage/rows.hpp>
-
-#include <algorithm>
-#include <cstddef>
-#include <span>
+#endif
 
 namespace xlens::kernels {
 
@@ -27,6 +31,16 @@ struct attention_shape {
     float scale = 1.0F;      ///< usually 1/√head_size
 };
 
+/// Causal softmax attention of T new positions over a cache that already holds them:
+///   out(t, h) = Σ_s softmax_s(scale·⟨q(t, h), k(s, g)⟩)·v(s, g),  g = h·kv_heads/heads,
+///   s from max(0, p - window + 1) to p = first_position + t.
+/// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
+/// Memory O(attention_positions·positions) a thread, never T×T.
+XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
+                         rows<const float> keys, rows<const float> values,
+                         std::size_t first_position, rows<float> out);
+
+#if XLENS_DEFINES(kernels)
 namespace detail {
 
 struct attention_scores;
@@ -147,14 +161,9 @@ inline void attend_once(const attention_shape& shape, rows<const float> queries,
 
 }  // namespace detail
 
-/// Causal softmax attention of T new positions over a cache that already holds them:
-///   out(t, h) = Σ_s softmax_s(scale·⟨q(t, h), k(s, g)⟩)·v(s, g),  g = h·kv_heads/heads,
-///   s from max(0, p - window + 1) to p = first_position + t.
-/// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
-/// Memory O(attention_positions·positions) a thread, never T×T.
-inline void attention(const attention_shape& shape, rows<const float> queries,
-                      rows<const float> keys, rows<const float> values, std::size_t first_position,
-                      rows<float> out) {
+XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
+                         rows<const float> keys, rows<const float> values,
+                         std::size_t first_position, rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
     const std::size_t seen_by_last = first_position + queries.count();
@@ -182,5 +191,6 @@ inline void attention(const attention_shape& shape, rows<const float> queries,
                                     out.subrows(t, count).columns(h * size, size));
                  });
 }
+#endif
 
 }  // namespace xlens::kernels

@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/scratch.hpp>
-#include <xlens/storage/matrix.hpp>
+#include <xlens/core/compiled.hpp>
+#include <xlens/storage/matrix_view.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
 
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/scratch.hpp>
+#endif
+
 namespace xlens::kernels {
 
+/// ‖W(:, c)‖ of every column: with W the second FFN matrix, the norms of its value vectors.
+/// out (cols). One pass over W.
+XLENS_API void column_norms(const matrix_view& w, std::span<float> out);
+
+#if XLENS_DEFINES(kernels)
 namespace detail {
 
 /// Columns whose norms one task computes (a whole block if that is larger).
@@ -48,10 +57,9 @@ inline void stored_row_norms(const matrix_view& w, std::span<float> out) {
 
 }  // namespace detail
 
-/// ‖W(:, c)‖ of every column: with W the second FFN matrix, the norms of its value vectors.
-/// out (cols). One pass over W.
-inline void column_norms(const matrix_view& w, std::span<float> out) {
+XLENS_API void column_norms(const matrix_view& w, std::span<float> out) {
     w.transposed() ? detail::stored_row_norms(w, out) : detail::stored_column_norms(w, out);
 }
+#endif
 
 }  // namespace xlens::kernels

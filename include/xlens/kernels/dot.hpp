@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/simd.hpp>
-#include <xlens/kernels/lanes.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <xlens/core/compiled.hpp>
+
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+#endif
 
 namespace xlens::kernels {
 
 /// Σ_i a_i·b_i of two rows of equal length. Four running sums hide the latency of the multiply-add;
 /// the order of the additions depends on the length alone.
-inline float dot(std::span<const float> a, std::span<const float> b) {
+XLENS_API float dot(std::span<const float> a, std::span<const float> b);
+
+/// ‖x‖, the Euclidean length.
+XLENS_API float norm2(std::span<const float> x);
+
+#if XLENS_DEFINES(kernels)
+XLENS_API float dot(std::span<const float> a, std::span<const float> b) {
     const float* p = a.data();
     const float* q = b.data();
     const std::size_t n = a.size();
@@ -37,7 +46,7 @@ inline float dot(std::span<const float> a, std::span<const float> b) {
     return sum_lanes((s0 + s1) + (s2 + s3));
 }
 
-/// ‖x‖, the Euclidean length.
-inline float norm2(std::span<const float> x) { return std::sqrt(dot(x, x)); }
+XLENS_API float norm2(std::span<const float> x) { return std::sqrt(dot(x, x)); }
+#endif
 
 }  // namespace xlens::kernels

@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/simd.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/lanes.hpp>
-
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <xlens/core/compiled.hpp>
+
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/lanes.hpp>
+#endif
 
 namespace xlens::kernels {
 
 /// out = x / sqrt(mean(x²) + ε) ⊙ gain, rows of equal length (D). `out` may be `x` itself.
 /// Zhang and Sennrich, arXiv 1910.07467.
-inline void rms_norm(std::span<const float> x, std::span<const float> gain, float epsilon,
-                     std::span<float> out) {
+XLENS_API void rms_norm(std::span<const float> x, std::span<const float> gain, float epsilon,
+                        std::span<float> out);
+
+/// out = (x - mean(x)) / sqrt(var(x) + ε) ⊙ gain + bias, rows of equal length (D), the variance
+/// over n, not n - 1. `bias` may be empty; `out` may be `x` itself. Ba et al., arXiv 1607.06450.
+XLENS_API void layer_norm(std::span<const float> x, std::span<const float> gain,
+                          std::span<const float> bias, float epsilon, std::span<float> out);
+
+#if XLENS_DEFINES(kernels)
+XLENS_API void rms_norm(std::span<const float> x, std::span<const float> gain, float epsilon,
+                        std::span<float> out) {
     const std::size_t n = x.size();
     if (n == 0) { return; }
     const batch scale(1.0F / std::sqrt(dot(x, x) / static_cast<float>(n) + epsilon));
@@ -29,10 +41,8 @@ inline void rms_norm(std::span<const float> x, std::span<const float> gain, floa
     }
 }
 
-/// out = (x - mean(x)) / sqrt(var(x) + ε) ⊙ gain + bias, rows of equal length (D), the variance
-/// over n, not n - 1. `bias` may be empty; `out` may be `x` itself. Ba et al., arXiv 1607.06450.
-inline void layer_norm(std::span<const float> x, std::span<const float> gain,
-                       std::span<const float> bias, float epsilon, std::span<float> out) {
+XLENS_API void layer_norm(std::span<const float> x, std::span<const float> gain,
+                          std::span<const float> bias, float epsilon, std::span<float> out) {
     const std::size_t n = x.size();
     if (n == 0) { return; }
     const auto count = static_cast<float>(n);
@@ -59,5 +69,6 @@ inline void layer_norm(std::span<const float> x, std::span<const float> gain,
         store_partial(tail, &out[i], n - i);
     }
 }
+#endif
 
 }  // namespace xlens::kernels

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/kernels/quantised_rows.hpp>
-#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/matrix_view.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -10,6 +9,8 @@
 #include <memory>
 
 namespace xlens::kernels {
+
+class quantised_rows;  // kernels/quantised_rows.hpp
 
 /// A product y_t = W·x_t (or Wᵀ·x_t) that is ready to run, cut into tiles of outputs. Several
 /// products can share one parallel loop (`run`), and a tile's outputs can be worked on while they
@@ -33,5 +34,15 @@ struct product {
     }
     void compute_tile(std::size_t tile) const { compute(*this, first(tile), count(tile)); }
 };
+
+namespace detail {
+
+/// How a format is multiplied: what of a product knows it.
+struct dot_kernel {
+    void (*compute)(const product&, std::size_t first, std::size_t count);
+    bool integer = false;
+};
+
+}  // namespace detail
 
 }  // namespace xlens::kernels

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/core/simd.hpp>
-#include <xlens/kernels/lanes.hpp>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,11 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+#endif
 
 // Rotary position embedding, Su et al., arXiv 2104.09864.
 
@@ -55,29 +59,13 @@ public:
     rope_table() = default;
     /// `rotary_dims` = n. Throws xlens::error if n is odd, θ or a factor is not positive, or the
     /// number of divisors is not n/2.
-    rope_table(std::size_t rotary_dims, float theta, const rope_scaling& scaling = {}) {
-        if (rotary_dims % 2 != 0) { fail("rope: expected even dimensions, got {}", rotary_dims); }
-        require_positive("theta", theta);
-        m_frequencies.resize(rotary_dims / 2);
-        for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
-            const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary_dims);
-            m_frequencies[i] = 1.0F / std::pow(theta, exponent);
-        }
-        std::visit([this](const auto& s) { this->scale(s); }, scaling);
-    }
+    rope_table(std::size_t rotary_dims, float theta, const rope_scaling& scaling = {});
 
     /// f_i, in radians a position.
     [[nodiscard]] std::span<const float> frequencies() const { return m_frequencies; }
 
     /// cos_i = cos(position·f_i) and sin_i alike, of n/2 elements each.
-    void angles(std::size_t position, std::span<float> cos, std::span<float> sin) const {
-        const auto p = static_cast<float>(position);
-        for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
-            const float angle = p * m_frequencies[i];
-            cos[i] = std::cos(angle);
-            sin[i] = std::sin(angle);
-        }
-    }
+    void angles(std::size_t position, std::span<float> cos, std::span<float> sin) const;
 
 private:
     static void require_positive(const char* field, float value) {
@@ -88,46 +76,81 @@ private:
 
     static void scale(std::monostate) {}
 
-    void scale(const rope_linear& s) {
-        require_positive("factor", s.factor);
-        for (float& f : m_frequencies) { f /= s.factor; }
-    }
+    void scale(const rope_linear& s);
 
-    void scale(const rope_llama3& s) {
-        require_positive("factor", s.factor);
-        require_positive("low_freq_factor", s.low_freq_factor);
-        require_positive("high_freq_factor - low_freq_factor",
-                         s.high_freq_factor - s.low_freq_factor);
-        require_positive("original_context", s.original_context);
-        const float longest = s.original_context / s.low_freq_factor;
-        const float shortest = s.original_context / s.high_freq_factor;
-        for (float& f : m_frequencies) {
-            const float wavelength = 2.0F * std::numbers::pi_v<float> / f;
-            if (wavelength > longest) {
-                f /= s.factor;
-            } else if (wavelength >= shortest) {
-                const float keep = (s.original_context / wavelength - s.low_freq_factor) /
-                                   (s.high_freq_factor - s.low_freq_factor);
-                f = (1.0F - keep) * f / s.factor + keep * f;
-            }
-        }
-    }
+    void scale(const rope_llama3& s);
 
-    void scale(const rope_divisors& s) {
-        if (s.values.size() != m_frequencies.size()) {
-            fail("rope: expected {} divisors, got {}", m_frequencies.size(), s.values.size());
-        }
-        for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
-            require_positive("divisor", s.values[i]);
-            m_frequencies[i] /= s.values[i];
-        }
-    }
+    void scale(const rope_divisors& s);
 
     std::vector<float> m_frequencies;
 };
 
+#if XLENS_DEFINES(kernels)
+XLENS_API rope_table::rope_table(std::size_t rotary_dims, float theta,
+                                 const rope_scaling& scaling) {
+    if (rotary_dims % 2 != 0) { fail("rope: expected even dimensions, got {}", rotary_dims); }
+    require_positive("theta", theta);
+    m_frequencies.resize(rotary_dims / 2);
+    for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
+        const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary_dims);
+        m_frequencies[i] = 1.0F / std::pow(theta, exponent);
+    }
+    std::visit([this](const auto& s) { this->scale(s); }, scaling);
+}
+
+XLENS_API void rope_table::angles(std::size_t position, std::span<float> cos,
+                                  std::span<float> sin) const {
+    const auto p = static_cast<float>(position);
+    for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
+        const float angle = p * m_frequencies[i];
+        cos[i] = std::cos(angle);
+        sin[i] = std::sin(angle);
+    }
+}
+
+XLENS_API void rope_table::scale(const rope_linear& s) {
+    require_positive("factor", s.factor);
+    for (float& f : m_frequencies) { f /= s.factor; }
+}
+
+XLENS_API void rope_table::scale(const rope_llama3& s) {
+    require_positive("factor", s.factor);
+    require_positive("low_freq_factor", s.low_freq_factor);
+    require_positive("high_freq_factor - low_freq_factor", s.high_freq_factor - s.low_freq_factor);
+    require_positive("original_context", s.original_context);
+    const float longest = s.original_context / s.low_freq_factor;
+    const float shortest = s.original_context / s.high_freq_factor;
+    for (float& f : m_frequencies) {
+        const float wavelength = 2.0F * std::numbers::pi_v<float> / f;
+        if (wavelength > longest) {
+            f /= s.factor;
+        } else if (wavelength >= shortest) {
+            const float keep = (s.original_context / wavelength - s.low_freq_factor) /
+                               (s.high_freq_factor - s.low_freq_factor);
+            f = (1.0F - keep) * f / s.factor + keep * f;
+        }
+    }
+}
+
+XLENS_API void rope_table::scale(const rope_divisors& s) {
+    if (s.values.size() != m_frequencies.size()) {
+        fail("rope: expected {} divisors, got {}", m_frequencies.size(), s.values.size());
+    }
+    for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
+        require_positive("divisor", s.values[i]);
+        m_frequencies[i] /= s.values[i];
+    }
+}
+#endif
+
 namespace kernels {
 
+/// Turns the first n = 2·cos.size() elements of a head in place: the pair (a, b) of frequency i
+/// becomes (a·cos_i - b·sin_i, b·cos_i + a·sin_i). The rest of the head is left alone.
+XLENS_API void rope(std::span<float> head, std::span<const float> cos, std::span<const float> sin,
+                    rope_style style);
+
+#if XLENS_DEFINES(kernels)
 namespace detail {
 
 /// (a + ib)·(cos + i·sin) of each lane.
@@ -158,10 +181,8 @@ inline void rotate_strided(float* first, float* second, std::size_t step, const 
 
 }  // namespace detail
 
-/// Turns the first n = 2·cos.size() elements of a head in place: the pair (a, b) of frequency i
-/// becomes (a·cos_i - b·sin_i, b·cos_i + a·sin_i). The rest of the head is left alone.
-inline void rope(std::span<float> head, std::span<const float> cos, std::span<const float> sin,
-                 rope_style style) {
+XLENS_API void rope(std::span<float> head, std::span<const float> cos, std::span<const float> sin,
+                    rope_style style) {
     const std::size_t n = cos.size();
     if (n == 0) { return; }
     const bool halves = style == rope_style::halves;
@@ -183,6 +204,7 @@ inline void rope(std::span<float> head, std::span<const float> cos, std::span<co
                                std::min(lanes, n - i));
     }
 }
+#endif
 
 }  // namespace kernels
 }  // namespace xlens

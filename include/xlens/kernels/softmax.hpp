@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/simd.hpp>
-#include <xlens/kernels/lanes.hpp>
-
 #include <cmath>
 #include <limits>
 #include <span>
+#include <xlens/core/compiled.hpp>
+
+#if XLENS_DEFINES(kernels)
+#include <xlens/core/simd.hpp>
+#include <xlens/kernels/lanes.hpp>
+#endif
 
 namespace xlens::kernels {
 
 /// x_i = exp(x_i - max x) / Σ_j exp(x_j - max x), in place. -inf gives 0; a row of nothing else
 /// gives zeros. A NaN or +inf makes the whole row NaN. An empty row is left alone.
-inline void softmax(std::span<float> x) {
+XLENS_API void softmax(std::span<float> x);
+
+/// log Σ_i exp(x_i), without overflow. -inf for an empty row or one of -inf; +inf if there is one;
+/// NaN if there is a NaN.
+XLENS_API float log_sum_exp(std::span<const float> x);
+
+#if XLENS_DEFINES(kernels)
+XLENS_API void softmax(std::span<float> x) {
     const float largest = maximum(x);
     const batch shift(std::isinf(largest) && largest < 0.0F ? 0.0F : largest);
     transform(x, [shift](const batch& v) { return xsimd::exp(v - shift); });
@@ -21,9 +31,7 @@ inline void softmax(std::span<float> x) {
     transform(x, [divisor](const batch& v) { return v / divisor; });
 }
 
-/// log Σ_i exp(x_i), without overflow. -inf for an empty row or one of -inf; +inf if there is one;
-/// NaN if there is a NaN.
-inline float log_sum_exp(std::span<const float> x) {
+XLENS_API float log_sum_exp(std::span<const float> x) {
     constexpr float lowest = -std::numeric_limits<float>::infinity();
     const float largest = maximum(x);
     const float shift = std::isinf(largest) ? 0.0F : largest;
@@ -31,5 +39,6 @@ inline float log_sum_exp(std::span<const float> x) {
         sum_of(x, lowest, [shift](const batch& v) { return xsimd::exp(v - batch(shift)); });
     return std::log(sum) + shift;
 }
+#endif
 
 }  // namespace xlens::kernels

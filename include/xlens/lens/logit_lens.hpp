@@ -2,7 +2,7 @@
 #pragma once
 
 #include <xlens/core/aligned.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/vocabulary.hpp>
@@ -18,6 +18,10 @@
 #include <string_view>
 #include <vector>
 
+#if XLENS_DEFINES(lens)
+#include <xlens/core/error.hpp>
+#endif
+
 namespace xlens {
 
 /// How a vector that is no residual (a value vector) is read in the vocabulary. γ is the gain of
@@ -28,17 +32,9 @@ enum class projection {
     normed,  ///< E·norm_f(v): what the code of Geva et al. 2022 computes
 };
 
-inline projection parse_projection(std::string_view name) {
-    if (name == "raw") { return projection::raw; }
-    if (name == "folded") { return projection::folded; }
-    if (name == "normed") { return projection::normed; }
-    fail("projection: expected raw, folded or normed, got '{}'", printable(name));
-}
+XLENS_API projection parse_projection(std::string_view name);
 
-inline std::string_view name_of(projection form) {
-    if (form == projection::raw) { return "raw"; }
-    return form == projection::folded ? "folded" : "normed";
-}
+XLENS_API std::string_view name_of(projection form);
 
 /// The logit lens: final norm, then unembedding, applied to the residual of any layer
 /// (nostalgebraist 2020; the paper's p_l = softmax(E·x_l), with the norm that its code applies).
@@ -55,51 +51,79 @@ public:
     /// The k best tokens of each residual (N, D), with exact probabilities; with `targets` (N) the
     /// log-probability of one token a row as well.
     [[nodiscard]] std::vector<reading> read(rows<const float> residuals, std::size_t k,
-                                            std::span<const token_id> targets = {}) const {
-        auto normed = aligned_tensor::from_shape({residuals.count(), residuals.width()});
-        normalise(*m_norm, residuals, normed);
-        return m_vocabulary.read(normed, k, targets);
-    }
+                                            std::span<const token_id> targets = {}) const;
 
     /// The concepts of vectors (N, D): the k tokens that each promotes and suppresses most.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
-                                                  projection form = projection::folded) const {
-        const aligned_tensor in = prepared(vectors, form);
-        return m_vocabulary.ends(in, k);
-    }
+                                                  projection form = projection::folded) const;
 
     /// Vectors (N, D) as a projection has them before E: E·prepared(v) is the projection of v.
-    [[nodiscard]] aligned_tensor prepared(rows<const float> vectors, projection form) const {
-        aligned_tensor out = vectors.tensor();
-        if (form == projection::normed) {
-            normalise(*m_norm, vectors, out);
-        } else if (form == projection::folded) {
-            for (std::size_t n = 0; n < vectors.count(); ++n) { fold(rows<float>(out)[n]); }
-        }
-        return out;
-    }
+    [[nodiscard]] aligned_tensor prepared(rows<const float> vectors, projection form) const;
 
     /// out = γ⊙e_w (D): ⟨out, v⟩ is token w's score in the folded projection of v.
-    void direction(token_id token, std::span<float> out) const {
-        m_unembedding->direction(token, out);
-        fold(out);
-    }
+    void direction(token_id token, std::span<float> out) const;
 
     /// γ (D), the gain of the final norm; empty where the model has none.
-    [[nodiscard]] std::span<const float> gain() const {
-        if (!*m_norm) { return {}; }
-        return detail::as_span((*m_norm)->gain);
-    }
+    [[nodiscard]] std::span<const float> gain() const;
 
 private:
-    void fold(std::span<float> v) const {
-        const std::span<const float> by = gain();
-        for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
-    }
+    void fold(std::span<float> v) const;
 
     const std::optional<any_norm>* m_norm;
     const unembedding<any_matrix>* m_unembedding;
     vocabulary m_vocabulary;
 };
+
+#if XLENS_DEFINES(lens)
+XLENS_API projection parse_projection(std::string_view name) {
+    if (name == "raw") { return projection::raw; }
+    if (name == "folded") { return projection::folded; }
+    if (name == "normed") { return projection::normed; }
+    fail("projection: expected raw, folded or normed, got '{}'", printable(name));
+}
+
+XLENS_API std::string_view name_of(projection form) {
+    if (form == projection::raw) { return "raw"; }
+    return form == projection::folded ? "folded" : "normed";
+}
+
+XLENS_API std::vector<reading> logit_lens::read(rows<const float> residuals, std::size_t k,
+                                                std::span<const token_id> targets) const {
+    auto normed = aligned_tensor::from_shape({residuals.count(), residuals.width()});
+    normalise(*m_norm, residuals, normed);
+    return m_vocabulary.read(normed, k, targets);
+}
+
+XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors, std::size_t k,
+                                                      projection form) const {
+    const aligned_tensor in = prepared(vectors, form);
+    return m_vocabulary.ends(in, k);
+}
+
+XLENS_API aligned_tensor logit_lens::prepared(rows<const float> vectors, projection form) const {
+    aligned_tensor out = vectors.tensor();
+    if (form == projection::normed) {
+        normalise(*m_norm, vectors, out);
+    } else if (form == projection::folded) {
+        for (std::size_t n = 0; n < vectors.count(); ++n) { fold(rows<float>(out)[n]); }
+    }
+    return out;
+}
+
+XLENS_API void logit_lens::direction(token_id token, std::span<float> out) const {
+    m_unembedding->direction(token, out);
+    fold(out);
+}
+
+XLENS_API std::span<const float> logit_lens::gain() const {
+    if (!*m_norm) { return {}; }
+    return detail::as_span((*m_norm)->gain);
+}
+
+XLENS_API void logit_lens::fold(std::span<float> v) const {
+    const std::span<const float> by = gain();
+    for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
+}
+#endif
 
 }  // namespace xlens

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/kernels/top_k.hpp>
+#include <xlens/core/types.hpp>
 
 #include <vector>
 

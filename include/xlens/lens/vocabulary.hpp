@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/function_ref.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/lazy.hpp>
-#include <xlens/core/parallel.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/matmul.hpp>
-#include <xlens/kernels/scratch.hpp>
-#include <xlens/kernels/softmax.hpp>
-#include <xlens/kernels/top_k.hpp>
-#include <xlens/lens/screen.hpp>
+#include <xlens/lens/reading.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
@@ -22,28 +15,88 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
+#if XLENS_DEFINES(lens)
+#include <xlens/core/function_ref.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/scratch.hpp>
+#include <xlens/kernels/softmax.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/screen.hpp>
+#endif
+
 namespace xlens {
 
-/// What the vocabulary says of one vector: its best tokens by logit, and the log of the softmax's
-/// denominator over the whole vocabulary, so that probabilities are exact.
-struct reading {
-    std::vector<scored> top;      ///< best first; score = logit
-    float log_normaliser = 0.0F;  ///< log Σ_w exp(logit_w)
-    float target = 0.0F;          ///< log-probability of the token asked for, if one was
-
-    [[nodiscard]] float probability(const scored& token) const {
-        return std::exp(token.score - log_normaliser);
-    }
-};
+class screen;  // lens/screen.hpp
 
 namespace detail {
 
 /// Vectors that are scored against the vocabulary together: each weight tile is decoded once for
 /// all of them.
 inline constexpr std::size_t scan_batch = 128;
+
+}  // namespace detail
+
+/// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
+/// of them. Always in f32, also where a model computes in `precision::native`. Borrows the
+/// unembedding.
+class vocabulary {
+public:
+    explicit vocabulary(const unembedding<any_matrix>& e) : m_unembedding(&e) {}
+
+    [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
+
+    /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers; for an
+    /// adaptive softmax the logits are log-probabilities. With `targets` (N), also the
+    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k).
+    [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
+                                            std::span<const token_id> targets = {}) const;
+
+    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
+    /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
+    /// first time, that takes a pass over E and V·D bytes.
+    [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const;
+
+private:
+    /// Rows from which on making a screen pays.
+    static constexpr std::size_t screened_rows = 1024;
+
+    [[nodiscard]] bool can_screen(rows<const float> x) const;
+
+    using section = unembedding<any_matrix>::section;
+
+    /// One vector's result over one section, by one group of tiles or, merged, by all.
+    struct partial;
+
+    static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
+                                             std::span<const token_id> targets);
+
+    void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
+                    std::vector<reading>& out) const;
+
+    /// Joins the sections of vector i. Section c is shifted by what its class leaves to it (head:
+    /// nothing), so that all scores are logits of one softmax.
+    [[nodiscard]] reading join(const std::vector<std::vector<partial>>& sections, std::size_t i,
+                               std::size_t k, const xt::xtensor<float, 2>& classes) const;
+
+    [[nodiscard]] xt::xtensor<float, 2> class_scores(rows<const float> x) const;
+
+    void ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
+                    std::span<token_ends> out) const;
+
+    const unembedding<any_matrix>* m_unembedding;
+    lazy<std::shared_ptr<const screen>> m_screen;
+};
+
+#if XLENS_DEFINES(lens)
+namespace detail {
+
 /// Rows of the unembedding whose scores exist at one time, a thread: four tiles of a product.
 inline constexpr std::size_t scan_tile = 4 * kernels::blocking::dot_tile_rows;
 /// The vocabulary is cut into this many groups of tiles that follow each other, each walked in
@@ -81,189 +134,159 @@ inline double log_add(double a, double b) {
 
 }  // namespace detail
 
-/// Reads vectors in the vocabulary through an unembedding, streaming: no V-sized row exists for any
-/// of them. Always in f32, also where a model computes in `precision::native`. Borrows the
-/// unembedding.
-class vocabulary {
-public:
-    explicit vocabulary(const unembedding<any_matrix>& e) : m_unembedding(&e) {}
+struct vocabulary::partial {
+    explicit partial(std::size_t k) : best(k) {}
+    top_k best;
+    double log_sum = -std::numeric_limits<double>::infinity();
+    float target = std::numeric_limits<float>::quiet_NaN();  // NaN: not in this part
+};
 
-    [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
-
-    /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers; for an
-    /// adaptive softmax the logits are log-probabilities. With `targets` (N), also the
-    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k).
-    [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
-                                            std::span<const token_id> targets = {}) const {
-        std::vector<reading> out;
-        for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
-            const std::size_t count = std::min(detail::scan_batch, x.count() - n);
-            const auto wanted = targets.empty() ? targets : targets.subspan(n, count);
-            read_batch(x.subrows(n, count), k, wanted, out);
-        }
-        return out;
+XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t k,
+                                                std::span<const token_id> targets) const {
+    std::vector<reading> out;
+    for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
+        const std::size_t count = std::min(detail::scan_batch, x.count() - n);
+        const auto wanted = targets.empty() ? targets : targets.subspan(n, count);
+        read_batch(x.subrows(n, count), k, wanted, out);
     }
+    return out;
+}
 
-    /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
-    /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
-    /// first time, that takes a pass over E and V·D bytes.
-    [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const {
-        if (can_screen(x)) {
-            const auto& e = m_unembedding->sections.front().out;
-            const screen& screened = m_screen.get([&] { return screen(e); });
-            if (screened.bounded()) { return screened.ends(x, k); }
-        }
-        std::vector<token_ends> out(x.count());
-        const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
-        // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share
-        // it.
-        const bool many = batches >= 2 * max_threads();
-        const auto read = [&](std::size_t b) {
-            const std::size_t first = b * detail::scan_batch;
-            const std::size_t count = std::min(detail::scan_batch, x.count() - first);
-            ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups,
-                       std::span(out).subspan(first, count));
-        };
-        if (many) {
-            parallel_for(batches, 2 * detail::scan_batch * size() * x.width(), read);
-        } else {
-            for (std::size_t b = 0; b < batches; ++b) { read(b); }
-        }
-        return out;
+XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::size_t k) const {
+    if (can_screen(x)) {
+        const auto& e = m_unembedding->sections.front().out;
+        const screen& screened = *m_screen.get([&] { return std::make_shared<const screen>(e); });
+        if (screened.bounded()) { return screened.ends(x, k); }
     }
-
-private:
-    /// Rows from which on making a screen pays.
-    static constexpr std::size_t screened_rows = 1024;
-
-    [[nodiscard]] bool can_screen(rows<const float> x) const {
-        const bool dense =
-            m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
-        if (!screen::wins || !dense || x.count() < screened_rows) { return false; }
-        for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
-            if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
-        }
-        return true;
-    }
-
-    using section = unembedding<any_matrix>::section;
-
-    /// One vector's result over one section, by one group of tiles or, merged, by all.
-    struct partial {
-        explicit partial(std::size_t k) : best(k) {}
-        top_k best;
-        double log_sum = -std::numeric_limits<double>::infinity();
-        float target = std::numeric_limits<float>::quiet_NaN();  // NaN: not in this part
+    std::vector<token_ends> out(x.count());
+    const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
+    // Many vectors: a thread takes a batch of them over the whole vocabulary. Few: they share
+    // it.
+    const bool many = batches >= 2 * max_threads();
+    const auto read = [&](std::size_t b) {
+        const std::size_t first = b * detail::scan_batch;
+        const std::size_t count = std::min(detail::scan_batch, x.count() - first);
+        ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups,
+                   std::span(out).subspan(first, count));
     };
+    if (many) {
+        parallel_for(batches, 2 * detail::scan_batch * size() * x.width(), read);
+    } else {
+        for (std::size_t b = 0; b < batches; ++b) { read(b); }
+    }
+    return out;
+}
 
-    static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
-                                             std::span<const token_id> targets) {
+XLENS_API bool vocabulary::can_screen(rows<const float> x) const {
+    const bool dense =
+        m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
+    if (!screen::wins || !dense || x.count() < screened_rows) { return false; }
+    for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
+        if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
+    }
+    return true;
+}
+
+XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
+    const section& s, rows<const float> x, std::size_t k, std::span<const token_id> targets) {
+    xt::xtensor<float, 2> narrow;
+    const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
+    const std::size_t n = x.count();
+    std::vector<partial> parts(detail::scan_groups * n, partial(k));
+    detail::scan(s.out, in, detail::scan_groups,
+                 [&](std::size_t group, std::size_t first, rows<float> scores) {
+                     const std::size_t id = s.first + first;
+                     for (std::size_t i = 0; i < n; ++i) {
+                         partial& p = parts[group * n + i];
+                         p.best.offer_range(static_cast<token_id>(id), scores[i]);
+                         p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
+                         if (targets.empty()) { continue; }
+                         const auto target = static_cast<std::size_t>(targets[i]);
+                         if (target >= id && target - id < scores.width()) {
+                             p.target = scores[i][target - id];
+                         }
+                     }
+                 });
+    for (std::size_t group = 1; group < detail::scan_groups; ++group) {
+        for (std::size_t i = 0; i < n; ++i) {
+            const partial& from = parts[group * n + i];
+            parts[i].best.merge(from.best);
+            parts[i].log_sum = detail::log_add(parts[i].log_sum, from.log_sum);
+            if (!std::isnan(from.target)) { parts[i].target = from.target; }
+        }
+    }
+    parts.resize(n, partial(0));
+    return parts;
+}
+
+XLENS_API void vocabulary::read_batch(rows<const float> x, std::size_t k,
+                                      std::span<const token_id> targets,
+                                      std::vector<reading>& out) const {
+    std::vector<std::vector<partial>> sections;
+    for (const section& s : m_unembedding->sections) {
+        sections.push_back(read_section(s, x, k, targets));
+    }
+    const xt::xtensor<float, 2> classes = class_scores(x);
+    for (std::size_t i = 0; i < x.count(); ++i) { out.push_back(join(sections, i, k, classes)); }
+}
+
+XLENS_API reading vocabulary::join(const std::vector<std::vector<partial>>& sections, std::size_t i,
+                                   std::size_t k, const xt::xtensor<float, 2>& classes) const {
+    double total = sections[0][i].log_sum;
+    for (std::size_t c = 1; c < sections.size(); ++c) {
+        total = detail::log_add(total, classes(i, c - 1));
+    }
+    const bool adaptive = sections.size() > 1;
+    reading out;
+    out.log_normaliser = adaptive ? 0.0F : static_cast<float>(total);
+    top_k best(k);
+    for (std::size_t c = 0; c < sections.size(); ++c) {
+        const partial& part = sections[c][i];
+        const double head_shift = adaptive ? -total : 0.0;
+        const double shift = c == 0 ? head_shift : head_shift + classes(i, c - 1) - part.log_sum;
+        for (const scored& s : part.best.sorted()) {
+            best.offer(s.id, static_cast<float>(s.score + shift));
+        }
+        if (!std::isnan(part.target)) {
+            out.target = static_cast<float>(part.target + shift) - out.log_normaliser;
+        }
+    }
+    out.top = best.sorted();
+    return out;
+}
+
+XLENS_API xt::xtensor<float, 2> vocabulary::class_scores(rows<const float> x) const {
+    if (!m_unembedding->classes) { return xt::empty<float>({x.count(), std::size_t{0}}); }
+    xt::xtensor<float, 2> out = xt::empty<float>({x.count(), m_unembedding->classes->rows()});
+    kernels::matmul(*m_unembedding->classes, x, out);
+    return out;
+}
+
+XLENS_API void vocabulary::ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
+                                      std::span<token_ends> out) const {
+    const std::size_t n = x.count();
+    std::vector<top_k> high(groups * n, top_k(k));
+    std::vector<top_k> low(groups * n, top_k(k));
+    for (const section& s : m_unembedding->sections) {
         xt::xtensor<float, 2> narrow;
         const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
-        const std::size_t n = x.count();
-        std::vector<partial> parts(detail::scan_groups * n, partial(k));
-        detail::scan(s.out, in, detail::scan_groups,
+        detail::scan(s.out, in, groups,
                      [&](std::size_t group, std::size_t first, rows<float> scores) {
-                         const std::size_t id = s.first + first;
+                         const auto id = static_cast<token_id>(s.first + first);
                          for (std::size_t i = 0; i < n; ++i) {
-                             partial& p = parts[group * n + i];
-                             p.best.offer_range(static_cast<token_id>(id), scores[i]);
-                             p.log_sum =
-                                 detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
-                             if (targets.empty()) { continue; }
-                             const auto target = static_cast<std::size_t>(targets[i]);
-                             if (target >= id && target - id < scores.width()) {
-                                 p.target = scores[i][target - id];
-                             }
+                             offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
                          }
                      });
-        for (std::size_t group = 1; group < detail::scan_groups; ++group) {
-            for (std::size_t i = 0; i < n; ++i) {
-                const partial& from = parts[group * n + i];
-                parts[i].best.merge(from.best);
-                parts[i].log_sum = detail::log_add(parts[i].log_sum, from.log_sum);
-                if (!std::isnan(from.target)) { parts[i].target = from.target; }
-            }
-        }
-        parts.resize(n, partial(0));
-        return parts;
     }
-
-    void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
-                    std::vector<reading>& out) const {
-        std::vector<std::vector<partial>> sections;
-        for (const section& s : m_unembedding->sections) {
-            sections.push_back(read_section(s, x, k, targets));
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t group = 1; group < groups; ++group) {
+            high[i].merge(high[group * n + i]);
+            low[i].merge(low[group * n + i]);
         }
-        const xt::xtensor<float, 2> classes = class_scores(x);
-        for (std::size_t i = 0; i < x.count(); ++i) {
-            out.push_back(join(sections, i, k, classes));
-        }
+        out[i] = {high[i].sorted(), low[i].sorted()};
+        for (scored& s : out[i].suppresses) { s.score = -s.score; }
     }
-
-    /// Joins the sections of vector i. Section c is shifted by what its class leaves to it (head:
-    /// nothing), so that all scores are logits of one softmax.
-    [[nodiscard]] reading join(const std::vector<std::vector<partial>>& sections, std::size_t i,
-                               std::size_t k, const xt::xtensor<float, 2>& classes) const {
-        double total = sections[0][i].log_sum;
-        for (std::size_t c = 1; c < sections.size(); ++c) {
-            total = detail::log_add(total, classes(i, c - 1));
-        }
-        const bool adaptive = sections.size() > 1;
-        reading out;
-        out.log_normaliser = adaptive ? 0.0F : static_cast<float>(total);
-        top_k best(k);
-        for (std::size_t c = 0; c < sections.size(); ++c) {
-            const partial& part = sections[c][i];
-            const double head_shift = adaptive ? -total : 0.0;
-            const double shift =
-                c == 0 ? head_shift : head_shift + classes(i, c - 1) - part.log_sum;
-            for (const scored& s : part.best.sorted()) {
-                best.offer(s.id, static_cast<float>(s.score + shift));
-            }
-            if (!std::isnan(part.target)) {
-                out.target = static_cast<float>(part.target + shift) - out.log_normaliser;
-            }
-        }
-        out.top = best.sorted();
-        return out;
-    }
-
-    [[nodiscard]] xt::xtensor<float, 2> class_scores(rows<const float> x) const {
-        if (!m_unembedding->classes) { return xt::empty<float>({x.count(), std::size_t{0}}); }
-        xt::xtensor<float, 2> out = xt::empty<float>({x.count(), m_unembedding->classes->rows()});
-        kernels::matmul(*m_unembedding->classes, x, out);
-        return out;
-    }
-
-    void ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
-                    std::span<token_ends> out) const {
-        const std::size_t n = x.count();
-        std::vector<top_k> high(groups * n, top_k(k));
-        std::vector<top_k> low(groups * n, top_k(k));
-        for (const section& s : m_unembedding->sections) {
-            xt::xtensor<float, 2> narrow;
-            const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
-            detail::scan(s.out, in, groups,
-                         [&](std::size_t group, std::size_t first, rows<float> scores) {
-                             const auto id = static_cast<token_id>(s.first + first);
-                             for (std::size_t i = 0; i < n; ++i) {
-                                 offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
-                             }
-                         });
-        }
-        for (std::size_t i = 0; i < n; ++i) {
-            for (std::size_t group = 1; group < groups; ++group) {
-                high[i].merge(high[group * n + i]);
-                low[i].merge(low[group * n + i]);
-            }
-            out[i] = {high[i].sorted(), low[i].sorted()};
-            for (scored& s : out[i].suppresses) { s.score = -s.score; }
-        }
-    }
-
-    const unembedding<any_matrix>* m_unembedding;
-    lazy<screen> m_screen;
-};
+}
+#endif
 
 }  // namespace xlens

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/kernels/activation.hpp>
+#include <xlens/model/architecture.hpp>
 #include <xlens/nn/attention.hpp>
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/norm.hpp>
@@ -10,28 +12,19 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
-// An architecture says which parts fill the one block of nn/block.hpp. It stands here twice: as
-// types, for programs that fix it when they are compiled (a preset), and as a row of the table
+// An architecture says which parts fill the one block of nn/block.hpp. It stands here twice: as types,
+// for programs that fix it when they are compiled (a preset), and as a row of the table
 // `architectures`, made from the preset, for xlens::model, whose parts are data. What differs from
-// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from
-// the file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
+// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from the
+// file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
 
 namespace xlens {
 
 namespace presets {
-
-/// Parts that are data: any architecture, chosen when a file is read. What xlens::load returns.
-struct any {
-    using norm = any_norm;
-    template <weight_matrix Weights>
-    using position = any_positions<Weights>;
-    using head_norm = any_head_norm;
-    using activation = any_activation;
-    using gate = any_gate;
-};
 
 /// Radford et al. 2019.
 struct gpt2 {
@@ -93,16 +86,6 @@ constexpr bool runs(std::string_view architecture) {
 
 }  // namespace presets
 
-/// The parts of an architecture, as data.
-struct architecture {
-    std::string_view name;
-    norm_kind norm = norm_kind::rms;
-    position_kind position = position_kind::rotary;
-    bool head_norm = false;
-    any_activation activation;
-    bool gated = true;
-};
-
 /// What a preset says in types.
 template <class Preset>
 constexpr architecture architecture_of(std::string_view name) {
@@ -121,11 +104,15 @@ constexpr architecture architecture_of(std::string_view name) {
     };
 }
 
-/// Every architecture that files can have.
-inline constexpr std::array architectures = {
-    architecture_of<presets::gpt2>("gpt2"),         architecture_of<presets::llama>("llama"),
-    architecture_of<presets::llama>("qwen2"),       architecture_of<presets::qwen3>("qwen3"),
-    architecture_of<presets::gpt_neox>("gpt_neox"), architecture_of<presets::wikilm>("wikilm"),
-};
+#if XLENS_DEFINES(model)
+XLENS_API std::span<const architecture> architectures() {
+    static constexpr std::array table = {
+        architecture_of<presets::gpt2>("gpt2"),         architecture_of<presets::llama>("llama"),
+        architecture_of<presets::llama>("qwen2"),       architecture_of<presets::qwen3>("qwen3"),
+        architecture_of<presets::gpt_neox>("gpt_neox"), architecture_of<presets::wikilm>("wikilm"),
+    };
+    return table;
+}
+#endif
 
 }  // namespace xlens

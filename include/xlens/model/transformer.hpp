@@ -2,14 +2,15 @@
 #pragma once
 
 #include <xlens/core/aligned.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/model/architecture.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/pass.hpp>
-#include <xlens/model/presets.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/block.hpp>
 #include <xlens/nn/embedding.hpp>
@@ -154,3 +155,18 @@ private:
 }  // namespace xlens
 
 #include <xlens/model/transformer_pass.hpp>
+
+#if !XLENS_DEFINES(model)
+namespace xlens {
+
+// From the compiled library.
+extern template void transformer<>::check(const sequence_state&, std::span<const token_id>) const;
+extern template void transformer<>::read_one<dynamic_policies>(sequence_state&,
+                                                               std::span<const token_id>,
+                                                               dynamic_policies&) const;
+extern template void transformer<>::read_each<dynamic_policies>(std::span<sequence_state* const>,
+                                                                std::span<const token_id>,
+                                                                dynamic_policies&) const;
+
+}  // namespace xlens
+#endif

@@ -5,7 +5,7 @@
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/activation.hpp>
+#include <xlens/kernels/any_activation.hpp>
 #include <xlens/kernels/column_norms.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/storage/formats.hpp>
-#include <xlens/storage/matrix.hpp>
+#include <xlens/core/compiled.hpp>
+#include <xlens/storage/format_id.hpp>
+#include <xlens/storage/matrix_view.hpp>
 #include <xlens/storage/precision.hpp>
 
 #include <cstddef>
@@ -10,6 +11,9 @@
 #include <utility>
 
 namespace xlens {
+
+template <class Format>
+class matrix;  // storage/matrix.hpp
 
 /// A matrix whose format is known when its file is read: what models from files are made of, since
 /// a file mixes formats from tensor to tensor. A product branches once, never a row or an element.
@@ -39,6 +43,7 @@ public:
         });
     }
 
+    [[nodiscard]] format_id format() const { return m_format; }
     [[nodiscard]] std::string_view format_name() const { return xlens::format_name(m_format); }
 
     /// These rows of W, without a copy; see matrix_view.
@@ -61,3 +66,7 @@ private:
 };
 
 }  // namespace xlens
+
+#if XLENS_DEFINES(storage)
+#include <xlens/storage/matrix.hpp>
+#endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/storage/format_id.hpp>
 #include <xlens/storage/formats/blocks_256.hpp>
 #include <xlens/storage/formats/blocks_32.hpp>
 #include <xlens/storage/formats/floats.hpp>
@@ -11,7 +12,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -75,33 +75,10 @@ inline void decode_row<f32>(const std::byte* src, std::span<float> out) {
     if (!out.empty()) { std::memcpy(out.data(), src, out.size_bytes()); }
 }
 
-/// The most elements that a block has.
-inline constexpr std::size_t largest_block = 256;
-
-/// What it takes to read the rows of a format, for code that serves all formats alike.
-struct row_format {
-    std::size_t block;                                           ///< elements
-    std::size_t bytes;                                           ///< a block
-    bool plain;                                                  ///< f32 itself
-    void (*decode)(const std::byte* src, std::span<float> out);  ///< decode_row
-
-    /// Bytes of so many elements, whole blocks of them.
-    [[nodiscard]] constexpr std::size_t size(std::size_t elements) const {
-        return elements / block * bytes;
-    }
-};
 template <block_format Format>
     requires(Format::block <= largest_block)
 inline constexpr row_format row_format_v{Format::block, Format::bytes, std::is_same_v<Format, f32>,
                                          decode_row<Format>};
-
-/// A format that is known only when the file is read.
-enum class format_id { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k };
-
-inline constexpr std::array all_formats{format_id::f32,  format_id::f16,  format_id::bf16,
-                                        format_id::q8_0, format_id::q4_0, format_id::q4_1,
-                                        format_id::q5_0, format_id::q5_1, format_id::q4_k,
-                                        format_id::q5_k, format_id::q6_k};
 
 /// Calls fn(F{}) with the type of the format and returns what it returns: the one branch between
 /// what a file says and code that is compiled for one format. Throws xlens::error if `id` is none.
@@ -123,31 +100,19 @@ constexpr decltype(auto) visit_format(format_id id, Fn&& fn) {
     fail("format: expected one of {} known ids, got {}", all_formats.size(), static_cast<int>(id));
 }
 
-/// "q4_1".
-[[nodiscard]] constexpr std::string_view format_name(format_id id) {
-    return visit_format(id, []<class F>(F) { return F::name; });
-}
+static_assert(std::ranges::all_of(detail::format_table,
+                                  [](const detail::format_facts& facts) {
+                                      return visit_format(facts.id, [&]<class F>(F) {
+                                          return F::name == facts.name && F::block == facts.block &&
+                                                 F::bytes == facts.bytes;
+                                      });
+                                  }),
+              "the table of storage/format_id.hpp says what the formats say");
 
-/// Elements a block.
-[[nodiscard]] constexpr std::size_t format_block(format_id id) {
-    return visit_format(id, []<class F>(F) { return F::block; });
-}
-
-/// Bytes a block.
-[[nodiscard]] constexpr std::size_t format_bytes(format_id id) {
-    return visit_format(id, []<class F>(F) { return F::bytes; });
-}
-
-/// What reading its rows takes.
-[[nodiscard]] inline const row_format& row_format_of(format_id id) {
+#if XLENS_DEFINES(storage)
+XLENS_API const row_format& row_format_of(format_id id) {
     return *visit_format(id, []<class F>(F) { return &row_format_v<F>; });
 }
-
-/// The format of that name, spelt as format_name spells it.
-[[nodiscard]] constexpr std::optional<format_id> format_from_name(std::string_view name) {
-    const auto* found =
-        std::ranges::find_if(all_formats, [name](format_id id) { return format_name(id) == name; });
-    return found == all_formats.end() ? std::nullopt : std::optional(*found);
-}
+#endif
 
 }  // namespace xlens

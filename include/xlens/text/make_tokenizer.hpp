@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/text/byte_alphabet.hpp>
-#include <xlens/text/byte_tokens.hpp>
-#include <xlens/text/patterns.hpp>
-#include <xlens/text/space_mark.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_data.hpp>
 
@@ -21,8 +17,23 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(text)
+#include <xlens/core/error.hpp>
+#include <xlens/text/byte_alphabet.hpp>
+#include <xlens/text/byte_tokens.hpp>
+#include <xlens/text/patterns.hpp>
+#include <xlens/text/space_mark.hpp>
+#endif
+
 namespace xlens {
 
+/// The tokenizer that the arrays of a GGUF file describe: byte-level BPE (`model` "gpt2") or
+/// SentencePiece BPE with byte fallback ("llama"). Control and unknown tokens are special;
+/// user-defined ones are always found in the text. Throws xlens::error, naming the key and both
+/// values, for every inconsistency.
+XLENS_API tokenizer make_tokenizer(tokenizer_data data);
+
+#if XLENS_DEFINES(text)
 namespace detail {
 
 inline std::int32_t type_of(const tokenizer_data& data, std::size_t id) {
@@ -144,11 +155,7 @@ inline normalizer mark_spaces(const tokenizer_data& data) {
 
 }  // namespace detail
 
-/// The tokenizer that the arrays of a GGUF file describe: byte-level BPE (`model` "gpt2") or
-/// SentencePiece BPE with byte fallback ("llama"). Control and unknown tokens are special;
-/// user-defined ones are always found in the text. Throws xlens::error, naming the key and both
-/// values, for every inconsistency.
-inline tokenizer make_tokenizer(tokenizer_data data) {
+XLENS_API tokenizer make_tokenizer(tokenizer_data data) {
     if (data.model != "gpt2" && data.model != "llama") {
         fail("{}: tokenizer.ggml.model: expected gpt2 or llama, got {}", data.file,
              printable(data.model));
@@ -183,5 +190,6 @@ inline tokenizer make_tokenizer(tokenizer_data data) {
                       data.add_eos ? std::vector{*eos} : std::vector<token_id>{}, bos, eos,
                       pieces && data.add_space_prefix, std::move(data.chat_template)});
 }
+#endif
 
 }  // namespace xlens

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
@@ -60,65 +61,23 @@ struct tokenizer_parts {
 /// Immutable: one object may be used by several threads at once.
 class tokenizer {
 public:
-    explicit tokenizer(tokenizer_parts parts) : m_parts(std::move(parts)) {
-        std::vector<added_token> as_given;
-        std::vector<added_token> normalized;
-        for (const added_token& token : m_parts.added) {
-            (token.normalized ? normalized : as_given).push_back(token);
-        }
-        for (added_token& token : normalized) { token.content = m_parts.normalize(token.content); }
-        m_added = added_tokens(std::move(as_given));
-        m_added_normalized = added_tokens(std::move(normalized));
-        // A byte token stands for the same bytes as a plain one-letter token, which is preferred.
-        for (const bool single_byte : {false, true}) {
-            for (std::size_t i = 0; i < size(); ++i) {
-                if (m_parts.tokens[i].single_byte == single_byte) {
-                    m_by_bytes.try_emplace(m_parts.tokens[i].bytes, static_cast<token_id>(i));
-                }
-            }
-        }
-    }
+    explicit tokenizer(tokenizer_parts parts);
 
     /// The tokens of `text`; nothing is added before or after. Strings such as <|endoftext|> are
     /// plain text unless `parse_special`. At most max_text bytes, else xlens::error.
     /// O(n log n) in the longest piece.
     [[nodiscard]] std::vector<token_id> encode(std::string_view text,
-                                               bool parse_special = false) const {
-        if (text.size() > max_text) {
-            fail("text: {} bytes, expected at most {}", text.size(), max_text);
-        }
-        std::vector<token_id> out;
-        for (const text_section& section : m_added.split(text, parse_special)) {
-            if (section.token) {
-                out.push_back(*section.token);
-            } else {
-                const bool at_start = section.text.data() == text.data();
-                encode_section(section.text, at_start, parse_special, out);
-            }
-        }
-        return out;
-    }
+                                               bool parse_special = false) const;
 
     /// encode(text), with the special tokens around it that the model expects of a prompt (usually
     /// the beginning-of-sequence token or none). An empty text gives just these.
     [[nodiscard]] std::vector<token_id> encode_prompt(std::string_view text,
-                                                      bool parse_special = false) const {
-        std::vector<token_id> out = m_parts.prefix;
-        const std::vector<token_id> tokens = encode(text, parse_special);
-        out.insert(out.end(), tokens.begin(), tokens.end());
-        out.insert(out.end(), m_parts.suffix.begin(), m_parts.suffix.end());
-        return out;
-    }
+                                                      bool parse_special = false) const;
 
     /// The bytes that the tokens stand for, one after another; they need not be valid UTF-8. Where
     /// encode() puts a space before the text, one leading space is taken off: for a continuation,
     /// join bytes() instead.
-    [[nodiscard]] std::string decode(std::span<const token_id> tokens) const {
-        std::string out;
-        for (const token_id id : tokens) { out += entry(id).bytes; }
-        if (m_parts.drops_leading_space && out.starts_with(' ')) { out.erase(0, 1); }
-        return out;
-    }
+    [[nodiscard]] std::string decode(std::span<const token_id> tokens) const;
 
     /// The exact bytes of one token. Throws for an id outside [0, size()).
     [[nodiscard]] std::string bytes(token_id id) const { return entry(id).bytes; }
@@ -127,9 +86,7 @@ public:
     [[nodiscard]] std::string text(token_id id) const { return replace_invalid(entry(id).bytes); }
 
     /// The token that stands for exactly these bytes.
-    [[nodiscard]] std::optional<token_id> find(std::string_view bytes) const {
-        return find_token(m_by_bytes, bytes);
-    }
+    [[nodiscard]] std::optional<token_id> find(std::string_view bytes) const;
 
     /// V, the number of tokens; ids are [0, V). May be less than the rows of the embedding.
     [[nodiscard]] std::size_t size() const { return m_parts.tokens.size(); }
@@ -143,47 +100,114 @@ public:
     static constexpr std::size_t max_text = std::size_t{1} << 30U;
 
 private:
-    [[nodiscard]] const token_entry& entry(token_id id) const {
-        check_token(id, size(), m_parts.file);
-        return m_parts.tokens[static_cast<std::size_t>(id)];
-    }
+    [[nodiscard]] const token_entry& entry(token_id id) const;
 
     void encode_section(std::string_view section, bool at_start, bool parse_special,
-                        std::vector<token_id>& out) const {
-        for_each_stretch(section, [&](std::string_view stretch, bool valid) {
-            const bool begins_section = stretch.data() == section.data();
-            if (valid) {
-                const std::string text = m_parts.normalize(std::string(stretch), begins_section);
-                encode_normalized(text, at_start && begins_section, parse_special, out);
-            } else {
-                encode_plain({std::string(stretch), true, at_start && begins_section}, out);
-            }
-        });
-    }
+                        std::vector<token_id>& out) const;
 
     void encode_normalized(const std::string& text, bool at_start, bool parse_special,
-                           std::vector<token_id>& out) const {
-        for (const text_section& section : m_added_normalized.split(text, parse_special)) {
-            if (section.token) {
-                out.push_back(*section.token);
-            } else {
-                const bool first = at_start && section.text.data() == text.data();
-                encode_plain({std::string(section.text), false, first}, out);
-            }
-        }
-    }
+                           std::vector<token_id>& out) const;
 
-    void encode_plain(text_piece whole, std::vector<token_id>& out) const {
-        for (const text_piece& piece : m_parts.cut(std::move(whole))) {
-            std::visit([&](const auto& model) { model.encode(piece.text, piece.raw, out); },
-                       m_parts.model);
-        }
-    }
+    void encode_plain(text_piece whole, std::vector<token_id>& out) const;
 
     tokenizer_parts m_parts;
     added_tokens m_added;
     added_tokens m_added_normalized;
     token_map m_by_bytes;
 };
+
+#if XLENS_DEFINES(text)
+XLENS_API tokenizer::tokenizer(tokenizer_parts parts) : m_parts(std::move(parts)) {
+    std::vector<added_token> as_given;
+    std::vector<added_token> normalized;
+    for (const added_token& token : m_parts.added) {
+        (token.normalized ? normalized : as_given).push_back(token);
+    }
+    for (added_token& token : normalized) { token.content = m_parts.normalize(token.content); }
+    m_added = added_tokens(std::move(as_given));
+    m_added_normalized = added_tokens(std::move(normalized));
+    // A byte token stands for the same bytes as a plain one-letter token, which is preferred.
+    for (const bool single_byte : {false, true}) {
+        for (std::size_t i = 0; i < size(); ++i) {
+            if (m_parts.tokens[i].single_byte == single_byte) {
+                m_by_bytes.try_emplace(m_parts.tokens[i].bytes, static_cast<token_id>(i));
+            }
+        }
+    }
+}
+
+XLENS_API std::vector<token_id> tokenizer::encode(std::string_view text, bool parse_special) const {
+    if (text.size() > max_text) {
+        fail("text: {} bytes, expected at most {}", text.size(), max_text);
+    }
+    std::vector<token_id> out;
+    for (const text_section& section : m_added.split(text, parse_special)) {
+        if (section.token) {
+            out.push_back(*section.token);
+        } else {
+            const bool at_start = section.text.data() == text.data();
+            encode_section(section.text, at_start, parse_special, out);
+        }
+    }
+    return out;
+}
+
+XLENS_API std::vector<token_id> tokenizer::encode_prompt(std::string_view text,
+                                                         bool parse_special) const {
+    std::vector<token_id> out = m_parts.prefix;
+    const std::vector<token_id> tokens = encode(text, parse_special);
+    out.insert(out.end(), tokens.begin(), tokens.end());
+    out.insert(out.end(), m_parts.suffix.begin(), m_parts.suffix.end());
+    return out;
+}
+
+XLENS_API std::string tokenizer::decode(std::span<const token_id> tokens) const {
+    std::string out;
+    for (const token_id id : tokens) { out += entry(id).bytes; }
+    if (m_parts.drops_leading_space && out.starts_with(' ')) { out.erase(0, 1); }
+    return out;
+}
+
+XLENS_API std::optional<token_id> tokenizer::find(std::string_view bytes) const {
+    return find_token(m_by_bytes, bytes);
+}
+
+XLENS_API const token_entry& tokenizer::entry(token_id id) const {
+    check_token(id, size(), m_parts.file);
+    return m_parts.tokens[static_cast<std::size_t>(id)];
+}
+
+XLENS_API void tokenizer::encode_section(std::string_view section, bool at_start,
+                                         bool parse_special, std::vector<token_id>& out) const {
+    for_each_stretch(section, [&](std::string_view stretch, bool valid) {
+        const bool begins_section = stretch.data() == section.data();
+        if (valid) {
+            const std::string text = m_parts.normalize(std::string(stretch), begins_section);
+            encode_normalized(text, at_start && begins_section, parse_special, out);
+        } else {
+            encode_plain({std::string(stretch), true, at_start && begins_section}, out);
+        }
+    });
+}
+
+XLENS_API void tokenizer::encode_normalized(const std::string& text, bool at_start,
+                                            bool parse_special, std::vector<token_id>& out) const {
+    for (const text_section& section : m_added_normalized.split(text, parse_special)) {
+        if (section.token) {
+            out.push_back(*section.token);
+        } else {
+            const bool first = at_start && section.text.data() == text.data();
+            encode_plain({std::string(section.text), false, first}, out);
+        }
+    }
+}
+
+XLENS_API void tokenizer::encode_plain(text_piece whole, std::vector<token_id>& out) const {
+    for (const text_piece& piece : m_parts.cut(std::move(whole))) {
+        std::visit([&](const auto& model) { model.encode(piece.text, piece.raw, out); },
+                   m_parts.model);
+    }
+}
+#endif
 
 }  // namespace xlens

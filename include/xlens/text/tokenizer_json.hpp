@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/json/field.hpp>
-#include <xlens/json/reader.hpp>
-#include <xlens/storage/guarded.hpp>
-#include <xlens/text/byte_alphabet.hpp>
-#include <xlens/text/byte_tokens.hpp>
-#include <xlens/text/space_mark.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/text/tokenizer.hpp>
-#include <xlens/text/tokenizer_json_steps.hpp>
 
 #include <fmt/format.h>
 
@@ -21,8 +14,27 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(text)
+#include <xlens/core/error.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/storage/guarded.hpp>
+#include <xlens/text/byte_alphabet.hpp>
+#include <xlens/text/byte_tokens.hpp>
+#include <xlens/text/space_mark.hpp>
+#include <xlens/text/tokenizer_json_steps.hpp>
+#endif
+
 namespace xlens {
 
+/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, with its
+/// normaliser, pre-tokeniser, added tokens and post-processor. A tokenizer_config.json beside it
+/// names bos and eos and holds the chat template; its add_bos_token counts where the
+/// post-processor adds nothing. Ids must be dense. Throws xlens::error for whatever is missing,
+/// inconsistent or not supported.
+XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path);
+
+#if XLENS_DEFINES(text)
 namespace detail {
 
 /// model.vocab, each id once. Whether the ids leave gaps shows only with the added tokens.
@@ -258,13 +270,9 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
 
 }  // namespace detail
 
-/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, with its
-/// normaliser, pre-tokeniser, added tokens and post-processor. A tokenizer_config.json beside it
-/// names bos and eos and holds the chat template; its add_bos_token counts where the
-/// post-processor adds nothing. Ids must be dense. Throws xlens::error for whatever is missing,
-/// inconsistent or not supported.
-inline tokenizer load_tokenizer_json(const std::filesystem::path& path) {
+XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path) {
     return guarded(printable(path.string(), 4096), [&] { return detail::read_tokenizer(path); });
 }
+#endif
 
 }  // namespace xlens

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/function_ref.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/kernels/top_k.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/observe.hpp>
-#include <xlens/trace/observe_updates.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -20,8 +15,67 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(trace)
+#include <xlens/core/error.hpp>
+#include <xlens/core/function_ref.hpp>
+#include <xlens/kernels/top_k.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/trace/observe_updates.hpp>
+#endif
+
 namespace xlens {
 
+struct attribution_options {
+    std::optional<token_id> token;        ///< none: the predicted one
+    std::optional<token_id> against;      ///< none: the logit itself, else the difference
+    std::optional<std::size_t> position;  ///< none: the last
+    std::size_t limit = 20;               ///< sub-updates to name
+    progress_function progress = {};      ///< counts tokens that were read
+};
+
+/// Which predictions of a prompt are explained.
+struct prediction_options {
+    observe::positions positions = observe::positions::last;
+    std::size_t limit = 20;           ///< sub-updates to name, of each
+    progress_function progress = {};  ///< counts tokens that were read
+};
+
+namespace detail {
+
+XLENS_API attribution attribute_with(const transformer<>& model, std::span<const token_id> tokens,
+                                     const attribution_options& options,
+                                     dynamic_policies& policies);
+
+XLENS_API std::vector<attribution> attribute_predictions_with(const transformer<>& model,
+                                                              std::span<const token_id> tokens,
+                                                              const prediction_options& options,
+                                                              dynamic_policies& policies);
+
+}  // namespace detail
+
+/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
+/// the pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the
+/// prompt's length. Throws xlens::error for a position or a token that is not there.
+template <class... P>
+attribution attribute(const transformer<>& model, std::span<const token_id> tokens,
+                      const attribution_options& options = {}, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::attribute_with(model, tokens, options, pack);
+}
+
+/// Explains the predicted token's logit at the last position or at every one, in order. Memory as
+/// above, and for all positions 32 times that.
+template <class... P>
+std::vector<attribution> attribute_predictions(const transformer<>& model,
+                                               std::span<const token_id> tokens,
+                                               const prediction_options& options = {},
+                                               P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::attribute_predictions_with(model, tokens, options, pack);
+}
+
+#if XLENS_DEFINES(trace)
 namespace detail {
 
 /// Reads a prompt in passes of bounded size with observe_updates behind the policies, and calls
@@ -51,25 +105,11 @@ inline token_id best_token(std::span<const float> logits) {
 
 }  // namespace detail
 
-struct attribution_options {
-    std::optional<token_id> token;        ///< none: the predicted one
-    std::optional<token_id> against;      ///< none: the logit itself, else the difference
-    std::optional<std::size_t> position;  ///< none: the last
-    std::size_t limit = 20;               ///< sub-updates to name
-    progress_function progress = {};      ///< counts tokens that were read
-};
-
-/// Which predictions of a prompt are explained.
-struct prediction_options {
-    observe::positions positions = observe::positions::last;
-    std::size_t limit = 20;           ///< sub-updates to name, of each
-    progress_function progress = {};  ///< counts tokens that were read
-};
-
 namespace detail {
 
-inline attribution attribute_with(const transformer<>& model, std::span<const token_id> tokens,
-                                  const attribution_options& options, dynamic_policies& policies) {
+XLENS_API attribution attribute_with(const transformer<>& model, std::span<const token_id> tokens,
+                                     const attribution_options& options,
+                                     dynamic_policies& policies) {
     if (tokens.empty()) { fail("attribution: no tokens, expected at least 1"); }
     const std::size_t position = options.position.value_or(tokens.size() - 1);
     if (position >= tokens.size()) {
@@ -87,10 +127,10 @@ inline attribution attribute_with(const transformer<>& model, std::span<const to
     return std::move(out.front());
 }
 
-inline std::vector<attribution> attribute_predictions_with(const transformer<>& model,
-                                                           std::span<const token_id> tokens,
-                                                           const prediction_options& options,
-                                                           dynamic_policies& policies) {
+XLENS_API std::vector<attribution> attribute_predictions_with(const transformer<>& model,
+                                                              std::span<const token_id> tokens,
+                                                              const prediction_options& options,
+                                                              dynamic_policies& policies) {
     std::vector<attribution> out;
     const auto read = [&](const observe_updates& seen) {
         std::vector<attribution_target> targets;
@@ -106,26 +146,6 @@ inline std::vector<attribution> attribute_predictions_with(const transformer<>& 
 }
 
 }  // namespace detail
-
-/// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
-/// the pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the
-/// prompt's length. Throws xlens::error for a position or a token that is not there.
-template <class... P>
-attribution attribute(const transformer<>& model, std::span<const token_id> tokens,
-                      const attribution_options& options = {}, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::attribute_with(model, tokens, options, pack);
-}
-
-/// Explains the predicted token's logit at the last position or at every one, in order. Memory as
-/// above, and for all positions 32 times that.
-template <class... P>
-std::vector<attribution> attribute_predictions(const transformer<>& model,
-                                               std::span<const token_id> tokens,
-                                               const prediction_options& options = {},
-                                               P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::attribute_predictions_with(model, tokens, options, pack);
-}
+#endif
 
 }  // namespace xlens

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/parallel.hpp>
-#include <xlens/core/token.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/dot_in_double.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe_updates.hpp>
 
@@ -20,6 +14,16 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(trace)
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/token.hpp>
+#include <xlens/kernels/dot_in_double.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+#endif
 
 namespace xlens {
 
@@ -58,15 +62,6 @@ struct attribution_target {
     std::optional<token_id> against;
 };
 
-namespace detail {
-
-/// ⟨a, b⟩ over the elements of b: none where a bias is missing.
-inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b) {
-    return kernels::dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
-}
-
-}  // namespace detail
-
 /// Takes logits apart, of passes that the policy observe_updates has recorded. Borrows the model.
 class attributor {
 public:
@@ -81,128 +76,158 @@ public:
     /// of threads. Throws xlens::error for a token outside the vocabulary, or a record without
     /// logits.
     [[nodiscard]] std::vector<attribution> operator()(
-        const observe_updates& seen, std::span<const attribution_target> targets) const {
-        check(seen, targets);
-        xt::xtensor<float, 2> directions = xt::empty<float>({targets.size(), width()});
-        std::vector<running> sums;
-        for (std::size_t n = 0; n < targets.size(); ++n) {
-            sums.push_back(begin(seen, targets[n], rows<float>(directions)[n]));
-        }
-        for (std::size_t l = 0; l < seen.layers().size(); ++l) {
-            add_layer(seen.layers()[l], l, targets, directions, sums);
-        }
-        std::vector<attribution> out;
-        for (std::size_t n = 0; n < targets.size(); ++n) {
-            out.push_back(finish(seen, targets[n].row, std::move(sums[n])));
-        }
-        return out;
-    }
+        const observe_updates& seen, std::span<const attribution_target> targets) const;
 
 private:
     /// An attribution on its way, and the exact sum of what it has so far.
-    struct running {
-        attribution to;
-        largest_contributions largest;
-        double sum = 0.0;
-        double attention_bias = 0.0;
-        double ffn_bias = 0.0;
-    };
+    struct running;
 
     [[nodiscard]] std::size_t width() const { return m_model->config.width; }
 
-    void check(const observe_updates& seen, std::span<const attribution_target> targets) const {
-        const std::size_t vocabulary = m_model->unembedding.vocabulary();
-        for (const attribution_target& t : targets) {
-            if (t.row >= seen.logits().count()) {
-                fail("attribution: row {} of a record that has the logits of {}", t.row,
-                     seen.logits().count());
-            }
-            check_token(t.token, vocabulary, "attribution");
-            if (t.against) { check_token(*t.against, vocabulary, "attribution"); }
-        }
-    }
+    void check(const observe_updates& seen, std::span<const attribution_target> targets) const;
 
     /// Everything that is no layer's, and the direction d (D): the token's row with the norm folded
     /// in.
     running begin(const observe_updates& seen, const attribution_target& target,
-                  std::span<float> d) const {
-        const std::span<const float> x = seen.residual()[target.row];
-        const std::span<const float> logits = seen.logits()[target.row];
-        running out{{}, largest_contributions(m_limit)};
-        out.to.position = seen.first_position() + target.row;
-        out.to.token = target.token;
-        out.to.against = target.against;
-        out.to.logit = logits[static_cast<std::size_t>(target.token)];
-
-        xt::xtensor<float, 2> normed = xt::empty<float>({std::size_t{1}, width()});
-        normalise(m_model->final_norm, as_rows(x), normed);
-        const auto& unembedding = m_model->unembedding;
-        const std::span<const float> in(normed.data(), normed.size());
-        unembedding.logit_direction(target.token, d);
-        double normaliser = 0.0 - double{unembedding.normaliser(target.token, in)};
-        if (target.against) {
-            out.to.logit -= logits[static_cast<std::size_t>(*target.against)];
-            xt::xtensor<float, 1> other = xt::empty<float>({width()});
-            unembedding.logit_direction(*target.against, {other.data(), other.size()});
-            for (std::size_t i = 0; i < d.size(); ++i) { d[i] -= other(i); }
-            normaliser += double{unembedding.normaliser(*target.against, in)};
-        }
-        const double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
-        if (m_model->final_norm) { m_model->final_norm->fold_at(x, d); }
-        const double embedding = kernels::dot_in_double(d, seen.embedding()[target.row]);
-        out.to.embedding = static_cast<float>(embedding);
-        out.to.final_norm_bias = static_cast<float>(constant);
-        out.to.normaliser = static_cast<float>(normaliser);
-        out.sum = embedding + constant + normaliser;
-        return out;
-    }
+                  std::span<float> d) const;
 
     void add_layer(const observed_update& update, std::size_t layer,
                    std::span<const attribution_target> targets,
-                   const xt::xtensor<float, 2>& directions, std::vector<running>& sums) const {
-        const auto& block = m_model->blocks[layer];
-        // In f32 whatever the pass is computed in: attribution is a lens.
-        const std::size_t inner = block.ffn.inner_width();
-        xt::xtensor<float, 2> scores = xt::empty<float>({targets.size(), inner});
-        kernels::matmul_transposed(block.ffn.values().in_f32(), directions, scores);
-        parallel_for(targets.size(), 4 * (inner + width()), [&](std::size_t n) {
-            const std::span<const float> d = rows<const float>(directions)[n];
-            const std::span<float> each = rows<float>(scores)[n];
-            const std::size_t row = targets[n].row;
-            double ffn = 0.0;
-            for (std::size_t i = 0; i < inner; ++i) {
-                each[i] *= update.coefficients(row, i);
-                ffn += double{each[i]};
-            }
-            const double attention_bias = detail::dot_bias(d, block.attention.output.bias);
-            const double ffn_bias = detail::dot_bias(d, block.ffn.output_bias());
-            const double attention =
-                kernels::dot_in_double(d, rows<const float>(update.attention)[row]) -
-                attention_bias;
-            running& to = sums[n];
-            to.largest.offer(layer, each);
-            to.to.attention.push_back(static_cast<float>(attention));
-            to.to.ffn.push_back(static_cast<float>(ffn));
-            to.attention_bias += attention_bias;
-            to.ffn_bias += ffn_bias;
-            to.sum += attention + ffn + attention_bias + ffn_bias;
-        });
-    }
+                   const xt::xtensor<float, 2>& directions, std::vector<running>& sums) const;
 
-    attribution finish(const observe_updates& seen, std::size_t row, running sums) const {
-        attribution out = std::move(sums.to);
-        out.attention_bias = static_cast<float>(sums.attention_bias);
-        out.ffn_bias = static_cast<float>(sums.ffn_bias);
-        out.gap = static_cast<float>(double{out.logit} - sums.sum);
-        out.sub_updates = sums.largest.sorted();
-        for (sub_update_contribution& s : out.sub_updates) {
-            s.coefficient = seen.layers()[s.where.layer].coefficients(row, s.where.index);
-        }
-        return out;
-    }
+    attribution finish(const observe_updates& seen, std::size_t row, running sums) const;
 
     const transformer<>* m_model;
     std::size_t m_limit;
 };
+
+#if XLENS_DEFINES(trace)
+namespace detail {
+
+/// ⟨a, b⟩ over the elements of b: none where a bias is missing.
+inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b) {
+    return kernels::dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
+}
+
+}  // namespace detail
+
+struct attributor::running {
+    attribution to;
+    largest_contributions largest;
+    double sum = 0.0;
+    double attention_bias = 0.0;
+    double ffn_bias = 0.0;
+};
+
+XLENS_API std::vector<attribution> attributor::operator()(
+    const observe_updates& seen, std::span<const attribution_target> targets) const {
+    check(seen, targets);
+    xt::xtensor<float, 2> directions = xt::empty<float>({targets.size(), width()});
+    std::vector<running> sums;
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        sums.push_back(begin(seen, targets[n], rows<float>(directions)[n]));
+    }
+    for (std::size_t l = 0; l < seen.layers().size(); ++l) {
+        add_layer(seen.layers()[l], l, targets, directions, sums);
+    }
+    std::vector<attribution> out;
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        out.push_back(finish(seen, targets[n].row, std::move(sums[n])));
+    }
+    return out;
+}
+
+XLENS_API void attributor::check(const observe_updates& seen,
+                                 std::span<const attribution_target> targets) const {
+    const std::size_t vocabulary = m_model->unembedding.vocabulary();
+    for (const attribution_target& t : targets) {
+        if (t.row >= seen.logits().count()) {
+            fail("attribution: row {} of a record that has the logits of {}", t.row,
+                 seen.logits().count());
+        }
+        check_token(t.token, vocabulary, "attribution");
+        if (t.against) { check_token(*t.against, vocabulary, "attribution"); }
+    }
+}
+
+XLENS_API attributor::running attributor::begin(const observe_updates& seen,
+                                                const attribution_target& target,
+                                                std::span<float> d) const {
+    const std::span<const float> x = seen.residual()[target.row];
+    const std::span<const float> logits = seen.logits()[target.row];
+    running out{{}, largest_contributions(m_limit)};
+    out.to.position = seen.first_position() + target.row;
+    out.to.token = target.token;
+    out.to.against = target.against;
+    out.to.logit = logits[static_cast<std::size_t>(target.token)];
+
+    xt::xtensor<float, 2> normed = xt::empty<float>({std::size_t{1}, width()});
+    normalise(m_model->final_norm, as_rows(x), normed);
+    const auto& unembedding = m_model->unembedding;
+    const std::span<const float> in(normed.data(), normed.size());
+    unembedding.logit_direction(target.token, d);
+    double normaliser = 0.0 - double{unembedding.normaliser(target.token, in)};
+    if (target.against) {
+        out.to.logit -= logits[static_cast<std::size_t>(*target.against)];
+        xt::xtensor<float, 1> other = xt::empty<float>({width()});
+        unembedding.logit_direction(*target.against, {other.data(), other.size()});
+        for (std::size_t i = 0; i < d.size(); ++i) { d[i] -= other(i); }
+        normaliser += double{unembedding.normaliser(*target.against, in)};
+    }
+    const double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
+    if (m_model->final_norm) { m_model->final_norm->fold_at(x, d); }
+    const double embedding = kernels::dot_in_double(d, seen.embedding()[target.row]);
+    out.to.embedding = static_cast<float>(embedding);
+    out.to.final_norm_bias = static_cast<float>(constant);
+    out.to.normaliser = static_cast<float>(normaliser);
+    out.sum = embedding + constant + normaliser;
+    return out;
+}
+
+XLENS_API void attributor::add_layer(const observed_update& update, std::size_t layer,
+                                     std::span<const attribution_target> targets,
+                                     const xt::xtensor<float, 2>& directions,
+                                     std::vector<running>& sums) const {
+    const auto& block = m_model->blocks[layer];
+    // In f32 whatever the pass is computed in: attribution is a lens.
+    const std::size_t inner = block.ffn.inner_width();
+    xt::xtensor<float, 2> scores = xt::empty<float>({targets.size(), inner});
+    kernels::matmul_transposed(block.ffn.values().in_f32(), directions, scores);
+    parallel_for(targets.size(), 4 * (inner + width()), [&](std::size_t n) {
+        const std::span<const float> d = rows<const float>(directions)[n];
+        const std::span<float> each = rows<float>(scores)[n];
+        const std::size_t row = targets[n].row;
+        double ffn = 0.0;
+        for (std::size_t i = 0; i < inner; ++i) {
+            each[i] *= update.coefficients(row, i);
+            ffn += double{each[i]};
+        }
+        const double attention_bias = detail::dot_bias(d, block.attention.output.bias);
+        const double ffn_bias = detail::dot_bias(d, block.ffn.output_bias());
+        const double attention =
+            kernels::dot_in_double(d, rows<const float>(update.attention)[row]) - attention_bias;
+        running& to = sums[n];
+        to.largest.offer(layer, each);
+        to.to.attention.push_back(static_cast<float>(attention));
+        to.to.ffn.push_back(static_cast<float>(ffn));
+        to.attention_bias += attention_bias;
+        to.ffn_bias += ffn_bias;
+        to.sum += attention + ffn + attention_bias + ffn_bias;
+    });
+}
+
+XLENS_API attribution attributor::finish(const observe_updates& seen, std::size_t row,
+                                         running sums) const {
+    attribution out = std::move(sums.to);
+    out.attention_bias = static_cast<float>(sums.attention_bias);
+    out.ffn_bias = static_cast<float>(sums.ffn_bias);
+    out.gap = static_cast<float>(double{out.logit} - sums.sum);
+    out.sub_updates = sums.largest.sorted();
+    for (sub_update_contribution& s : out.sub_updates) {
+        s.coefficient = seen.layers()[s.where.layer].coefficients(row, s.where.index);
+    }
+    return out;
+}
+#endif
 
 }  // namespace xlens

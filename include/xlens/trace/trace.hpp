@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/concepts/value_concepts.hpp>
-#include <xlens/core/aligned.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/lens/logit_lens.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
+#include <xlens/lens/reading.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
-#include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 #include <xlens/trace/observe.hpp>
-#include <xlens/trace/saturation.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -24,6 +18,18 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(trace)
+#include <xlens/concepts/value_concepts.hpp>
+#include <xlens/core/aligned.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/storage/rows.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+#include <xlens/trace/saturation.hpp>
+#endif
 
 namespace xlens {
 
@@ -60,6 +66,29 @@ struct trace_options {
     progress_function progress = {};  ///< counts tokens that were read
 };
 
+namespace detail {
+
+/// trace() with any policies as one pack.
+XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
+                                                  std::span<const token_id> tokens,
+                                                  const trace_options& options,
+                                                  dynamic_policies& policies);
+
+}  // namespace detail
+
+/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or
+/// at all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// Peak memory does not grow with the prompt beyond the result and the key-value cache.
+/// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
+template <class... P>
+std::vector<traced_position> trace(const transformer<>& model, std::span<const token_id> tokens,
+                                   const trace_options& options = {}, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::trace_with(model, tokens, options, pack);
+}
+
+#if XLENS_DEFINES(trace)
 namespace detail {
 
 /// Tokens a pass of a trace reads: bounds what `observe` holds, whatever the prompt's length.
@@ -147,11 +176,10 @@ inline void add_saturation(traced_position& p) {
     p.saturation_layer = saturation_layer(top);
 }
 
-/// trace() with any policies as one pack.
-inline std::vector<traced_position> trace_with(const transformer<>& model,
-                                               std::span<const token_id> tokens,
-                                               const trace_options& options,
-                                               dynamic_policies& policies) {
+XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
+                                                  std::span<const token_id> tokens,
+                                                  const trace_options& options,
+                                                  dynamic_policies& policies) {
     // One token at least, for the lens tells the top token of every layer.
     const std::size_t top = std::max<std::size_t>(options.top, 1);
     const bool all = options.positions == observe::positions::all;
@@ -176,17 +204,6 @@ inline std::vector<traced_position> trace_with(const transformer<>& model,
 }
 
 }  // namespace detail
-
-/// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
-/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or
-/// at all. Policies run in the pass, before it is observed, so that a trace shows what they change.
-/// Peak memory does not grow with the prompt beyond the result and the key-value cache.
-/// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
-template <class... P>
-std::vector<traced_position> trace(const transformer<>& model, std::span<const token_id> tokens,
-                                   const trace_options& options = {}, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::trace_with(model, tokens, options, pack);
-}
+#endif
 
 }  // namespace xlens

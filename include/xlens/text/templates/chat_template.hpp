@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/text/templates/template_expression.hpp>
 #include <xlens/text/templates/template_pieces.hpp>
@@ -32,30 +33,13 @@ struct chat_message {
 class chat_template {
 public:
     /// Throws xlens::error for a template that cannot be read.
-    explicit chat_template(std::string_view source) {
-        m_pieces = detail::template_cutter().cut(source);
-        m_root = body({});
-        m_pieces.clear();
-    }
+    explicit chat_template(std::string_view source);
 
     /// The conversation as the model reads it; with `add_generation_prompt` ready for its answer.
     /// Throws xlens::error where the template refuses the conversation (roles in a wrong order).
     [[nodiscard]] std::string render(std::span<const chat_message> messages,
                                      bool add_generation_prompt = true, const std::string& bos = {},
-                                     const std::string& eos = {}) const {
-        detail::template_scope scope;
-        auto list = json_value::array();
-        for (const chat_message& m : messages) {
-            list.push_back({{"role", m.role}, {"content", m.content}});
-        }
-        scope.set("messages", std::move(list));
-        scope.set("add_generation_prompt", add_generation_prompt);
-        scope.set("bos_token", bos);
-        scope.set("eos_token", eos);
-        std::string out;
-        run(m_root, scope, out);
-        return out;
-    }
+                                     const std::string& eos = {}) const;
 
 private:
     using expression = detail::template_expression;
@@ -212,9 +196,36 @@ private:
 };
 
 /// A conversation as the model's own template writes it. Throws xlens::error if the model has none.
-[[nodiscard]] inline std::string render_chat(const tokenizer& text,
-                                             std::span<const chat_message> messages,
-                                             bool add_generation_prompt = true) {
+[[nodiscard]] XLENS_API std::string render_chat(const tokenizer& text,
+                                                std::span<const chat_message> messages,
+                                                bool add_generation_prompt = true);
+
+#if XLENS_DEFINES(text)
+XLENS_API chat_template::chat_template(std::string_view source) {
+    m_pieces = detail::template_cutter().cut(source);
+    m_root = body({});
+    m_pieces.clear();
+}
+
+XLENS_API std::string chat_template::render(std::span<const chat_message> messages,
+                                            bool add_generation_prompt, const std::string& bos,
+                                            const std::string& eos) const {
+    detail::template_scope scope;
+    auto list = json_value::array();
+    for (const chat_message& m : messages) {
+        list.push_back({{"role", m.role}, {"content", m.content}});
+    }
+    scope.set("messages", std::move(list));
+    scope.set("add_generation_prompt", add_generation_prompt);
+    scope.set("bos_token", bos);
+    scope.set("eos_token", eos);
+    std::string out;
+    run(m_root, scope, out);
+    return out;
+}
+
+XLENS_API std::string render_chat(const tokenizer& text, std::span<const chat_message> messages,
+                                  bool add_generation_prompt) {
     if (text.chat_template().empty()) {
         fail("chat template: the model has none; give the whole text as a prompt");
     }
@@ -224,5 +235,6 @@ private:
     return chat_template(text.chat_template())
         .render(messages, add_generation_prompt, of(text.bos()), of(text.eos()));
 }
+#endif
 
 }  // namespace xlens

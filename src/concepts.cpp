@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for concepts/ (core/compiled.hpp).
+#define XLENS_BUILDING_concepts 1
+#include <xlens/concepts/value_concepts.hpp>

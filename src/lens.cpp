@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for lens/ (core/compiled.hpp).
+#define XLENS_BUILDING_lens 1
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/vocabulary.hpp>
