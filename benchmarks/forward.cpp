@@ -6,6 +6,8 @@
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/open_checkpoint.hpp>
+#include <xlens/model/erase.hpp>
+#include <xlens/model/presets.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/trace/observe.hpp>
 
@@ -28,7 +30,7 @@ namespace {
 using namespace xlens;
 using namespace xlens::bench;
 
-using llama = transformer<presets::llama>;
+using llama = transformer<presets::llama>;  // the type of which the random model is made
 
 constexpr std::size_t context = 64;
 constexpr std::size_t dominant = 10;
@@ -89,17 +91,26 @@ private:
     std::deque<std::vector<std::byte>> m_weights;
 };
 
-const llama& tested_model() {
-    if (const char* path = std::getenv("XLENS_MODEL")) {  // NOLINT(concurrency-mt-unsafe)
-        static const checkpoint file = open_checkpoint(path, precision::native);
-        if (presets::runs<presets::llama>(file.config().architecture)) {
-            static const llama model = assemble<presets::llama>(file);
-            return model;
+/// The same model twice: its architecture fixed by the type, and as data.
+struct tested {
+    const llama* fixed = nullptr;
+    transformer<> data;
+};
+const tested& tested_models() {
+    static const tested models = [] {
+        if (const char* path = std::getenv("XLENS_MODEL")) {  // NOLINT(concurrency-mt-unsafe)
+            static const checkpoint file = open_checkpoint(path, precision::native);
+            if (presets::runs<presets::llama>(file.config().architecture)) {
+                static const llama fixed = assemble<presets::llama>(file);
+                return tested{&fixed, assemble(file)};
+            }
         }
-    }
-    static const random_model made;
-    return made.model;
+        static const random_model made;
+        return tested{&made.model, erased(made.model)};
+    }();
+    return models;
 }
+const transformer<>& tested_model() { return tested_models().data; }
 
 double seconds(auto&& body) {
     const auto begin = std::chrono::steady_clock::now();
@@ -116,7 +127,7 @@ double median(std::vector<double> of) {
 /// A token after `context` others with these policies.
 template <class... P>
 void run(benchmark::State& state, P&... policies) {
-    const llama& model = tested_model();
+    const transformer<>& model = tested_model();
     sequence_state sequence = model.start();
     model.forward(sequence, std::vector<token_id>(context, 1));
     const std::array<token_id, 1> token{1};
@@ -137,6 +148,33 @@ void run(benchmark::State& state, P&... policies) {
 
 void decode(benchmark::State& state) { run(state); }
 
+/// The same token by the model whose architecture the type fixes and by the one of data, by turns, or
+/// a prompt of `context` tokens by both.
+void against_preset(benchmark::State& state, std::size_t tokens) {
+    const tested& models = tested_models();
+    const std::vector<token_id> prompt(context, 1);
+    sequence_state of_fixed = models.fixed->start();
+    sequence_state of_data = models.data.start();
+    models.fixed->forward(of_fixed, prompt);
+    models.data.forward(of_data, prompt);
+    const std::size_t begin = tokens == 1 ? context : 0;
+    const auto step = [&](const auto& model, sequence_state& sequence) {
+        sequence.truncate(begin);
+        return seconds([&] { model.forward(sequence, std::span(prompt).first(tokens)); });
+    };
+    std::vector<double> fixed;
+    std::vector<double> data;
+    for (auto _ : state) {
+        fixed.push_back(step(*models.fixed, of_fixed));
+        data.push_back(step(models.data, of_data));
+        state.SetIterationTime(data.back());
+    }
+    state.counters["tokens/s"] = static_cast<double>(tokens) / median(data);
+    state.counters["against preset"] = median(data) / median(fixed);
+}
+void decode_against_preset(benchmark::State& state) { against_preset(state, 1); }
+void prefill_against_preset(benchmark::State& state) { against_preset(state, context); }
+
 void decode_observed(benchmark::State& state) {
     observe seen(tested_model().value_norms(), dominant);
     run(state, seen);
@@ -150,6 +188,8 @@ void decode_no_dynamic_policies(benchmark::State& state) {
 }  // namespace
 
 BENCHMARK(decode)->UseManualTime();
+BENCHMARK(decode_against_preset)->UseManualTime();
+BENCHMARK(prefill_against_preset)->UseManualTime();
 BENCHMARK(decode_observed)->UseManualTime();
 BENCHMARK(decode_no_dynamic_policies)->UseManualTime();
 

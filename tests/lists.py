@@ -15,6 +15,7 @@ WATCHED = [
     "benchmarks/**/*.cpp",
     "examples/*.cpp",
     "include/**/*.hpp",
+    "src/*.cpp",
     "tests/**/*.cpp",
 ]
 

@@ -17,9 +17,8 @@
 namespace document {
 
 /// A model, and a layer of it.
-using model_type = xlens::transformer<xlens::presets::llama>;
-extern const model_type model;
-extern const decltype(model_type::block_type::ffn)& ffn;
+extern const xlens::model model;
+extern const decltype(xlens::model::block_type::ffn)& ffn;
 /// The input of a layer: (D).
 extern const xt::xtensor<float, 1> x;
 
@@ -27,7 +26,7 @@ extern const xt::xtensor<float, 1> x;
 extern const std::vector<xlens::token_id> ids;
 extern const xlens::token_id token;
 
-extern const decltype(xlens::logit_lens(model)) lens;
+extern const xlens::logit_lens lens;
 
 /// Some neurons: a cluster, or what a search found.
 extern const std::vector<xlens::neuron> neurons;

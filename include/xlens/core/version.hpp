@@ -6,6 +6,6 @@
 namespace xlens {
 
 /// The library's version, the one in meson.build (a test compares them).
-inline constexpr std::string_view version = "0.1.0";
+inline constexpr std::string_view version = "0.2.0";
 
 }  // namespace xlens
