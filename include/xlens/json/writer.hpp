@@ -16,8 +16,8 @@ namespace xlens {
 
 /// How a string spells what JSON escapes, beside quotes and backslashes.
 enum class json_escapes {
-    numbers,  ///< control characters as \u000a
-    letters,  ///< \b \f \n \r \t where there is a letter, other control characters as \u0001
+    numbers,  ///< control characters by their numbers, four hexadecimal digits behind a u
+    letters,  ///< by a letter where there is one (b f n r t), else by their numbers
     script,   ///< as `numbers`, and < > & U+2028 U+2029: may stand in a `script` element, which the
               ///< text can neither end nor open a comment in
 };
