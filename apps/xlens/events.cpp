@@ -13,6 +13,7 @@
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/events_page.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/open_files.hpp>
 
 #include <fmt/format.h>
 
@@ -161,6 +162,7 @@ void write_files(const events_view& view, const std::filesystem::path& folder) {
 void run(const events_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     const engine model(flags.common);
+    const input_mark text(*flags.file);
     const event_run run = run_of(flags, model.config().context);
     std::optional<clusters> of = clusters_of(flags, model);  // before the work: it may be refused
     const event_statistics found = read(model, run);

@@ -11,6 +11,7 @@
 #include <xlens/early_exit/exit_splits.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/mapped_file.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include <fmt/format.h>
@@ -235,6 +236,8 @@ std::vector<token_id> tokens_of(const engine& model, const std::string& path) {
 void run(const exit_flags& flags) {
     const exit_request request = checked(flags);
     const engine model(flags.common);
+    const input_mark text(*flags.file);
+    if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
     if (flags.action == "table") {
         std::vector<std::uint64_t> seeds;
         for (const token_id s : parse_ids(flags.seeds.value_or("38,39,40,41,42"))) {

@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/events/event_reader.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include <fmt/format.h>
@@ -76,12 +77,15 @@ inline std::string event_row(const text_event& e, projection form, std::string_v
 }
 
 /// A file that grows while a run goes on, beside the name that it will get: `path`.part. A run that
-/// goes on later cuts it back to what its checkpoint knows of. Throws xlens::error.
+/// goes on later cuts it back to what its checkpoint knows of. Throws xlens::error, also where a name
+/// is that of a file that is being read.
 class growing_file {
 public:
     /// Goes on after the first `kept` bytes.
     growing_file(std::filesystem::path path, std::uint64_t kept)
         : m_path(std::move(path)), m_part(m_path.string() + ".part"), m_bytes(kept) {
+        refuse_input(m_path);
+        refuse_input(m_part);
         std::error_code ignored;
         if (kept > 0 && !std::filesystem::exists(m_part, ignored)) {
             std::filesystem::rename(m_path, m_part, ignored);  // it was finished

@@ -8,6 +8,7 @@
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
 #include <xlens/storage/guarded.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
 #include <cstddef>
@@ -153,6 +154,7 @@ private:
 
     std::filesystem::path m_path;
     std::string m_name;
+    std::vector<input_mark> m_inputs;
     json_value m_config;
     std::vector<safetensors_file> m_files;
     tensor_map m_tensors;
@@ -165,6 +167,12 @@ XLENS_API hugging_face_folder::hugging_face_folder(const std::filesystem::path& 
         std::error_code ignored;
         if (!std::filesystem::is_directory(m_path, ignored)) {
             fail("{}: expected a folder with a config.json", m_name);
+        }
+        // Read now or by others later, and closed again: all the same inputs.
+        for (const char* name :
+             {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+              "special_tokens_map.json", "chat_template.jinja", "model.safetensors.index.json"}) {
+            m_inputs.emplace_back(m_path / name);
         }
         m_config = read_json(m_path / "config.json");
         static_cast<void>(fields());  // fails if it is no object

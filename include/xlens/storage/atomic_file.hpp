@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/storage/open_files.hpp>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ namespace xlens {
 
 /// A file that appears under its name only when it is whole: bytes go to a file beside it, which
 /// `commit` flushes to the disk and renames. Destroyed before that, it leaves nothing behind, and a
-/// file that had the name keeps its contents. Throws xlens::error.
+/// file that had the name keeps its contents. Throws xlens::error, also where the name is that of a
+/// file that is being read.
 class atomic_file {
 public:
     explicit atomic_file(std::filesystem::path path)
@@ -31,6 +33,7 @@ public:
         if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
             fail("{}: cannot be written: not a regular file", printable(m_path.string(), 1024));
         }
+        refuse_input(m_path);
         m_number = ::mkstemp(m_part.data());
         if (m_number < 0) { refuse(errno); }
     }
@@ -51,6 +54,7 @@ public:
         }
     }
     void commit() {
+        refuse_input(m_path);  // it may have been opened since
         // mkstemp made it for its owner alone; give it the rights that a new file would have.
         const mode_t mask = ::umask(0);
         ::umask(mask);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/storage/open_files.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -26,6 +27,7 @@ namespace xlens {
 ///
 /// The size is fixed when the file is opened. Another process that truncates the file afterwards
 /// makes a read past the new end raise SIGBUS, as every mapping does; replace files by renaming.
+/// Nothing of xlens writes over a file that is mapped (storage/open_files.hpp).
 ///
 /// Fails for anything but a regular file that can be read: folders, pipes and devices are refused
 /// without being read from.
@@ -47,16 +49,20 @@ public:
         if (!std::in_range<std::size_t>(size)) {
             fail("{}: {} bytes cannot be mapped", m_name, size);
         }
+        m_mark = input_mark(detail::file_identity{status.st_dev, status.st_ino}, m_name);
         if (size > 0) { map(file.number, static_cast<std::size_t>(size)); }
     }
     ~mapped_file() { unmap(); }
 
     mapped_file(mapped_file&& other) noexcept
-        : m_name(std::move(other.m_name)), m_bytes(std::exchange(other.m_bytes, {})) {}
+        : m_name(std::move(other.m_name)),
+          m_mark(std::move(other.m_mark)),
+          m_bytes(std::exchange(other.m_bytes, {})) {}
     mapped_file& operator=(mapped_file&& other) noexcept {
         if (this != &other) {
             unmap();
             m_name = std::move(other.m_name);
+            m_mark = std::move(other.m_mark);
             m_bytes = std::exchange(other.m_bytes, {});
         }
         return *this;
@@ -99,6 +105,7 @@ private:
     }
 
     std::string m_name;
+    input_mark m_mark;
     std::span<const std::byte> m_bytes;
 };
 
