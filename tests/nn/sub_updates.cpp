@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #define BOOST_TEST_MODULE sub_updates
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Warray-bounds"  // of xtensor's sort, without reason
+#endif
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
+
+#if __has_include(<xtensor/misc/xsort.hpp>)
+#include <xtensor/misc/xsort.hpp>
+#else
+#include <xtensor/xsort.hpp>
+#endif
 
 #include <xlens/core/parallel.hpp>
 #include <xlens/nn/sub_updates.hpp>
@@ -109,6 +118,74 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(it_is_an_xtensor_expression, Kind, kinds) {
     assigned = e;
     BOOST_TEST(assigned(511, 1) == all(511, 1));
     BOOST_TEST(std::equal(e.begin(), e.end(), all.begin()));
+}
+
+// Both ways of iterating, by rows and by columns, of the expression, of a selection, of one row and
+// beside other expressions: what a tensor with the same elements gives.
+BOOST_AUTO_TEST_CASE(it_is_iterated_both_ways) {
+    // Compilers fuse a product and a sum here and not there.
+    const auto near = [](float a, float b) {
+        return std::abs(a - b) <= 1e-5F * (1.0F + std::abs(a));
+    };
+    const random_ffn<silu, gated, q8_0> ffn(width, inner);
+    const auto x = input();
+    const auto whole = ffn.layer.sub_updates(x);
+    for (const auto& e : {whole, whole.dominant(7), whole.dominant(1)}) {
+        const xt::xtensor<float, 2> all = e;
+        const auto check = [&](const auto& lazy, const auto& stored) {
+            BOOST_TEST(std::equal(lazy.begin(), lazy.end(), stored.begin(), near));
+            BOOST_TEST(std::equal(lazy.rbegin(), lazy.rend(), stored.rbegin(), near));
+            constexpr auto by_column = xt::layout_type::column_major;
+            BOOST_TEST(std::equal(lazy.template begin<by_column>(), lazy.template end<by_column>(),
+                                  stored.template begin<by_column>(), near));
+            BOOST_TEST(std::equal(lazy.template rbegin<by_column>(),
+                                  lazy.template rend<by_column>(),
+                                  stored.template rbegin<by_column>(), near));
+            BOOST_TEST(near(*std::prev(lazy.end()), *std::prev(stored.end())));
+            const auto some = std::min<std::ptrdiff_t>(300, lazy.end() - lazy.begin() - 1);
+            BOOST_TEST(near(*(lazy.begin() + some), *(stored.begin() + some)));
+        };
+        check(e, all);
+        const xt::xtensor<float, 2> sums = e + 2.0F * all;
+        check(e + 2.0F * all, sums);
+        check(all - e, xt::xtensor<float, 2>(all - all));
+        BOOST_TEST(e.back() == all.back());
+        BOOST_TEST(e.flat(width - 1) == all(0, width - 1));
+        BOOST_TEST(e.flat(all.size() - 1) == all.back());
+        BOOST_TEST((xt::eval(e) == all));
+        BOOST_TEST((xt::sort(e) == xt::sort(all)));
+        BOOST_TEST((xt::sort(e, 0) == xt::sort(all, 0)));
+        BOOST_TEST((xt::argsort(e, 0) == xt::argsort(all, 0)));
+    }
+    // One row is broadcast over five, and three dimensions.
+    const auto one = whole.dominant(1);
+    const xt::xtensor<float, 2> row = one;
+    const xt::xtensor<float, 2> ones = xt::ones<float>({std::size_t{5}, width});
+    const xt::xtensor<float, 2> lazy = one + ones;
+    BOOST_TEST(xt::amax(xt::abs(lazy - row - ones))() <= 1e-5F);
+    const auto mixed = one + ones;
+    BOOST_TEST(std::equal(mixed.rbegin(), mixed.rend(), lazy.rbegin(), near));
+    const xt::xtensor<float, 3> deep = xt::ones<float>({std::size_t{3}, std::size_t{5}, width});
+    const xt::xtensor<float, 3> three = whole.dominant(5) * deep;
+    BOOST_TEST(three(2, 4, 9) == whole.dominant(5)(4, 9));
+    const auto product = whole.dominant(5) * deep;
+    BOOST_TEST(std::equal(product.rbegin(), product.rend(), three.rbegin(), near));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_there_is_refused) {
+    const random_ffn<relu, ungated, f32> ffn(width, inner);
+    const auto x = input();
+    const auto e = ffn.layer.sub_updates(x);
+    const auto ten = e.dominant(10);
+    BOOST_TEST(error_message([&] { (void)ten(10, 0); }) == "sub_updates: row 10 of 10");
+    BOOST_TEST(error_message([&] { (void)ten(0, width); }) == "sub_updates: column 256 of 256");
+    BOOST_TEST(error_message([&] { (void)ten.flat(10 * width); }) == "sub_updates: row 10 of 10");
+    BOOST_TEST(error_message([&] { (void)e.coefficient(5000); }) == "sub_updates: row 5000 of 512");
+    BOOST_TEST(error_message([&] { (void)ten.neuron(10); }) == "sub_updates: row 10 of 10");
+    BOOST_TEST(error_message([&] { (void)ten.dominance(10); }) == "sub_updates: row 10 of 10");
+    const auto none = e.where([](std::size_t, float) { return false; });
+    BOOST_TEST(error_message([&] { (void)none(0, 0); }) == "sub_updates: row 0 of 0");
+    BOOST_TEST((none.begin() == none.end()));
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_computed_or_allocated_before_it_is_asked_for) {

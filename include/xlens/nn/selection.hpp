@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-namespace xlens {
+namespace xlens::detail {
 
 /// Rows of a sub_updates expression once it is evaluated: which neurons, with which coefficients.
 struct selection {
@@ -66,4 +66,4 @@ private:
     }
 };
 
-}  // namespace xlens
+}  // namespace xlens::detail

@@ -7,6 +7,7 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/dominance.hpp>
+#include <xlens/nn/row_stepper.hpp>
 #include <xlens/nn/selection.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -28,7 +29,7 @@ class sub_updates;
 template <class FeedForward>
 struct xt::xiterable_inner_types<xlens::sub_updates<FeedForward>> {
     using inner_shape_type = std::array<std::size_t, 2>;
-    using const_stepper = xindexed_stepper<xlens::sub_updates<FeedForward>, true>;
+    using const_stepper = xlens::detail::row_stepper<xlens::sub_updates<FeedForward>>;
     using stepper = const_stepper;
 };
 template <class FeedForward>
@@ -80,6 +81,7 @@ public:
     using stepper = typename iterable_base::stepper;
     using const_stepper = typename iterable_base::const_stepper;
     using bool_load_type = xt::bool_load_type<float>;
+    using temporary_type = xt::xtensor<float, 2>;
     static constexpr xt::layout_type static_layout = xt::layout_type::dynamic;
     static constexpr bool contiguous_layout = false;
 
@@ -106,7 +108,7 @@ public:
         xt::xtensor<float, 1> scores = xt::empty<float>({m_layer->inner_width()});
         kernels::matvec_transposed(m_layer->values(), {direction.data(), direction.size()},
                                    {scores.data(), scores.size()});
-        const selection& s = selected();
+        const detail::selection& s = selected();
         xt::xtensor<float, 1> out = xt::empty<float>({s.neurons.size()});
         for (std::size_t r = 0; r < out.size(); ++r) {
             out(r) = s.coefficients[r] * scores(s.neurons[r]);
@@ -115,8 +117,14 @@ public:
     }
 
     /// Which neuron row r is, and its coefficient m_i.
-    [[nodiscard]] std::size_t neuron(std::size_t r) const { return selected().neurons[r]; }
-    [[nodiscard]] float coefficient(std::size_t r) const { return selected().coefficients[r]; }
+    [[nodiscard]] std::size_t neuron(std::size_t r) const {
+        check_row(r);
+        return selected().neurons[r];
+    }
+    [[nodiscard]] float coefficient(std::size_t r) const {
+        check_row(r);
+        return selected().coefficients[r];
+    }
     /// |m_i|·‖v_i‖ of row r.
     [[nodiscard]] float dominance(std::size_t r) const {
         return dominance_of(coefficient(r), m_layer->value_norms()(neuron(r)));
@@ -127,14 +135,14 @@ public:
 
     /// The k rows with the largest signed m_i·‖v_i‖, largest first.
     [[nodiscard]] sub_updates top(std::size_t k) const {
-        return selecting([k](const FeedForward& f, selection& s) {
+        return selecting([k](const FeedForward& f, detail::selection& s) {
             const auto& norms = f.value_norms();
             s.keep_largest(k, [&](std::size_t i, float m) { return m * norms(i); });
         });
     }
     /// The k dominant rows: largest |m_i|·‖v_i‖ first.
     [[nodiscard]] sub_updates dominant(std::size_t k) const {
-        return selecting([k](const FeedForward& f, selection& s) {
+        return selecting([k](const FeedForward& f, detail::selection& s) {
             const auto& norms = f.value_norms();
             s.keep_largest(k, [&](std::size_t i, float m) { return dominance_of(m, norms(i)); });
         });
@@ -142,9 +150,8 @@ public:
     /// The rows for which predicate(i, m_i) holds.
     template <std::predicate<std::size_t, float> Predicate>
     [[nodiscard]] sub_updates where(Predicate predicate) const {
-        return selecting([predicate = std::move(predicate)](const FeedForward&, selection& s) {
-            s.keep_if(predicate);
-        });
+        return selecting([predicate = std::move(predicate)](
+                             const FeedForward&, detail::selection& s) { s.keep_if(predicate); });
     }
     /// All rows but those of these neurons.
     [[nodiscard]] sub_updates without(std::vector<std::size_t> neurons) const {
@@ -175,24 +182,33 @@ public:
     [[nodiscard]] xt::layout_type layout() const noexcept { return static_layout; }
     [[nodiscard]] bool is_contiguous() const noexcept { return false; }
 
-    /// Element (r, d) = m_i·V(d, i). Costs the decoding of one weight block.
+    /// Element (r, d) = m_i·V(d, i). Costs the decoding of one weight block. Throws xlens::error
+    /// for a row or a column that is not there; of one row alone, xtensor broadcasts: any r is it.
     template <class... Args>
     const_reference operator()(Args... args) const {
         const std::array<std::size_t, sizeof...(Args)> index{static_cast<std::size_t>(args)...};
         return element(index.begin(), index.end());
-    }
-    template <class... Args>
-    const_reference unchecked(Args... args) const {
-        return (*this)(args...);
     }
     template <class It>
     const_reference element(It first, It last) const {
         // xtensor's rule: missing leading indices are 0, surplus leading ones are dropped.
         const auto count = last - first;
         const std::size_t d = count > 0 ? static_cast<std::size_t>(*(last - 1)) : 0;
-        const std::size_t r = count > 1 ? static_cast<std::size_t>(*(last - 2)) : 0;
-        const selection& s = selected();
+        const std::size_t r =
+            count > 1 && shape()[0] != 1 ? static_cast<std::size_t>(*(last - 2)) : 0;
+        check_row(r);
+        if (d >= m_layer->width()) { fail("sub_updates: column {} of {}", d, m_layer->width()); }
+        return unchecked(r, d);
+    }
+    const_reference unchecked(std::size_t r, std::size_t d) const {
+        const detail::selection& s = selected();
         return s.coefficients[r] * m_layer->values()(d, s.neurons[r]);
+    }
+    /// Element i of the rows laid out one after the other.
+    [[nodiscard]] const_reference flat(std::size_t i) const {
+        const std::size_t width = m_layer->width();
+        check_row(i / width);
+        return unchecked(i / width, i % width);
     }
     template <class S>
     bool broadcast_shape(S& shape, bool = false) const {
@@ -207,8 +223,8 @@ public:
         return const_stepper(this, shape.size() - 2);
     }
     template <class S>
-    const_stepper stepper_end(const S& shape, xt::layout_type) const {
-        return const_stepper(this, shape.size() - 2, true);
+    const_stepper stepper_end(const S& shape, xt::layout_type layout) const {
+        return const_stepper(this, shape.size() - 2, layout);
     }
     /// Materialises into a container row by row, decoding each value vector once; xtensor calls
     /// this for `xt::xtensor<float, 2> t = e`.
@@ -217,21 +233,22 @@ public:
     void assign_to(xt::xexpression<E>& out) const {
         E& target = out.derived_cast();
         target.resize(shape());
+        const detail::selection& s = selected();
         std::vector<float> value(m_layer->width());
-        for (std::size_t r = 0; r < shape()[0]; ++r) {
-            m_layer->value(neuron(r), value);
+        for (std::size_t r = 0; r < s.neurons.size(); ++r) {
+            m_layer->value(s.neurons[r], value);
             for (std::size_t d = 0; d < value.size(); ++d) {
-                target(r, d) = coefficient(r) * value[d];
+                target(r, d) = s.coefficients[r] * value[d];
             }
         }
     }
 
 private:
-    using step = std::function<void(const FeedForward&, selection&)>;
+    using step = std::function<void(const FeedForward&, detail::selection&)>;
 
-    [[nodiscard]] const selection& selected() const {
+    [[nodiscard]] const detail::selection& selected() const {
         return m_selection.get([this] {
-            selection s(m_coefficients.get([this] { return m_layer->coefficients(m_x); }));
+            detail::selection s(m_coefficients.get([this] { return m_layer->coefficients(m_x); }));
             for (const step& run : m_steps) { run(*m_layer, s); }
             s.shape = {s.neurons.size(), m_layer->width()};
             return s;
@@ -239,7 +256,7 @@ private:
     }
     // The coefficients in the layer's own order, 0 where a neuron is not among the rows.
     [[nodiscard]] xt::xtensor<float, 1> scattered() const {
-        const selection& s = selected();
+        const detail::selection& s = selected();
         xt::xtensor<float, 1> m = xt::zeros<float>({m_layer->inner_width()});
         for (std::size_t r = 0; r < s.neurons.size(); ++r) { m(s.neurons[r]) = s.coefficients[r]; }
         return m;
@@ -256,7 +273,12 @@ private:
     template <class Edit>
     [[nodiscard]] sub_updates editing(std::size_t i, Edit edit) const {
         check_neuron(i);
-        return with([i, edit](const FeedForward&, selection& s) { s.edit(i, edit); }, false);
+        return with([i, edit](const FeedForward&, detail::selection& s) { s.edit(i, edit); },
+                    false);
+    }
+    void check_row(std::size_t r) const {
+        const std::size_t count = selected().neurons.size();
+        if (r >= count) { fail("sub_updates: row {} of {}", r, count); }
     }
     void check_neuron(std::size_t i) const {
         if (i >= m_layer->inner_width()) {
@@ -270,7 +292,28 @@ private:
     std::vector<step> m_steps;
     bool m_selects = false;
     lazy<xt::xtensor<float, 1>> m_coefficients;
-    lazy<selection> m_selection;
+    lazy<detail::selection> m_selection;
 };
 
 }  // namespace xlens
+
+namespace xlens::detail {
+/// The rows in memory. Its type depends on the layer's, so that xt::sort is looked for where it is
+/// called: this header need not include it.
+template <class FeedForward>
+auto materialised(const sub_updates<FeedForward>& e) {
+    return typename sub_updates<FeedForward>::temporary_type(e);
+}
+}  // namespace xlens::detail
+
+namespace xt {
+// xtensor's own can sort what lies in memory alone. They need xtensor's header of sorting.
+template <class FeedForward>
+auto sort(const xlens::sub_updates<FeedForward>& e, std::ptrdiff_t axis = -1) {
+    return sort(xlens::detail::materialised(e), axis);
+}
+template <class FeedForward>
+auto argsort(const xlens::sub_updates<FeedForward>& e, std::ptrdiff_t axis = -1) {
+    return argsort(xlens::detail::materialised(e), axis);
+}
+}  // namespace xt
