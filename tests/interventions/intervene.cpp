@@ -294,3 +294,20 @@ BOOST_AUTO_TEST_CASE(steering_adds_a_vector_of_that_length) {
     BOOST_TEST(error_message([&] { push.check({.layers = 4, .width = 5}); }) ==
                "direction: 2 numbers, the model's width is 5");
 }
+
+BOOST_AUTO_TEST_CASE(a_direction_is_any_row_of_numbers_with_its_own_length_if_none_is_said) {
+    const xt::xtensor<float, 1> a{3.0F, 4.0F};
+    const std::vector<float> b{1.0F, -1.0F};
+    const auto pushed = [](steer push) {
+        std::vector<float> x(2, 1.0F);
+        push.after({0, 0}, rows<float>(x.data(), 1, 2));
+        return x;
+    };
+    BOOST_TEST(pushed(steer(0, a)) == (std::vector<float>{4, 5}));
+    BOOST_TEST(pushed(steer(0, 2.0F * a - xt::adapt(b))) == (std::vector<float>{6, 10}));
+    BOOST_TEST(pushed(steer(0, std::span<const float>(b))) == (std::vector<float>{2, 0}));
+    BOOST_TEST(pushed(steer(0, a + 0.0F, 10.0F)) == (std::vector<float>{7, 9}));
+    BOOST_TEST(pushed(steer(0, b, position_set({1}))) == (std::vector<float>{1, 1}));
+    const xt::xtensor<float, 2> table = xt::ones<float>({2, 2});
+    BOOST_TEST(error_message([&] { steer(0, table); }) == "direction: expected 1 dimension, got 2");
+}

@@ -2,38 +2,56 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/interventions/positions.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
-#include <span>
 #include <utility>
 #include <vector>
 
 namespace xlens {
 
+/// A vector in the residual: a range of numbers, or an expression of xtensor.
+template <class D>
+concept direction_like = requires(const D& d) {
+    { *d.begin() } -> std::convertible_to<float>;
+    d.end();
+} && !std::same_as<D, position_set>;
+
 /// Policy that pushes the residual along a direction d, after the FFN update of one layer:
 ///   x ← x + strength·d/‖d‖
-/// so that `strength` is the length of what is added. Directions of tokens and value vectors:
+/// so that `strength` is the length of what is added, or, without a strength, x ← x + d.
+/// A direction is anything that holds D floats in a row: a vector, a span, an xtensor or an
+/// expression of xtensor, which is evaluated and copied. Directions of tokens and value vectors:
 /// interventions/direction.hpp.
 class steer {
 public:
     static constexpr hook hooks = hook::after;
     static constexpr bool rowwise = true;
 
-    /// Throws xlens::error for a direction of length 0, or one that is not finite.
-    steer(std::size_t layer, std::vector<float> direction, float strength,
+    /// Adds strength·d/‖d‖. Throws xlens::error for a direction of length 0, or one that is not
+    /// finite.
+    template <direction_like Direction = std::vector<float>>
+    steer(std::size_t layer, const Direction& direction, float strength,
           position_set positions = {})
-        : m_layer(layer), m_push(std::move(direction)), m_positions(std::move(positions)) {
+        : steer(layer, direction, std::move(positions)) {
+        const auto by = static_cast<float>(double{strength} / m_length);
+        for (float& d : m_push) { d *= by; }
+    }
+    /// Adds d as it is, with its own length. Throws as above.
+    template <direction_like Direction = std::vector<float>>
+    steer(std::size_t layer, const Direction& direction, position_set positions = {})
+        : m_layer(layer), m_push(numbers_of(direction)), m_positions(std::move(positions)) {
         double squares = 0.0;
         for (const float d : m_push) { squares += double{d} * double{d}; }
-        if (!(squares > 0.0) || !std::isfinite(squares)) {
-            fail("direction: expected a finite length above 0, got {}", std::sqrt(squares));
+        m_length = std::sqrt(squares);
+        if (!(m_length > 0.0) || !std::isfinite(m_length)) {
+            fail("direction: expected a finite length above 0, got {}", m_length);
         }
-        const auto by = static_cast<float>(double{strength} / std::sqrt(squares));
-        for (float& d : m_push) { d *= by; }
     }
 
     /// Throws xlens::error unless a model of this size has the layer and the width.
@@ -55,8 +73,21 @@ public:
     }
 
 private:
+    template <class Direction>
+    static std::vector<float> numbers_of(const Direction& direction) {
+        if constexpr (xt::is_xexpression<Direction>::value) {
+            if (direction.dimension() != 1) {
+                fail("direction: expected 1 dimension, got {}", direction.dimension());
+            }
+        }
+        std::vector<float> out;
+        for (const auto& x : direction) { out.push_back(static_cast<float>(x)); }
+        return out;
+    }
+
     std::size_t m_layer;
-    std::vector<float> m_push;  // (D): strength·d/‖d‖
+    std::vector<float> m_push;  // (D): what is added
+    double m_length = 0.0;      // ‖d‖
     position_set m_positions;
 };
 
