@@ -10,6 +10,7 @@
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/reference/top_k.hpp>
 
+#include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"
 #include "support/stored_matrix.hpp"
 
@@ -40,7 +41,7 @@ token_ends plain_ends(const Weights& e, std::span<const float> v, std::size_t k)
 template <class Weights>
 void check(const Weights& e, const std::vector<float>& vectors, std::size_t k) {
     const rows<const float> v(vectors.data(), vectors.size() / e.cols(), e.cols());
-    const screen screened(e);
+    const vocabulary_screen screened(e);
     for (const std::size_t threads : {1U, 2U}) {
         set_threads(threads);
         const auto ends = screened.ends(v, k);
@@ -100,37 +101,39 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_vocabulary_screens_many_vectors, Format, token_f
     e.sections.push_back({0, stored.view(), {}});
     const vocabulary words(e);
     auto vectors = random_row(1100 * 32, 5);
-    for (const bool broken : {false, true}) {  // a NaN has no bounds: then without the screen
-        if (broken) { vectors[40] = std::numeric_limits<float>::quiet_NaN(); }
-        const auto ends = words.ends(rows<const float>(vectors.data(), 1100, 32), 5);
-        for (std::size_t n = 0; n < 1100; n += 9) {
-            const auto expected =
-                plain_ends(stored.view(), std::span(vectors).subspan(n * 32, 32), 5);
-            BOOST_REQUIRE(ends[n].promotes == expected.promotes);
-            BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
-        }
+    const auto ends = words.ends(rows<const float>(vectors.data(), 1100, 32), 5);
+    for (std::size_t n = 0; n < 1100; n += 9) {
+        const auto expected = plain_ends(stored.view(), std::span(vectors).subspan(n * 32, 32), 5);
+        BOOST_REQUIRE(ends[n].promotes == expected.promotes);
+        BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
     }
+    vectors[40] = std::numeric_limits<float>::quiet_NaN();  // has no bounds, and no scores
+    BOOST_TEST(error_message([&] {
+                   (void)words.ends(rows<const float>(vectors.data(), 1100, 32), 5);
+               }) == "unembedding: number 8 of vector 1 is nan, expected a finite number");
 }
 
-// Of a row with an infinity the score may be the highest, and of one with a NaN there is none.
-BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_not_screened) {
+// Of a row with an infinity the score may be the highest, and of one with a NaN there is none. For
+// many vectors, threads read a batch each, and must not throw.
+BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_neither_screened_nor_read) {
     for (const float bad :
          {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
         std::vector<float> values = random_row(200 * 32, 3);
         values[77 * 32 + 5] = bad;
         const matrix<f32> e = matrix_of(values, 200, 32);
-        BOOST_TEST(!screen(e).bounded());
+        BOOST_TEST(!vocabulary_screen(e).bounded());
         unembedding<any_matrix> tokens;
         tokens.sections.push_back({0, e, {}});
         const auto vectors = random_row(1024 * 32, 5);
-        const auto ends = vocabulary(tokens).ends(rows<const float>(vectors.data(), 1024, 32), 5);
-        for (std::size_t n = 0; n < 1024; n += 50) {
-            const auto expected = plain_ends(e, std::span(vectors).subspan(n * 32, 32), 5);
-            BOOST_REQUIRE(ends[n].promotes == expected.promotes);
-            BOOST_REQUIRE(ends[n].suppresses == expected.suppresses);
+        for (const std::size_t count : {1U, 1024U}) {
+            BOOST_TEST(error_message([&] {
+                           const rows<const float> some(vectors.data(), count, 32);
+                           (void)vocabulary(tokens).ends(some, 5);
+                       }) ==
+                       "unembedding: the score of token 77 is no finite number; look at its row");
         }
     }
-    BOOST_TEST(screen(stored_matrix<f32>(9, 32, 1).view()).bounded());
+    BOOST_TEST(vocabulary_screen(stored_matrix<f32>(9, 32, 1).view()).bounded());
 }
 
 BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {

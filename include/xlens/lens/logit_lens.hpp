@@ -49,11 +49,13 @@ public:
     explicit logit_lens(const transformer<>&& model) = delete;
 
     /// The k best tokens of each residual (N, D), with exact probabilities; with `targets` (N) the
-    /// log-probability of one token a row as well.
+    /// log-probability of one token a row as well. Throws xlens::error for residuals of another
+    /// width, and where a number to be read or a logit is not finite.
     [[nodiscard]] std::vector<reading> read(rows<const float> residuals, std::size_t k,
                                             std::span<const token_id> targets = {}) const;
 
-    /// The concepts of vectors (N, D): the k tokens that each promotes and suppresses most.
+    /// The concepts of vectors (N, D): the k tokens that each promotes and suppresses most. Throws
+    /// xlens::error as read() does.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
                                                   projection form = projection::folded) const;
 
@@ -89,6 +91,7 @@ XLENS_API std::string_view name_of(projection form) {
 
 XLENS_API std::vector<reading> logit_lens::read(rows<const float> residuals, std::size_t k,
                                                 std::span<const token_id> targets) const {
+    detail::check_width(residuals, m_unembedding->width());
     auto normed = aligned_tensor::from_shape({residuals.count(), residuals.width()});
     normalise(*m_norm, residuals, normed);
     return m_vocabulary.read(normed, k, targets);
@@ -101,6 +104,7 @@ XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors,
 }
 
 XLENS_API aligned_tensor logit_lens::prepared(rows<const float> vectors, projection form) const {
+    detail::check_width(vectors, m_unembedding->width());
     aligned_tensor out = vectors.tensor();
     if (form == projection::normed) {
         normalise(*m_norm, vectors, out);

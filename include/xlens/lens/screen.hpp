@@ -81,12 +81,12 @@ inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) 
 
 /// The rows of a matrix E (V, D) prepared for screening. Memory V·(D + 12) bytes beside E, which is
 /// borrowed. Cost of making it: one pass over E.
-class screen {
+class vocabulary_screen {
 public:
     /// Whether this build has the instructions that make it worth while.
     static constexpr bool wins = XLENS_VNNI != 0;
 
-    explicit screen(const any_matrix& e)
+    explicit vocabulary_screen(const any_matrix& e)
         : m_matrix(e),
           m_mean(mean_row(e)),
           m_codes(e.rows(), e.cols()),
@@ -229,7 +229,7 @@ private:
 
     /// Offers a batch of tokens, first to first + lanes - 1.
     void offer(search& s, std::size_t first, const std::int32_t* sums) const {
-        words raw;
+        word_lanes raw;
         std::memcpy(&raw, sums, sizeof raw);
         const auto shift = static_cast<std::uint32_t>(128 * s.code_sum);
         const batch estimate =

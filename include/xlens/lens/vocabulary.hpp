@@ -12,6 +12,7 @@
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -22,8 +23,10 @@
 #if XLENS_DEFINES(lens)
 #include <xlens/core/function_ref.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/finite.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
@@ -33,13 +36,15 @@
 
 namespace xlens {
 
-class screen;  // lens/screen.hpp
+class vocabulary_screen;  // lens/screen.hpp
 
 namespace detail {
 
 /// Vectors that are scored against the vocabulary together: each weight tile is decoded once for
 /// all of them.
 inline constexpr std::size_t scan_batch = 128;
+
+class bad_scores;
 
 }  // namespace detail
 
@@ -54,13 +59,15 @@ public:
 
     /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers; for an
     /// adaptive softmax the logits are log-probabilities. With `targets` (N), also the
-    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k).
+    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k). Throws xlens::error
+    /// where a number of x or a score is not finite, and for vectors of another width.
     [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
                                             std::span<const token_id> targets = {}) const;
 
     /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
     /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
-    /// first time, that takes a pass over E and V·D bytes.
+    /// first time, that takes a pass over E and V·D bytes. Throws xlens::error where a number of x
+    /// or a score is not finite.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const;
 
 private:
@@ -75,10 +82,11 @@ private:
     struct partial;
 
     static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
-                                             std::span<const token_id> targets);
+                                             std::span<const token_id> targets,
+                                             detail::bad_scores& bad);
 
     void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
-                    std::vector<reading>& out) const;
+                    detail::bad_scores& bad, std::vector<reading>& out) const;
 
     /// Joins the sections of vector i. Section c is shifted by what its class leaves to it (head:
     /// nothing), so that all scores are logits of one softmax.
@@ -87,11 +95,11 @@ private:
 
     [[nodiscard]] xt::xtensor<float, 2> class_scores(rows<const float> x) const;
 
-    void ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
+    void ends_batch(rows<const float> x, std::size_t k, std::size_t groups, detail::bad_scores& bad,
                     std::span<token_ends> out) const;
 
     const unembedding<any_matrix>* m_unembedding;
-    lazy<std::shared_ptr<const screen>> m_screen;
+    lazy<std::shared_ptr<const vocabulary_screen>> m_screen;
 };
 
 #if XLENS_DEFINES(lens)
@@ -106,9 +114,28 @@ inline constexpr std::size_t scan_groups = 8;
 
 struct scan_scores;
 
-/// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x.
+/// The first token of a scan whose score was not finite. Threads note; one checks when all is done,
+/// for a parallel loop must not throw.
+class bad_scores {
+public:
+    void note(std::size_t token) {
+        std::size_t least = m_first.load();
+        while (token < least && !m_first.compare_exchange_weak(least, token)) {}
+    }
+    void check() const {
+        if (m_first.load() != none) { refuse_score(m_first.load()); }
+    }
+
+private:
+    static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+    std::atomic<std::size_t> m_first = none;
+};
+
+/// Calls visit(group, first_row, scores (N, rows)) for every tile of W·x, whose row 0 is of token
+/// `first_token`.
 inline void scan(
-    const any_matrix& w, rows<const float> x, std::size_t groups,
+    const any_matrix& w, std::size_t first_token, rows<const float> x, std::size_t groups,
+    bad_scores& bad,
     function_ref<void(std::size_t group, std::size_t first_row, rows<float> scores)> visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
     parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
@@ -120,6 +147,10 @@ inline void scan(
             const std::size_t count = std::min(scan_tile, w.rows() - first);
             const rows<float> scores = all.columns(0, count);
             kernels::matmul(w.slice_rows(first, count).in_f32(), x, scores);
+            for (std::size_t n = 0; n < scores.count(); ++n) {
+                const std::size_t row = kernels::first_not_finite(scores[n]);
+                if (row < count) { bad.note(first_token + first + row); }
+            }
             visit(g, first, scores);
         }
     });
@@ -143,19 +174,26 @@ struct vocabulary::partial {
 
 XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t k,
                                                 std::span<const token_id> targets) const {
+    detail::check_scored(x, m_unembedding->width());
+    for (const token_id token : targets) { check_token(token, size(), "lens"); }
+    detail::bad_scores bad;
     std::vector<reading> out;
     for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
         const std::size_t count = std::min(detail::scan_batch, x.count() - n);
         const auto wanted = targets.empty() ? targets : targets.subspan(n, count);
-        read_batch(x.subrows(n, count), k, wanted, out);
+        read_batch(x.subrows(n, count), k, wanted, bad, out);
+        bad.check();
     }
     return out;
 }
 
 XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::size_t k) const {
+    detail::check_scored(x, m_unembedding->width());
+    detail::bad_scores bad;
     if (can_screen(x)) {
         const auto& e = m_unembedding->sections.front().out;
-        const screen& screened = *m_screen.get([&] { return std::make_shared<const screen>(e); });
+        const vocabulary_screen& screened =
+            *m_screen.get([&] { return std::make_shared<const vocabulary_screen>(e); });
         if (screened.bounded()) { return screened.ends(x, k); }
     }
     std::vector<token_ends> out(x.count());
@@ -166,7 +204,7 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
     const auto read = [&](std::size_t b) {
         const std::size_t first = b * detail::scan_batch;
         const std::size_t count = std::min(detail::scan_batch, x.count() - first);
-        ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups,
+        ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups, bad,
                    std::span(out).subspan(first, count));
     };
     if (many) {
@@ -174,26 +212,28 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
     } else {
         for (std::size_t b = 0; b < batches; ++b) { read(b); }
     }
+    bad.check();
     return out;
 }
 
 XLENS_API bool vocabulary::can_screen(rows<const float> x) const {
     const bool dense =
         m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
-    if (!screen::wins || !dense || x.count() < screened_rows) { return false; }
-    for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for a NaN
+    if (!vocabulary_screen::wins || !dense || x.count() < screened_rows) { return false; }
+    for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for an infinite length
         if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
     }
     return true;
 }
 
 XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
-    const section& s, rows<const float> x, std::size_t k, std::span<const token_id> targets) {
+    const section& s, rows<const float> x, std::size_t k, std::span<const token_id> targets,
+    detail::bad_scores& bad) {
     xt::xtensor<float, 2> narrow;
     const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
     const std::size_t n = x.count();
     std::vector<partial> parts(detail::scan_groups * n, partial(k));
-    detail::scan(s.out, in, detail::scan_groups,
+    detail::scan(s.out, s.first, in, detail::scan_groups, bad,
                  [&](std::size_t group, std::size_t first, rows<float> scores) {
                      const std::size_t id = s.first + first;
                      for (std::size_t i = 0; i < n; ++i) {
@@ -220,11 +260,11 @@ XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
 }
 
 XLENS_API void vocabulary::read_batch(rows<const float> x, std::size_t k,
-                                      std::span<const token_id> targets,
+                                      std::span<const token_id> targets, detail::bad_scores& bad,
                                       std::vector<reading>& out) const {
     std::vector<std::vector<partial>> sections;
     for (const section& s : m_unembedding->sections) {
-        sections.push_back(read_section(s, x, k, targets));
+        sections.push_back(read_section(s, x, k, targets, bad));
     }
     const xt::xtensor<float, 2> classes = class_scores(x);
     for (std::size_t i = 0; i < x.count(); ++i) { out.push_back(join(sections, i, k, classes)); }
@@ -263,14 +303,14 @@ XLENS_API xt::xtensor<float, 2> vocabulary::class_scores(rows<const float> x) co
 }
 
 XLENS_API void vocabulary::ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
-                                      std::span<token_ends> out) const {
+                                      detail::bad_scores& bad, std::span<token_ends> out) const {
     const std::size_t n = x.count();
     std::vector<top_k> high(groups * n, top_k(k));
     std::vector<top_k> low(groups * n, top_k(k));
     for (const section& s : m_unembedding->sections) {
         xt::xtensor<float, 2> narrow;
         const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
-        detail::scan(s.out, in, groups,
+        detail::scan(s.out, s.first, in, groups, bad,
                      [&](std::size_t group, std::size_t first, rows<float> scores) {
                          const auto id = static_cast<token_id>(s.first + first);
                          for (std::size_t i = 0; i < n; ++i) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/finite.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/storage/rows.hpp>
@@ -15,6 +17,33 @@
 #include <vector>
 
 namespace xlens {
+
+namespace detail {
+
+/// Throws xlens::error unless vectors have the width D of the model that is to read them.
+inline void check_width(rows<const float> x, std::size_t width) {
+    if (x.width() != width) {
+        fail("vectors of {} numbers, the model's width is {}", x.width(), width);
+    }
+}
+/// Throws xlens::error naming the place of a number in the vectors x (N, D), which are about to be
+/// scored against the vocabulary, that is not finite: all their scores would be none. Also for
+/// vectors of another width.
+inline void check_scored(rows<const float> x, std::size_t width) {
+    check_width(x, width);
+    for (std::size_t n = 0; n < x.count(); ++n) {
+        const std::size_t d = kernels::first_not_finite(x[n]);
+        if (d < x.width()) {
+            fail("unembedding: number {} of vector {} is {}, expected a finite number", d, n,
+                 x[n][d]);
+        }
+    }
+}
+[[noreturn]] inline void refuse_score(std::size_t token) {
+    fail("unembedding: the score of token {} is no finite number; look at its row", token);
+}
+
+}  // namespace detail
 
 /// The unembedding E (V, D): row e_w scores token w, by ⟨e_w, x⟩. It is kept in sections of
 /// consecutive tokens. A dense unembedding is one section. The adaptive softmax has a head section
@@ -83,10 +112,17 @@ struct unembedding {
     }
 
     /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩; for an adaptive softmax
-    /// log-probabilities, which are logits as well (their softmax is themselves).
+    /// log-probabilities, which are logits as well (their softmax is themselves). Throws
+    /// xlens::error where a number of x or a logit is not finite: a row of E with an infinity would
+    /// leave its token out, or put it first.
     void logits(rows<const float> x, rows<float> out) const {
+        detail::check_scored(x, width());
         for (const section& s : sections) { scores(s, x, out.columns(s.first, s.out.rows())); }
         if (classes) { share_out(x, out); }
+        for (std::size_t n = 0; n < out.count(); ++n) {
+            const std::size_t token = kernels::first_not_finite(out[n]);
+            if (token < out.width()) { detail::refuse_score(token); }
+        }
     }
 
     /// The inputs of a section's rows: x itself, or P·x in `narrow`. x (N, D) -> (N, d).
