@@ -23,9 +23,8 @@ int main(int argc, char** argv) try {
     }
     const xlens::traced_layer& layer = last.layers[last.saturation_layer];
     for (const xlens::traced_sub_update& s : layer.sub_updates) {
-        fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.observed.coefficient,
-                   s.observed.dominance,
-                   xlens::to_string(xlens::neuron{layer.layer, s.observed.index}));
+        fmt::print("m = {:7.3f}  |m|*norm = {:7.3f}  {:8}", s.coefficient, s.dominance,
+                   xlens::to_string(s.where));
         for (const xlens::scored& token : s.concept_of_value->promotes) {
             fmt::print(" {}", model.text(token.id));
         }

@@ -55,10 +55,10 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
     out.begin_array();
     for (const traced_sub_update& s : layer.sub_updates) {
         out.begin_object();
-        out.field("neuron", to_string(neuron{layer.layer, s.observed.index}));
-        out.field("coefficient", s.observed.coefficient);
-        out.field("norm", s.observed.norm);
-        out.field("dominance", s.observed.dominance);
+        out.field("neuron", to_string(s.where));
+        out.field("coefficient", s.coefficient);
+        out.field("norm", s.norm);
+        out.field("dominance", s.dominance);
         write_ends(out, model, *s.concept_of_value);
         out.end_object();
     }
@@ -130,6 +130,7 @@ std::unique_ptr<atomic_file> page_file(const trace_flags& flags) {
 void run(const trace_flags& flags) {
     const auto page = page_file(flags);
     engine model(flags.common);
+    if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
     const std::vector<token_id> tokens = model.read(flags.prompt);
     model.check(flags.edits, tokens.size());
     if (flags.exit) { model.use_exit(*flags.exit); }

@@ -100,12 +100,11 @@ private:
         }
     }
     void sub_update(table_line& line, const traced_sub_update& s) const {
-        const bool negative = std::signbit(s.observed.coefficient);
-        line.cell(to_string(neuron{m_layer->layer, s.observed.index}),
-                  neuron_width(m_view->model.config()), style::accent);
-        line.right(fmt::format("{:+.2f}", s.observed.coefficient), 8,
+        const bool negative = std::signbit(s.coefficient);
+        line.cell(to_string(s.where), neuron_width(m_view->model.config()), style::accent);
+        line.right(fmt::format("{:+.2f}", s.coefficient), 8,
                    negative ? style::negative : style::plain);
-        line.right(fmt::format("{:.1f}", s.observed.dominance), 7, style::dim).put(" ");
+        line.right(fmt::format("{:.1f}", s.dominance), 7, style::dim).put(" ");
         put_concept(line, m_view->model, *s.concept_of_value, negative, m_view->top, m_final);
     }
 

@@ -192,8 +192,8 @@ private:
                 tell(layer.before, out);
                 tell(layer.after, out);
                 for (const xlens::traced_sub_update& s : layer.sub_updates) {
-                    out.ids.push_back(static_cast<std::int64_t>(s.observed.index));
-                    out.values["coefficient"].push_back(s.observed.coefficient);
+                    out.ids.push_back(static_cast<std::int64_t>(s.where.index));
+                    out.values["coefficient"].push_back(s.coefficient);
                 }
             }
         }

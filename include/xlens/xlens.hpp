@@ -70,6 +70,7 @@
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
 #include <xlens/interventions/neuron_list.hpp>
+#include <xlens/interventions/patch.hpp>
 #include <xlens/interventions/positions.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/interventions/recipe_file.hpp>
@@ -146,6 +147,7 @@
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/storage/precision.hpp>
 #include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
@@ -164,5 +166,6 @@
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
+#include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>
 #include <xlens/trace/trace.hpp>

@@ -22,9 +22,9 @@ namespace {
 
 constexpr auto no_progress = [](std::size_t, std::size_t) {};
 
-partition golden_labels(const std::string& name) {
+vector_groups golden_labels(const std::string& name) {
     std::ifstream in(golden_path("clusters/" + name + ".txt"));
-    partition out;
+    vector_groups out;
     for (std::uint32_t label = 0; in >> label;) { out.push_back(label); }
     return out;
 }
@@ -56,9 +56,9 @@ BOOST_AUTO_TEST_CASE(complete_linkage_of_smollm2_is_that_of_scipy) {
     const auto vectors = value_vectors(model, sample, no_progress);
     for (const std::string name : {"raw", "projected", "centred"}) {
         const value_space space(model, parse_cluster_space(name), projection::folded, no_progress);
-        const directions found = space(vectors);
-        const partition labels = complete_linkage(found.unit, {}, no_progress).cut(200);
-        const partition golden = golden_labels(name);
+        const unit_directions found = space(vectors);
+        const vector_groups labels = complete_linkage(found.unit, {}, no_progress).cut(200);
+        const vector_groups golden = golden_labels(name);
         BOOST_REQUIRE(golden.size() == 2000U);
         BOOST_TEST(adjusted_rand_index(labels, golden) == 1.0, name);
     }

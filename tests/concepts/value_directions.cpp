@@ -73,7 +73,7 @@ double largest_difference(const transformer<>& model, std::span<const neuron> ne
                           cluster_space kind, projection form) {
     const auto vectors = value_vectors(model, neurons, no_progress);
     const value_space space(model, kind, form, no_progress);
-    const directions found = space(vectors);
+    const unit_directions found = space(vectors);
     BOOST_REQUIRE(found.count() == neurons.size());
     const scores slow = explicit_projections(model, vectors, form, kind == cluster_space::centred);
     double most = 0.0;
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(raw_directions_are_those_of_the_values) {
         BOOST_TEST(neurons.size() == model.config.layers * model.config.inner_width);
         const auto vectors = value_vectors(model, neurons, no_progress);
         const value_space space(model, cluster_space::raw, projection::folded, no_progress);
-        const directions found = space(vectors);
+        const unit_directions found = space(vectors);
         std::vector<float> v(model.config.width);
         for (std::size_t i = 0; i < neurons.size(); ++i) {
             model.blocks[neurons[i].layer].ffn.value(neurons[i].index, v);

@@ -25,6 +25,8 @@ extern const xt::xtensor<float, 1> x;
 /// A prompt's tokens, and one token.
 extern const std::vector<xlens::token_id> ids;
 extern const xlens::token_id token;
+/// Those of another prompt.
+extern const std::vector<xlens::token_id> other_ids;
 
 extern const xlens::logit_lens lens;
 

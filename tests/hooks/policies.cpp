@@ -172,14 +172,14 @@ BOOST_AUTO_TEST_CASE(observe_sees_the_residuals_and_what_edits_before_it_left) {
     BOOST_TEST(same_bits(rows<const float>(last.layers()[0].before)[0],
                          rows<const float>(all.layers()[0].before)[5]));
 
-    const std::size_t first = all.layers()[1].dominant[5][0].index;
+    const std::size_t first = all.layers()[1].dominant[5][0].where.index;
     intervene edits;
     edits.set({1, first}, 100.0F);
     sequence_state again = m.start();
     m.forward(again, ids.first(9));
     m.forward(again, ids.subspan(9, 6), edits, last);
-    const observed_sub_update& top = last.layers()[1].dominant[0][0];
-    BOOST_TEST(top.index == first);
+    const sub_update& top = last.layers()[1].dominant[0][0];
+    BOOST_TEST(top.where.index == first);
     BOOST_TEST(top.coefficient == 100.0F);
     BOOST_TEST(top.dominance == 100.0F * top.norm);
 }
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(observe_puts_what_is_no_number_last) {
     seen.before({}, rows<float>(x.data(), 1, 1));
     seen.coefficients({}, rows<float>(m.data(), 1, 4));
     const auto& order = seen.layers()[0].dominant[0];
-    BOOST_TEST(order[0].index == 2U);
-    BOOST_TEST(order[1].index == 3U);
-    BOOST_TEST(order[2].index == 0U);
+    BOOST_TEST(order[0].where.index == 2U);
+    BOOST_TEST(order[1].where.index == 3U);
+    BOOST_TEST(order[2].where.index == 0U);
 }

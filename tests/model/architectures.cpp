@@ -124,8 +124,8 @@ BOOST_DATA_TEST_CASE(layers_read_as_in_the_reference, data::make(checkpoints), n
         check_tokens(expected["after"], found.after);
         for (std::size_t i = 0; i < expected["dominant"].size(); ++i) {
             const json& e = expected["dominant"][i];
-            const observed_sub_update& f = found.sub_updates[i].observed;
-            BOOST_TEST(f.index == e["neuron"].get<std::size_t>());
+            const sub_update& f = found.sub_updates[i];
+            BOOST_TEST(f.where.index == e["neuron"].get<std::size_t>());
             BOOST_TEST(f.coefficient == e["coefficient"].get<float>(),
                        boost::test_tools::tolerance(1e-3F));
             BOOST_TEST(f.norm == e["norm"].get<float>(), boost::test_tools::tolerance(1e-4F));

@@ -116,11 +116,11 @@ BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts),
             for (std::size_t i = 0; i < 10; ++i) {
                 const json& e = expected["sub_updates"][i];
                 const traced_sub_update& f = found.sub_updates[i];
-                BOOST_TEST(f.observed.index == e["neuron"].get<std::size_t>());
+                BOOST_TEST(f.where.index == e["neuron"].get<std::size_t>());
                 const auto near = boost::test_tools::tolerance(1e-3F);
-                BOOST_TEST(f.observed.coefficient == e["coefficient"].get<float>(), near);
-                BOOST_TEST(f.observed.norm == e["norm"].get<float>(), near);
-                BOOST_TEST(f.observed.dominance == e["dominance"].get<float>(), near);
+                BOOST_TEST(f.coefficient == e["coefficient"].get<float>(), near);
+                BOOST_TEST(f.norm == e["norm"].get<float>(), near);
+                BOOST_TEST(f.dominance == e["dominance"].get<float>(), near);
                 if (e.contains("promotes")) {
                     check_ends(e["promotes"], f.concept_of_value->promotes);
                     check_ends(e["suppresses"], f.concept_of_value->suppresses);

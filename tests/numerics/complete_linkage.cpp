@@ -41,14 +41,14 @@ double cosine_distance(const xt::xtensor<float, 2>& x, std::size_t i, std::size_
 
 struct slow_result {
     std::vector<double> heights;
-    std::vector<partition> cuts;  // cuts[k]: k clusters
+    std::vector<vector_groups> cuts;  // cuts[k]: k clusters
 };
 /// By the definition: of all pairs of clusters the one whose farthest members are nearest. O(n^4).
 slow_result slow_linkage(const xt::xtensor<float, 2>& x) {
     const std::size_t n = x.shape(0);
     std::vector<std::vector<std::size_t>> clusters(n);
     for (std::size_t i = 0; i < n; ++i) { clusters[i] = {i}; }
-    slow_result out{{}, std::vector<partition>(n + 1)};
+    slow_result out{{}, std::vector<vector_groups>(n + 1)};
     const auto farthest = [&](const auto& a, const auto& b) {
         double most = 0.0;
         for (const std::size_t i : a) {
@@ -57,7 +57,7 @@ slow_result slow_linkage(const xt::xtensor<float, 2>& x) {
         return most;
     };
     while (true) {
-        partition labels(n);
+        vector_groups labels(n);
         for (std::uint32_t c = 0; c < clusters.size(); ++c) {
             for (const std::size_t i : clusters[c]) { labels[i] = c; }
         }
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(every_cut_is_that_of_the_definition) {
             const dendrogram tree = complete_linkage(x, {}, no_progress);
             check_heights(tree, slow.heights, 1e-12);
             for (std::size_t k = 1; k <= 45; ++k) {
-                const partition labels = tree.cut(k);
+                const vector_groups labels = tree.cut(k);
                 BOOST_TEST(adjusted_rand_index(labels, slow.cuts[k]) == 1.0);
                 BOOST_TEST((std::set<std::uint32_t>(labels.begin(), labels.end()).size()) == k);
             }
@@ -115,10 +115,10 @@ BOOST_AUTO_TEST_CASE(equal_distances_and_equal_vectors_end) {
     for (std::size_t i = 0; i < 8; ++i) { x(i, i % 4) = 1.0F; }
     const dendrogram tree = complete_linkage(x, {}, no_progress);
     check_heights(tree, {0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0}, 1e-12);
-    const partition labels = tree.cut(4);
-    BOOST_TEST(labels == (partition{0, 1, 2, 3, 0, 1, 2, 3}), boost::test_tools::per_element());
+    const vector_groups labels = tree.cut(4);
+    BOOST_TEST(labels == (vector_groups{0, 1, 2, 3, 0, 1, 2, 3}), boost::test_tools::per_element());
     for (std::size_t k = 1; k <= 8; ++k) {
-        const partition cut = tree.cut(k);
+        const vector_groups cut = tree.cut(k);
         BOOST_TEST((std::set<std::uint32_t>(cut.begin(), cut.end()).size()) == k);
     }
     const xt::xtensor<float, 2> same = xt::ones<float>({9, 1});
@@ -130,10 +130,10 @@ BOOST_AUTO_TEST_CASE(one_vector_and_two) {
     const auto x = unit_vectors(2, 3, 1);
     const dendrogram one = complete_linkage(rows<const float>(x).subrows(0, 1), {}, no_progress);
     BOOST_TEST(one.merges().empty());
-    BOOST_TEST(one.cut(1) == (partition{0}), boost::test_tools::per_element());
+    BOOST_TEST(one.cut(1) == (vector_groups{0}), boost::test_tools::per_element());
     const dendrogram two = complete_linkage(x, {}, no_progress);
-    BOOST_TEST(two.cut(2) == (partition{0, 1}), boost::test_tools::per_element());
-    BOOST_TEST(two.cut(1) == (partition{0, 0}), boost::test_tools::per_element());
+    BOOST_TEST(two.cut(2) == (vector_groups{0, 1}), boost::test_tools::per_element());
+    BOOST_TEST(two.cut(1) == (vector_groups{0, 0}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
         set_threads(threads);
         std::vector<double> out;
         const auto tree = complete_linkage(x, {}, no_progress);
-        for (const merge& m : tree.merges()) { out.push_back(m.height); }
+        for (const linkage_merge& m : tree.merges()) { out.push_back(m.height); }
         set_threads(2);
         return out;
     };

@@ -28,7 +28,7 @@ xt::xtensor<float, 2> random_vectors(std::size_t n, std::size_t width, std::uint
 
 BOOST_AUTO_TEST_CASE(vectors_get_length_one_and_keep_their_direction) {
     const auto vectors = random_vectors(9, 37, 1);
-    const directions found = directions_of(xt::xtensor<float, 2>(vectors));
+    const unit_directions found = directions_of(xt::xtensor<float, 2>(vectors));
     BOOST_REQUIRE(found.count() == 9U);
     for (std::size_t i = 0; i < 9; ++i) {
         double squares = 0.0;
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(what_has_no_direction_is_left_out) {
     vectors(2, 1) = std::numeric_limits<float>::quiet_NaN();
     vectors(3, 3) = -std::numeric_limits<float>::infinity();
     const auto before = vectors;
-    const directions found = directions_of(std::move(vectors));
+    const unit_directions found = directions_of(std::move(vectors));
     BOOST_TEST(found.kept == (std::vector<std::size_t>{1, 4}), boost::test_tools::per_element());
     BOOST_REQUIRE(found.unit.shape(0) == 2U);
     BOOST_TEST(found.unit(1, 0) == static_cast<float>(before(4, 0) / found.lengths[1]),
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(what_has_no_direction_is_left_out) {
 BOOST_AUTO_TEST_CASE(very_long_and_very_short_vectors_have_a_direction) {
     for (const float size : {1e-30F, 1e30F}) {
         xt::xtensor<float, 2> vectors{{3.0F * size, 4.0F * size}};
-        const directions found = directions_of(std::move(vectors));
+        const unit_directions found = directions_of(std::move(vectors));
         BOOST_REQUIRE(found.count() == 1U);
         BOOST_TEST(found.unit(0, 0) == 0.6F, boost::test_tools::tolerance(1e-6F));
         BOOST_TEST(found.unit(0, 1) == 0.8F, boost::test_tools::tolerance(1e-6F));

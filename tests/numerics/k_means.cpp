@@ -50,12 +50,12 @@ vectors in_double(const xt::xtensor<float, 2>& from) {
 }
 
 struct slow_result {
-    partition labels;
+    vector_groups labels;
     double inertia = 0.0;
 };
 /// Rounds of k-means in plain loops, until nothing changes.
 slow_result slow_k_means(const vectors& x, vectors centroids) {
-    slow_result out{partition(x.size()), 0.0};
+    slow_result out{vector_groups(x.size()), 0.0};
     for (bool changed = true; changed;) {
         changed = false;
         out.inertia = 0.0;
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(separate_groups_are_found) {
     const auto x = around(400, 24, 8, 0.05F, 3);
     for (std::uint64_t seed = 0; seed < 10; ++seed) {
         const auto found = k_means(x, options(8, seed), no_progress);
-        partition groups(400);
+        vector_groups groups(400);
         for (std::uint32_t i = 0; i < 400; ++i) { groups[i] = i % 8; }
         BOOST_TEST(adjusted_rand_index(found.labels, groups) == 1.0);
     }
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(an_empty_cluster_begins_anew) {
     const xt::xtensor<float, 2> x{{1.0F, 0.0F}, {0.8F, 0.6F}, {0.0F, 1.0F}, {0.6F, 0.8F}};
     detail::k_means_rounds rounds(x, {{1.0F, 0.0F}, {1.0F, 0.0F}, {0.6F, 0.8F}});
     for (int i = 0; i < 3; ++i) { rounds.round(); }
-    const partition& labels = rounds.result().labels;
+    const vector_groups& labels = rounds.result().labels;
     BOOST_TEST((std::set<std::uint32_t>(labels.begin(), labels.end()).size()) == 3U);
 }
 

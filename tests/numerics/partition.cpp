@@ -16,15 +16,15 @@ using namespace xlens::test;
 
 namespace {
 
-partition random_labels(std::size_t n, std::uint32_t k, std::uint32_t seed) {
+vector_groups random_labels(std::size_t n, std::uint32_t k, std::uint32_t seed) {
     std::mt19937 generator(seed);
-    partition out(n);
+    vector_groups out(n);
     for (auto& label : out) { label = static_cast<std::uint32_t>(generator() % k); }
     return out;
 }
 
 /// By looking at every pair, as Hubert and Arabie define it.
-double slow_adjusted_rand_index(const partition& a, const partition& b) {
+double slow_adjusted_rand_index(const vector_groups& a, const vector_groups& b) {
     double both = 0.0;
     double in_a = 0.0;
     double in_b = 0.0;
@@ -45,17 +45,17 @@ double slow_adjusted_rand_index(const partition& a, const partition& b) {
 
 BOOST_AUTO_TEST_CASE(the_adjusted_rand_index_is_that_of_all_pairs) {
     for (std::uint32_t seed = 0; seed < 5; ++seed) {
-        const partition a = random_labels(60, 4 + seed, seed);
-        partition b = random_labels(60, 5, seed + 100);
+        const vector_groups a = random_labels(60, 4 + seed, seed);
+        vector_groups b = random_labels(60, 5, seed + 100);
         for (std::size_t i = 0; i < 30; ++i) { b[i] = a[i]; }
         BOOST_TEST(adjusted_rand_index(a, b) == slow_adjusted_rand_index(a, b),
                    boost::test_tools::tolerance(1e-12));
     }
-    const partition a{0, 0, 1, 1, 2};
-    const partition renamed{7, 7, 0, 0, 3};
+    const vector_groups a{0, 0, 1, 1, 2};
+    const vector_groups renamed{7, 7, 0, 0, 3};
     BOOST_TEST(adjusted_rand_index(a, renamed) == 1.0);
-    BOOST_TEST(adjusted_rand_index(partition{0, 0}, partition{0, 0}) == 1.0);
-    BOOST_TEST(error_message([&] { return adjusted_rand_index(a, partition{0}); }) ==
+    BOOST_TEST(adjusted_rand_index(vector_groups{0, 0}, vector_groups{0, 0}) == 1.0);
+    BOOST_TEST(error_message([&] { return adjusted_rand_index(a, vector_groups{0}); }) ==
                "partitions of 5 and of 1 things cannot be compared");
 }
 
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(sums_give_cohesion_and_inertia) {
             values[i * width + d] /= static_cast<float>(std::sqrt(squares));
         }
     }
-    const partition labels = random_labels(n, 3, 2);  // of 4: the last stays empty
+    const vector_groups labels = random_labels(n, 3, 2);  // of 4: the last stays empty
     const auto sums = sum_clusters({values.data(), n, width}, labels, 4);
     double inertia = 0.0;
     for (std::uint32_t c = 0; c < 3; ++c) {

@@ -69,10 +69,9 @@ void check_sub_update(const json& data, const json& number, const json& m, std::
                       const traced_sub_update& s, std::size_t top) {
     const json& vector = data["vectors"][number.get<std::size_t>()];
     BOOST_TEST(vector[0] == layer);
-    BOOST_TEST(vector[1] == s.observed.index);
-    BOOST_TEST(std::abs(vector[2].get<float>() - s.observed.norm) <= 1e-4F * s.observed.norm);
-    BOOST_TEST(std::abs(m.get<float>() - s.observed.coefficient) <=
-               1e-4F * std::abs(s.observed.coefficient));
+    BOOST_TEST(vector[1] == s.where.index);
+    BOOST_TEST(std::abs(vector[2].get<float>() - s.norm) <= 1e-4F * s.norm);
+    BOOST_TEST(std::abs(m.get<float>() - s.coefficient) <= 1e-4F * std::abs(s.coefficient));
     check_end(data, vector[3], s.concept_of_value->promotes, top);
     check_end(data, vector[4], s.concept_of_value->suppresses, top);
 }
@@ -169,7 +168,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_number_is_null) {
     traced_layer& layer = positions[0].layers[0];
     layer.before.log_normaliser = std::numeric_limits<float>::quiet_NaN();
     layer.after.top.clear();
-    layer.sub_updates[0].observed.coefficient = std::numeric_limits<float>::infinity();
+    layer.sub_updates[0].coefficient = std::numeric_limits<float>::infinity();
     const json cell = json::parse(page_of(positions, {}).data)["cells"][0][0];
     BOOST_TEST(cell[0][1].is_null());
     BOOST_TEST(cell[1].empty());

@@ -13,9 +13,9 @@
 
 namespace {
 
-using xlens::symbol;
 using xlens::token_id;
-using candidate = xlens::merge_candidate<unsigned>;
+using xlens::detail::symbol;
+using candidate = xlens::detail::merge_candidate<unsigned>;
 using rules = std::map<std::pair<token_id, token_id>, candidate>;
 
 std::vector<symbol> characters(const std::string& text) {
@@ -28,7 +28,7 @@ std::vector<symbol> characters(const std::string& text) {
 
 std::vector<token_id> merged(const rules& known, const std::string& text) {
     std::vector<symbol> symbols = characters(text);
-    xlens::merge_symbols<unsigned>(symbols, [&](const symbol& left, const symbol& right) {
+    xlens::detail::merge_symbols<unsigned>(symbols, [&](const symbol& left, const symbol& right) {
         const auto it = known.find({left.id, right.id});
         return it == known.end() ? candidate{} : it->second;
     });

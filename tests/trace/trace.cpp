@@ -63,9 +63,8 @@ BOOST_AUTO_TEST_CASE(all_positions_hold_what_a_trace_of_each_prefix_shows) {
             check_same(a.before, b.before);
             check_same(a.after, b.after);
             for (std::size_t i = 0; i < 3; ++i) {
-                BOOST_TEST(a.sub_updates[i].observed.index == b.sub_updates[i].observed.index);
-                BOOST_TEST(a.sub_updates[i].observed.coefficient ==
-                           b.sub_updates[i].observed.coefficient);
+                BOOST_TEST(a.sub_updates[i].where.index == b.sub_updates[i].where.index);
+                BOOST_TEST(a.sub_updates[i].coefficient == b.sub_updates[i].coefficient);
                 BOOST_TEST(a.sub_updates[i].concept_of_value->promotes ==
                            b.sub_updates[i].concept_of_value->promotes);
             }
@@ -106,8 +105,8 @@ BOOST_AUTO_TEST_CASE(a_trace_shows_what_an_intervention_changes) {
     edits.set({1, 7}, 50.0F);
     const auto edited = trace(llama().model, std::span<const token_id>(llama().ids), {3, 2}, edits);
     check_same(plain[0].layers[0].after, edited[0].layers[0].after);
-    BOOST_TEST(edited[0].layers[1].sub_updates[0].observed.index == 7U);
-    BOOST_TEST(edited[0].layers[1].sub_updates[0].observed.coefficient == 50.0F);
+    BOOST_TEST(edited[0].layers[1].sub_updates[0].where.index == 7U);
+    BOOST_TEST(edited[0].layers[1].sub_updates[0].coefficient == 50.0F);
     BOOST_TEST(!(plain[0].prediction().top == edited[0].prediction().top));
 }
 

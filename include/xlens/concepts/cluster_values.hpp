@@ -50,8 +50,9 @@ struct cluster_report {
 
 namespace detail {
 
-inline partition partition_of(const directions& vectors, cluster_options options,
-                              const progress_function& progress, cluster_report* report = nullptr) {
+inline vector_groups partition_of(const unit_directions& vectors, cluster_options options,
+                                  const progress_function& progress,
+                                  cluster_report* report = nullptr) {
     if (options.method == cluster_method::complete) {
         return complete_linkage(vectors.unit, options.linkage, progress).cut(options.clusters);
     }
@@ -66,13 +67,13 @@ inline partition partition_of(const directions& vectors, cluster_options options
 }
 
 /// The number of clusters that labels have, which may be fewer than were asked for.
-inline std::size_t count_of(const partition& labels) {
+inline std::size_t count_of(const vector_groups& labels) {
     return std::size_t{1} + *std::ranges::max_element(labels);
 }
 
 /// Centroids in the space of the value vectors: see cluster::centroid. vectors (n, D).
 inline void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
-                          const directions& found,
+                          const unit_directions& found,
                           const std::vector<std::vector<std::size_t>>& members,
                           const cluster_options& options) {
     // A norm scales every vector by itself: undone, so that long and short ones count alike.
@@ -106,8 +107,8 @@ inline void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
 
 /// The clusters of a partition, largest first, of equals the one with the lower first neuron.
 inline std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
-                                     rows<const float> vectors, const directions& found,
-                                     const partition& labels, const cluster_options& options) {
+                                     rows<const float> vectors, const unit_directions& found,
+                                     const vector_groups& labels, const cluster_options& options) {
     const std::size_t k = count_of(labels);
     const cluster_sums sums = sum_clusters(found.unit, labels, k);
     const auto members = members_of(labels, k);
@@ -160,16 +161,16 @@ inline cluster_report cluster_values(const transformer<>& model, std::uint64_t f
                                  options.seed};
     cluster_report out{clusters(origin, {}), 0, 0, true, std::nullopt};
     {
-        const directions found = space(vectors);
-        const partition labels = detail::partition_of(found, options, progress, &out);
+        const unit_directions found = space(vectors);
+        const vector_groups labels = detail::partition_of(found, options, progress, &out);
         out.without_direction = neurons.size() - found.count();
         out.found = {origin,
                      detail::describe(logit_lens(model), neurons, vectors, found, labels, options)};
     }
     if (options.shuffle) {
         shuffle_components(vectors, options.seed);
-        const directions found = space(vectors);
-        const partition labels = detail::partition_of(found, options, progress);
+        const unit_directions found = space(vectors);
+        const vector_groups labels = detail::partition_of(found, options, progress);
         const double inertia = sum_clusters(found.unit, labels, detail::count_of(labels)).inertia();
         out.shuffled = {inertia, 1.0 - inertia / static_cast<double>(found.count())};
     }

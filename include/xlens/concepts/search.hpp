@@ -11,6 +11,7 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/finite.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
@@ -57,6 +58,18 @@ struct search_hit {
     float score = 0.0F;
     bool operator==(const search_hit&) const = default;
 };
+
+namespace detail {
+inline void check_direction(std::span<const float> direction, std::size_t width) {
+    if (direction.size() != width) {
+        fail("search: a direction of {} numbers, the model's width is {}", direction.size(), width);
+    }
+    const std::size_t d = kernels::first_not_finite(direction);
+    if (d < width) {
+        fail("search: number {} of the direction is {}, expected a finite number", d, direction[d]);
+    }
+}
+}  // namespace detail
 
 /// Searches all L·F neurons of a model for a set of tokens or for another vector. Exact, without an
 /// index: the mean score of tokens w ∈ W is ⟨q, v⟩ with q = mean_w γ⊙e_w, so that one product of q
@@ -116,9 +129,11 @@ public:
         return out;
     }
 
-    /// The scores (L, F) of all neurons. One pass over the stored weights of that side.
+    /// The scores (L, F) of all neurons. One pass over the stored weights of that side. Throws
+    /// xlens::error for a direction of another width, or one that is not finite.
     [[nodiscard]] xt::xtensor<float, 2> scores(std::span<const float> direction,
                                                const search_options& options) const {
+        detail::check_direction(direction, width());
         xt::xtensor<float, 2> out =
             xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
         for (std::size_t l = 0; l < out.shape(0); ++l) {
@@ -146,13 +161,12 @@ public:
     /// The best of scores (L, F). A score that is not a number is none of them.
     [[nodiscard]] static std::vector<search_hit> best(const xt::xtensor<float, 2>& scores,
                                                       const search_options& options) {
-        top_k ranked(options.limit);
+        top_ids<std::size_t> ranked(options.limit);
         for (std::size_t n = 0; n < scores.size(); ++n) {
-            ranked.offer(static_cast<token_id>(n), rank(scores.data()[n], options.end));
+            ranked.offer(n, rank(scores.data()[n], options.end));
         }
         std::vector<search_hit> out;
-        for (const scored& s : ranked.sorted()) {
-            const auto n = static_cast<std::size_t>(s.id);
+        for (const auto& [n, _] : ranked.sorted()) {
             out.push_back({{n / scores.shape(1), n % scores.shape(1)}, scores.data()[n]});
         }
         return out;

@@ -100,7 +100,7 @@ public:
     }
 
     /// Unit vectors (n, r), r <= D, of value vectors (n, D). Memory n·r floats.
-    [[nodiscard]] directions operator()(rows<const float> vectors) const {
+    [[nodiscard]] unit_directions operator()(rows<const float> vectors) const {
         if (!m_root) { return directions_of(xt::xtensor<float, 2>(vectors.tensor())); }
         constexpr std::size_t part = 1024;
         const std::size_t rank = m_root->shape(0);

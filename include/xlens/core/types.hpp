@@ -18,11 +18,14 @@ struct neuron {
     auto operator<=>(const neuron&) const = default;
 };
 
-/// A token and what it scores: a logit, a probability or a projection.
-struct scored {
-    token_id id = 0;
+/// Something that has a number, and what it scores.
+template <class Id>
+struct scored_id {
+    Id id = 0;
     float score = 0.0F;
-    bool operator==(const scored&) const = default;
+    bool operator==(const scored_id&) const = default;
 };
+/// A token and what it scores: a logit, a probability or a projection.
+using scored = scored_id<token_id>;
 
 }  // namespace xlens

@@ -13,6 +13,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -35,14 +36,11 @@ struct text_event {
 
 /// The top token of every residual (N, D) through the lens: that of lens.read(x, 1), which takes
 /// 2·N·V·D operations; a dense unembedding is screened in integers first (lens/screen.hpp), with
-/// the same result. Throws xlens::error if a residual has no top token, for it is no finite vector.
+/// the same result. Throws xlens::error where a residual or a score is not finite.
 inline std::vector<token_id> top_tokens(const transformer<>& model, const logit_lens& lens,
                                         rows<const float> x) {
     std::vector<token_id> out;
-    const auto take = [&](std::span<const scored> top) {
-        if (top.empty()) { fail("lens: residual {} is no finite vector", out.size()); }
-        out.push_back(top.front().id);
-    };
+    const auto take = [&](std::span<const scored> top) { out.push_back(top.front().id); };
     if (model.unembedding.sections.size() == 1) {
         for (const token_ends& e : lens.project(x, 1, projection::normed)) { take(e.promotes); }
     } else {  // an adaptive softmax shifts its sections against each other
@@ -108,7 +106,7 @@ private:
         const std::size_t layers = m_recorder.layers().size();
         m_before.assign(layers * count, 0);
         m_after.assign(layers * count, 0);
-        for (std::size_t l = 0; l < layers; ++l) { read_tops(l, count); }
+        for (std::size_t l = 0; l < layers; ++l) { read_tops(l, count, first); }
         std::vector<row_event> events = find(count, layers);
         for (std::size_t l = 0; l < layers; ++l) { measure_layer(l, count, first, events); }
         measure_log_probabilities(first, events);
@@ -132,8 +130,10 @@ private:
 
     /// Top tokens of one layer; both residuals go through the lens together, a screen pays for
     /// many.
-    void read_tops(std::size_t l, std::size_t count) {
+    void read_tops(std::size_t l, std::size_t count, std::uint64_t first) {
         const recorded_layer& layer = m_recorder.layers()[l];
+        check_residual(layer.before, l, static_cast<std::size_t>(first));
+        check_residual(layer.after, l, static_cast<std::size_t>(first));
         const std::size_t width = layer.before.shape(1);
         xt::xtensor<float, 2> both = xt::empty<float>({2 * count, width});
         std::copy(layer.before.begin(), layer.before.end(), both.begin());
@@ -205,14 +205,14 @@ private:
     }
 
     /// Which value vectors are active, and in extreme updates (section 5.3).
-    void count_neurons(std::size_t l, std::span<const picked> dominant,
+    void count_neurons(std::size_t l, std::span<const sub_update> dominant,
                        std::span<const float> own) {
         const float bar = m_options.threshold;
         const bool extreme =
             std::any_of(own.begin(), own.end(), [bar](float s) { return std::abs(s) >= bar; });
         m_found.extreme_updates[l] += extreme ? 1 : 0;
         for (std::size_t i = 0; i < dominant.size(); ++i) {
-            const std::size_t number = l * m_found.inner_width + dominant[i].index;
+            const std::size_t number = l * m_found.inner_width + dominant[i].where.index;
             neuron_counts& n = m_found.neurons[number];
             ++n.dominant;
             n.in_extreme += extreme ? 1 : 0;

@@ -171,19 +171,20 @@ public:
         const std::size_t k = layer.dominant.size() / layer.dominant_share.size();
         const auto dominant = std::span(layer.dominant).subspan(t * k, k);
         const auto random = std::span(layer.random).subspan(t * k, k);
-        std::vector<picked> controls;
-        for (const picked& p : dominant) {
-            const std::uint64_t number =
-                detail::drawn(detail::draw::vector, m_seed, position, m_layer, controls.size());
-            controls.push_back(
-                {static_cast<std::uint32_t>(number % gaussian_vectors), p.coefficient});
-        }
         for (std::size_t i = 0; i < own.size(); ++i) {
             const auto& e = form == projection::raw ? raw : fold;
-            own[i] = dominant[i].coefficient * kernels::dot(e, vector(m_values, dominant[i].index));
+            own[i] = dominant[i].coefficient *
+                     kernels::dot(e, vector(m_values, dominant[i].where.index));
         }
-        return {{summarise(m_values, dominant, raw, fold), summarise(m_values, random, raw, fold),
-                 summarise(m_controls[m_layer], controls, raw, fold)}};
+        const auto itself = [](const sub_update& s, std::size_t) { return s.where.index; };
+        const auto control = [&](const sub_update&, std::size_t i) {
+            const std::uint64_t number =
+                detail::drawn(detail::draw::vector, m_seed, position, m_layer, i);
+            return static_cast<std::size_t>(number % gaussian_vectors);
+        };
+        return {{summarise(m_values, dominant, itself, raw, fold),
+                 summarise(m_values, random, itself, raw, fold),
+                 summarise(m_controls[m_layer], dominant, control, raw, fold)}};
     }
 
     /// The score of token w by row t's whole update: that of all sub-updates and the output bias.
@@ -211,8 +212,8 @@ public:
         std::fill(sum.begin(), sum.end(), 0.0F);
         const std::size_t k = layer.dominant.size() / layer.dominant_share.size();
         for (std::size_t i = 0; i < k; ++i) {
-            const picked& p = layer.dominant[t * k + i];
-            kernels::add_scaled(p.coefficient, vector(m_values, p.index), sum);
+            const sub_update& s = layer.dominant[t * k + i];
+            kernels::add_scaled(s.coefficient, vector(m_values, s.where.index), sum);
         }
         const float part = kernels::norm2(sum);
         for (std::size_t d = 0; d < width; ++d) { sum[d] = layer.after(t, d) - layer.before(t, d); }
@@ -238,17 +239,22 @@ private:
             v.shared_folded[i] = kernels::dot(m_folded_mean, vector(v, i));
         }
     }
+    /// The scores of the coefficients of some sub-updates, each with the vector that
+    /// which(sub-update, its place) names.
+    template <class Which>
     static std::array<score_summary, score_forms.size()> summarise(
-        const detail::scored_vectors& from, std::span<const picked> sub_updates,
+        const detail::scored_vectors& from, std::span<const sub_update> sub_updates, Which which,
         std::span<const float> raw, std::span<const float> fold) {
         std::array<detail::running_summary, score_forms.size()> forms;
-        for (const picked& p : sub_updates) {
-            const float by_fold = kernels::dot(fold, vector(from, p.index));
-            const float by_raw = kernels::dot(raw, vector(from, p.index));
-            forms[0].add(p.coefficient * by_fold);
-            forms[1].add(p.coefficient * (by_fold - from.shared_folded[p.index]));
-            forms[2].add(p.coefficient * by_raw);
-            forms[3].add(p.coefficient * (by_raw - from.shared_raw[p.index]));
+        for (std::size_t i = 0; i < sub_updates.size(); ++i) {
+            const float m = sub_updates[i].coefficient;
+            const std::size_t v = which(sub_updates[i], i);
+            const float by_fold = kernels::dot(fold, vector(from, v));
+            const float by_raw = kernels::dot(raw, vector(from, v));
+            forms[0].add(m * by_fold);
+            forms[1].add(m * (by_fold - from.shared_folded[v]));
+            forms[2].add(m * by_raw);
+            forms[3].add(m * (by_raw - from.shared_raw[v]));
         }
         std::array<score_summary, score_forms.size()> out;
         for (std::size_t f = 0; f < out.size(); ++f) { out[f] = forms[f].result(); }

@@ -3,10 +3,12 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/model/state.hpp>
 
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -21,7 +23,7 @@
 namespace xlens {
 
 /// A token chosen from logits, with its probability under the model (not under the sampler).
-struct choice {
+struct token_choice {
     token_id id = 0;
     float probability = 0.0F;
 };
@@ -37,10 +39,16 @@ template <class Choose>
     }
 }
 
+/// The k best tokens of the logits (N, V) that a pass left in a state, of the last row unless told
+/// otherwise: best first, score = logit, of equals the lower id. Throws xlens::error where the pass
+/// left no such row (state.wanted). Probabilities: reading, by lens/logit_lens.hpp.
+[[nodiscard]] std::vector<scored> best_tokens(const sequence_state& state, std::size_t k,
+                                              std::optional<std::size_t> row = {});
+
 /// Chooses the most probable token; of equals the lower id.
 struct greedy {
     static constexpr bool takes_best() { return true; }
-    choice operator()(std::span<const float> logits) const;
+    token_choice operator()(std::span<const float> logits) const;
 };
 
 /// Any way to choose, as a value: called as `choose(logits, text so far)` or `choose(logits)`.
@@ -57,25 +65,25 @@ public:
                                                 std::span<const token_id> text) mutable {
               auto& call = static_cast<std::unwrap_reference_t<Choose>&>(choose);
               if constexpr (requires { call(logits, text); }) {
-                  return choice(call(logits, text));
+                  return token_choice(call(logits, text));
               } else {
-                  return choice(call(logits));
+                  return token_choice(call(logits));
               }
           }) {}
 
     [[nodiscard]] bool takes_best() const { return m_takes_best; }
-    choice operator()(std::span<const float> logits, std::span<const token_id> text) {
+    token_choice operator()(std::span<const float> logits, std::span<const token_id> text) {
         return m_choose(logits, text);
     }
 
 private:
     bool m_takes_best;
-    std::function<choice(std::span<const float>, std::span<const token_id>)> m_choose;
+    std::function<token_choice(std::span<const float>, std::span<const token_id>)> m_choose;
 };
 
 #if XLENS_DEFINES(generate)
 namespace detail {
-inline choice chosen(token_id id, std::span<const float> logits) {
+inline token_choice chosen(token_id id, std::span<const float> logits) {
     return {id, std::exp(logits[static_cast<std::size_t>(id)] - kernels::log_sum_exp(logits))};
 }
 /// The k best of these scores, best first; at least one, or xlens::error.
@@ -88,7 +96,18 @@ inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k)
 }
 }  // namespace detail
 
-XLENS_API choice greedy::operator()(std::span<const float> logits) const {
+XLENS_API std::vector<scored> best_tokens(const sequence_state& state, std::size_t k,
+                                          std::optional<std::size_t> row) {
+    const rows<const float> logits = state.logits;
+    const std::size_t which = row.value_or(logits.count() - 1);
+    if (which >= logits.count()) {
+        fail("best_tokens: no row {} in the logits of {} positions; see sequence_state::wanted",
+             row.value_or(0), logits.count());
+    }
+    return detail::best_of(logits[which], k);
+}
+
+XLENS_API token_choice greedy::operator()(std::span<const float> logits) const {
     return detail::chosen(detail::best_of(logits, 1).front().id, logits);
 }
 #endif

@@ -76,7 +76,7 @@ namespace detail {
 
 /// The choice from a state's logits, or the answer that stands in their place.
 template <class Choose>
-choice choose_from(const sequence_state& state, Choose& choose) {
+token_choice choose_from(const sequence_state& state, Choose& choose) {
     if (state.answer) { return {state.answer->id, state.answer->probability}; }
     const std::span<const float> logits(state.logits.data(), state.logits.size());
     if constexpr (requires { choose(logits, std::span<const token_id>()); }) {
@@ -121,7 +121,7 @@ XLENS_API std::vector<generated> generate_with(const transformer<>& model,
     prefill(model, state, prompt, policies);
     state.wanted = options.choose.takes_best() ? logit_rows::best : logit_rows::last;
     while (true) {
-        const choice next = choose_from(state, options.choose);
+        const token_choice next = choose_from(state, options.choose);
         if (options.stop && next.id == *options.stop) { return out; }
         out.push_back({next.id, next.probability, state.exit_layer});
         const bool more = options.seen(out.back()) == flow::proceed;

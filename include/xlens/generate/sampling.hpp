@@ -47,7 +47,7 @@ public:
     }
 
     /// `text`: the tokens so far, for the repetition penalty.
-    choice operator()(std::span<const float> logits, std::span<const token_id> text = {});
+    token_choice operator()(std::span<const float> logits, std::span<const token_id> text = {});
 
 private:
     static void check(std::string_view name, float value, bool good, std::string_view expected) {
@@ -89,8 +89,8 @@ XLENS_API sampler::sampler(const options& o) : m_options(o), m_random(o.seed) {
     check("repetition-penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
 }
 
-XLENS_API choice sampler::operator()(std::span<const float> logits,
-                                     std::span<const token_id> text) {
+XLENS_API token_choice sampler::operator()(std::span<const float> logits,
+                                           std::span<const token_id> text) {
     const std::span<const float> z = penalised(logits, text);
     if (m_options.temperature == 0.0F) {
         return detail::chosen(detail::best_of(z, 1).front().id, logits);

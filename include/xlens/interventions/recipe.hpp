@@ -18,7 +18,7 @@
 namespace xlens {
 
 /// When an intervention acts, in words; positions once the prompt's length is known.
-struct moment {
+struct step_moment {
     enum class kind { always, prompt, generating, listed };
 
     kind when = kind::always;
@@ -42,7 +42,7 @@ struct moment {
 struct edit_step {
     edit change;  ///< without a neuron and positions
     std::vector<neuron> neurons;
-    moment when;
+    step_moment when;
     std::string place = "neurons";
 };
 
@@ -56,7 +56,7 @@ struct steer_step {
     std::optional<neuron> along;
     std::optional<token_name> toward;
     std::optional<token_name> away;
-    moment when;
+    step_moment when;
     std::string place = "steer";
 };
 

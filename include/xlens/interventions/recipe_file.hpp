@@ -140,21 +140,21 @@ private:
                                 cluster ? std::optional(cluster->id()) : std::nullopt);
     }
 
-    [[nodiscard]] static moment when(const json_field& step) {
-        moment out;
+    [[nodiscard]] static step_moment when(const json_field& step) {
+        step_moment out;
         const auto word = step.find("when");
         const auto list = step.find("positions");
         if (word && list) { fail("{}: expected when or positions, got both", step.place()); }
         if (list) {
-            out.when = moment::kind::listed;
+            out.when = step_moment::kind::listed;
             for (const json_field& p : list->items()) {
                 out.listed.push_back(static_cast<std::size_t>(p.id()));
             }
         } else if (word) {
             const auto name = one_of(*word, {"always", "prompt", "generating"});
-            out.when = name == "prompt"       ? moment::kind::prompt
-                       : name == "generating" ? moment::kind::generating
-                                              : moment::kind::always;
+            out.when = name == "prompt"       ? step_moment::kind::prompt
+                       : name == "generating" ? step_moment::kind::generating
+                                              : step_moment::kind::always;
             out.place = word->place();
         }
         return out;

@@ -9,24 +9,29 @@
 #include <cstddef>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace xlens {
 
 /// The order of every ranking: the higher score first, the lower id first among equals.
-[[nodiscard]] inline bool ranks_before(const scored& a, const scored& b) {
+inline constexpr auto ranks_before = []<class Id>(const scored_id<Id>& a, const scored_id<Id>& b) {
     return a.score > b.score || (a.score == b.score && a.id < b.id);
-}
+};
 
-/// The k best of a stream of scores. What is kept does not depend on the order of the offers, so
+/// The k best of a stream of scores of things numbered by `Id`: tokens (top_k, below), the neurons
+/// of a model one after the other, whatever is ranked. What is kept does not depend on the order of the offers, so
 /// that threads can each take a share of the vocabulary and merge. A NaN never enters. k may be
 /// larger than the stream, or 0.
 ///
 /// Offers that pass the bar are collected, and cut down to the k best when there are twice as many:
 /// an offer costs O(1), where a heap would cost O(log k).
-class top_k {
+template <class Id>
+class top_ids {
 public:
-    explicit top_k(std::size_t k) : m_k(k), m_bar(k == 0 ? infinity : -infinity) {}
+    using scored = scored_id<Id>;
+
+    explicit top_ids(std::size_t k) : m_k(k), m_bar(k == 0 ? infinity : -infinity) {}
 
     [[nodiscard]] std::size_t k() const { return m_k; }
     [[nodiscard]] std::size_t size() const { return std::min(m_kept.size(), m_k); }
@@ -40,7 +45,7 @@ public:
         return m_bar;
     }
 
-    void offer(token_id id, float score) {
+    void offer(Id id, float score) {
         // Also false for a NaN. Of equal scores the lower id is kept, and that can be the later
         // one.
         if (!(score >= m_bar) || m_k == 0) { return; }
@@ -52,7 +57,7 @@ public:
 
     /// Offers scores[i] as id first_id + i. A batch of scores is looked at one by one only if one
     /// of them reaches the bar, which after the first few thousand is rare.
-    void offer_range(token_id first_id, std::span<const float> scores) {
+    void offer_range(Id first_id, std::span<const float> scores) {
         std::size_t i = 0;
         for (; i + lanes <= scores.size(); i += lanes) {
             const batch reach = batch::load_unaligned(&scores[i]);
@@ -62,7 +67,7 @@ public:
     }
 
     /// Offers what another one kept. With the same k in both, the k best of both streams.
-    void merge(const top_k& other) {
+    void merge(const top_ids& other) {
         for (const scored& s : other.m_kept) { offer(s.id, s.score); }
     }
 
@@ -87,10 +92,10 @@ private:
         m_kept.resize(m_k);
     }
 
-    void offer_each(token_id first_id, std::span<const float> scores, std::size_t begin,
+    void offer_each(Id first_id, std::span<const float> scores, std::size_t begin,
                     std::size_t end) {
         for (std::size_t i = begin; i < end; ++i) {
-            offer(first_id + static_cast<token_id>(i), scores[i]);
+            offer(first_id + static_cast<Id>(i), scores[i]);
         }
     }
 
@@ -99,12 +104,17 @@ private:
     std::vector<scored> m_kept;  // the k best so far are among these
 };
 
+/// The k best tokens.
+using top_k = top_ids<token_id>;
+
 /// Offers scores[i] as id first_id + i to `high`, and negated to `low`: both ends in one pass.
-inline void offer_ends(top_k& high, top_k& low, token_id first_id, std::span<const float> scores) {
+template <class Id>
+void offer_ends(top_ids<Id>& high, top_ids<Id>& low, std::type_identity_t<Id> first_id,
+                std::span<const float> scores) {
     const auto offer_each = [&](std::size_t begin, std::size_t end) {
         for (std::size_t i = begin; i < end; ++i) {
-            high.offer(first_id + static_cast<token_id>(i), scores[i]);
-            low.offer(first_id + static_cast<token_id>(i), -scores[i]);
+            high.offer(first_id + static_cast<Id>(i), scores[i]);
+            low.offer(first_id + static_cast<Id>(i), -scores[i]);
         }
     };
     batch above(high.bar());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/types.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -40,6 +42,18 @@ private:
     return std::abs(coefficient) * norm;
 }
 
+/// A sub-update m_i·v_i of a pass: what every record of one has.
+struct sub_update {
+    neuron where;
+    float coefficient = 0.0F;  ///< m_i, after the edits of policies that ran before it was recorded
+    float norm = 0.0F;         ///< ‖v_i‖
+    float dominance = 0.0F;    ///< |m_i|·‖v_i‖
+};
+[[nodiscard]] inline sub_update make_sub_update(const neuron& where, float coefficient,
+                                                float norm) {
+    return {where, coefficient, norm, dominance_of(coefficient, norm)};
+}
+
 /// The k dominant sub-updates of a layer by coefficients m (F) and norms ‖v_i‖ (F): their neurons,
 /// most dominant first, of equals the lower; one whose dominance is no number comes last. The one
 /// ranking by dominance there is. The result lives until the next call.
@@ -54,6 +68,8 @@ public:
         }
         return m_largest(m_dominance, k);
     }
+    /// |m_i|·‖v_i‖ of all neurons (F) of the last call.
+    [[nodiscard]] std::span<const float> dominances() const { return m_dominance; }
 
 private:
     std::vector<float> m_dominance;

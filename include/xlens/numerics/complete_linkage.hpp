@@ -54,7 +54,7 @@ private:
 };
 
 /// Two clusters that became one: those of the vectors `a` and `b`, at this distance.
-struct merge {
+struct linkage_merge {
     std::size_t a = 0;
     std::size_t b = 0;
     double height = 0.0;
@@ -63,18 +63,19 @@ struct merge {
 /// The n - 1 merges of n vectors, by ascending height.
 class dendrogram {
 public:
-    dendrogram(std::size_t n, std::vector<merge> merges) : m_count(n), m_merges(std::move(merges)) {
+    dendrogram(std::size_t n, std::vector<linkage_merge> merges)
+        : m_count(n), m_merges(std::move(merges)) {
         // Stable: a cluster is made before it is merged, also at the same height.
-        std::ranges::stable_sort(m_merges, {}, &merge::height);
+        std::ranges::stable_sort(m_merges, {}, &linkage_merge::height);
     }
     [[nodiscard]] std::size_t count() const { return m_count; }
-    [[nodiscard]] std::span<const merge> merges() const& { return m_merges; }
+    [[nodiscard]] std::span<const linkage_merge> merges() const& { return m_merges; }
     /// Deleted, for the span would outlive the dendrogram: give the dendrogram a name first.
     void merges() const&& = delete;
 
     /// The clusters that are left when all but the last k - 1 merges have been done: exactly k,
     /// numbered by their first vectors. Throws xlens::error for k outside 1 to n. O(n).
-    [[nodiscard]] partition cut(std::size_t k) const {
+    [[nodiscard]] vector_groups cut(std::size_t k) const {
         detail::check_cluster_count(k, m_count);
         std::vector<std::size_t> parent(m_count);
         std::iota(parent.begin(), parent.end(), std::size_t{0});
@@ -82,11 +83,11 @@ public:
             while (parent[i] != i) { i = parent[i] = parent[parent[i]]; }
             return i;
         };
-        for (const merge& m : std::span(m_merges).first(m_count - k)) {
+        for (const linkage_merge& m : std::span(m_merges).first(m_count - k)) {
             const auto [low, high] = std::minmax({first_of(m.a), first_of(m.b)});
             parent[high] = low;
         }
-        partition labels(m_count);
+        vector_groups labels(m_count);
         std::uint32_t next = 0;
         for (std::size_t i = 0; i < m_count; ++i) {
             const std::size_t first = first_of(i);
@@ -97,7 +98,7 @@ public:
 
 private:
     std::size_t m_count;
-    std::vector<merge> m_merges;
+    std::vector<linkage_merge> m_merges;
 };
 
 struct linkage_options {
@@ -175,7 +176,7 @@ dendrogram complete_linkage(condensed_distances<Distance>& d, Progress progress)
     std::vector<std::size_t> alive(n);
     std::iota(alive.begin(), alive.end(), std::size_t{0});
     std::vector<std::size_t> chain;
-    std::vector<merge> merges;
+    std::vector<linkage_merge> merges;
     while (alive.size() > 1) {
         if (chain.empty()) { chain.push_back(alive.front()); }
         const std::size_t x = chain.back();

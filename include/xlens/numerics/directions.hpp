@@ -20,7 +20,7 @@ namespace xlens {
 
 /// Vectors scaled to length one, which is all that a cosine sees of them. A vector that is zero, or
 /// not finite, has no direction and is left out.
-struct directions {
+struct unit_directions {
     xt::xtensor<float, 2> unit;     ///< (n, D): rows of length one
     std::vector<std::size_t> kept;  ///< n: which row of the input each one was, ascending
     std::vector<double> lengths;    ///< n: ‖v‖ of it
@@ -51,7 +51,7 @@ inline void check_unit(rows<const float> unit) {
 }  // namespace detail
 
 /// The directions of vectors (n, D), which are scaled where they are: no memory but the result's.
-inline directions directions_of(xt::xtensor<float, 2>&& vectors) {
+inline unit_directions directions_of(xt::xtensor<float, 2>&& vectors) {
     const std::size_t n = vectors.shape(0);
     const rows<float> all = vectors;
     std::vector<double> lengths(n);
@@ -61,7 +61,7 @@ inline directions directions_of(xt::xtensor<float, 2>&& vectors) {
         if (lengths[i] == 0.0) { return; }
         for (float& x : all[i]) { x = static_cast<float>(double{x} / length); }
     });
-    directions out;
+    unit_directions out;
     for (std::size_t i = 0; i < n; ++i) {
         if (lengths[i] == 0.0) { continue; }
         if (out.count() < i) { std::copy(all[i].begin(), all[i].end(), all[out.count()].begin()); }

@@ -25,7 +25,7 @@ struct k_means_options {
 };
 
 struct k_means_result {
-    partition labels;                 ///< n: the nearest centroid, of equals the lower number
+    vector_groups labels;             ///< n: the nearest centroid, of equals the lower number
     xt::xtensor<float, 2> centroids;  ///< (clusters, D), rows of length one
     double inertia = 0.0;             ///< Σ_i (1 - cos(x_i, its centroid))
     std::size_t rounds = 0;           ///< times that the centroids moved

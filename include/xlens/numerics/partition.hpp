@@ -17,7 +17,7 @@
 namespace xlens {
 
 /// The cluster of each of n vectors, from 0.
-using partition = std::vector<std::uint32_t>;
+using vector_groups = std::vector<std::uint32_t>;
 
 namespace detail {
 /// Throws xlens::error for a k that n vectors cannot be cut into.

@@ -112,9 +112,9 @@ private:
         count(first_of(l.before.top, m_top));
         count(first_of(l.after.top, m_top));
         for (const traced_sub_update& s : updates(l)) {
-            const neuron where{l.layer, s.observed.index};
+            const neuron& where = s.where;
             if (!m_numbers.emplace(where, m_vectors.size()).second) { continue; }
-            m_vectors.push_back({where, s.observed.norm, s.concept_of_value.get()});
+            m_vectors.push_back({where, s.norm, s.concept_of_value.get()});
             count(first_of(s.concept_of_value->promotes, m_top));
             count(first_of(s.concept_of_value->suppresses, m_top));
         }
@@ -139,8 +139,8 @@ private:
             });
         }
         each(out, updates(l), [&](const traced_sub_update& s) {
-            out.value(m_numbers.at({l.layer, s.observed.index}));
-            write_short(out, s.observed.coefficient);
+            out.value(m_numbers.at(s.where));
+            write_short(out, s.coefficient);
         });
         out.end_array();
     }

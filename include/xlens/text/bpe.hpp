@@ -73,12 +73,13 @@ public:
                 return;
             }
         }
-        std::vector<symbol> symbols = characters(word, raw);
-        merge_symbols<std::uint32_t>(symbols, [&](const symbol& left, const symbol& right) {
-            const auto it = m_merges.find(key(left.id, right.id));
-            return it == m_merges.end() ? merge_candidate<std::uint32_t>{} : it->second;
-        });
-        for (const symbol& s : symbols) { out.push_back(s.id); }
+        std::vector<detail::symbol> symbols = characters(word, raw);
+        detail::merge_symbols<std::uint32_t>(
+            symbols, [&](const detail::symbol& left, const detail::symbol& right) {
+                const auto it = m_merges.find(key(left.id, right.id));
+                return it == m_merges.end() ? detail::merge_candidate<std::uint32_t>{} : it->second;
+            });
+        for (const detail::symbol& s : symbols) { out.push_back(s.id); }
     }
 
 private:
@@ -96,8 +97,8 @@ private:
         return id;
     }
 
-    [[nodiscard]] std::vector<symbol> characters(std::string_view word, bool raw) const {
-        std::vector<symbol> out;
+    [[nodiscard]] std::vector<detail::symbol> characters(std::string_view word, bool raw) const {
+        std::vector<detail::symbol> out;
         bool fusing = false;
         for (std::size_t at = 0; at < word.size();) {
             const std::size_t length = raw ? 1 : read_utf8(word, at).length;
@@ -121,7 +122,7 @@ private:
         return out;
     }
 
-    bool spell_bytes(std::string_view text, std::vector<symbol>& out) const {
+    bool spell_bytes(std::string_view text, std::vector<detail::symbol>& out) const {
         if (!m_options.byte_fallback) { return false; }
         for (const char c : text) {
             if (!m_byte_tokens[static_cast<unsigned char>(c)]) { return false; }
@@ -133,7 +134,7 @@ private:
     }
 
     token_map m_vocabulary;
-    std::unordered_map<std::uint64_t, merge_candidate<std::uint32_t>> m_merges;
+    std::unordered_map<std::uint64_t, detail::merge_candidate<std::uint32_t>> m_merges;
     std::array<std::optional<token_id>, 256> m_byte_tokens;
     bpe_options m_options;
 };

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace xlens {
+namespace xlens::detail {
 
 /// A part of a word that is already one token, or one character that is none (`id` < 0).
 struct symbol {
@@ -77,4 +77,4 @@ void merge_symbols(std::vector<symbol>& symbols, Candidate&& candidate) {
     std::erase_if(symbols, [](const symbol& s) { return s.text.empty(); });
 }
 
-}  // namespace xlens
+}  // namespace xlens::detail

@@ -45,21 +45,23 @@ public:
     /// Appends the tokens of `word`, spaces already written as U+2581; `raw` marks bytes that are
     /// not UTF-8. O(n log n) in its length.
     void encode(std::string_view word, bool raw, std::vector<token_id>& out) const {
-        std::vector<symbol> symbols;
+        std::vector<detail::symbol> symbols;
         for (std::size_t at = 0; at < word.size();) {
             const std::string_view text = word.substr(at, raw ? 1 : read_utf8(word, at).length);
             symbols.push_back({text, raw ? -1 : find_token(m_vocabulary, text).value_or(-1)});
             at += text.size();
         }
         if (!raw) {
-            merge_symbols<float>(symbols, [&](const symbol& left, const symbol& right) {
-                const auto id = find_token(
-                    m_vocabulary, {left.text.data(), left.text.size() + right.text.size()});
-                if (!id) { return merge_candidate<float>{}; }
-                return merge_candidate<float>{-m_scores[static_cast<std::size_t>(*id)], *id, true};
-            });
+            detail::merge_symbols<float>(
+                symbols, [&](const detail::symbol& left, const detail::symbol& right) {
+                    const auto id = find_token(
+                        m_vocabulary, {left.text.data(), left.text.size() + right.text.size()});
+                    if (!id) { return detail::merge_candidate<float>{}; }
+                    return detail::merge_candidate<float>{-m_scores[static_cast<std::size_t>(*id)],
+                                                          *id, true};
+                });
         }
-        for (const symbol& s : symbols) {
+        for (const detail::symbol& s : symbols) {
             if (s.id >= 0) {
                 out.push_back(s.id);
             } else {

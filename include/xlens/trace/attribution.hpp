@@ -72,9 +72,10 @@ public:
 
     /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its
     /// pass must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix
-    /// decoded once; memory O(N·(D + F + limit)) besides the result. The same bits for any number
-    /// of threads. Throws xlens::error for a token outside the vocabulary, or a record without
-    /// logits.
+    /// decoded once, and once more for the norms where they are not known yet; memory
+    /// O(N·(D + F + limit)) besides the result. The same bits for any number of threads. Throws
+    /// xlens::error for a token outside the vocabulary, a record without logits or of another
+    /// model's sizes, and where the residual is no number.
     [[nodiscard]] std::vector<attribution> operator()(
         const observe_updates& seen, std::span<const attribution_target> targets) const;
 
@@ -85,6 +86,9 @@ private:
     [[nodiscard]] std::size_t width() const { return m_model->config.width; }
 
     void check(const observe_updates& seen, std::span<const attribution_target> targets) const;
+
+    /// That the record is of a model of these sizes.
+    void check(const observe_updates& seen) const;
 
     /// Everything that is no layer's, and the direction d (D): the token's row with the norm folded
     /// in.
@@ -137,9 +141,25 @@ XLENS_API std::vector<attribution> attributor::operator()(
     return out;
 }
 
+XLENS_API void attributor::check(const observe_updates& seen) const {
+    const std::vector<observed_update>& layers = seen.layers();
+    const std::size_t inner = layers.empty() ? 0 : layers.front().coefficients.shape(1);
+    const auto logits = seen.logits();
+    if (layers.size() > m_model->blocks.size() || inner != m_model->config.inner_width ||
+        seen.residual().width() != width() ||
+        (logits.count() > 0 && logits.width() != m_model->unembedding.vocabulary())) {
+        fail(
+            "attribution: a record of {} layers, width {} and {} neurons a layer, the model "
+            "has {}, {} and {}: is it another's?",
+            layers.size(), seen.residual().width(), inner, m_model->blocks.size(), width(),
+            m_model->config.inner_width);
+    }
+}
+
 XLENS_API void attributor::check(const observe_updates& seen,
                                  std::span<const attribution_target> targets) const {
     const std::size_t vocabulary = m_model->unembedding.vocabulary();
+    check(seen);
     for (const attribution_target& t : targets) {
         if (t.row >= seen.logits().count()) {
             fail("attribution: row {} of a record that has the logits of {}", t.row,
@@ -154,6 +174,7 @@ XLENS_API attributor::running attributor::begin(const observe_updates& seen,
                                                 const attribution_target& target,
                                                 std::span<float> d) const {
     const std::span<const float> x = seen.residual()[target.row];
+    check_residual(as_rows(x), seen.layers().size() - 1, seen.first_position() + target.row);
     const std::span<const float> logits = seen.logits()[target.row];
     running out{{}, largest_contributions(m_limit)};
     out.to.position = seen.first_position() + target.row;
@@ -224,7 +245,9 @@ XLENS_API attribution attributor::finish(const observe_updates& seen, std::size_
     out.gap = static_cast<float>(double{out.logit} - sums.sum);
     out.sub_updates = sums.largest.sorted();
     for (sub_update_contribution& s : out.sub_updates) {
-        s.coefficient = seen.layers()[s.where.layer].coefficients(row, s.where.index);
+        static_cast<sub_update&>(s) =
+            make_sub_update(s.where, seen.layers()[s.where.layer].coefficients(row, s.where.index),
+                            m_model->blocks[s.where.layer].ffn.value_norms()(s.where.index));
     }
     return out;
 }

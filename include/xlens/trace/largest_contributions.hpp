@@ -4,6 +4,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/nn/dominance.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -15,9 +16,7 @@
 namespace xlens {
 
 /// What one sub-update adds to a logit.
-struct sub_update_contribution {
-    neuron where;
-    float coefficient = 0.0F;                            ///< m_i
+struct sub_update_contribution : sub_update {
     float contribution = 0.0F;                           ///< m_i·⟨d, v_i⟩
     std::shared_ptr<const token_ends> concept_of_value;  ///< null until it is asked for
 };
@@ -27,32 +26,34 @@ class largest_contributions {
 public:
     explicit largest_contributions(std::size_t limit) : m_high(limit), m_low(limit) {}
 
-    /// Contribution i is of neuron `layer`:i.
+    /// Contribution i is of neuron `layer`:i; all layers have as many.
     void offer(std::size_t layer, std::span<const float> contributions) {
         m_width = contributions.size();
-        offer_ends(m_high, m_low, static_cast<token_id>(layer * m_width), contributions);
+        offer_ends(m_high, m_low, layer * m_width, contributions);
     }
+    /// The largest; of the sub-updates themselves it knows the neurons alone.
     [[nodiscard]] std::vector<sub_update_contribution> sorted() const {
-        std::vector<scored> both = m_high.sorted();
-        std::erase_if(both, [](const scored& s) { return s.score < 0.0F; });
-        for (const scored& s : m_low.sorted()) {
+        using numbered = scored_id<std::size_t>;
+        std::vector<numbered> both = m_high.sorted();
+        std::erase_if(both, [](const numbered& s) { return s.score < 0.0F; });
+        for (const numbered& s : m_low.sorted()) {
             if (s.score > 0.0F) { both.push_back({s.id, -s.score}); }
         }
-        std::sort(both.begin(), both.end(), [](const scored& a, const scored& b) {
-            return ranks_before({a.id, std::abs(a.score)}, {b.id, std::abs(b.score)});
+        std::sort(both.begin(), both.end(), [](const numbered& a, const numbered& b) {
+            return ranks_before(numbered{a.id, std::abs(a.score)},
+                                numbered{b.id, std::abs(b.score)});
         });
         both.resize(std::min(both.size(), m_high.k()));
         std::vector<sub_update_contribution> out;
-        for (const scored& s : both) {
-            const auto number = static_cast<std::size_t>(s.id);
-            out.push_back({{number / m_width, number % m_width}, 0.0F, s.score, {}});
+        for (const auto& [number, contribution] : both) {
+            out.push_back({{{number / m_width, number % m_width}}, contribution, {}});
         }
         return out;
     }
 
 private:
-    top_k m_high;
-    top_k m_low;
+    top_ids<std::size_t> m_high;  // by number in the model, layer·F + i
+    top_ids<std::size_t> m_low;
     std::size_t m_width = 1;
 };
 

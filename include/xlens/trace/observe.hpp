@@ -4,9 +4,11 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -14,19 +16,25 @@
 
 namespace xlens {
 
-/// A sub-update as it was seen in a pass.
-struct observed_sub_update {
-    std::size_t index = 0;     ///< the neuron's, in its layer
-    float coefficient = 0.0F;  ///< m_i, after the edits of policies that stand before this one
-    float norm = 0.0F;         ///< ‖v_i‖
-    float dominance = 0.0F;    ///< |m_i|·‖v_i‖
-};
+namespace detail {
+/// Throws xlens::error unless `norms`, ‖v_i‖ by layer, are those of a model of these sizes.
+inline void check_value_norms(std::span<const std::span<const float>> norms,
+                              const model_sizes& model) {
+    const auto fits = [&](std::span<const float> n) { return n.size() == model.inner_width; };
+    if (norms.size() != model.layers || !std::ranges::all_of(norms, fits)) {
+        fail(
+            "observe: value norms of {} layers, the model has {} of {} neurons; take "
+            "model.value_norms()",
+            norms.size(), model.layers, model.inner_width);
+    }
+}
+}  // namespace detail
 
 /// What one layer did at the observed positions of the last pass.
 struct observed_layer {
-    xt::xtensor<float, 2> before;                            ///< (P, D)
-    xt::xtensor<float, 2> after;                             ///< (P, D)
-    std::vector<std::vector<observed_sub_update>> dominant;  ///< P lists, most dominant first
+    xt::xtensor<float, 2> before;                   ///< (P, D)
+    xt::xtensor<float, 2> after;                    ///< (P, D)
+    std::vector<std::vector<sub_update>> dominant;  ///< P lists, most dominant first
 };
 
 /// Policy that records what a trace needs: the residuals before and after each FFN update, and the
@@ -38,6 +46,16 @@ public:
 
     enum class positions { last, all };
 
+    /// Of passes of this model, whose norms ‖v_i‖ it borrows; the first time they are asked for,
+    /// that takes a pass over the value matrices.
+    template <class Preset, class Weights>
+    explicit observe(const transformer<Preset, Weights>& model, std::size_t dominant = 10,
+                     positions which = positions::last)
+        : observe(model.value_norms(), dominant, which) {}
+    /// Refused: it borrows the norms. Keep the model in a variable that outlives it.
+    template <class Preset, class Weights>
+    explicit observe(const transformer<Preset, Weights>&& model, std::size_t = 10,
+                     positions = positions::last) = delete;
     /// `value_norms[l]` = ‖v_i‖ of layer l (transformer::value_norms); borrowed.
     observe(std::vector<std::span<const float>> value_norms, std::size_t dominant,
             positions which = positions::last)
@@ -53,14 +71,7 @@ public:
         return m_layers[l];
     }
     /// Throws xlens::error if the norms are not those of a model of these sizes.
-    void check(const model_sizes& model) const {
-        if (m_norms.size() != model.layers || m_norms.front().size() != model.inner_width) {
-            fail(
-                "observe: value norms of {} layers, the model has {} of {} neurons; take "
-                "model.value_norms()",
-                m_norms.size(), model.layers, model.inner_width);
-        }
-    }
+    void check(const model_sizes& model) const { detail::check_value_norms(m_norms, model); }
     /// Position of the first observed row.
     [[nodiscard]] std::size_t first_position() const { return m_first; }
 
@@ -74,7 +85,7 @@ public:
     void coefficients(const site& where, rows<float> m) {
         const rows<float> wanted = observed(m);
         for (std::size_t p = 0; p < wanted.count(); ++p) {
-            m_layers.back().dominant.push_back(dominant_of(wanted[p], m_norms[where.layer]));
+            m_layers.back().dominant.push_back(dominant_of(where.layer, wanted[p]));
         }
     }
     void after(const site&, rows<float> x) { m_layers.back().after = observed(x).tensor(); }
@@ -83,11 +94,11 @@ private:
     [[nodiscard]] rows<float> observed(rows<float> x) const {
         return m_which == positions::last ? x.subrows(x.count() - 1, 1) : x;
     }
-    [[nodiscard]] std::vector<observed_sub_update> dominant_of(std::span<const float> m,
-                                                               std::span<const float> norms) {
-        std::vector<observed_sub_update> out;
+    [[nodiscard]] std::vector<sub_update> dominant_of(std::size_t layer, std::span<const float> m) {
+        const std::span<const float> norms = m_norms[layer];
+        std::vector<sub_update> out;
         for (const std::size_t i : m_most_dominant(m, norms, m_dominant)) {
-            out.push_back({i, m[i], norms[i], dominance_of(m[i], norms[i])});
+            out.push_back(make_sub_update({layer, i}, m[i], norms[i]));
         }
         return out;
     }

@@ -35,8 +35,7 @@ namespace xlens {
 
 /// A dominant sub-update and the concept of its value vector, by the folded projection. Where the
 /// coefficient is negative the two ends change roles: -v promotes what v suppresses.
-struct traced_sub_update {
-    observed_sub_update observed;
+struct traced_sub_update : sub_update {
     std::shared_ptr<const token_ends> concept_of_value;  ///< one a value vector, shared
 };
 
@@ -146,9 +145,7 @@ inline std::vector<traced_position> read_pass(const logit_lens& lens, const obse
             to.layer = l;
             to.before = std::move(before[p]);
             to.after = std::move(after[p]);
-            for (const observed_sub_update& s : layers[l].dominant[p]) {
-                to.sub_updates.push_back({s, {}});
-            }
+            for (const sub_update& s : layers[l].dominant[p]) { to.sub_updates.push_back({s, {}}); }
         }
     }
     return out;
@@ -160,9 +157,7 @@ inline void add_concepts(const logit_lens& lens, const std::vector<const any_mat
     xlens::add_concepts(lens, values, top, [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {
-                for (traced_sub_update& s : l.sub_updates) {
-                    visit(neuron{l.layer, s.observed.index}, s.concept_of_value);
-                }
+                for (traced_sub_update& s : l.sub_updates) { visit(s.where, s.concept_of_value); }
             }
         }
     });

@@ -45,8 +45,8 @@ struct group_scales {
 inline constexpr std::size_t batches_of_32 = 32 / lanes;
 
 /// The 32 bytes at src, one a lane.
-inline std::array<words, batches_of_32> load_32_bytes(const std::byte* src) {
-    std::array<words, batches_of_32> out;
+inline std::array<word_lanes, batches_of_32> load_32_bytes(const std::byte* src) {
+    std::array<word_lanes, batches_of_32> out;
     for (std::size_t k = 0; k < batches_of_32; ++k) { out[k] = load_bytes(src + k * lanes); }
     return out;
 }
@@ -66,7 +66,7 @@ template <class High, class Sink>
             const batch scale(d * static_cast<float>(groups.scale[g]));
             const batch minimum(d_min * static_cast<float>(groups.minimum[g]));
             for (std::size_t k = 0; k < batches_of_32; ++k) {
-                const words nibble = g == pair ? packed[k] & 0x0FU : packed[k] >> 4U;
+                const word_lanes nibble = g == pair ? packed[k] & 0x0FU : packed[k] >> 4U;
                 sink(g * batches_of_32 + k,
                      xsimd::fms(to_floats(nibble | high(g, k)), scale, minimum));
             }
@@ -85,7 +85,8 @@ struct q4_k {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         detail::each_grouped(
-            src, src + 16, [](std::size_t, std::size_t) XLENS_INLINE { return words{}; }, sink);
+            src, src + 16, [](std::size_t, std::size_t) XLENS_INLINE { return word_lanes{}; },
+            sink);
     }
 };
 
@@ -125,7 +126,7 @@ struct q6_k {
             const auto low_shift = static_cast<std::uint32_t>(run % 4 / 2 * 4);
             const auto high_shift = static_cast<std::uint32_t>(run % 4 * 2);
             for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
-                const words q =
+                const word_lanes q =
                     ((low[k] >> low_shift) & 0x0FU) | (((high[k] >> high_shift) & 0x03U) << 4U);
                 const auto scale =
                     load_unaligned<std::int8_t>(src + 192 + 2 * run + k * lanes / 16);

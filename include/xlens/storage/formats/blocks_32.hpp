@@ -32,7 +32,7 @@ inline constexpr std::size_t batches_of_16 = 16 / lanes;
 /// 16 bytes of nibbles: calls sink(k, value(q)) for the 32 elements, the low nibbles first.
 template <class Value, class Sink>
 [[gnu::always_inline]] inline void each_nibbles(const std::byte* src, Value value, Sink sink) {
-    std::array<words, batches_of_16> packed;
+    std::array<word_lanes, batches_of_16> packed;
     for (std::size_t k = 0; k < batches_of_16; ++k) { packed[k] = load_bytes(src + k * lanes); }
     for (std::size_t k = 0; k < batches_of_16; ++k) { sink(k, value(k, packed[k] & 0x0FU)); }
     for (std::size_t k = 0; k < batches_of_16; ++k) {
@@ -44,9 +44,9 @@ template <class Value, class Sink>
 template <class Value, class Sink>
 [[gnu::always_inline]] inline void each_five_bits(const std::byte* high, const std::byte* low,
                                                   Value value, Sink sink) {
-    const words fifths = words{} + load_unaligned<std::uint32_t>(high);
-    const auto with_fifth = [&](std::size_t k, const words& nibble) XLENS_INLINE {
-        const words bit = fifths >> (lane_numbers() + static_cast<std::uint32_t>(k * lanes));
+    const word_lanes fifths = word_lanes{} + load_unaligned<std::uint32_t>(high);
+    const auto with_fifth = [&](std::size_t k, const word_lanes& nibble) XLENS_INLINE {
+        const word_lanes bit = fifths >> (lane_numbers() + static_cast<std::uint32_t>(k * lanes));
         return value(k, nibble | ((bit & 1U) << 4U));
     };
     each_nibbles(low, with_fifth, sink);
@@ -78,7 +78,7 @@ struct q4_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const words& q)
+        const auto value = [&](std::size_t, const word_lanes& q)
                                XLENS_INLINE { return to_floats(q - 8U) * d; };
         detail::each_nibbles(src + 2, value, sink);
     }
@@ -94,7 +94,7 @@ struct q4_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const words& q)
+        const auto value = [&](std::size_t, const word_lanes& q)
                                XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
         detail::each_nibbles(src + 4, value, sink);
     }
@@ -109,7 +109,7 @@ struct q5_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const words& q)
+        const auto value = [&](std::size_t, const word_lanes& q)
                                XLENS_INLINE { return to_floats(q - 16U) * d; };
         detail::each_five_bits(src + 2, src + 6, value, sink);
     }
@@ -125,7 +125,7 @@ struct q5_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const words& q)
+        const auto value = [&](std::size_t, const word_lanes& q)
                                XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
         detail::each_five_bits(src + 4, src + 8, value, sink);
     }

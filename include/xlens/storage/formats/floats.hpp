@@ -40,16 +40,17 @@ template <class T>
 }
 
 /// half_to_float of each lane.
-[[nodiscard]] inline batch half_to_float(const words& half) {
+[[nodiscard]] inline batch half_to_float(const word_lanes& half) {
     constexpr std::uint32_t rebias = (127U - 15U) << 23U;
     constexpr std::uint32_t exponent_mask = 0x1FU << 23U;
     constexpr std::uint32_t two_to_minus_14 = rebias + (1U << 23U);
-    const words shifted = (half & 0x7FFFU) << 13U;
-    const words exponent = shifted & exponent_mask;
-    const words normal = shifted + rebias + (exponent == exponent_mask ? rebias : words{});
+    const word_lanes shifted = (half & 0x7FFFU) << 13U;
+    const word_lanes exponent = shifted & exponent_mask;
+    const word_lanes normal =
+        shifted + rebias + (exponent == exponent_mask ? rebias : word_lanes{});
     const batch difference =
         as_floats(shifted + two_to_minus_14) - batch(std::bit_cast<float>(two_to_minus_14));
-    const words magnitude = exponent == 0U ? as_words(difference) : normal;
+    const word_lanes magnitude = exponent == 0U ? as_words(difference) : normal;
     return as_floats(((half & 0x8000U) << 16U) | magnitude);
 }
 
@@ -70,7 +71,7 @@ struct f32 {
 
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        sink(0, as_floats(load_unaligned<words>(src)));
+        sink(0, as_floats(load_unaligned<word_lanes>(src)));
     }
 };
 
