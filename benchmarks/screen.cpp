@@ -36,7 +36,7 @@ void scanned(benchmark::State& state) {
 
 void screened(benchmark::State& state) {
     const random_unembedding e;
-    run(state, screen(e.rows()));
+    run(state, vocabulary_screen(e.rows()));
 }
 
 }  // namespace
