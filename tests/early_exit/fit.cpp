@@ -7,7 +7,7 @@
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/would_exit.hpp>
-#include <xlens/interventions/steer.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/io/load.hpp>
 
 #include "support/error_message.hpp"
@@ -15,6 +15,7 @@
 #include "support/rows_of_floats.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -66,6 +67,16 @@ void same(const early_exit::exit_report& a, const early_exit::exit_report& b) {
     BOOST_TEST(a.seen.exits == b.seen.exits, boost::test_tools::per_element());
     BOOST_TEST(a.agreement_bound == b.agreement_bound);
 }
+/// Makes all of the residual of one position one number.
+struct far_away {
+    static constexpr hook hooks = hook::before;
+    std::size_t position = 0;
+    float value = 0.0F;
+    void before(const site& where, rows<float> x) const {
+        const std::size_t last = where.first_position + x.count() - 1;
+        if (last == position) { std::ranges::fill(x[x.count() - 1], value); }
+    }
+};
 model with_a_broken_norm() {
     model out = llama();
     out.final_norm->gain(3) = std::numeric_limits<float>::quiet_NaN();
@@ -219,8 +230,7 @@ BOOST_AUTO_TEST_CASE(a_final_norm_that_is_no_number_is_refused) {
 BOOST_AUTO_TEST_CASE(a_residual_that_cannot_be_read_is_refused) {
     const std::vector<token_id> ids = text(6, 6);
     for (const float size : {1e20F, std::numeric_limits<float>::quiet_NaN()}) {
-        std::vector<float> far(llama().config.width, size);
-        steer push(0, far, 1.0F, position_set::from(5));
+        far_away push{5, size};
         const auto rule = early_exit::unfitted(llama(), "stable");
         early_exit::exit_policy leave(rule.rule, 1.0F);
         early_exit::would_exit marks(rule.rule, 1.0F);
