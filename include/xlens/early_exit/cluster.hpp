@@ -55,8 +55,8 @@ public:
         }
     }
 
-    /// Clusters of the ten dominant sub-updates, by |m_i|·‖v_i‖. With ReLU this is the paper's m_i·‖v_i‖; gated
-    /// coefficients have no fixed sign.
+    /// Clusters of the ten dominant sub-updates, by |m_i|·‖v_i‖. With ReLU this is the paper's
+    /// m_i·‖v_i‖; gated coefficients have no fixed sign.
     [[nodiscard]] cluster_ids dominant(std::size_t layer, std::span<const float> m) const {
         cluster_ids out{};
         dominant_neurons ranking;

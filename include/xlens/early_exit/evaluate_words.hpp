@@ -26,8 +26,7 @@ namespace xlens::early_exit {
 /// Measures rules by their words, at one pass: files of `save`, and names of rules, which are
 /// fitted and calibrated on `text` first, or on the first half of `tokens` if that is empty, the
 /// second being measured then. Rules that read the same residuals share it. A report a word. Throws
-/// xlens::error as fit_several, load and evaluate do, and for a file that was fitted on any half of
-/// what is measured.
+/// xlens::error as fit_several, load and evaluate do, and for a file that was fitted on `tokens`.
 inline std::vector<exit_report> evaluate_words(const model& m, std::span<const token_id> tokens,
                                                std::span<const std::string> words,
                                                exit_options options = {},

@@ -23,9 +23,9 @@ public:
     void coefficients(rows<float> m) {
         if (m_needs.coefficients) { m_coefficients = m.tensor(); }
     }
-    /// The layer whose residual after the FFN update is x (T, D), that of positions from `first` on.
-    /// Borrows x and what is kept here. Throws xlens::error for a residual that no rule can read
-    /// (check_residual).
+    /// The layer whose residual after the FFN update is x (T, D), that of positions from `first`
+    /// on. Borrows x and what is kept here. Throws xlens::error for a residual that no rule can
+    /// read (check_residual).
     exit_view view(std::size_t layer, std::size_t first, rows<float> x) {
         check_residual(x, layer, first);
         exit_view out{layer, x, {}, {}};

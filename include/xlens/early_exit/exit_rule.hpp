@@ -50,8 +50,8 @@ inline constexpr float never_exits = -std::numeric_limits<float>::infinity();
 ///   r.score(v, out)  one score a position; called for every layer in order
 ///   r.translate(l, x)  the exit residual (N, D) -> what the unembedding should read in its place
 ///   r.save(f)        writes what was fitted
-/// The rules of any_rule also have `facts` (rule_facts.hpp), and R::load(f, sizes), which reads what
-/// was written.
+/// The rules of any_rule also have `facts` (rule_facts.hpp); R::load(f, sizes) reads what was
+/// written.
 template <class R>
 concept exit_rule = requires(R& r, const R& c, const exit_view& view, std::span<float> scores,
                              std::size_t n, rows<float> x, exit_writer& to) {

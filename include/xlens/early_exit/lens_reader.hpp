@@ -3,7 +3,7 @@
 
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/linear_lens.hpp>
-#include <xlens/lens/vocabulary.hpp>
+#include <xlens/lens/reading.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/lens/logit_lens.hpp>
-#include <xlens/lens/vocabulary.hpp>
+#include <xlens/lens/reading.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
