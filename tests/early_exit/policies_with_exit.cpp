@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
 // The cache that a run with exits and edits completes is that of the edits alone. In a model of
 // many layers, for an edit of a layer that was made up for shows in the layers behind it.
 BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
-    const checkpoint file{gguf_file(default_model())};
+    const checkpoint file = open_checkpoint(default_model());
     const auto m = assemble(file);
     const std::vector<token_id> ids{504, 3575, 282, 4649, 314, 7042, 30, 378, 3575, 282};
     const auto run = [&](bool exits) {

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/kernels/top_k.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"
