@@ -105,7 +105,7 @@ std::vector<traced_position> engine::trace(std::span<const token_id> tokens,
     const trace_options options{
         request.top, request.sub_updates,
         request.all_positions ? observe::positions::all : observe::positions::last, report};
-    std::optional<would_exit<any_rule>> exits;
+    std::optional<early_exit::would_exit<early_exit::any_rule>> exits;
     if (m_parts->exit) {
         exits.emplace(m_parts->exit->rule, m_parts->exit->threshold);
         policies.borrow(*exits);

@@ -26,13 +26,16 @@ struct generated;
 struct hyperparameters;
 struct perplexity_result;
 struct perplexity_windows;
-struct split_row;
 enum class flow;
 struct token_ends;
 struct traced_position;
 class observe_updates;
 class tokenizer;
 }  // namespace xlens
+namespace xlens::early_exit {
+struct exit_report;
+struct split_row;
+}  // namespace xlens::early_exit
 
 namespace xlens::program {
 
@@ -40,7 +43,6 @@ struct search_answer;
 struct search_request;
 struct value_concept;
 struct exit_request;
-struct exit_report;
 
 struct model_facts {
     std::string activation;
@@ -172,24 +174,21 @@ public:
     /// the run are filled in.
     [[nodiscard]] event_statistics events(event_run run, const progress& report) const;
 
-    /// Throws xlens::error unless the rule is known and has what it needs.
-    void check_exit(const exit_request& request) const;
     /// Fits a rule on the first four fifths of a text, calibrates it on the rest, and writes it.
-    [[nodiscard]] exit_report fit_exit(std::span<const token_id> tokens,
-                                       const exit_request& request, const std::string& path,
-                                       const progress& report) const;
+    [[nodiscard]] early_exit::exit_report fit_exit(std::span<const token_id> tokens,
+                                                   const exit_request& request,
+                                                   const std::string& path,
+                                                   const progress& report) const;
     /// Measures rules: fitted ones, and by name ones that are fitted and calibrated on `fit`, or on
     /// the first half of the text if that is empty, the second being measured then. One pass for
     /// all.
-    [[nodiscard]] std::vector<exit_report> evaluate_exit(std::span<const token_id> tokens,
-                                                         std::span<const token_id> fit,
-                                                         const exit_request& request,
-                                                         const progress& report) const;
-    /// The paper's table on the tokens of a text (early_exit/exit_splits.hpp).
-    [[nodiscard]] std::vector<split_row> exit_table(std::span<const token_id> tokens,
-                                                    std::span<const std::uint64_t> seeds,
-                                                    const exit_request& request,
-                                                    const progress& report) const;
+    [[nodiscard]] std::vector<early_exit::exit_report> evaluate_exit(
+        std::span<const token_id> tokens, std::span<const token_id> fit,
+        const exit_request& request, const progress& report) const;
+    /// The paper's table on the tokens of a text (early_exit/paper_table.hpp).
+    [[nodiscard]] std::vector<early_exit::split_row> exit_table(
+        std::span<const token_id> tokens, std::span<const std::uint64_t> seeds,
+        const exit_request& request, const progress& report) const;
     /// From now on generate and perplexity leave the model early by this rule, and trace marks
     /// where that would be: the name of one that needs no fit, or a file.
     void use_exit(const std::string& rule);

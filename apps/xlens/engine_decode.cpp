@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine_parts.hpp"
 
-#include <xlens/early_exit/early_exit.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/generate/beam.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
@@ -29,8 +29,8 @@ recipe recipe_of(const edit_flags& edits) {
 }
 
 // After the interventions, so that it decides on what they leave.
-void add_exit(const std::optional<fitted_exit>& exit, dynamic_policies& to) {
-    if (exit) { to.add(early_exit(exit->rule, exit->threshold)); }
+void add_exit(const std::optional<early_exit::fitted_exit>& exit, dynamic_policies& to) {
+    if (exit) { to.add(early_exit::exit_policy(exit->rule, exit->threshold)); }
 }
 
 }  // namespace

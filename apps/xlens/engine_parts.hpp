@@ -6,7 +6,7 @@
 
 #include "engine.hpp"
 
-#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/io/load.hpp>
 
@@ -19,7 +19,8 @@ struct engine::parts {
     std::string path;
     std::string precision;
     xlens::model model;
-    std::optional<fitted_exit> exit = std::nullopt;  // of generate, perplexity and trace
+    // Of generate, perplexity and trace.
+    std::optional<early_exit::fitted_exit> exit = std::nullopt;
 };
 
 /// The policies that edit flags ask for, in their order; everything is checked here. A pack without

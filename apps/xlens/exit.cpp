@@ -8,6 +8,8 @@
 #include "table_line.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/exit_report.hpp>
 #include <xlens/early_exit/exit_splits.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/mapped_file.hpp>
@@ -16,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -28,7 +31,16 @@
 
 namespace xlens::program {
 
+using namespace early_exit;
+
 namespace {
+
+exit_options program_defaults() {
+    exit_options out;
+    out.timed = 256;
+    out.text = "--file";
+    return out;
+}
 
 struct exit_flags {
     common_flags common;
@@ -40,8 +52,49 @@ struct exit_flags {
     std::optional<std::string> path;
     std::optional<std::string> fit_file;
     std::optional<std::string> seeds;
-    exit_request request;
+    std::optional<std::string> clusters;
+    std::string lens;
+    std::string reads;
+    exit_options options = program_defaults();
 };
+
+/// The words of --rule: a file that exists is one whatever its name.
+std::vector<std::string> words_of(const std::string& text) {
+    if (std::filesystem::exists(text)) { return {text}; }
+    std::vector<std::string> out;
+    std::size_t begin = 0;
+    for (std::size_t comma = 0; comma != std::string::npos; begin = comma + 1) {
+        comma = text.find(',', begin);
+        out.push_back(text.substr(begin, comma - begin));
+    }
+    return out;
+}
+
+/// Throws xlens::error unless every rule is known and has what it needs.
+void check_rules(const exit_request& request) {
+    for (const std::string& word : request.rules) {
+        const rule_facts* rule = find_rule(word);
+        if (rule == nullptr && !std::filesystem::exists(word)) {
+            fail("--rule: expected {} or a file of 'exit fit', got '{}'", rule_names(),
+                 printable(word));
+        }
+        if (rule != nullptr && rule->clusters && !request.clusters) {
+            fail("--clusters: the rule '{}' needs a file of 'xlens cluster', got nothing", word);
+        }
+    }
+}
+
+/// What exit fit takes beside that: one rule, by name, that can be fitted.
+void check_fit(const std::string& given) {
+    const rule_facts* rule = find_rule(given);
+    if (rule == nullptr) {
+        fail("--rule: exit fit takes the name of one rule, got '{}'", printable(given));
+    }
+    if (rule->told) {
+        fail("--rule: '{}' knows the answers and cannot be fitted; measure it with exit eval",
+             rule->name);
+    }
+}
 
 exit_request checked(const exit_flags& flags) {
     if (flags.action != "fit" && flags.action != "eval" && flags.action != "table") {
@@ -50,7 +103,7 @@ exit_request checked(const exit_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     const bool table = flags.action == "table";
     if (table && flags.rule) { fail("--rule: exit table measures the paper's rules"); }
-    if (table && !flags.request.clusters) {
+    if (table && !flags.clusters) {
         fail("--clusters: exit table needs a file of 'xlens cluster', got nothing");
     }
     if (!table && !flags.rule) { fail("--rule: expected a rule's name or file, got nothing"); }
@@ -58,12 +111,22 @@ exit_request checked(const exit_flags& flags) {
     if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
     if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
     if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
-    exit_request out = flags.request;
-    out.rule = flags.rule.value_or("");
-    out.layers = flags.layers.value_or("");
-    out.agreement = flags.agreement ? double{*flags.agreement} : 0.95;
-    if (!(out.agreement > 0.0 && out.agreement < 1.0)) {
-        fail("--agreement: expected between 0 and 1, got {}", out.agreement);
+    exit_request out{words_of(flags.rule.value_or("")), flags.clusters, flags.options};
+    exit_options& options = out.options;
+    if (!table && flags.layers) {
+        for (const token_id l : parse_ids(*flags.layers)) {
+            options.layers.push_back(static_cast<std::size_t>(l));
+        }
+    }
+    if (flags.lens != "plain") {
+        options.lens = flags.lens == "linear" ? exit_lens::linear : exit_lens::tuned;
+    }
+    if (flags.reads != "residual") {
+        options.reads = flags.reads == "update" ? classifier_input::update : classifier_input::both;
+    }
+    if (flags.agreement) { options.agreement = *flags.agreement; }
+    if (!(options.agreement > 0.0 && options.agreement < 1.0)) {
+        fail("--agreement: expected between 0 and 1, got {}", options.agreement);
     }
     return out;
 }
@@ -71,32 +134,32 @@ exit_request checked(const exit_flags& flags) {
 void write_json(json_writer& out, const exit_report& r) {
     out.begin_object();
     out.field("rule", r.rule);
-    out.field("agreement", r.agreement);
-    out.field("saved_layers", r.saved_layers);
-    out.field("saved_fraction", r.saved_fraction);
-    out.field("seconds_full", r.seconds_full);
-    out.field("seconds_exit", r.seconds_exit);
-    out.field("threshold", r.threshold);
+    out.field("agreement", r.seen.agreement());
+    out.field("saved_layers", r.seen.saved_layers());
+    out.field("saved_fraction", r.seen.saved_fraction());
+    out.field("seconds_full", r.timed.seconds_full);
+    out.field("seconds_exit", r.timed.seconds_exit);
+    out.field("threshold", double{r.threshold});
     out.field("fitted_tokens", r.fitted);
-    out.field("measured_tokens", r.measured);
+    out.field("measured_tokens", r.seen.positions);
     out.field("agreement_bound", r.agreement_bound);
-    out.field("saved_time", r.saved_time());
-    out.field("live_tokens", r.live_tokens);
-    out.field("live_agreement", r.live_agreement);
-    out.field("live_saved_layers", r.live_saved_layers);
+    out.field("saved_time", r.timed.saved_time());
+    out.field("live_tokens", r.timed.tokens);
+    out.field("live_agreement", r.timed.agreement());
+    out.field("live_saved_layers", r.timed.saved_layers());
     out.key("exits");
     out.begin_array();
-    for (const std::size_t n : r.exits) { out.value(n); }
+    for (const std::size_t n : r.seen.exits) { out.value(n); }
     out.end_array();
     if (!r.curve.empty()) {
         out.key("curve");
         out.begin_array();
-        for (const exit_report::point& p : r.curve) {
+        for (const exit_point& p : r.curve) {
             out.begin_object();
-            out.field("threshold", p.threshold);
-            out.field("agreement", p.agreement);
-            out.field("saved_layers", p.saved_layers);
-            out.field("saved_fraction", p.saved_layers / static_cast<double>(r.exits.size()));
+            out.field("threshold", double{p.threshold});
+            out.field("agreement", p.summary.agreement());
+            out.field("saved_layers", p.summary.saved_layers());
+            out.field("saved_fraction", p.summary.saved_fraction());
             out.end_object();
         }
         out.end_array();
@@ -114,32 +177,34 @@ void write_json(const std::vector<exit_report>& reports) {
 
 /// Whether a decision costs an unembedding: such a rule saves layers sooner than time.
 bool reads_vocabulary(std::string_view rule) {
-    return rule == "confidence" || rule == "margin" || rule == "stable";
+    const rule_facts* facts = find_rule(rule);
+    return facts != nullptr && facts->vocabulary;
 }
 
 void print(const exit_report& r) {
-    fmt::print("rule           {}, threshold {:.6g}\n", r.rule, r.threshold);
-    fmt::print("agreement      {:.4f} (at least {:.4f} with 95 %), {} tokens\n", r.agreement,
-               r.agreement_bound, r.measured);
-    fmt::print("saved layers   {:.2f} of {}, {:.1f} %\n", r.saved_layers, r.exits.size(),
-               100.0 * r.saved_fraction);
-    if (!r.ratios.empty()) {
+    fmt::print("rule           {}, threshold {:.6g}\n", r.rule, double{r.threshold});
+    fmt::print("agreement      {:.4f} (at least {:.4f} with 95 %), {} tokens\n", r.seen.agreement(),
+               r.agreement_bound, r.seen.positions);
+    fmt::print("saved layers   {:.2f} of {}, {:.1f} %\n", r.seen.saved_layers(), r.seen.layers,
+               100.0 * r.seen.saved_fraction());
+    const timed_exit& timed = r.timed;
+    if (!timed.ratios.empty()) {
         fmt::print(
             "decoding       {:.2f} s in full, {:.2f} s with exits; ratio {:.3f} / {:.3f} / "
             "{:.3f} (min, median, max of {} turns)\n",
-            r.seconds_full, r.seconds_exit, r.ratios.front(), r.ratios[r.ratios.size() / 2],
-            r.ratios.back(), r.ratios.size());
-        fmt::print("               {:.1f} % {} time{}\n", 100.0 * std::abs(r.saved_time()),
-                   r.saved_time() >= 0.0 ? "less" : "more",
+            timed.seconds_full, timed.seconds_exit, timed.ratios.front(),
+            timed.ratios[timed.ratios.size() / 2], timed.ratios.back(), timed.ratios.size());
+        fmt::print("               {:.1f} % {} time{}\n", 100.0 * std::abs(timed.saved_time()),
+                   timed.saved_time() >= 0.0 ? "less" : "more",
                    reads_vocabulary(r.rule) ? "; each decision reads the whole vocabulary" : "");
         fmt::print("live           agreement {:.4f}, saved layers {:.2f}, {} tokens\n",
-                   r.live_agreement, r.live_saved_layers, r.live_tokens);
+                   timed.agreement(), timed.saved_layers(), timed.tokens);
     }
     fmt::print("exits          layer: share\n");
-    for (std::size_t l = 0; l < r.exits.size(); ++l) {
-        if (r.exits[l] == 0) { continue; }
+    for (std::size_t l = 0; l < r.seen.exits.size(); ++l) {
+        if (r.seen.exits[l] == 0) { continue; }
         fmt::print("               {:5}: {:.4f}\n", l,
-                   static_cast<double>(r.exits[l]) / static_cast<double>(r.measured));
+                   static_cast<double>(r.seen.exits[l]) / static_cast<double>(r.seen.positions));
     }
 }
 
@@ -148,9 +213,9 @@ void print(const std::vector<exit_report>& reports) {
         if (&r != reports.data()) { fmt::print("\n"); }
         print(r);
         if (!r.curve.empty()) { fmt::print("curve          threshold, agreement, saved layers\n"); }
-        for (const exit_report::point& p : r.curve) {
-            fmt::print("               {:10.6g}  {:.4f}  {:5.2f}\n", p.threshold, p.agreement,
-                       p.saved_layers);
+        for (const exit_point& p : r.curve) {
+            fmt::print("               {:10.6g}  {:.4f}  {:5.2f}\n", double{p.threshold},
+                       p.summary.agreement(), p.summary.saved_layers());
         }
     }
 }
@@ -252,7 +317,9 @@ void run(const exit_flags& flags) {
         flags.common.json ? write_json(table, seeds) : print(table);
         return;
     }
-    model.check_exit(request);
+    check_rules(request);
+    if (flags.action == "fit") { check_fit(*flags.rule); }
+    check_layers(request.options.layers, model.config().layers, "--layers");
     const std::vector<token_id> tokens = tokens_of(model, *flags.file);
     const std::vector<token_id> fit =
         flags.fit_file ? tokens_of(model, *flags.fit_file) : std::vector<token_id>();
@@ -281,25 +348,23 @@ void add_exit(command_line& program) {
     flags->common.declare(a);
     a.text("--file", flags->file, "FILE", "The text");
     a.text("--rule", flags->rule, "RULE",
-           "gate, confidence, margin, stable, similarity, classifier, cluster, oracle,\n"
-           "or a file that exit fit wrote; eval by name fits on the text's first\n"
-           "half, and takes several with commas between");
+           rule_names() +
+               ",\nor a file that exit fit wrote; eval by name fits on the text's first\n"
+               "half, and takes several with commas between");
     a.number("--agreement", flags->agreement,
              "Share of tokens that must be the whole model's (0.95)");
     a.text("-o", flags->path, "FILE", "File to write (fit)");
-    a.choice("--lens", flags->request.lens, {"plain", "linear", "tuned"},
-             "What confidence, margin, stable, similarity and oracle read with");
-    a.choice("--reads", flags->request.reads, {"residual", "update", "both"},
-             "What classifier looks at");
+    a.choice("--lens", flags->lens, {"plain", "linear", "tuned"},
+             "What " + rule_names(&rule_facts::lens, " and ") + " read with");
+    a.choice("--reads", flags->reads, {"residual", "update", "both"}, "What classifier looks at");
     a.text("--layers", flags->layers, "L,L,..", "Layers at which the rule decides");
-    a.text("--clusters", flags->request.clusters, "FILE",
-           "Clusters of xlens cluster (cluster, table)");
+    a.text("--clusters", flags->clusters, "FILE", "Clusters of xlens cluster (cluster, table)");
     a.text("--fit-file", flags->fit_file, "FILE", "Text that eval by name fits on");
-    a.whole("--curve", flags->request.curve, 0, 1U << 16U,
+    a.whole("--curve", flags->options.curve, 0, 1U << 16U,
             "Thresholds to report beside the one that is used (eval)");
     a.text("--seeds", flags->seeds, "S,S,..", "One split each (table; 38,39,40,41,42)");
-    a.whole("--window", flags->request.window, 2, 1U << 28U, "Tokens that are read together");
-    a.whole("--timed", flags->request.timed, 0, 1U << 28U,
+    a.whole("--window", flags->options.window, 2, 1U << 28U, "Tokens that are read together");
+    a.whole("--timed", flags->options.timed, 0, 1U << 28U,
             "Tokens that are decoded one by one for the times; 0: none");
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 
 namespace {
 

@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 
 namespace {
 
@@ -138,4 +140,15 @@ BOOST_AUTO_TEST_CASE(dominance_orders_the_list) {
     const cluster_ids found = rule.dominant(0, m);
     const cluster_ids expected{3, 11, 10, 9, 8, 7, 6, 5, 4, 2};
     BOOST_TEST(found == expected, boost::test_tools::per_element());
+}
+
+// As everywhere (nn/dominance.hpp): what is no number dominates nothing.
+BOOST_AUTO_TEST_CASE(a_coefficient_that_is_no_number_comes_last) {
+    const cluster_match rule = empty_rule(1, 12);
+    std::vector<float> m{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    m[3] = m[7] = std::numeric_limits<float>::quiet_NaN();
+    const cluster_ids expected{111, 110, 109, 108, 106, 105, 104, 102, 101, 100};
+    BOOST_TEST(rule.dominant(0, m) == expected, boost::test_tools::per_element());
+    m[0] = std::numeric_limits<float>::quiet_NaN();
+    BOOST_TEST(rule.dominant(0, m)[9] == 100U);  // none is left but these: the lowest of them
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 
 BOOST_AUTO_TEST_CASE(the_threshold_is_the_lowest_that_is_precise) {
     std::mt19937 random(7);
@@ -44,10 +45,10 @@ BOOST_AUTO_TEST_CASE(the_threshold_is_the_lowest_that_is_precise) {
 }
 
 BOOST_AUTO_TEST_CASE(a_split_is_an_order_of_all_that_its_seed_decides) {
-    const auto one = detail::shuffled(50, 38);
+    const auto one = early_exit::detail::shuffled(50, 38);
     BOOST_TEST(std::set<std::size_t>(one.begin(), one.end()).size() == 50U);
-    BOOST_TEST(one == detail::shuffled(50, 38), boost::test_tools::per_element());
-    BOOST_TEST((one != detail::shuffled(50, 39)));
+    BOOST_TEST(one == early_exit::detail::shuffled(50, 38), boost::test_tools::per_element());
+    BOOST_TEST((one != early_exit::detail::shuffled(50, 39)));
 }
 
 namespace {
@@ -120,7 +121,7 @@ BOOST_AUTO_TEST_CASE(the_table_of_items_of_which_all_is_known) {
     BOOST_TEST_REQUIRE(table.size() == 4U);
     bool some_disagree = false;
     for (std::size_t s = 0; s < seeds.size(); ++s) {
-        const std::vector<std::size_t> order = detail::shuffled(400, seeds[s]);
+        const std::vector<std::size_t> order = early_exit::detail::shuffled(400, seeds[s]);
         const auto test = std::span(order).last(40);
         const auto validation = std::span(order).subspan(320, 40);
         // All leave where three of four validation items have settled, however they look.

@@ -3,7 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/early_exit/any_rule.hpp>
-#include <xlens/early_exit/early_exit.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
@@ -28,6 +28,7 @@
 // worked out from a run without policies.
 
 using namespace xlens;
+using namespace xlens::early_exit;
 using namespace xlens::test;
 
 namespace {
@@ -104,7 +105,7 @@ any_rule leaves_above(const std::vector<float>& w, double bar) {
 }
 
 /// A gate that decides at layer 0 and is always asked.
-gate gate_at_0() {
+exit_gate gate_at_0() {
     const auto filled = [](std::size_t count, std::size_t columns, unsigned seed) {
         const auto values = random_row(count * columns, seed);
         xt::xtensor<float, 2> out = xt::empty<float>({count, columns});
@@ -113,8 +114,9 @@ gate gate_at_0() {
     };
     linear_lens lens;
     lens.set(0, {filled(width(), width(), 3), xt::ones<float>({width()})});
-    gate out(lens, {11, 4, 7, 2, 9}, filled(5, width(), 4), llama().model.config.layers);
-    out.set(0, {{random_row(width(), 5), 0.0F}, -1e6F, {random_row(gate::features, 6), 0.25F}});
+    exit_gate out(lens, {11, 4, 7, 2, 9}, filled(5, width(), 4), llama().model.config.layers);
+    out.set(0,
+            {{random_row(width(), 5), 0.0F}, -1e6F, {random_row(exit_gate::features, 6), 0.25F}});
     return out;
 }
 
@@ -150,7 +152,7 @@ BOOST_AUTO_TEST_CASE(a_push_before_the_exit_is_decided_on_and_one_behind_it_is_n
     const double between = dot(w, x) + double{length};
     for (const row& r : {row{between, 0, last}, row{dot(w, x) - 1.0, 0, 0},
                          row{dot(w, pushed) + 1.0, last, last}}) {
-        early_exit exit(leaves_above(w, r.bar), 0.5F);
+        exit_policy exit(leaves_above(w, r.bar), 0.5F);
         steer edit = push(2.0F);
         const sequence_state steered = pass_with(logit_rows::last, edit, exit);
         const sequence_state behind = pass_with(logit_rows::last, exit, edit);
@@ -186,7 +188,7 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
     std::vector<float> pushed = edited;
     const auto length = static_cast<float>(std::sqrt(dot(d, d)));
     for (std::size_t k = 0; k < v.size(); ++k) { pushed[k] += d[k] * (1.5F / length); }
-    gate rule = gate_at_0();
+    exit_gate rule = gate_at_0();
     float score = 0.0F;
     rule.score({0, as_rows(std::span<const float>(pushed)), {}, {}}, {&score, 1});
     xt::xtensor<float, 2> read = as_rows(std::span<const float>(pushed)).tensor();
@@ -202,7 +204,7 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
         pack.borrow(first);
         pack.add(steer(0, d, 1.5F, from));
         pack.borrow(second);
-        pack.add(early_exit(any_rule(gate_at_0()), threshold));
+        pack.add(exit_policy(any_rule(gate_at_0()), threshold));
         const std::vector<std::vector<token_id>> banned{{static_cast<token_id>(best)}};
         pack.add(ban(banned));
         return pass_with(wanted, pack);
@@ -230,7 +232,7 @@ BOOST_AUTO_TEST_CASE(five_policies_act_in_their_order) {
 // The cache that a run with exits and edits completes is that of the edits alone. In a model of
 // many layers, for an edit of a layer that was made up for shows in the layers behind it.
 BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
-    const checkpoint file{gguf_file(default_model())};
+    const checkpoint file = open_checkpoint(default_model());
     const auto m = assemble(file);
     const std::vector<token_id> ids{504, 3575, 282, 4649, 314, 7042, 30, 378, 3575, 282};
     const auto run = [&](bool exits) {
@@ -244,7 +246,7 @@ BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
             const bool leaves = exits && ++pass % 4 != 0 && pass < ids.size();
             classifier rule(classifier_input::residual);
             rule.set(2 + 3 * (pass % 4), {std::vector<float>(m.config.width), 1.0F});
-            early_exit exit(any_rule(std::move(rule)), leaves ? 0.5F : 2.0F);
+            exit_policy exit(any_rule(std::move(rule)), leaves ? 0.5F : 2.0F);
             m.forward(state, std::span(&id, 1), edit, push, exit);
             BOOST_TEST(state.exit_layer == (leaves ? 2 + 3 * (pass % 4) : 29));
         }
@@ -261,10 +263,10 @@ BOOST_AUTO_TEST_CASE(edits_reach_the_layers_that_are_made_up_for) {
 
 BOOST_AUTO_TEST_CASE(an_exit_names_the_token_where_nobody_wants_logits) {
     const std::vector<float> x = plain_pass().afters[0];
-    gate rule = gate_at_0();
+    exit_gate rule = gate_at_0();
     float score = 0.0F;
     rule.score({0, as_rows(std::span<const float>(x)), {}, {}}, {&score, 1});
-    early_exit exit(gate_at_0(), score - 1e-3F);
+    exit_policy exit(gate_at_0(), score - 1e-3F);
     const auto check_named = [&](const sequence_state& s) {
         BOOST_TEST(s.exit_layer == 0U);
         BOOST_REQUIRE(s.answer.has_value());
@@ -298,7 +300,7 @@ BOOST_AUTO_TEST_CASE(an_exit_names_the_token_where_nobody_wants_logits) {
     steer push(0, random_row(width(), 45), 0.5F, position_set::from(read_first));
     check_read(pass_with(logit_rows::best, exit, push));
     // Nobody leaves: logits, as ever.
-    early_exit stays(gate_at_0(), 2.0F);
+    exit_policy stays(gate_at_0(), 2.0F);
     const sequence_state full = pass_with(logit_rows::best, stays);
     BOOST_TEST(!full.answer.has_value());
     const sequence_state plain = pass_with(logit_rows::last);
@@ -308,9 +310,10 @@ BOOST_AUTO_TEST_CASE(an_exit_names_the_token_where_nobody_wants_logits) {
 // generate asks for the best token alone where its chooser takes that.
 BOOST_AUTO_TEST_CASE(only_greedy_text_is_named_by_exits) {
     const auto ids_with = [&](auto choose) {
-        early_exit exit(gate_at_0(), -1e6F);
+        exit_policy exit(gate_at_0(), -1e6F);
         std::vector<token_id> out;
-        for (const generated& g : generate(llama().model, prompt(), {.count = 6}, exit)) {
+        const generate_options options{.count = 6, .choose = std::move(choose)};
+        for (const generated& g : generate(llama().model, prompt(), options, exit)) {
             out.push_back(g.id);
         }
         return out;
@@ -352,7 +355,7 @@ BOOST_AUTO_TEST_CASE(perplexity_reads_what_was_left_with) {
     BOOST_TEST(left < ids.size() - 1);
     perplexity_windows windows(ids.size());
     windows.pass = 1;
-    early_exit exit(leaves_above(w, 0.1), 0.5F);
+    exit_policy exit(leaves_above(w, 0.1), 0.5F);
     const auto found = perplexity(m, ids, windows, edit, exit);
     BOOST_TEST(found.nll == total / static_cast<double>(ids.size() - 1),
                boost::test_tools::tolerance(1e-5));

@@ -2,7 +2,8 @@
 #define BOOST_TEST_MODULE early_exit_rules
 #include <boost/test/unit_test.hpp>
 
-#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/kernels/top_k.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"
@@ -19,6 +20,7 @@
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 using namespace xlens::test;
 
 namespace {
@@ -68,11 +70,11 @@ logistic random_logistic(std::size_t features, unsigned seed) {
     return {random_row(features, seed), 0.25F};
 }
 
-gate small_gate() {
+exit_gate small_gate() {
     linear_lens lens;
     lens.set(1, {filled(width, width, 3), xt::ones<float>({width})});
-    gate out(lens, {7, 3, 9, 1, 30}, filled(5, width, 4), layers);
-    out.set(1, {random_logistic(width, 5), -1.0F, random_logistic(gate::features, 6)});
+    exit_gate out(lens, {7, 3, 9, 1, 30}, filled(5, width, 4), layers);
+    out.set(1, {random_logistic(width, 5), -1.0F, random_logistic(exit_gate::features, 6)});
     return out;
 }
 
@@ -163,13 +165,13 @@ BOOST_AUTO_TEST_CASE(a_lens_translates_before_it_is_read) {
 
 // Both steps of the gate, in plain loops.
 BOOST_AUTO_TEST_CASE(gate_asks_twice) {
-    gate rule = small_gate();
+    exit_gate rule = small_gate();
     const auto x = filled(40, width, 9);
     const auto found = scores(rule, 1, x);
     const auto weights = filled(width, width, 3);
     const auto shortlist = filled(5, width, 4);
     const logistic first = random_logistic(width, 5);
-    const logistic second = random_logistic(gate::features, 6);
+    const logistic second = random_logistic(exit_gate::features, 6);
     const auto unit = [](std::vector<double> v) {
         double squares = 0.0;
         for (const double e : v) { squares += e * e; }
@@ -253,13 +255,13 @@ BOOST_AUTO_TEST_CASE(lens_rules_name_the_top_token) {
 BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
     const temporary_directory folder;
     const auto path = folder.path() / "rule";
-    save_exit({any_rule(small_gate()), 0.75F, 0.9, 11}, path, 42);
-    fitted_exit found = load_exit(path, 42, sizes, read_elements);
+    save({any_rule(small_gate()), 0.75F, 0.9, 11}, path, 42);
+    fitted_exit found = load(path, 42, sizes, read_elements);
     BOOST_TEST(found.threshold == 0.75F);
     BOOST_TEST(found.agreement == 0.9);
     BOOST_TEST(found.fitted_on == 11U);
     BOOST_TEST(found.rule.word() == "gate");
-    gate original = small_gate();
+    exit_gate original = small_gate();
     const auto x = filled(20, width, 9);
     BOOST_TEST(same_bits(scores(found.rule, 1, x), scores(original, 1, x)));
     for (std::size_t t = 0; t < 20; ++t) {
@@ -270,12 +272,12 @@ BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
 
     classifier both(classifier_input::both);
     both.set(2, random_logistic(2 * width, 7));
-    save_exit({any_rule(both), 0.5F, 0.9, 0}, path, 42);
+    save({any_rule(both), 0.5F, 0.9, 0}, path, 42);
     const auto update = filled(20, width, 10);
     std::vector<float> expected(20);
     std::vector<float> loaded(20);
     both.score({2, x, {}, update}, expected);
-    fitted_exit again = load_exit(path, 42, sizes, read_elements);
+    fitted_exit again = load(path, 42, sizes, read_elements);
     again.rule.score({2, x, {}, update}, loaded);
     BOOST_TEST(same_bits(loaded, expected));
 
@@ -283,25 +285,25 @@ BOOST_AUTO_TEST_CASE(a_saved_rule_decides_the_same) {
                         std::vector(layers, std::vector<float>(3, 1.0F)));
     cluster_ids ids{};
     paper.add(1, ids);
-    save_exit({any_rule(paper), 1.0F, 0.9, 0}, path, 42);
-    fitted_exit third = load_exit(path, 42, sizes, read_elements);
+    save({any_rule(paper), 1.0F, 0.9, 0}, path, 42);
+    fitted_exit third = load(path, 42, sizes, read_elements);
     BOOST_TEST(std::get<cluster_match>(third.rule.get()).decide(1, ids));
     BOOST_TEST(!std::get<cluster_match>(third.rule.get()).decide(0, ids));
 
     linear_lens lens;
     lens.set(2, {filled(width, width, 3), xt::ones<float>({width})});
     confidence sure(lens_reader(read_elements, lens), {2});
-    save_exit({any_rule(sure), 0.9F, 0.9, 0}, path, 42);
-    fitted_exit fourth = load_exit(path, 42, sizes, read_elements);
+    save({any_rule(sure), 0.9F, 0.9, 0}, path, 42);
+    fitted_exit fourth = load(path, 42, sizes, read_elements);
     BOOST_TEST(same_bits(scores(fourth.rule, 2, x), scores(sure, 2, x)));
 }
 
 BOOST_AUTO_TEST_CASE(other_files_are_refused) {
     const temporary_directory folder;
     const auto path = folder.path() / "rule";
-    save_exit({any_rule(small_gate()), 0.75F, 0.9, 11}, path, 42);
+    save({any_rule(small_gate()), 0.75F, 0.9, 11}, path, 42);
     const auto message = [&](std::uint64_t model, const exit_sizes& s) {
-        return test::error_message([&] { load_exit(path, model, s, read_elements); });
+        return test::error_message([&] { load(path, model, s, read_elements); });
     };
     const std::string name = path.string();
     BOOST_TEST(message(43, sizes) == name +

@@ -3,7 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/early_exit/any_rule.hpp>
-#include <xlens/early_exit/early_exit.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/trace/trace.hpp>
 
@@ -17,6 +17,7 @@
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 using namespace xlens::test;
 
 namespace {
@@ -36,7 +37,7 @@ any_rule some_leave() {
 /// The layers at which decoding leaves, token by token.
 std::vector<std::size_t> decoded() {
     std::vector<std::size_t> out;
-    early_exit exit(some_leave(), 0.5F);
+    exit_policy exit(some_leave(), 0.5F);
     sequence_state state = llama().model.start();
     for (const token_id& id : llama().ids) {
         llama().model.forward(state, std::span(&id, 1), exit);

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/confidence.hpp>
 #include <xlens/early_exit/exit_file.hpp>
+#include <xlens/early_exit/exit_gate.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
-#include <xlens/early_exit/gate.hpp>
-#include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/early_exit/margin.hpp>
 #include <xlens/early_exit/oracle.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 #include <xlens/early_exit/similarity.hpp>
 #include <xlens/early_exit/stable.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
-#include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,14 +25,15 @@
 #include <variant>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Any of the rules, chosen at run time; a rule itself (concept exit_rule).
 class any_rule {
 public:
     static constexpr std::string_view name = "any";
-    using variant = std::variant<gate, confidence, margin, stable, similarity, oracle, classifier,
-                                 cluster_match>;
+    /// The list of rules: the one place to add one to.
+    using variant = std::variant<exit_gate, confidence, margin, stable, similarity, classifier,
+                                 cluster_match, oracle>;
 
     // NOLINTNEXTLINE(google-explicit-constructor): a rule is an any_rule.
     any_rule(variant rule) : m_rule(std::move(rule)) {}
@@ -42,9 +42,10 @@ public:
     decltype(auto) visit(Visit v) const {
         return std::visit(v, m_rule);
     }
-    [[nodiscard]] std::string_view word() const {
-        return visit([](const auto& r) { return std::string_view(r.name); });
+    [[nodiscard]] const rule_facts& facts() const {
+        return visit([](const auto& r) -> const rule_facts& { return r.facts; });
     }
+    [[nodiscard]] std::string_view word() const { return facts().name; }
     [[nodiscard]] exit_needs needs() const {
         return visit([](const auto& r) { return r.needs(); });
     }
@@ -67,7 +68,7 @@ public:
         });
     }
     /// Whether `tell` must come before each pass: for oracle, that of the whole model's top tokens.
-    [[nodiscard]] bool must_be_told() const { return std::holds_alternative<oracle>(m_rule); }
+    [[nodiscard]] bool must_be_told() const { return facts().told; }
     void tell(const std::vector<token_id>& answers) {
         if (auto* knows = std::get_if<oracle>(&m_rule)) { knows->tell(answers); }
     }
@@ -82,73 +83,53 @@ private:
 };
 static_assert(answering_rule<any_rule>);
 
-/// A rule with the threshold that calibration found.
-struct fitted_exit {
-    any_rule rule;
-    float threshold = 0.0F;
-    double agreement = 0.0;       ///< that was wanted
-    std::uint64_t fitted_on = 0;  ///< hash of the text: what is measured must be another
-};
-
-/// Into a file that was opened before the fit, so that one that cannot be written costs no work.
-inline void save_exit(const fitted_exit& e, exit_writer& to) {
-    to.value(e.threshold);
-    to.value(e.agreement);
-    to.value(e.fitted_on);
-    e.rule.save(to);
-    to.commit();
-}
-inline void save_exit(const fitted_exit& e, const std::filesystem::path& path,
-                      std::uint64_t fingerprint) {
-    exit_writer to(path, fingerprint);
-    save_exit(e, to);
-}
-
 namespace detail {
 
-template <class Rule>
-Rule load_lens_rule(exit_reader& from, const exit_sizes& config, lens_read read) {
-    const auto stored = from.list<std::uint64_t>("layers");
-    for (const std::uint64_t l : stored) {
-        if (l >= config.layers) {
-            fail("{}: exit rule: layer: expected 0 to {}, got {}", from.name(), config.layers - 1,
-                 l);
-        }
-    }
-    linear_lens lens = from.lens(config.layers, config.width);
-    return Rule(lens_reader(std::move(read), std::move(lens)),
-                std::vector<std::size_t>(stored.begin(), stored.end()));
-}
+template <class Variant>
+struct facts_of;
+template <class... Rule>
+struct facts_of<std::variant<Rule...>> {
+    static constexpr std::array all{Rule::facts...};
+};
 
-inline any_rule load_rule(exit_reader& from, const exit_sizes& config, lens_read read) {
-    const std::string word = from.string("rule");
-    if (word == gate::name) {
-        return {gate::load(from, config.layers, config.width, config.vocabulary)};
-    }
-    if (word == classifier::name) { return {classifier::load(from, config.layers, config.width)}; }
-    if (word == cluster_match::name) {
-        return {cluster_match::load(from, config.layers, config.inner_width)};
-    }
-    if (word == confidence::name) { return {load_lens_rule<confidence>(from, config, read)}; }
-    if (word == margin::name) { return {load_lens_rule<margin>(from, config, read)}; }
-    if (word == stable::name) { return {load_lens_rule<stable>(from, config, read)}; }
-    if (word == similarity::name) { return {load_lens_rule<similarity>(from, config, read)}; }
-    fail("{}: exit rule: unknown rule '{}'", from.name(), printable(word));
+/// Calls f(std::type_identity<Rule>()) for the rule of that name; false if there is none.
+template <class F>
+bool with_rule(std::string_view name, F f) {
+    const auto one = [&]<class Rule>(std::type_identity<Rule> rule) {
+        if (name != Rule::name) { return false; }
+        f(rule);
+        return true;
+    };
+    return [&]<class... Rule>(std::type_identity<std::variant<Rule...>>) {
+        return (one(std::type_identity<Rule>()) || ...);
+    }(std::type_identity<any_rule::variant>());
 }
 
 }  // namespace detail
 
-/// Reads what save_exit wrote. `read` is the model's logit lens, for rules that need one. Throws
-/// xlens::error for anything but a whole file of this version and this model.
-inline fitted_exit load_exit(const std::filesystem::path& path, std::uint64_t fingerprint,
-                             const exit_sizes& config, lens_read read) {
-    exit_reader from(path, fingerprint);
-    const auto threshold = from.value<float>("threshold");
-    const auto agreement = from.value<double>("agreement");
-    const auto fitted_on = from.value<std::uint64_t>("text");
-    any_rule rule = detail::load_rule(from, config, std::move(read));
-    from.finish();
-    return {std::move(rule), threshold, agreement, fitted_on};
+/// What there is to say of every rule, in the order in which help lists them.
+inline constexpr std::span<const rule_facts> all_rules = detail::facts_of<any_rule::variant>::all;
+
+/// The rule of that name; null if there is none.
+[[nodiscard]] inline const rule_facts* find_rule(std::string_view name) {
+    const auto found = std::ranges::find(all_rules, name, &rule_facts::name);
+    return found == all_rules.end() ? nullptr : &*found;
 }
 
-}  // namespace xlens
+/// "a, b, c": the names of all rules, or of those of which a fact holds:
+/// rule_names(&rule_facts::lens, " and ") is "a, b and c".
+[[nodiscard]] inline std::string rule_names(bool rule_facts::*fact = nullptr,
+                                            std::string_view before_last = ", ") {
+    std::vector<std::string_view> names;
+    for (const rule_facts& r : all_rules) {
+        if (fact == nullptr || r.*fact) { names.push_back(r.name); }
+    }
+    std::string out;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (i > 0) { out += i + 1 == names.size() ? before_last : ", "; }
+        out += names[i];
+    }
+    return out;
+}
+
+}  // namespace xlens::early_exit

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// What a rule said of one held-out position: a score at each layer where it decides, and whether
 /// what is read there agrees with the whole model.
@@ -70,4 +70,4 @@ inline float calibrate(std::span<const exit_trial> trials, double agreement, dou
     return chosen;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

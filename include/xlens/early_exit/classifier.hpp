@@ -3,7 +3,9 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 #include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -14,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// What a classifier looks at: the residual, what the FFN added, or both side by side.
 enum class classifier_input { residual, update, both };
@@ -23,7 +25,8 @@ enum class classifier_input { residual, update, both };
 /// the position has saturated. The score is its probability; the residual is read plainly.
 class classifier {
 public:
-    static constexpr std::string_view name = "classifier";
+    static constexpr rule_facts facts{.name = "classifier"};
+    static constexpr std::string_view name = facts.name;
 
     explicit classifier(classifier_input input) : m_input(input) {}
     void set(std::size_t layer, logistic l) { m_layers.insert_or_assign(layer, std::move(l)); }
@@ -60,16 +63,16 @@ public:
             to.regression(l);
         }
     }
-    static classifier load(exit_reader& from, std::size_t layers, std::size_t width) {
+    static classifier load(exit_reader& from, const exit_sizes& sizes) {
         const auto input = from.value<std::uint32_t>("input");
         if (input > 2) {
             fail("{}: exit rule: input: expected 0 to 2, got {}", from.name(), input);
         }
         classifier out(static_cast<classifier_input>(input));
-        const std::size_t count = from.size("layers", layers);
+        const std::size_t count = from.size("layers", sizes.layers);
         for (std::size_t i = 0; i < count; ++i) {
-            const std::size_t layer = from.size("layer", layers - 1);
-            out.set(layer, from.regression(input == 2 ? 2 * width : width));
+            const std::size_t layer = from.size("layer", sizes.layers - 1);
+            out.set(layer, from.regression(input == 2 ? 2 * sizes.width : sizes.width));
         }
         return out;
     }
@@ -79,4 +82,4 @@ private:
     std::map<std::size_t, logistic> m_layers;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

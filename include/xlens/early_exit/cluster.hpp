@@ -3,20 +3,22 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
+#include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// The clusters of a layer's ten dominant sub-updates, most dominant first.
 using cluster_ids = std::array<std::uint16_t, 10>;
@@ -36,7 +38,8 @@ inline unsigned same_positions(const cluster_ids& a, const cluster_ids& b) {
 /// is 1 or 0: there is no threshold to calibrate. Cost: 10 comparisons an example.
 class cluster_match {
 public:
-    static constexpr std::string_view name = "cluster";
+    static constexpr rule_facts facts{.name = "cluster", .clusters = true, .yes_or_no = true};
+    static constexpr std::string_view name = facts.name;
 
     /// `cluster_of[l][i]`: the cluster of neuron l:i. `value_norms[l][i]`: ‖v_i‖.
     cluster_match(std::vector<std::vector<std::uint16_t>> cluster_of,
@@ -52,18 +55,15 @@ public:
         }
     }
 
-    /// Clusters of the ten largest |m_i|·‖v_i‖. With ReLU this is the paper's m_i·‖v_i‖; gated
-    /// coefficients have no fixed sign.
+    /// Clusters of the ten dominant sub-updates, by |m_i|·‖v_i‖. With ReLU this is the paper's
+    /// m_i·‖v_i‖; gated coefficients have no fixed sign.
     [[nodiscard]] cluster_ids dominant(std::size_t layer, std::span<const float> m) const {
-        std::vector<std::pair<float, std::size_t>> found(m.size());
-        for (std::size_t i = 0; i < m.size(); ++i) {
-            found[i] = {-std::abs(m[i]) * m_norms[layer][i], i};
-        }
         cluster_ids out{};
-        const std::size_t count = std::min(out.size(), found.size());
-        std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count),
-                          found.end());
-        for (std::size_t i = 0; i < count; ++i) { out[i] = m_cluster_of[layer][found[i].second]; }
+        dominant_neurons ranking;
+        std::size_t rank = 0;
+        for (const std::size_t i : ranking(m, m_norms[layer], out.size())) {
+            out[rank++] = m_cluster_of[layer][i];
+        }
         return out;
     }
     /// An example that saturates at `layer`, with its clusters there.
@@ -102,7 +102,8 @@ public:
             to.list(flat);
         }
     }
-    static cluster_match load(exit_reader& from, std::size_t layers, std::size_t inner_width) {
+    static cluster_match load(exit_reader& from, const exit_sizes& sizes) {
+        const std::size_t layers = sizes.layers;
         std::vector<std::vector<std::uint16_t>> clusters(layers);
         std::vector<std::vector<float>> norms(layers);
         std::vector<std::vector<std::uint16_t>> examples(layers);
@@ -110,8 +111,8 @@ public:
             fail("{}: exit rule: expected {} layers, got {}", from.name(), layers, found);
         }
         for (std::size_t l = 0; l < layers; ++l) {
-            clusters[l] = from.list<std::uint16_t>("clusters", inner_width);
-            norms[l] = from.list<float>("norms", inner_width);
+            clusters[l] = from.list<std::uint16_t>("clusters", sizes.inner_width);
+            norms[l] = from.list<float>("norms", sizes.inner_width);
             examples[l] = from.list<std::uint16_t>("examples");
         }
         cluster_match out(std::move(clusters), std::move(norms));
@@ -150,4 +151,4 @@ private:
     std::vector<std::vector<cluster_ids>> m_examples;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/early_exit/lens_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -9,13 +10,15 @@
 #include <string_view>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// CALM's softmax rule (Schuster et al. 2022, 2207.07061): the score is the probability of the top
 /// token.
 class confidence : public lens_rule {
 public:
-    static constexpr std::string_view name = "confidence";
+    static constexpr rule_facts facts{
+        .name = "confidence", .threshold = 0.9F, .lens = true, .vocabulary = true};
+    static constexpr std::string_view name = facts.name;
     using lens_rule::lens_rule;
 
     void score(const exit_view& view, std::span<float> scores) {
@@ -28,4 +31,4 @@ public:
     }
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -4,11 +4,13 @@
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -18,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Positions of a text, from which rules are fitted.
 struct exit_examples {
@@ -44,6 +46,7 @@ public:
         if (m_updates) { copy(m_to->updates, where.layer, x); }
     }
     void after(const site& where, rows<float> x) {
+        check_residual(x, where.layer, where.first_position);
         copy(m_to->residuals, where.layer, x);
         const auto found = m_to->updates.find(where.layer);
         if (!m_updates || found == m_to->updates.end()) { return; }
@@ -70,7 +73,9 @@ private:
 }  // namespace detail
 
 /// Reads a text in windows that do not overlap and keeps what rules are fitted on. Memory
-/// 4·N·D·(layers + 1) bytes, twice that with updates. `progress(done, total)` counts tokens.
+/// 4·N·D·(layers + 1) bytes, twice that with updates. `progress(done, total)` counts tokens. Throws
+/// xlens::error naming layer and position, counted from the window's start, for a residual that
+/// cannot be read.
 inline exit_examples gather_examples(const transformer<>& model, std::span<const token_id> tokens,
                                      std::size_t window, std::span<const std::size_t> layers,
                                      bool updates, const progress_function& progress) {
@@ -91,12 +96,15 @@ inline exit_examples gather_examples(const transformer<>& model, std::span<const
         for (std::size_t t = 0; t < pass.tokens.size(); ++t) {
             std::ranges::copy(x[t], rows<float>(out.last)[pass.row + t].begin());
         }
+        const std::size_t last = model.config.layers - 1;
+        check_residual(x, last, pass.position);
+        std::size_t position = pass.position;
         for (const reading& r : lens.read(x, 1)) {
-            out.answers.push_back(r.top.empty() ? -1 : r.top.front().id);
+            out.answers.push_back(top_of(r, last, position++));
         }
     };
     each_window(model, tokens, window, chunk, read, progress);
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

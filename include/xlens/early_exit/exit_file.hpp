@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Writes a fitted rule, little-endian, piece by piece; the file appears when it is whole. A header
 /// of 8 bytes of magic, the version and the model's fingerprint comes first.
@@ -138,4 +138,4 @@ private:
     byte_reader m_in;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

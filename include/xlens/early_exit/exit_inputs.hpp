@@ -3,11 +3,12 @@
 
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cstddef>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Keeps what a rule needs of a layer, hook by hook, until the rule is asked after it.
 class exit_inputs {
@@ -22,8 +23,11 @@ public:
     void coefficients(rows<float> m) {
         if (m_needs.coefficients) { m_coefficients = m.tensor(); }
     }
-    /// The layer whose residual after the FFN update is x (T, D). Borrows x and what is kept here.
-    exit_view view(std::size_t layer, rows<float> x) {
+    /// The layer whose residual after the FFN update is x (T, D), that of positions from `first`
+    /// on. Borrows x and what is kept here. Throws xlens::error for a residual that no rule can
+    /// read (check_residual).
+    exit_view view(std::size_t layer, std::size_t first, rows<float> x) {
+        check_residual(x, layer, first);
         exit_view out{layer, x, {}, {}};
         if (m_needs.coefficients) { out.coefficients = m_coefficients; }
         if (m_needs.update) {
@@ -39,4 +43,4 @@ private:
     xt::xtensor<float, 2> m_coefficients;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

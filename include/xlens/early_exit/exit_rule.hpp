@@ -2,7 +2,6 @@
 #pragma once
 
 #include <xlens/core/types.hpp>
-#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -13,7 +12,9 @@
 #include <span>
 #include <string_view>
 
-namespace xlens {
+namespace xlens::early_exit {
+
+class exit_writer;  // exit_file.hpp
 
 /// What a rule reads of a layer beside the residual: a policy keeps only what is asked for.
 struct exit_needs {
@@ -43,13 +44,14 @@ inline constexpr float never_exits = -std::numeric_limits<float>::infinity();
 /// A rule of early exit: after a layer it says how sure it is that the residual, as the rule reads
 /// it, already names the token that the whole model will name. A position leaves the model at the
 /// first layer whose score reaches the rule's threshold.
-///   R::name          the word of --rule
+///   R::name          its word in flags and files
 ///   r.needs()        what else it reads
 ///   r.begin(count)   a new pass over `count` positions
 ///   r.score(v, out)  one score a position; called for every layer in order
 ///   r.translate(l, x)  the exit residual (N, D) -> what the unembedding should read in its place
-///   r.save(f)        writes what was fitted; R::load(f) reads it
-/// Every rule also has a static or free function `fit`, which differs in what it needs.
+///   r.save(f)        writes what was fitted
+/// The rules of any_rule also have `facts` (rule_facts.hpp); R::load(f, sizes) reads what was
+/// written.
 template <class R>
 concept exit_rule = requires(R& r, const R& c, const exit_view& view, std::span<float> scores,
                              std::size_t n, rows<float> x, exit_writer& to) {
@@ -68,4 +70,4 @@ concept answering_rule = exit_rule<R> && requires(const R& c, std::size_t t) {
     { c.answer(t) } -> std::same_as<std::optional<named_token>>;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

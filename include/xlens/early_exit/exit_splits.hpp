@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// The lowest threshold at which the share of right answers among those above it is at least
 /// `precision`; infinity if there is none.
@@ -180,4 +180,4 @@ inline std::vector<split_row> exit_splits(const exit_examples& e,
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -8,11 +8,12 @@
 #include <xlens/early_exit/exit_inputs.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
+#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/hooks/policy.hpp>
-#include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -22,17 +23,9 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
-
-/// The logit lens of a model as a function; borrows the model.
-inline lens_read lens_read_of(const transformer<>& model) {
-    return
-        [lens = logit_lens(model)](rows<const float> x, std::size_t k) { return lens.read(x, k); };
-}
+namespace xlens::early_exit {
 
 namespace detail {
-
-inline token_id top_of(const reading& r) { return r.top.empty() ? -1 : r.top.front().id; }
 
 /// Rules that know the answers: oracle, and any_rule if it is one.
 template <class Rule>
@@ -76,7 +69,7 @@ public:
     void before(const site&, rows<float> x) { m_inputs.before(x); }
     void coefficients(const site&, rows<float> m) { m_inputs.coefficients(m); }
     void after(const site& where, rows<float> x) {
-        const exit_view view = m_inputs.view(where.layer, x);
+        const exit_view view = m_inputs.view(where.layer, where.first_position, x);
         std::vector<float> scores(x.count());
         m_rule->score(view, scores);
         std::vector<std::size_t> asked;
@@ -96,7 +89,9 @@ public:
         m_rule->translate(where.layer, left);
         const std::vector<reading> read = (*m_read)(left, 1);
         for (std::size_t i = 0; i < asked.size(); ++i) {
-            m_looks.push_back({asked[i], where.layer, scores[asked[i]], top_of(read[i])});
+            const std::size_t t = asked[i];
+            m_looks.push_back({t, where.layer, scores[t],
+                               top_of(read[i], where.layer, where.first_position + t)});
         }
     }
 
@@ -143,9 +138,15 @@ private:
     std::vector<exit_probe<Rule>> m_probes;
 };
 
-inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state& state) {
+/// The whole model's top tokens of a pass that begins at position `first`.
+inline std::vector<token_id> tops_of(const transformer<>& model, const lens_read& read,
+                                     const sequence_state& state, std::size_t first) {
+    const std::size_t last = model.config.layers - 1;
+    check_residual(state.residual, last, first);
     std::vector<token_id> out;
-    for (const reading& r : read(state.residual, 1)) { out.push_back(top_of(r)); }
+    for (const reading& r : read(state.residual, 1)) {
+        out.push_back(top_of(r, last, first + out.size()));
+    }
     return out;
 }
 
@@ -155,8 +156,9 @@ inline std::vector<token_id> tops_of(const lens_read& read, const sequence_state
 /// teacher-forced: the model runs in full, once for all rules, so that what a position reads of
 /// others is the whole model's, and each position is asked on its own. Scores of 0 and below, which
 /// no threshold lets pass, leave no look. A rule that must be told the answers (oracle) is. Rules
-/// with one lens that is
-/// `remembering` cost one unembedding a position and layer. (R, T).
+/// with one lens that is `remembering` cost one unembedding a position and layer. (R, T). Throws
+/// xlens::error naming layer and position, counted from the window's start, for a residual that
+/// cannot be read.
 template <exit_rule Rule>
 std::vector<std::vector<exit_trial>> exit_trials(const transformer<>& model,
                                                  std::span<const token_id> tokens,
@@ -172,12 +174,12 @@ std::vector<std::vector<exit_trial>> exit_trials(const transformer<>& model,
         std::vector<token_id> answers;
         if (told) {
             model.forward(state, pass.tokens);
-            answers = detail::tops_of(read, state);
+            answers = detail::tops_of(model, read, state, pass.position);
             for (Rule& r : rules) { detail::tell(r, answers); }
             state.truncate(pass.position);
         }
         model.forward(state, pass.tokens, probes);
-        if (!told) { answers = detail::tops_of(read, state); }
+        if (!told) { answers = detail::tops_of(model, read, state, pass.position); }
         for (std::size_t r = 0; r < rules.size(); ++r) {
             for (const auto& look : probes.each()[r].looks()) {
                 out[r][pass.row + look.row].looks.push_back(
@@ -252,4 +254,4 @@ inline std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, st
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

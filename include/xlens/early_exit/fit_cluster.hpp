@@ -6,10 +6,12 @@
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
+#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>
 
@@ -20,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// What the paper's rule sees of one position.
 struct cluster_item {
@@ -45,9 +47,12 @@ public:
             m_items[t].lists.push_back(m_rule->dominant(where.layer, m[t]));
         }
     }
-    void after(const site&, rows<float> x) {
+    void after(const site& where, rows<float> x) {
+        check_residual(x, where.layer, where.first_position);
         const std::vector<reading> read = (*m_read)(x, 1);
-        for (std::size_t t = 0; t < x.count(); ++t) { m_items[t].tops.push_back(top_of(read[t])); }
+        for (std::size_t t = 0; t < x.count(); ++t) {
+            m_items[t].tops.push_back(top_of(read[t], where.layer, where.first_position + t));
+        }
     }
 
 private:
@@ -98,4 +103,4 @@ inline std::vector<exit_trial> cluster_trials(const cluster_match& rule,
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

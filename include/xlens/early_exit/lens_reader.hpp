@@ -3,7 +3,7 @@
 
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/linear_lens.hpp>
-#include <xlens/lens/vocabulary.hpp>
+#include <xlens/lens/reading.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// The k best tokens of residuals (N, D) in the model's vocabulary: logit_lens::read as a function,
 /// so that rules are compiled once for all models.
@@ -70,4 +70,4 @@ private:
     linear_lens m_lens;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/storage/rows.hpp>
@@ -13,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// What rules that read the residual in the vocabulary share: the lens, and the layers at which
 /// they decide. A decision costs an unembedding, on SmolLM2-135M about eight layers, so that such a
@@ -53,4 +54,4 @@ private:
     std::vector<std::size_t> m_layers;  // ascending
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/early_exit/lens_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -9,12 +10,14 @@
 #include <string_view>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// The difference between the probabilities of the two best tokens (2207.07061, the top-2 variant).
 class margin : public lens_rule {
 public:
-    static constexpr std::string_view name = "margin";
+    static constexpr rule_facts facts{
+        .name = "margin", .threshold = 0.9F, .lens = true, .vocabulary = true};
+    static constexpr std::string_view name = facts.name;
     using lens_rule::lens_rule;
 
     void score(const exit_view& view, std::span<float> scores) {
@@ -30,4 +33,4 @@ public:
     }
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -3,6 +3,7 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/lens_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -11,13 +12,15 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Knows the answer: leaves at the first layer whose lens names the token that the whole model
 /// names. No rule on the same lens saves more without a disagreement; it bounds the others.
 class oracle : public lens_rule {
 public:
-    static constexpr std::string_view name = "oracle";
+    static constexpr rule_facts facts{
+        .name = "oracle", .lens = true, .yes_or_no = true, .told = true};
+    static constexpr std::string_view name = facts.name;
     using lens_rule::lens_rule;
 
     /// The whole model's top tokens of the positions of the next pass.
@@ -37,4 +40,4 @@ private:
     std::vector<token_id> m_answers;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

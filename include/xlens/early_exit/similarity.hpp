@@ -3,6 +3,7 @@
 
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/lens_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -11,13 +12,14 @@
 #include <span>
 #include <string_view>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// CALM's saturation of states (2207.07061): the cosine of the residuals after two successive
 /// layers. Needs no unembedding to decide. The lens is what reads the residual at the exit.
 class similarity : public lens_rule {
 public:
-    static constexpr std::string_view name = "similarity";
+    static constexpr rule_facts facts{.name = "similarity", .lens = true};
+    static constexpr std::string_view name = facts.name;
     using lens_rule::lens_rule;
 
     void begin(std::size_t) { m_last.resize({0, 0}); }
@@ -39,4 +41,4 @@ private:
     xt::xtensor<float, 2> m_last = xt::empty<float>({std::size_t{0}, std::size_t{0}});
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -3,6 +3,7 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/lens_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -10,13 +11,15 @@
 #include <string_view>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// How many of the layers at which it decides, up to this one, named the same top token without a
 /// break: 1 where it has just changed.
 class stable : public lens_rule {
 public:
-    static constexpr std::string_view name = "stable";
+    static constexpr rule_facts facts{
+        .name = "stable", .threshold = 3.0F, .lens = true, .vocabulary = true};
+    static constexpr std::string_view name = facts.name;
     using lens_rule::lens_rule;
 
     void begin(std::size_t count) {
@@ -41,4 +44,4 @@ private:
     std::vector<float> m_run;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Decoding with a policy beside decoding without, on the same tokens.
 struct timed_exit {
@@ -25,6 +25,19 @@ struct timed_exit {
     double seconds_full = 0.0;
     double seconds_exit = 0.0;
     std::vector<double> ratios;  ///< exit / full of each turn
+
+    [[nodiscard]] double agreement() const { return share(agreeing); }
+    [[nodiscard]] double saved_layers() const { return share(saved); }
+    /// Share of the decoding time that exits save, decisions included; below 0 where they cost
+    /// more.
+    [[nodiscard]] double saved_time() const {
+        return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;
+    }
+
+private:
+    [[nodiscard]] double share(std::size_t count) const {
+        return tokens == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(tokens);
+    }
 };
 
 namespace detail {
@@ -38,7 +51,7 @@ double timed_pass(const transformer<>& model, sequence_state& state,
     for (std::size_t t = 0; t < tokens.size(); ++t) {
         const auto begin = std::chrono::steady_clock::now();
         model.forward(state, tokens.subspan(t, 1), policies...);
-        const token_id top = choose_from(state, best).id;
+        const token_id top = xlens::detail::choose_from(state, best).id;
         seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         each(t, top);
     }
@@ -102,4 +115,4 @@ timed_exit time_exit(const transformer<>& model, std::span<const token_id> token
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Policy that stops nothing and notes, for every position, the layer after which it would have
 /// left: the first whose score reaches the threshold, or else the last that ran. Works in passes of
@@ -37,7 +37,7 @@ public:
     void before(const site&, rows<float> x) { m_inputs.before(x); }
     void coefficients(const site&, rows<float> m) { m_inputs.coefficients(m); }
     void after(const site& where, rows<float> x) {
-        const exit_view view = m_inputs.view(where.layer, x);
+        const exit_view view = m_inputs.view(where.layer, where.first_position, x);
         m_scores.assign(x.count(), never_exits);
         m_rule.score(view, m_scores);
         for (std::size_t t = 0; t < x.count(); ++t) {
@@ -56,4 +56,4 @@ private:
     std::vector<float> m_scores;  // reused
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -6,8 +6,8 @@
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/exit_examples.hpp>
-#include <xlens/early_exit/exit_trials.hpp>
-#include <xlens/early_exit/gate.hpp>
+#include <xlens/early_exit/exit_gate.hpp>
+#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
 #include <xlens/lens/linear_lens.hpp>
@@ -24,7 +24,7 @@
 #include <span>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Which lens a rule reads the residual with.
 enum class exit_lens {
@@ -76,7 +76,7 @@ inline linear_lens fit_lens(const transformer<>& model, const exit_examples& e, 
     return out;
 }
 
-struct gate_options {
+struct exit_gate_options {
     std::size_t shortlist = 1024;  ///< tokens
     float least = 0.4F;            ///< probability below which the first step says no
     double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
@@ -84,8 +84,9 @@ struct gate_options {
 
 /// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens
 /// has not seen, since on its own it is too sure.
-inline gate fit_gate(const transformer<>& model, const exit_examples& e,
-                     const progress_function& progress, const gate_options& options = {}) {
+inline exit_gate fit_exit_gate(const transformer<>& model, const exit_examples& e,
+                               const progress_function& progress,
+                               const exit_gate_options& options = {}) {
     const auto seen = static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));
     const std::size_t held = e.count() - seen;
     if (seen == 0 || held == 0) { fail("exit fit: {} examples, expected more", e.count()); }
@@ -97,17 +98,17 @@ inline gate fit_gate(const transformer<>& model, const exit_examples& e,
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         plain.direction(tokens[i], rows<float>(shortlist)[i]);
     }
-    gate out(lens, tokens, std::move(shortlist), model.config.layers);
+    exit_gate out(lens, tokens, std::move(shortlist), model.config.layers);
     for (const auto& [layer, tensor] : e.residuals) {
         const rows<const float> x = rows<const float>(tensor).subrows(seen, held);
-        gate::second_look look = out.look(layer, x, std::vector<float>(held));
+        exit_gate::second_look look = out.look(layer, x, std::vector<float>(held));
         std::vector<float> agrees(held);
         for (std::size_t n = 0; n < held; ++n) {
             agrees[n] = look.best[n].id == e.answers[seen + n] ? 1.0F : 0.0F;
         }
         xt::xtensor<float, 2> unit = xt::empty<float>({held, model.config.width});
         unit_rms(x, unit);
-        gate::stage s;
+        exit_gate::stage s;
         s.first = fit_logistic(unit, agrees, {.ridge = 30.0});
         s.least = std::log(options.least / (1.0F - options.least));
         std::size_t passing = 0;
@@ -136,7 +137,7 @@ inline std::vector<std::size_t> saturation_of(const transformer<>& model, const 
     for (auto l = e.residuals.rbegin(); l != e.residuals.rend(); ++l) {
         const std::vector<reading> read = lens.read(l->second, 1);
         for (std::size_t n = 0; n < e.count(); ++n) {
-            still[n] = still[n] && detail::top_of(read[n]) == e.answers[n];
+            still[n] = still[n] && top_of(read[n], l->first, n) == e.answers[n];
             if (still[n]) { out[n] = l->first; }
         }
     }
@@ -161,4 +162,4 @@ inline classifier fit_classifier(const exit_examples& e, std::span<const std::si
     return out;
 }
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

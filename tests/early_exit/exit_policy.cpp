@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#define BOOST_TEST_MODULE early_exit_policy
+#define BOOST_TEST_MODULE early_exit_exit_policy
 #include <boost/test/unit_test.hpp>
 
-#include <xlens/early_exit/early_exit.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/reference/matmul.hpp>
@@ -16,6 +16,7 @@
 #include <vector>
 
 using namespace xlens;
+using namespace xlens::early_exit;
 using namespace xlens::test;
 
 namespace {
@@ -49,7 +50,7 @@ public:
 private:
     std::size_t m_layer;
 };
-static_assert(exit_rule<leaves_at> && policy<early_exit<leaves_at>>);
+static_assert(exit_rule<leaves_at> && policy<exit_policy<leaves_at>>);
 
 std::vector<float> copy(rows<const float> x) {
     std::vector<float> out;
@@ -125,7 +126,7 @@ BOOST_AUTO_TEST_CASE(skipped_layers_get_keys_and_values_of_the_exit_residual) {
         m.model.forward(cut, prompt);
         keeps_after residuals;
         m.model.forward(full, next, residuals);
-        early_exit policy(leaves_at(leave), 0.5F);
+        exit_policy policy(leaves_at(leave), 0.5F);
         cut.fill = kv_fill::propagate;
         m.model.forward(cut, next, policy);
         BOOST_TEST(cut.exit_layer == leave);
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE(what_is_read_is_translated_and_the_cache_is_not) {
     const auto& m = llama();
     sequence_state state = m.model.start();
     m.model.forward(state, std::span(m.ids).first(3));
-    early_exit policy(leaves_at(0), 0.5F);
+    exit_policy policy(leaves_at(0), 0.5F);
     keeps_after seen;
     m.model.forward(state, std::span(m.ids).subspan(3, 1), policy, seen);
     BOOST_REQUIRE(seen.seen.size() == 1U);
@@ -223,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_prompt_runs_in_full) {
     sequence_state plain = m.model.start();
     m.model.forward(plain, m.ids);
     sequence_state state = m.model.start();
-    early_exit policy(leaves_at(0), 0.5F);
+    exit_policy policy(leaves_at(0), 0.5F);
     m.model.forward(state, m.ids, policy);
     BOOST_TEST(state.exit_layer == m.model.config.layers - 1);
     BOOST_TEST(same_bits(copy(state.logits), copy(plain.logits)));
@@ -233,7 +234,7 @@ BOOST_AUTO_TEST_CASE(a_prompt_runs_in_full) {
 BOOST_AUTO_TEST_CASE(a_rule_sees_what_it_asked_for) {
     const auto& m = llama();
     sequence_state state = m.model.start();
-    early_exit policy(leaves_at(99), 0.5F);
+    exit_policy policy(leaves_at(99), 0.5F);
     keeps_before seen;
     m.model.forward(state, std::span(m.ids).first(1), policy, seen);
     BOOST_TEST(policy.rule().updates.size() == m.model.config.layers);
@@ -251,7 +252,7 @@ BOOST_AUTO_TEST_CASE(an_intervention_before_it_is_what_it_decides_on) {
         sequence_state state = m.model.start();
         intervene edit;
         if (edited) { edit.set({0, 1}, 9.0F); }
-        early_exit exit(leaves_at(0), 0.5F);
+        exit_policy exit(leaves_at(0), 0.5F);
         if (dynamic) {
             dynamic_policies pack;
             pack.borrow(edit);

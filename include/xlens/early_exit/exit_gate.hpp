@@ -5,7 +5,9 @@
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/early_exit/exit_file.hpp>
 #include <xlens/early_exit/exit_rule.hpp>
+#include <xlens/early_exit/rule_facts.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/matmul.hpp>
@@ -19,6 +21,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -26,7 +29,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Ours: a decision in two steps that needs no unembedding, at a few fixed layers with a tuned
 /// lens.
@@ -38,9 +41,10 @@ namespace xlens {
 /// spends the errors where they save most. Cost: D multiply-adds, and D² + |S|·D for the positions
 /// that pass the gate, where a layer of SmolLM2-135M costs 3.5 million and an unembedding 28; both
 /// in 8 bits, for what they read of memory counts. The token it names is the best of the shortlist.
-class gate {
+class exit_gate {
 public:
-    static constexpr std::string_view name = "gate";
+    static constexpr rule_facts facts{.name = "gate"};
+    static constexpr std::string_view name = facts.name;
     static constexpr std::size_t features = 4;
 
     struct stage {
@@ -50,8 +54,8 @@ public:
     };
 
     /// `shortlist` (S, D): γ⊙e_w of the `tokens`. `layers`: L of the model.
-    gate(linear_lens lens, std::vector<token_id> tokens, xt::xtensor<float, 2> shortlist,
-         std::size_t layers)
+    exit_gate(linear_lens lens, std::vector<token_id> tokens, xt::xtensor<float, 2> shortlist,
+              std::size_t layers)
         : m_lens(std::move(lens)),
           m_tokens(std::move(tokens)),
           m_shortlist(std::move(shortlist)),
@@ -138,20 +142,20 @@ public:
             to.regression(s.second);
         }
     }
-    static gate load(exit_reader& from, std::size_t layers, std::size_t width,
-                     std::size_t vocabulary) {
-        linear_lens lens = from.lens(layers, width);
+    static exit_gate load(exit_reader& from, const exit_sizes& sizes) {
+        const std::size_t width = sizes.width;
+        linear_lens lens = from.lens(sizes.layers, width);
         auto tokens = from.list<token_id>("tokens");
         const std::string field = from.name() + ": exit rule";
-        for (const token_id t : tokens) { check_token(t, vocabulary, field); }
+        for (const token_id t : tokens) { check_token(t, sizes.vocabulary, field); }
         if (tokens.empty()) { fail("{}: exit rule: tokens: expected at least 1", from.name()); }
         const auto values = from.list<float>("shortlist", tokens.size() * width);
         xt::xtensor<float, 2> shortlist = xt::empty<float>({tokens.size(), width});
         std::copy(values.begin(), values.end(), shortlist.begin());
-        gate out(std::move(lens), std::move(tokens), std::move(shortlist), layers);
-        const std::size_t count = from.size("stages", layers - 1);
+        exit_gate out(std::move(lens), std::move(tokens), std::move(shortlist), sizes.layers);
+        const std::size_t count = from.size("stages", sizes.layers - 1);
         for (std::size_t i = 0; i < count; ++i) {
-            const std::size_t layer = from.size("layer", layers - 2);
+            const std::size_t layer = from.size("layer", sizes.layers - 2);
             stage s;
             s.first = from.regression(width);
             s.least = from.value<float>("least");
@@ -204,4 +208,4 @@ private:
     std::vector<std::optional<named_token>> m_answers;
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace xlens {
+namespace xlens::early_exit {
 
 /// Policy that stops a pass of one position at the first layer where its rule is sure enough.
 /// A pass of several positions (a prompt) runs in full: a stop would hold for all of them.
@@ -25,13 +25,13 @@ namespace xlens {
 /// replace the exit residual by what the unembedding reads. Where nobody needs logits
 /// (logit_rows::best), a rule that knows the token names it and nothing is read.
 template <exit_rule Rule>
-class early_exit {
+class exit_policy {
 public:
     static constexpr hook hooks =
         hook::embedding | hook::before | hook::coefficients | hook::after | hook::read_out;
 
     /// Exits where a score reaches `threshold`.
-    early_exit(Rule rule, float threshold)
+    exit_policy(Rule rule, float threshold)
         : m_rule(std::move(rule)), m_inputs(m_rule.needs()), m_threshold(threshold) {}
 
     [[nodiscard]] const Rule& rule() const { return m_rule; }
@@ -52,7 +52,8 @@ public:
     flow after(const site& where, rows<float> all) {
         if (!m_alone) { return flow::proceed; }
         const rows<float> x = last(all);
-        const exit_view view = m_inputs.view(where.layer, x);
+        const exit_view view =
+            m_inputs.view(where.layer, where.first_position + all.count() - 1, x);
         float score = never_exits;
         m_rule.score(view, {&score, 1});
         m_stopped = score >= m_threshold;
@@ -89,4 +90,4 @@ private:
     std::vector<float> m_judged;          // … the residual (D) that it left with
 };
 
-}  // namespace xlens
+}  // namespace xlens::early_exit

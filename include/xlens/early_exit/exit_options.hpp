@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/progress.hpp>
+#include <xlens/early_exit/classifier.hpp>
+#include <xlens/early_exit/cluster.hpp>
+#include <xlens/early_exit/fit_rules.hpp>
+#include <xlens/early_exit/lens_reader.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace xlens::early_exit {
+
+/// How rules are fitted (`fit`, `fit_several`) and measured (`evaluate`).
+struct exit_options {
+    double agreement = 0.95;            ///< share of tokens that must be the whole model's: (0, 1)
+    exit_lens lens = exit_lens::plain;  ///< what the rules with rule_facts::lens read with
+    classifier_input reads = classifier_input::residual;  ///< what the rule `classifier` looks at
+    /// Where gate, classifier and the rules with a lens decide, ascending; empty: default_layers.
+    std::vector<std::size_t> layers = {};
+    std::optional<cluster_match> clusters = {};  ///< what `cluster` is fitted from (cluster_rule)
+    std::size_t window = 512;                    ///< tokens that are read together
+    std::size_t timed = 0;  ///< tokens that are decoded one by one for the times; 0: none
+    std::size_t curve = 0;  ///< thresholds to report beside the one that is used
+    /// Reads the vocabulary for rules that are fitted; empty: the model's logit lens.
+    lens_read read = {};
+    std::string_view text = "text";   ///< what errors call the text
+    progress_function progress = {};  ///< counts the tokens of each reading of a text
+};
+
+/// Throws xlens::error unless layers ascend and none of them is the last. `field` names the flag or
+/// member in the error.
+inline void check_layers(std::span<const std::size_t> at, std::size_t layers,
+                         std::string_view field = "layers") {
+    for (std::size_t i = 0; i < at.size(); ++i) {
+        if (at[i] + 1 < layers && (i == 0 || at[i] > at[i - 1])) { continue; }
+        fail("{}: expected ascending layers below {}, got {}", field, layers - 1, joined(at, ","));
+    }
+}
+
+/// Throws xlens::error for what no model can do.
+inline void check(const exit_options& options, std::size_t layers) {
+    check_layers(options.layers, layers);
+    if (options.window == 0) { fail("window: expected at least 1 token, got 0"); }
+    if (!(options.agreement > 0.0 && options.agreement < 1.0)) {
+        fail("agreement: expected between 0 and 1, got {}", options.agreement);
+    }
+}
+
+}  // namespace xlens::early_exit
