@@ -4,6 +4,7 @@
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/text/tokenizer.hpp>
 #include <xlens/trace/attribute.hpp>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/integer_dots.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/reference/matmul.hpp>

@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE norm
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/norm.hpp>
 #include <xlens/reference/norm.hpp>
 

@@ -13,6 +13,7 @@
 #endif
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/activation.hpp>
 #include <xlens/nn/sub_updates.hpp>
 #include <xlens/nn/unembedding.hpp>
 

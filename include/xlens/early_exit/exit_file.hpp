@@ -62,10 +62,10 @@ public:
             value<std::array<char, 8>>("magic") != exit_writer::magic) {
             fail("{}: not a fitted exit rule of xlens", name());
         }
-        const auto version = value<std::uint32_t>("version");
-        if (version != exit_writer::version) {
+        const auto format = value<std::uint32_t>("version");
+        if (format != exit_writer::version) {
             fail("{}: exit rule: expected version {}, got {}", name(), exit_writer::version,
-                 version);
+                 format);
         }
         const auto model = value<std::uint64_t>("model");
         if (model != fingerprint) {
