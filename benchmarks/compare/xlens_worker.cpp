@@ -149,7 +149,9 @@ private:
     /// The same with screening. Making the screen is shared by all layers, so of its time these
     /// bear their share.
     answer project_screened(std::size_t layers, std::size_t k) {
-        if (!xlens::vocabulary_screen::wins) { xlens::fail("xlens screens with AVX-512 VNNI alone"); }
+        if (!xlens::vocabulary_screen::wins) {
+            xlens::fail("xlens screens with AVX-512 VNNI alone");
+        }
         std::optional<xlens::vocabulary_screen> screen;
         const double making =
             seconds_of([&] { screen.emplace(m_model.unembedding.sections.front().out); });
