@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "subcommands.hpp"
+#include "commands/commands.hpp"
 
 int main(int count, char** values) {
     using namespace xlens::program;

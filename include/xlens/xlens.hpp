@@ -17,6 +17,7 @@
 #include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/concepts/search_control.hpp>
+#include <xlens/concepts/search_neurons.hpp>
 #include <xlens/concepts/token_moments.hpp>
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/concepts/value_directions.hpp>
@@ -169,6 +170,7 @@
 #include <xlens/text/visible.hpp>
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
+#include <xlens/trace/attribution_log.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>

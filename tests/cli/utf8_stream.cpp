@@ -2,7 +2,7 @@
 #define BOOST_TEST_MODULE cli_utf8_stream
 #include <boost/test/unit_test.hpp>
 
-#include "../../apps/xlens/utf8_stream.hpp"
+#include "../../apps/xlens/output/utf8_stream.hpp"
 
 using xlens::program::utf8_stream;
 

@@ -3,6 +3,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/concepts/concept_index.hpp>
+#include <xlens/concepts/value_concepts.hpp>
+#include <xlens/io/load.hpp>
 #include <xlens/model/presets.hpp>
 
 #include "support/error_message.hpp"
@@ -169,4 +171,39 @@ BOOST_AUTO_TEST_CASE(an_index_of_other_sizes_is_refused) {
     BOOST_TEST(refusal(&hyperparameters::vocabulary) == message("vocabulary", config.vocabulary));
     BOOST_TEST(error_message([&] { read.check(config, projection::folded); }) ==
                index.path.string() + ": index: projection: expected folded, got raw");
+}
+
+BOOST_AUTO_TEST_CASE(a_concept_from_an_index_is_the_computed_one) {
+    for (const projection form : {projection::raw, projection::folded, projection::normed}) {
+        const written_index index(6, form);
+        const auto& model = index.tiny.model;
+        const neuron where{1, 7};
+        const value_concept computed = concept_of(model, where, 4, form);
+        const value_concept read = concept_of(model, concept_index(index.path, hash), where, 4);
+        BOOST_TEST((read.ends.promotes == computed.ends.promotes));
+        BOOST_TEST((read.ends.suppresses == computed.ends.suppresses));
+        BOOST_TEST(read.norm == computed.norm, boost::test_tools::tolerance(1e-6F));
+        BOOST_TEST(computed.norm == model.value_norms()[1][7], boost::test_tools::tolerance(1e-6F));
+    }
+    const tiny_model<> tiny("qwen3/hf");
+    const std::size_t layers = tiny.model.config.layers;
+    BOOST_TEST(error_message([&] {
+                   (void)concept_of(tiny.model, {layers, 0}, 4);
+               }).starts_with("neuron " + std::to_string(layers) + ":0"));
+}
+
+BOOST_AUTO_TEST_CASE(an_index_is_opened_for_its_own_model) {
+    const temporary_directory folder;
+    const std::string path = (folder.path() / "index").string();
+    const model own = load(golden_path("models/qwen3/hf"));
+    write_index(own, own.fingerprint(), 6, projection::folded, path, no_progress);
+    BOOST_TEST(open_index(path, own, projection::folded, 6).top() == 6U);
+    BOOST_TEST(error_message([&] { open_index(path, own, projection::folded, 7); }) ==
+               path + ": index: tokens an end: expected at least 7, got 6");
+    BOOST_TEST(error_message([&] { open_index(path, own, projection::raw, 6); }) ==
+               path + ": index: projection: expected raw, got folded");
+    const model other = load(golden_path("models/qwen2/hf"));
+    BOOST_TEST(error_message([&] {
+                   open_index(path, other, projection::folded, 6);
+               }).starts_with(path + ": index: expected one of this model"));
 }

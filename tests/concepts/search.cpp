@@ -7,10 +7,12 @@
 #include <xlens/concepts/concept_control.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/concepts/search_control.hpp>
+#include <xlens/concepts/search_neurons.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/model/presets.hpp>
 
 #include "support/error_message.hpp"
+#include "support/temporary_directory.hpp"
 #include "support/tiny_model.hpp"
 
 #include <algorithm>
@@ -340,6 +342,72 @@ BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
     }
     BOOST_TEST(error_message([&] { concept_control(tiny.model, projection::normed); }) ==
                "control: projection: expected folded or raw, got normed");
+}
+
+BOOST_AUTO_TEST_CASE(a_report_is_its_parts) {
+    const tiny_model<> tiny("qwen2/hf");
+    const concept_search search(tiny.model);
+    const std::vector<token_id> tokens = {3, 5};
+    search_neurons_options options;
+    options.search = {.end = search_end::either, .limit = 6};
+    options.top = 4;
+    options.control = 7;
+    options.seed = 11;
+    const auto check = [&](const search_report& found, const auto& like) {
+        const auto hits = search.find(like, options.search);
+        const auto concepts = search.concepts(hits, options.top, options.search);
+        const random_scores random =
+            score_random_vectors(search, search.direction(like, options.search), options.search, 7,
+                                 11, [](std::size_t, std::size_t) {});
+        BOOST_TEST(found.random_vectors == 7 * tiny.model.config.layers);
+        BOOST_TEST(found.random_best == random.best());
+        BOOST_TEST_REQUIRE(found.hits.size() == 6U);
+        for (std::size_t i = 0; i < hits.size(); ++i) {
+            const search_report::hit& hit = found.hits[i];
+            BOOST_TEST((hit.where == hits[i].where));
+            BOOST_TEST(hit.score == hits[i].score);
+            BOOST_TEST((hit.ends.promotes == concepts[i].promotes));
+            BOOST_TEST_REQUIRE(hit.random_share.has_value());
+            BOOST_TEST(*hit.random_share == random.share(std::abs(hit.score)));
+            const auto v = vector_of(tiny.model, hit.where, options.search);
+            check_near(double{hit.norm}, std::sqrt(product(v, v)), 1e-5);
+        }
+    };
+    check(search_neurons(tiny.model, tokens, options), std::span<const token_id>(tokens));
+    check(search_neurons(tiny.model, neuron{1, 2}, options), neuron{1, 2});
+    options.control = 0;
+    const search_report alone = search_neurons(tiny.model, tokens, options);
+    BOOST_TEST(alone.random_vectors == 0U);
+    BOOST_TEST(!alone.hits.front().random_share.has_value());
+    BOOST_TEST(error_message([&] {
+                   (void)search_neurons(tiny.model, std::vector<token_id>{}, options);
+               }) == "search: expected at least 1 token, got 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_report_reads_an_index_of_its_own_vectors) {
+    const tiny_model<> tiny("qwen2/hf");
+    const temporary_directory folder;
+    const auto path = folder.path() / "index";
+    write_index(tiny.model, 1, 5, projection::raw, path, {});
+    const concept_index index(path, 1);
+    const std::vector<token_id> tokens = {3};
+    search_neurons_options options;
+    options.search.form = projection::raw;
+    options.top = 5;
+    options.control = 0;
+    const search_report computed = search_neurons(tiny.model, tokens, options);
+    options.index = &index;
+    const search_report read = search_neurons(tiny.model, tokens, options);
+    for (std::size_t i = 0; i < computed.hits.size(); ++i) {
+        BOOST_TEST((read.hits[i].ends.suppresses == computed.hits[i].ends.suppresses));
+    }
+    options.search.side = neuron_side::gate;
+    BOOST_TEST(error_message([&] { (void)search_neurons(tiny.model, tokens, options); }) ==
+               "index: holds value vectors, expected the side value, got gate");
+    options.search.side = neuron_side::value;
+    options.search.form = projection::folded;
+    BOOST_TEST(error_message([&] { (void)search_neurons(tiny.model, tokens, options); }) ==
+               path.string() + ": index: projection: expected folded, got raw");
 }
 
 BOOST_AUTO_TEST_CASE(smollm2_equals_plain_loops) {

@@ -7,11 +7,14 @@
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
 
+#include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/generate/generate.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/trace/attribute.hpp>
+#include <xlens/trace/attribution_log.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -309,6 +312,49 @@ BOOST_DATA_TEST_CASE(all_positions_hold_what_each_alone_does, data::make(compare
                                             {observe::positions::last, 3}, none);
     BOOST_TEST_REQUIRE(last.size() == 1U);
     BOOST_TEST(last[0].ffn == all.back().ffn, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_log_explains_each_token_as_it_was_chosen) {
+    const xlens::model file = load(golden_path("models/llama/hf"));
+    const std::vector<token_id> prompt = {5, 9, 2};
+    intervene edits;
+    edits.set({0, 3}, 2.0F);
+    attribution_log log(file, 4);
+    const auto add = [&](const generated& token) { log.add(token.id); };
+    const auto text = generate(file, prompt, {.count = 3, .seen = add}, edits, log.record());
+    BOOST_TEST_REQUIRE(log.steps().size() == 3U);
+    std::vector<token_id> read = prompt;
+    for (std::size_t n = 0; n < text.size(); ++n) {
+        intervene again;
+        again.set({0, 3}, 2.0F);
+        attribution_options options;
+        options.token = text[n].id;
+        options.limit = 4;
+        const attribution expected = attribute(file, read, options, again);
+        const attribution& found = log.steps()[n];
+        BOOST_TEST(found.token == text[n].id);
+        BOOST_TEST(found.position == read.size() - 1);
+        BOOST_TEST(std::abs(found.logit - expected.logit) < 1e-4);
+        BOOST_TEST(found.sub_updates.size() == 4U);
+        for (std::size_t l = 0; l < found.ffn.size(); ++l) {
+            BOOST_TEST(std::abs(found.ffn[l] - expected.ffn[l]) < 1e-4);
+        }
+        check_gap(found);
+        read.push_back(text[n].id);
+    }
+    BOOST_TEST(log.take().size() == 3U);
+    BOOST_TEST(log.steps().empty());
+}
+
+BOOST_AUTO_TEST_CASE(concepts_are_those_of_the_named_neurons) {
+    const xlens::model file = load(golden_path("models/llama/hf"));
+    attribution a = attribute(file, std::vector<token_id>{1, 2});
+    BOOST_TEST(a.sub_updates.front().concept_of_value == nullptr);
+    add_concepts(file, 5, a);
+    for (const sub_update_contribution& s : a.sub_updates) {
+        BOOST_TEST_REQUIRE(s.concept_of_value != nullptr);
+        BOOST_TEST((s.concept_of_value->promotes == concept_of(file, s.where, 5).ends.promotes));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/kernels/dot.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/model/model.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>
@@ -189,5 +192,25 @@ private:
     mapped_file m_file;
     detail::index_header m_header;
 };
+
+/// Opens the index of a model. Throws xlens::error, before any of its concepts is read, unless it
+/// was made of this model, in this projection, with at least `top` tokens an end.
+inline concept_index open_index(const std::filesystem::path& path, const xlens::model& model,
+                                projection form, std::size_t top) {
+    concept_index index(path, model.fingerprint());
+    index.check(model.config, form);
+    static_cast<void>(index.ends({0, 0}, top));
+    return index;
+}
+
+/// concept_of(model, where, top, index.form()), with tokens that are read and not computed.
+inline value_concept concept_of(const transformer<>& model, const concept_index& index,
+                                const neuron& where, std::size_t top) {
+    index.check(model.config, index.form());
+    check_neuron(where, model.config.layers, model.config.inner_width);
+    std::vector<float> value(model.config.width);
+    model.blocks[where.layer].ffn.value(where.index, value);
+    return {kernels::norm2(value), index.ends(where, top)};
+}
 
 }  // namespace xlens

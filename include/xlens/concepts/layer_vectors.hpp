@@ -25,6 +25,15 @@ enum class neuron_side {
     up,     ///< u_i of a gated layer
 };
 
+inline constexpr std::string_view name_of(neuron_side side) {
+    switch (side) {
+        case neuron_side::value: return "value";
+        case neuron_side::key: return "key";
+        case neuron_side::gate: return "gate";
+        case neuron_side::up: return "up";
+    }
+    return "";
+}
 inline neuron_side parse_side(std::string_view name) {
     if (name == "value") { return neuron_side::value; }
     if (name == "key") { return neuron_side::key; }

@@ -6,6 +6,7 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
@@ -17,7 +18,25 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/neuron.hpp>
+
+#include <cmath>
+#endif
+
 namespace xlens {
+
+/// A value vector read in the vocabulary.
+struct value_concept {
+    float norm = 0.0F;  ///< ‖v‖
+    token_ends ends;
+};
+
+/// The concept of one neuron: ‖v‖ and the `top` tokens (no more than V) that v promotes and
+/// suppresses most. Cost V·D multiply-adds; for many neurons concepts_of reads the vocabulary once.
+/// Throws xlens::error for a neuron that the model does not have.
+XLENS_API value_concept concept_of(const transformer<>& model, const neuron& where, std::size_t top,
+                                   projection form = projection::folded);
 
 /// The concepts (folded projection, `top` tokens an end) of these neurons' value vectors, in their
 /// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
@@ -44,6 +63,17 @@ void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& 
 }
 
 #if XLENS_DEFINES(concepts)
+XLENS_API value_concept concept_of(const transformer<>& model, const neuron& where, std::size_t top,
+                                   projection form) {
+    check_neuron(where, model.config.layers, model.config.inner_width);
+    xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, model.config.width});
+    model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
+    double squares = 0.0;
+    for (const float x : value) { squares += double{x} * double{x}; }
+    std::vector<token_ends> ends = logit_lens(model).project(value, top, form);
+    return {static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
+}
+
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
     const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
     std::span<const neuron> neurons) {

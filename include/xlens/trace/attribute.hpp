@@ -16,9 +16,11 @@
 #include <vector>
 
 #if XLENS_DEFINES(trace)
+#include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/function_ref.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/trace/observe_updates.hpp>
@@ -75,7 +77,17 @@ std::vector<attribution> attribute_predictions(const transformer<>& model,
     return detail::attribute_predictions_with(model, tokens, options, pack);
 }
 
+/// Fills in the concepts of the sub-updates that an attribution names: `top` tokens an end, folded.
+/// `model` is the one that was explained.
+XLENS_API void add_concepts(const transformer<>& model, std::size_t top, attribution& to);
+
 #if XLENS_DEFINES(trace)
+XLENS_API void add_concepts(const transformer<>& model, std::size_t top, attribution& to) {
+    add_concepts(logit_lens(model), model.value_matrices(), top, [&](auto&& visit) {
+        for (sub_update_contribution& s : to.sub_updates) { visit(s.where, s.concept_of_value); }
+    });
+}
+
 namespace detail {
 
 /// Reads a prompt in passes of bounded size with observe_updates behind the policies, and calls

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+#include "engine/policies.hpp"
+#include "engine/read.hpp"
+#include "output/attribution_json.hpp"
+#include "output/attribution_table.hpp"
+#include "output/note.hpp"
+#include "output/progress.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/trace/attribute.hpp>
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace xlens::program {
+
+namespace {
+
+struct attribute_flags {
+    common_flags common;
+    prompt_flags prompt;
+    edit_flags edits;
+    std::optional<std::string> token;
+    std::optional<std::string> against;
+    std::optional<std::size_t> position;
+    std::size_t limit = 20;
+    std::size_t top = 10;
+};
+
+attribution_options options_of(const attribute_flags& flags, const engine& opened,
+                               std::size_t tokens) {
+    attribution_options out;
+    if (flags.position && *flags.position >= tokens) {
+        fail("--position: expected 0 to {}, got {}", tokens - 1, *flags.position);
+    }
+    if (flags.token) { out.token = read_token(opened, "--token", *flags.token); }
+    if (flags.against) { out.against = read_token(opened, "--against", *flags.against); }
+    if (out.token && out.token == out.against) {
+        fail("--against: expected another token than --token, got {} for both", *out.token);
+    }
+    out.position = flags.position;
+    out.limit = flags.limit;
+    return out;
+}
+
+void run(const attribute_flags& flags) {
+    const engine opened(flags.common);
+    const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
+    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    attribution_options options = options_of(flags, opened, tokens.size());
+    note(opened.manifest());
+    attribution found = [&] {
+        progress_bar bar("attribute");
+        options.progress = std::ref(bar);
+        return attribute(opened.model(), tokens, options, edits);
+    }();
+    add_concepts(opened.model(), flags.top, found);
+    if (flags.common.json) {
+        json_writer out;
+        write_attribution(out, opened, found);
+    } else {
+        print_attribution({opened, tokens, flags.top}, found);
+    }
+}
+
+}  // namespace
+
+void add_attribute(command_line& program) {
+    constexpr std::size_t most = 10'000'000;
+    const auto flags = std::make_shared<attribute_flags>();
+    arguments a = program.add(
+        "attribute", "Show what each layer and sub-update adds to a token's logit",
+        "xlens attribute default --prompt \"The capital of France is\"\n"
+        "  xlens attribute default --prompt \"The capital of France is\" --token \" Paris\" "
+        "--against \" the\"",
+        [flags] { run(*flags); });
+    flags->common.declare(a);
+    flags->prompt.declare(a);
+    a.text("--token", flags->token, "W",
+           "Token to explain: its text, its id or #id (the predicted one)");
+    a.text("--against", flags->against, "W", "Explain the logit less this token's");
+    a.whole("--position", flags->position, 0, std::numeric_limits<std::size_t>::max(),
+            "Position whose next token is explained (the last)");
+    a.whole("--limit", flags->limit, 0, most, "Sub-updates to show, largest magnitude first");
+    a.whole("--top", flags->top, 0, most, "Tokens of each sub-update's concept");
+    flags->edits.declare(a);
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/concept.hpp"
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+
+#include <xlens/concepts/concept_control.hpp>
+#include <xlens/concepts/concept_index.hpp>
+#include <xlens/concepts/value_concepts.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/core/neuron.hpp>
+#include <xlens/model/model.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace xlens::program {
+
+namespace {
+
+struct concept_flags {
+    common_flags common;
+    std::string where;
+    std::size_t top = 30;
+    std::string form;
+    std::optional<std::string> index;
+    std::size_t control = 0;
+    std::optional<std::string> seed;
+};
+
+value_concept find_concept(const xlens::model& model, const neuron& where,
+                           const concept_flags& flags) {
+    const projection form = parse_projection(flags.form);
+    if (!flags.index) { return concept_of(model, where, flags.top, form); }
+    check_neuron(where, model.config.layers, model.config.inner_width);
+    const std::size_t top = std::min(flags.top, model.config.vocabulary);
+    return concept_of(model, open_index(*flags.index, model, form, top), where, top);
+}
+
+constexpr std::uint64_t most_seed = std::numeric_limits<std::uint64_t>::max();
+
+void run(const concept_flags& flags) {
+    const neuron where = parse_neuron(flags.where, "L:I");
+    if (flags.control > 0 && flags.form == "normed") {
+        fail("--control: expected --projection folded or raw, got normed");
+    }
+    const std::uint64_t seed = flags.seed ? parse_whole("--seed", *flags.seed, 0, most_seed) : 0;
+    const engine opened(flags.common);
+    const value_concept found = find_concept(opened.model(), where, flags);
+    std::optional<concept_beside_random> control;
+    if (flags.control > 0) {
+        const concept_control random(opened.model(), parse_projection(flags.form));
+        control = {random.compare(where, flags.top, flags.control, seed), flags.control, seed};
+    }
+    if (flags.common.json) {
+        write_concept(opened, where, found, control);
+    } else {
+        print_concept(opened, where, found, flags.form);
+        if (control) { print_control(*control); }
+    }
+}
+
+}  // namespace
+
+void add_concept(command_line& program) {
+    constexpr std::size_t most = 10'000'000;
+    const auto flags = std::make_shared<concept_flags>();
+    arguments a =
+        program.add("concept", "Show the tokens that a value vector promotes and suppresses",
+                    "xlens concept default 12:1033 --top 15", [flags] { run(*flags); });
+    flags->common.declare(a);
+    a.positional("L:I", flags->where, "The neuron: layer and index, from 0");
+    a.whole("--top", flags->top, 1, most, "Tokens of each end");
+    a.choice("--projection", flags->form, {"folded", "raw", "normed"},
+             "How v is read: with the final norm's gain, as it is, or normed");
+    a.text("--index", flags->index, "FILE", "Read the tokens from a file that xlens index made");
+    constexpr std::size_t most_random = 100'000;
+    a.whole("--control", flags->control, 0, most_random, "Random vectors to compare with");
+    a.text("--seed", flags->seed, "N", "Seed of the random vectors (0)");
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+#include "engine/read.hpp"
+#include "output/json_writer.hpp"
+#include "output/note.hpp"
+#include "output/progress.hpp"
+#include "output/table_line.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/cluster_rule.hpp>
+#include <xlens/early_exit/evaluate_words.hpp>
+#include <xlens/early_exit/exit_options.hpp>
+#include <xlens/early_exit/exit_report.hpp>
+#include <xlens/early_exit/fit.hpp>
+#include <xlens/early_exit/paper_table.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/storage/open_files.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xlens::program {
+
+using namespace early_exit;
+
+namespace {
+
+exit_options program_defaults() {
+    exit_options out;
+    out.timed = 256;
+    out.text = "--file";
+    return out;
+}
+
+/// What is asked for: the words that stand for rules, and the library's options, but for `clusters`
+/// and `progress`.
+struct exit_request {
+    std::vector<std::string> rules;       // names, or files that `exit fit` wrote
+    std::optional<std::string> clusters;  // file of `xlens cluster`
+    exit_options options;
+};
+
+struct exit_flags {
+    common_flags common;
+    std::string action;
+    std::optional<std::string> file;
+    std::optional<std::string> rule;
+    std::optional<float> agreement;
+    std::optional<std::string> layers;
+    std::optional<std::string> path;
+    std::optional<std::string> fit_file;
+    std::optional<std::string> seeds;
+    std::optional<std::string> clusters;
+    std::string lens;
+    std::string reads;
+    exit_options options = program_defaults();
+};
+
+/// The words of --rule: a file that exists is one whatever its name.
+std::vector<std::string> words_of(const std::string& text) {
+    if (std::filesystem::exists(text)) { return {text}; }
+    std::vector<std::string> out;
+    std::size_t begin = 0;
+    for (std::size_t comma = 0; comma != std::string::npos; begin = comma + 1) {
+        comma = text.find(',', begin);
+        out.push_back(text.substr(begin, comma - begin));
+    }
+    return out;
+}
+
+/// Throws xlens::error unless every rule is known and has what it needs.
+void check_rules(const exit_request& request) {
+    for (const std::string& word : request.rules) {
+        const rule_facts* rule = find_rule(word);
+        if (rule == nullptr && !std::filesystem::exists(word)) {
+            fail("--rule: expected {} or a file of 'exit fit', got '{}'", rule_names(),
+                 printable(word));
+        }
+        if (rule != nullptr && rule->clusters && !request.clusters) {
+            fail("--clusters: the rule '{}' needs a file of 'xlens cluster', got nothing", word);
+        }
+    }
+}
+
+/// What exit fit takes beside that: one rule, by name, that can be fitted.
+void check_fit(const std::string& given) {
+    const rule_facts* rule = find_rule(given);
+    if (rule == nullptr) {
+        fail("--rule: exit fit takes the name of one rule, got '{}'", printable(given));
+    }
+    if (rule->told) {
+        fail("--rule: '{}' knows the answers and cannot be fitted; measure it with exit eval",
+             rule->name);
+    }
+}
+
+exit_request checked(const exit_flags& flags) {
+    if (flags.action != "fit" && flags.action != "eval" && flags.action != "table") {
+        fail("exit: expected fit, eval or table, got '{}'", printable(flags.action));
+    }
+    if (!flags.file) { fail("--file: expected a text file, got nothing"); }
+    const bool table = flags.action == "table";
+    if (table && flags.rule) { fail("--rule: exit table measures the paper's rules"); }
+    if (table && !flags.clusters) {
+        fail("--clusters: exit table needs a file of 'xlens cluster', got nothing");
+    }
+    if (!table && !flags.rule) { fail("--rule: expected a rule's name or file, got nothing"); }
+    if (flags.action == "fit" && !flags.path) { fail("-o: expected a file to write, got nothing"); }
+    if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
+    if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
+    if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
+    exit_request out{words_of(flags.rule.value_or("")), flags.clusters, flags.options};
+    exit_options& options = out.options;
+    if (!table && flags.layers) {
+        for (const token_id l : parse_ids(*flags.layers)) {
+            options.layers.push_back(static_cast<std::size_t>(l));
+        }
+    }
+    if (flags.lens != "plain") {
+        options.lens = flags.lens == "linear" ? exit_lens::linear : exit_lens::tuned;
+    }
+    if (flags.reads != "residual") {
+        options.reads = flags.reads == "update" ? classifier_input::update : classifier_input::both;
+    }
+    if (flags.agreement) { options.agreement = *flags.agreement; }
+    if (!(options.agreement > 0.0 && options.agreement < 1.0)) {
+        fail("--agreement: expected between 0 and 1, got {}", options.agreement);
+    }
+    return out;
+}
+
+void write_json(json_writer& out, const exit_report& r) {
+    out.begin_object();
+    out.field("rule", r.rule);
+    out.field("agreement", r.seen.agreement());
+    out.field("saved_layers", r.seen.saved_layers());
+    out.field("saved_fraction", r.seen.saved_fraction());
+    out.field("seconds_full", r.timed.seconds_full);
+    out.field("seconds_exit", r.timed.seconds_exit);
+    out.field("threshold", double{r.threshold});
+    out.field("fitted_tokens", r.fitted);
+    out.field("measured_tokens", r.seen.positions);
+    out.field("agreement_bound", r.agreement_bound);
+    out.field("saved_time", r.timed.saved_time());
+    out.field("live_tokens", r.timed.tokens);
+    out.field("live_agreement", r.timed.agreement());
+    out.field("live_saved_layers", r.timed.saved_layers());
+    out.key("exits");
+    out.begin_array();
+    for (const std::size_t n : r.seen.exits) { out.value(n); }
+    out.end_array();
+    if (!r.curve.empty()) {
+        out.key("curve");
+        out.begin_array();
+        for (const exit_point& p : r.curve) {
+            out.begin_object();
+            out.field("threshold", double{p.threshold});
+            out.field("agreement", p.summary.agreement());
+            out.field("saved_layers", p.summary.saved_layers());
+            out.field("saved_fraction", p.summary.saved_fraction());
+            out.end_object();
+        }
+        out.end_array();
+    }
+    out.end_object();
+}
+
+/// One report is a document; several are a list of them.
+void write_json(const std::vector<exit_report>& reports) {
+    json_writer out;
+    if (reports.size() > 1) { out.begin_array(); }
+    for (const exit_report& r : reports) { write_json(out, r); }
+    if (reports.size() > 1) { out.end_array(); }
+}
+
+/// Whether a decision costs an unembedding: such a rule saves layers sooner than time.
+bool reads_vocabulary(std::string_view rule) {
+    const rule_facts* facts = find_rule(rule);
+    return facts != nullptr && facts->vocabulary;
+}
+
+void print(const exit_report& r) {
+    fmt::print("rule           {}, threshold {:.6g}\n", r.rule, double{r.threshold});
+    fmt::print("agreement      {:.4f} (at least {:.4f} with 95 %), {} tokens\n", r.seen.agreement(),
+               r.agreement_bound, r.seen.positions);
+    fmt::print("saved layers   {:.2f} of {}, {:.1f} %\n", r.seen.saved_layers(), r.seen.layers,
+               100.0 * r.seen.saved_fraction());
+    const timed_exit& timed = r.timed;
+    if (!timed.ratios.empty()) {
+        fmt::print(
+            "decoding       {:.2f} s in full, {:.2f} s with exits; ratio {:.3f} / {:.3f} / "
+            "{:.3f} (min, median, max of {} turns)\n",
+            timed.seconds_full, timed.seconds_exit, timed.ratios.front(),
+            timed.ratios[timed.ratios.size() / 2], timed.ratios.back(), timed.ratios.size());
+        fmt::print("               {:.1f} % {} time{}\n", 100.0 * std::abs(timed.saved_time()),
+                   timed.saved_time() >= 0.0 ? "less" : "more",
+                   reads_vocabulary(r.rule) ? "; each decision reads the whole vocabulary" : "");
+        fmt::print("live           agreement {:.4f}, saved layers {:.2f}, {} tokens\n",
+                   timed.agreement(), timed.saved_layers(), timed.tokens);
+    }
+    fmt::print("exits          layer: share\n");
+    for (std::size_t l = 0; l < r.seen.exits.size(); ++l) {
+        if (r.seen.exits[l] == 0) { continue; }
+        fmt::print("               {:5}: {:.4f}\n", l,
+                   static_cast<double>(r.seen.exits[l]) / static_cast<double>(r.seen.positions));
+    }
+}
+
+void print(const std::vector<exit_report>& reports) {
+    for (const exit_report& r : reports) {
+        if (&r != reports.data()) { fmt::print("\n"); }
+        print(r);
+        if (!r.curve.empty()) { fmt::print("curve          threshold, agreement, saved layers\n"); }
+        for (const exit_point& p : r.curve) {
+            fmt::print("               {:10.6g}  {:.4f}  {:5.2f}\n", double{p.threshold},
+                       p.summary.agreement(), p.summary.saved_layers());
+        }
+    }
+}
+
+struct moments {
+    double mean = 0.0;
+    double deviation = 0.0;  ///< of a population, as in the paper's notebook (numpy)
+};
+template <class Of>
+moments over(const std::vector<exit_summary>& splits, Of of) {
+    moments out;
+    const auto count = static_cast<double>(splits.size());
+    for (const exit_summary& s : splits) { out.mean += of(s) / count; }
+    for (const exit_summary& s : splits) {
+        out.deviation += (of(s) - out.mean) * (of(s) - out.mean) / count;
+    }
+    out.deviation = std::sqrt(out.deviation);
+    return out;
+}
+
+struct table_cells {
+    moments agreement;
+    moments saved;
+};
+table_cells cells_of(const split_row& row) {
+    return {over(row.splits, [](const exit_summary& s) { return s.agreement(); }),
+            over(row.splits, [](const exit_summary& s) { return s.saved_layers(); })};
+}
+
+void write_json(const std::vector<split_row>& table, const std::vector<std::uint64_t>& seeds) {
+    json_writer out;
+    out.begin_object();
+    out.key("seeds");
+    out.begin_array();
+    for (const std::uint64_t s : seeds) { out.value(static_cast<std::size_t>(s)); }
+    out.end_array();
+    out.key("rows");
+    out.begin_array();
+    for (const split_row& row : table) {
+        const table_cells cells = cells_of(row);
+        out.begin_object();
+        out.field("rule", row.rule);
+        out.field("agreement", cells.agreement.mean);
+        out.field("agreement_deviation", cells.agreement.deviation);
+        out.field("saved_layers", cells.saved.mean);
+        out.field("saved_layers_deviation", cells.saved.deviation);
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+void print(const std::vector<split_row>& table) {
+    table_line()
+        .cell("rule", 26)
+        .right("agreement", 18)
+        .right("saved layers", 16)
+        .right("of all", 10)
+        .print();
+    for (const split_row& row : table) {
+        const table_cells cells = cells_of(row);
+        const auto layers = static_cast<double>(row.splits.front().layers);
+        table_line()
+            .cell(row.rule, 26)
+            .right(fmt::format("{:.1f} ({:.1f}) %", 100.0 * cells.agreement.mean,
+                               100.0 * cells.agreement.deviation),
+                   18)
+            .right(fmt::format("{:.2f} ({:.2f})", cells.saved.mean, cells.saved.deviation), 16)
+            .right(fmt::format("{:.1f} %", 100.0 * cells.saved.mean / layers), 10)
+            .print();
+    }
+}
+
+std::vector<exit_report> measure(const engine& opened, const exit_flags& flags,
+                                 std::span<const token_id> tokens,
+                                 std::span<const token_id> fitted_on, const exit_request& request,
+                                 const progress_function& progress) {
+    const xlens::model& model = opened.model();
+    exit_options options = request.options;
+    options.progress = progress;
+    if (flags.action != "fit") {
+        if (request.clusters) { options.clusters = cluster_rule(model, *request.clusters); }
+        return evaluate_words(model, tokens, request.rules, options, fitted_on);
+    }
+    exit_writer to(*flags.path, model.fingerprint());  // before the work: it may be refused
+    if (request.clusters) { options.clusters = cluster_rule(model, *request.clusters); }
+    const fit_result found = fit(model, tokens, request.rules.front(), options);
+    save(found.exit, to);
+    return {found.held_back};
+}
+
+void run_table(const engine& opened, const exit_flags& flags, const exit_request& request) {
+    std::vector<std::uint64_t> seeds;
+    for (const token_id s : parse_ids(flags.seeds.value_or("38,39,40,41,42"))) {
+        seeds.push_back(static_cast<std::uint64_t>(s));
+    }
+    const std::vector<token_id> tokens = read_text(opened, *flags.file);
+    note(opened.manifest());
+    const std::vector<split_row> table = [&] {
+        progress_bar bar("exit");
+        const xlens::model& model = opened.model();
+        return paper_table(
+            model, tokens, cluster_rule(model, *request.clusters),
+            {.seeds = seeds, .window = request.options.window, .progress = std::ref(bar)});
+    }();
+    flags.common.json ? write_json(table, seeds) : print(table);
+}
+
+void run(const exit_flags& flags) {
+    const exit_request request = checked(flags);
+    const engine opened(flags.common);
+    const input_mark text(*flags.file);
+    if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
+    if (flags.action == "table") { return run_table(opened, flags, request); }
+    check_rules(request);
+    if (flags.action == "fit") { check_fit(*flags.rule); }
+    check_layers(request.options.layers, opened.config().layers, "--layers");
+    const std::vector<token_id> tokens = read_text(opened, *flags.file);
+    const std::vector<token_id> fitted_on =
+        flags.fit_file ? read_text(opened, *flags.fit_file) : std::vector<token_id>();
+    note(opened.manifest());
+    const std::vector<exit_report> reports = [&] {
+        progress_bar bar("exit");
+        return measure(opened, flags, tokens, fitted_on, request, std::ref(bar));
+    }();
+    flags.common.json ? write_json(reports) : print(reports);
+}
+
+}  // namespace
+
+void add_exit(command_line& program) {
+    const auto flags = std::make_shared<exit_flags>();
+    arguments a =
+        program.add("exit", "Fit a rule of early exit, or measure one",
+                    "xlens exit fit default --file fit.txt --rule gate -o gate.exit\n"
+                    "  xlens exit eval default --file other.txt --rule gate.exit\n"
+                    "  xlens generate default --prompt \"The capital of\" --exit gate.exit",
+                    [flags] { run(*flags); });
+    a.positional("ACTION", flags->action, "fit, eval, or table: the paper's rules over splits");
+    flags->common.declare(a);
+    a.text("--file", flags->file, "FILE", "The text");
+    a.text("--rule", flags->rule, "RULE",
+           rule_names() +
+               ",\nor a file that exit fit wrote; eval by name fits on the text's first\n"
+               "half, and takes several with commas between");
+    a.number("--agreement", flags->agreement,
+             "Share of tokens that must be the whole model's (0.95)");
+    a.text("-o", flags->path, "FILE", "File to write (fit)");
+    a.choice("--lens", flags->lens, {"plain", "linear", "tuned"},
+             "What " + rule_names(&rule_facts::lens, " and ") + " read with");
+    a.choice("--reads", flags->reads, {"residual", "update", "both"}, "What classifier looks at");
+    a.text("--layers", flags->layers, "L,L,..", "Layers at which the rule decides");
+    a.text("--clusters", flags->clusters, "FILE", "Clusters of xlens cluster (cluster, table)");
+    a.text("--fit-file", flags->fit_file, "FILE", "Text that eval by name fits on");
+    a.whole("--curve", flags->options.curve, 0, 1U << 16U,
+            "Thresholds to report beside the one that is used (eval)");
+    a.text("--seeds", flags->seeds, "S,S,..", "One split each (table; 38,39,40,41,42)");
+    a.whole("--window", flags->options.window, 2, 1U << 28U, "Tokens that are read together");
+    a.whole("--timed", flags->options.timed, 0, 1U << 28U,
+            "Tokens that are decoded one by one for the times; 0: none");
+}
+
+}  // namespace xlens::program

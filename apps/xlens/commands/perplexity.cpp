@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+#include "engine/policies.hpp"
+#include "engine/read.hpp"
+#include "output/json_writer.hpp"
+#include "output/note.hpp"
+#include "output/progress.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/generate/perplexity.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/model.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace xlens::program {
+
+namespace {
+
+struct perplexity_flags {
+    common_flags common;
+    edit_flags edits;
+    std::optional<std::string> exit;
+    std::optional<std::string> file;
+    std::optional<std::size_t> window;
+    std::optional<std::size_t> stride;
+};
+
+perplexity_windows windows_of(const perplexity_flags& flags, std::size_t context) {
+    constexpr std::size_t usual = 1024;
+    const std::size_t window = flags.window.value_or(std::min(usual, context));
+    if (window > context) {
+        fail("--window: expected 2 to {}, the model's context, got {}", context, window);
+    }
+    const std::size_t stride = flags.stride.value_or(window);
+    if (stride > window) { fail("--stride: expected 1 to {}, the window, got {}", window, stride); }
+    return {window, stride};
+}
+
+void run(const perplexity_flags& flags) {
+    if (!flags.file) { fail("--file: expected a text file, got nothing"); }
+    engine opened(flags.common);
+    perplexity_windows windows = windows_of(flags, opened.config().context);
+    const std::vector<token_id> tokens = read_text(opened, *flags.file);
+    dynamic_policies policies = interventions_of(flags.edits, opened.model());
+    if (flags.exit) {
+        opened.use_exit(*flags.exit);
+        windows.pass = 1;
+    }
+    add_exit(opened, policies);
+    note(opened.manifest());
+    const perplexity_result result = [&] {
+        progress_bar bar("perplexity");
+        windows.progress = std::ref(bar);
+        return perplexity(opened.model(), tokens, windows, policies);
+    }();
+    if (flags.common.json) {
+        json_writer out;
+        out.begin_object();
+        out.field("tokens", result.tokens);
+        out.field("nll", result.nll);
+        out.field("perplexity", result.perplexity());
+        out.end_object();
+        return;
+    }
+    fmt::print("perplexity  {:.4f}\n", result.perplexity());
+    fmt::print("nll         {:.6f} nats a token\n", result.nll);
+    fmt::print("tokens      {} predicted, of {} in windows of {}{}\n", result.tokens, tokens.size(),
+               windows.window,
+               windows.stride < windows.window ? fmt::format(" every {}", windows.stride) : "");
+}
+
+}  // namespace
+
+void add_perplexity(command_line& program) {
+    const auto flags = std::make_shared<perplexity_flags>();
+    arguments a = program.add("perplexity", "Measure how well a model predicts a text",
+                              "xlens perplexity default --file book.txt --window 512",
+                              [flags] { run(*flags); });
+    flags->common.declare(a);
+    a.text("--file", flags->file, "FILE", "The text");
+    a.whole("--window", flags->window, 2, 1U << 28U,
+            "Tokens that are read together; the first of each window is not predicted\n"
+            "(1024, or the model's context where that is shorter)");
+    a.whole("--stride", flags->stride, 1, 1U << 28U,
+            "Start a window every N tokens; what an earlier one predicted is context\n"
+            "(as many as the window, so that windows do not overlap)");
+    flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Leave the model early, reading token by token: a file of exit fit, or a\n"
+           "rule's name");
+}
+
+}  // namespace xlens::program

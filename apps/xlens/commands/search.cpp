@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/search.hpp"
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+#include "engine/search_query.hpp"
+#include "output/note.hpp"
+#include "output/progress.hpp"
+
+#include <xlens/concepts/concept_index.hpp>
+#include <xlens/concepts/search_neurons.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/model/model.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace xlens::program {
+
+namespace {
+
+struct search_flags {
+    common_flags common;
+    query_flags query;
+    search_words words;
+    std::size_t limit = 20;
+    std::size_t top = 10;                // tokens of each end of a hit
+    std::optional<std::string> index;    // file that the hits' tokens are read from
+    std::optional<std::size_t> control;  // random vectors a layer; none: as many as neurons
+    std::optional<std::string> scale;
+    bool suppresses = false;
+    bool either = false;
+    std::optional<std::string> seed;
+};
+
+/// The words of the flags, with what stands for those that are not there.
+search_words words_of(const search_flags& flags) {
+    if (flags.suppresses && flags.either) {
+        fail("--suppresses, --either: expected one of the two, got both");
+    }
+    search_words out = flags.words;
+    out.end = flags.either ? "either" : flags.suppresses ? "suppresses" : "promotes";
+    out.scale = flags.scale.value_or(flags.query.like ? "norm" : "none");
+    if (flags.seed) {
+        out.seed = parse_whole("--seed", *flags.seed, 0, std::numeric_limits<std::uint64_t>::max());
+    }
+    return out;
+}
+
+search_neurons_options options_of(const search_flags& flags, const search_words& words) {
+    search_neurons_options out;
+    out.search.side = parse_side(words.side);
+    out.search.scale = parse_scale(words.scale);
+    out.search.form = parse_projection(words.form);
+    out.search.end = flags.either       ? search_end::either
+                     : flags.suppresses ? search_end::suppresses
+                                        : search_end::promotes;
+    out.search.limit = flags.limit;
+    out.top = flags.top;
+    out.control = flags.control;
+    out.seed = words.seed;
+    return out;
+}
+
+std::optional<concept_index> index_of(const search_flags& flags, const xlens::model& model) {
+    if (!flags.index) { return std::nullopt; }
+    if (flags.words.side != "value") {
+        fail("--index: holds value vectors, expected --side value, got {}", flags.words.side);
+    }
+    return open_index(*flags.index, model, parse_projection(flags.words.form),
+                      std::min(flags.top, model.config.vocabulary));
+}
+
+void run(const search_flags& flags) {
+    flags.query.check();
+    const search_words words = words_of(flags);
+    const engine opened(flags.common);
+    const search_query query = read_query(opened, flags.query);
+    const xlens::model& model = opened.model();
+    const std::optional<concept_index> index = index_of(flags, model);
+    search_neurons_options options = options_of(flags, words);
+    if (index) { options.index = &*index; }
+    const search_report found = [&] {
+        progress_bar bar("control");
+        options.progress = std::ref(bar);
+        return query.like ? search_neurons(model, *query.like, options)
+                          : search_neurons(model, query.tokens, options);
+    }();
+    note(fmt::format("{}, seed {}", opened.manifest(), words.seed));
+    if (flags.common.json) {
+        write_search(opened, query, words, found);
+    } else {
+        print_search(opened, query, words, found);
+    }
+}
+
+}  // namespace
+
+void add_search(command_line& program) {
+    constexpr std::size_t most = 10'000'000;
+    constexpr std::size_t most_random = 1'000'000;
+    const auto flags = std::make_shared<search_flags>();
+    arguments a = program.add("search", "Find the neurons that promote some words, in all layers",
+                              "xlens search default --words \"red,green,blue\" --either",
+                              [flags] { run(*flags); });
+    flags->common.declare(a);
+    flags->query.declare(a);
+    a.whole("--limit", flags->limit, 1, most, "Neurons to show");
+    a.flag("--suppresses", flags->suppresses, "Those with the lowest scores instead");
+    a.flag("--either", flags->either, "Those farthest from zero: m < 0 turns a vector around");
+    a.choice("--side", flags->words.side, {"value", "key", "gate", "up"},
+             "What neurons write, or what they read by");
+    a.choice("--normalise", flags->scale, {"none", "norm", "spread"},
+             "Divide by the norm, or the spread over the vocabulary (--like: norm)");
+    a.choice("--projection", flags->words.form, {"folded", "raw"},
+             "How vectors are read: with the norm's gain, or as they are");
+    a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");
+    a.text("--index", flags->index, "FILE", "Read these from a file that xlens index made");
+    a.whole("--control", flags->control, 0, most_random,
+            "Random vectors a layer to compare with (as many as neurons)");
+    a.text("--seed", flags->seed, "N", "Seed of the random vectors (0)");
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "commands/commands.hpp"
+#include "engine/engine.hpp"
+#include "engine/policies.hpp"
+#include "engine/read.hpp"
+#include "output/attribution_table.hpp"
+#include "output/note.hpp"
+#include "output/progress.hpp"
+#include "output/trace_json.hpp"
+#include "output/trace_view.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/early_exit/would_exit.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/storage/atomic_file.hpp>
+#include <xlens/trace/attribute.hpp>
+#include <xlens/trace/trace.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace xlens::program {
+
+namespace {
+
+/// Sub-updates that --attribute names a position.
+constexpr std::size_t attributed_sub_updates = 20;
+
+struct trace_flags {
+    common_flags common;
+    prompt_flags prompt;
+    edit_flags edits;
+    std::optional<std::size_t> top;
+    std::optional<std::size_t> sub_updates;
+    std::optional<std::string> positions;
+    std::optional<std::string> html;
+    std::optional<std::string> exit;
+    bool attribute = false;
+
+    [[nodiscard]] bool all_positions() const {
+        return positions ? *positions == "all" : html.has_value();
+    }
+    [[nodiscard]] observe::positions observed() const {
+        return all_positions() ? observe::positions::all : observe::positions::last;
+    }
+};
+
+constexpr std::size_t many = 10;  // tokens and sub-updates, where a list has room
+
+trace_options options_of(const trace_flags& flags) {
+    trace_options out;
+    out.positions = flags.observed();
+    out.top = flags.top.value_or(many);
+    out.sub_updates = flags.sub_updates.value_or(many);
+    if (flags.common.json) { return out; }
+    const trace_options page = out;
+    // The grid shows top tokens only; the other picture looks for the final token's rank.
+    out.top = flags.all_positions() ? 1 : std::max(rank_depth, page.top);
+    out.sub_updates = flags.all_positions() ? 0 : flags.sub_updates.value_or(2);
+    if (flags.html) {
+        out.top = std::max(out.top, page.top);
+        out.sub_updates = std::max(out.sub_updates, page.sub_updates);
+    }
+    return out;
+}
+
+/// The file that --html names, open before any work, so that a bad path is told at once.
+std::unique_ptr<atomic_file> page_file(const trace_flags& flags) {
+    if (!flags.html) { return nullptr; }
+    if (flags.html->empty()) { fail("--html: expected a file to write, got ''"); }
+    return std::make_unique<atomic_file>(*flags.html);
+}
+
+/// The trace, and where early exit would leave if a rule is in use.
+std::vector<traced_position> trace_prompt(const engine& opened, std::span<const token_id> tokens,
+                                          trace_options options, dynamic_policies policies) {
+    std::optional<early_exit::would_exit<early_exit::any_rule>> exits;
+    if (const early_exit::fitted_exit* rule = opened.exit()) {
+        exits.emplace(rule->rule, rule->threshold);
+        policies.borrow(*exits);
+    }
+    progress_bar bar("trace");
+    options.progress = std::ref(bar);
+    std::vector<traced_position> out = trace(opened.model(), tokens, options, policies);
+    for (traced_position& p : out) {
+        if (exits) { p.exit_layer = exits->layers()[p.position]; }
+    }
+    return out;
+}
+
+std::vector<attribution> attribute_prompt(const engine& opened, std::span<const token_id> tokens,
+                                          const trace_flags& flags) {
+    if (!flags.attribute) { return {}; }
+    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    progress_bar bar("attribute");
+    return attribute_predictions(opened.model(), tokens,
+                                 {flags.observed(), attributed_sub_updates, std::ref(bar)}, edits);
+}
+
+void write_page(const trace_flags& flags, atomic_file& page, const engine& opened,
+                std::span<const token_id> tokens, std::span<const traced_position> positions) {
+    const trace_view all{opened, tokens, flags.top.value_or(many),
+                         flags.sub_updates.value_or(many)};
+    const std::size_t bytes = write_trace_page(page, all, positions, flags.edits);
+    note(fmt::format("{}: {} position{}, {:.2f} MB", *flags.html, positions.size(),
+                     positions.size() == 1 ? "" : "s", static_cast<double>(bytes) / 1e6));
+}
+
+void run(const trace_flags& flags) {
+    const auto page = page_file(flags);
+    engine opened(flags.common);
+    if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
+    const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
+    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    if (flags.exit) { opened.use_exit(*flags.exit); }
+    note(opened.manifest());
+    const std::vector<traced_position> positions =
+        trace_prompt(opened, tokens, options_of(flags), std::move(edits));
+    const std::vector<attribution> attributions = attribute_prompt(opened, tokens, flags);
+    if (page) { write_page(flags, *page, opened, tokens, positions); }
+    if (flags.common.json) {
+        write_trace(opened, tokens, positions, attributions);
+        return;
+    }
+    const trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
+    if (flags.all_positions()) {
+        print_grid(view, positions);
+    } else {
+        print_layers(view, positions.front());
+    }
+    if (!attributions.empty()) { print_attributions(opened, attributions); }
+}
+
+}  // namespace
+
+void add_trace(command_line& program) {
+    constexpr std::size_t most = 100'000;
+    const auto flags = std::make_shared<trace_flags>();
+    arguments a = program.add(
+        "trace", "Show how a prediction is built, layer by layer",
+        "xlens trace default --prompt \"The capital of France is\"\n"
+        "  xlens trace default --prompt \"The capital of France is\" --set 12:1033=0 --json\n"
+        "  xlens trace default --prompt \"The capital of France is\" --html trace.html",
+        [flags] { run(*flags); });
+    flags->common.declare(a);
+    flags->prompt.declare(a);
+    a.whole("--top", flags->top, 1, most, "Tokens of each list (10; a table shows what fits)");
+    a.whole("--sub-updates", flags->sub_updates, 0, most,
+            "Dominant sub-updates a layer (10 with --json and --html, 2 in the table)");
+    a.choice("--positions", flags->positions, {"last", "all"},
+             "Trace the last position (all with --html), or all: a grid of top tokens");
+    a.text("--html", flags->html, "FILE", "Write a page to explore the trace in a browser");
+    a.flag("--attribute", flags->attribute,
+           "Add what each layer and sub-update adds to the predicted token's logit");
+    flags->edits.declare(a);
+    a.text("--exit", flags->exit, "RULE",
+           "Mark where each position would leave the model: a file of exit fit, or a\n"
+           "rule's name");
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine/engine.hpp"
+
+#include "engine/model_path.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/simd.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/io/load.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/text/tokenizer.hpp>
+#include <xlens/text/utf8.hpp>
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+
+namespace xlens::program {
+
+struct engine::parts {
+    std::string path;
+    std::string precision;
+    xlens::model model;
+    // Of generate, perplexity and trace.
+    std::optional<early_exit::fitted_exit> exit = std::nullopt;
+};
+
+namespace {
+
+xlens::model open(const std::filesystem::path& path, const common_flags& flags) {
+    if (flags.threads) { set_threads(*flags.threads); }
+    return load(path, {.precision = flags.computed_in()});
+}
+
+}  // namespace
+
+engine::engine(const common_flags& flags) {
+    const std::filesystem::path path = model_path(flags.model);
+    m_parts = std::make_unique<parts>(parts{path.string(), flags.precision, open(path, flags)});
+}
+engine::~engine() = default;
+
+const xlens::model& engine::model() const { return m_parts->model; }
+const hyperparameters& engine::config() const { return m_parts->model.config; }
+const tokenizer& engine::text() const { return m_parts->model.tokenizer(); }
+const std::string& engine::path() const { return m_parts->path; }
+
+std::string engine::manifest() const {
+    return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}",
+                       m_parts->model.fingerprint(), m_parts->precision, instruction_set(),
+                       max_threads());
+}
+
+std::string engine::token_text(token_id id) const { return replace_invalid(token_bytes(id)); }
+
+std::string engine::token_bytes(token_id id) const {
+    const xlens::model& model = m_parts->model;
+    const bool known =
+        model.has_tokenizer() && static_cast<std::size_t>(id) < model.tokenizer().size();
+    return known ? model.tokenizer().bytes(id) : std::string();
+}
+
+void engine::use_exit(const std::string& rule) {
+    const early_exit::rule_facts* named = early_exit::find_rule(rule);
+    if (named != nullptr && named->told) {
+        fail("--exit: '{}' knows the answers; measure it with exit eval", rule);
+    }
+    if (named != nullptr && !named->threshold) {
+        fail("--exit: the rule '{}' must be fitted: give a file of 'xlens exit fit'", rule);
+    }
+    const xlens::model& model = m_parts->model;
+    m_parts->exit =
+        named != nullptr ? early_exit::unfitted(model, rule) : early_exit::load(rule, model);
+}
+
+const early_exit::fitted_exit* engine::exit() const {
+    return m_parts->exit ? &*m_parts->exit : nullptr;
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine/policies.hpp"
+
+#include <xlens/early_exit/exit_policy.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/interventions/intervene.hpp>
+#include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/recipe_file.hpp>
+#include <xlens/model/model.hpp>
+
+#include <utility>
+
+namespace xlens::program {
+
+namespace {
+
+/// The recipe file, and the banned words as a last step of it.
+recipe recipe_of(const edit_flags& edits) {
+    recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
+    if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
+    return out;
+}
+
+}  // namespace
+
+dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
+                                  std::optional<std::size_t> prompt_length) {
+    intervene changes;
+    for (const auto& [where, value] : edits.set) { changes.set(where, value); }
+    for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
+    changes.check(model.sizes());
+    dynamic_policies out;
+    if (!changes.empty()) { out.add(std::move(changes)); }
+    const recipe what = recipe_of(edits);
+    if (what.empty()) { return out; }
+    const tokenizer* text = model.has_tokenizer() ? &model.tokenizer() : nullptr;
+    add_interventions(out, what, recipe_context{model, text, prompt_length});
+    return out;
+}
+
+void add_exit(const engine& opened, dynamic_policies& to) {
+    if (const early_exit::fitted_exit* exit = opened.exit()) {
+        to.add(early_exit::exit_policy(exit->rule, exit->threshold));
+    }
+}
+
+}  // namespace xlens::program

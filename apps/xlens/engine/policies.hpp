@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "engine/engine.hpp"
+
+#include <cstddef>
+#include <optional>
+
+namespace xlens {
+class dynamic_policies;
+}
+
+namespace xlens::program {
+
+/// The policies that edit flags ask for, in their order; everything is checked here. Without edits
+/// an empty pack, which changes nothing. `prompt_length` is for recipes that tell a prompt from
+/// what follows it. Throws xlens::error for an intervention that does not fit the model, or that
+/// needs a prompt where there is none.
+[[nodiscard]] dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
+                                                std::optional<std::size_t> prompt_length = {});
+
+/// Adds early exit by the rule that the engine uses, if it uses one. After the interventions, so
+/// that it decides on what they leave.
+void add_exit(const engine& opened, dynamic_policies& to);
+
+}  // namespace xlens::program

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine/read.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/storage/mapped_file.hpp>
+#include <xlens/text/templates/chat_template.hpp>
+#include <xlens/text/tokenizer.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+namespace xlens::program {
+
+namespace {
+
+/// What the model's chat template makes of the prompt; its special tokens are tokens.
+std::vector<token_id> chat_tokens(const tokenizer& text, const prompt_flags& prompt) {
+    std::vector<chat_message> messages;
+    if (prompt.system) { messages.push_back({"system", *prompt.system}); }
+    messages.push_back({"user", *prompt.text});
+    return text.encode(render_chat(text, messages), true);
+}
+
+std::vector<token_id> id_tokens(const std::string& ids, std::size_t vocabulary) {
+    std::vector<token_id> out = parse_ids(ids);
+    for (const token_id id : out) { check_token(id, vocabulary, "--ids"); }
+    return out;
+}
+
+/// "#7042" or "7042".
+std::optional<std::uint64_t> number_in(std::string_view text) {
+    if (text.starts_with('#')) { text.remove_prefix(1); }
+    std::uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto result = std::from_chars(text.data(), end, value);
+    if (result.ec != std::errc() || result.ptr != end) { return std::nullopt; }
+    return value;
+}
+
+[[noreturn]] void refuse_text(std::string_view flag, std::string_view text,
+                              const tokenizer& words) {
+    constexpr std::size_t shown = 8;
+    const std::vector<token_id> ids = words.encode(text);
+    if (ids.empty()) {
+        fail("{}: expected the text of a token or its id, got '{}', which has no token", flag,
+             printable(text));
+    }
+    std::vector<std::string> parts;
+    for (std::size_t i = 0; i < std::min(shown, ids.size()); ++i) {
+        parts.push_back(fmt::format("'{}'", printable(words.bytes(ids[i]))));
+    }
+    if (ids.size() > shown) { parts.emplace_back("..."); }
+    fail("{}: expected one token, got '{}', which is {}: {}", flag, printable(text), ids.size(),
+         joined(parts, ", "));
+}
+
+}  // namespace
+
+std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt) {
+    prompt.check();
+    const hyperparameters& config = opened.config();
+    std::vector<token_id> out = prompt.ids    ? id_tokens(*prompt.ids, config.vocabulary)
+                                : prompt.chat ? chat_tokens(opened.text(), prompt)
+                                              : opened.text().encode_prompt(*prompt.text);
+    if (out.empty()) {
+        fail("--prompt: expected at least 1 token, got 0 ('{}'); the model has no start token",
+             printable(*prompt.text));
+    }
+    if (out.size() > config.context) {
+        fail("{}: {} tokens, the model reads at most {}", prompt.ids ? "--ids" : "--prompt",
+             out.size(), config.context);
+    }
+    return out;
+}
+
+token_id read_token(const engine& opened, std::string_view flag, std::string_view text) {
+    const bool has_text = opened.model().has_tokenizer();
+    if (has_text && !text.empty()) {
+        if (const auto id = opened.text().find(text)) { return *id; }
+    }
+    if (const auto number = number_in(text)) {
+        check_token(*number, opened.config().vocabulary, flag);
+        return static_cast<token_id>(*number);
+    }
+    if (!has_text) {
+        fail("{}: expected a token's id, for the model has no tokenizer; got '{}'", flag,
+             printable(text));
+    }
+    refuse_text(flag, text, opened.text());
+}
+
+std::vector<token_id> read_text(const engine& opened, const std::string& path) {
+    const mapped_file file{std::filesystem::path(path)};
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                                file.bytes().size());
+    std::vector<token_id> out = opened.text().encode(text);
+    if (out.size() < 2) { fail("{}: {} tokens, expected at least 2", file.name(), out.size()); }
+    return out;
+}
+
+}  // namespace xlens::program

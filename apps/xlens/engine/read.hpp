@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "engine/engine.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+// From what a user writes to tokens.
+
+namespace xlens::program {
+
+/// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds, or
+/// an xlens::error.
+[[nodiscard]] std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt);
+
+/// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a token's
+/// text). Throws xlens::error, naming the flag, for anything but one token.
+[[nodiscard]] token_id read_token(const engine& opened, std::string_view flag,
+                                  std::string_view text);
+
+/// The tokens of a text file, nothing added around them. Throws xlens::error for fewer than 2.
+[[nodiscard]] std::vector<token_id> read_text(const engine& opened, const std::string& path);
+
+}  // namespace xlens::program

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "flags/flags.hpp"
+
+#include <xlens/core/error.hpp>
+#include <xlens/core/neuron.hpp>
+
+#include <limits>
+
+namespace xlens::program {
+
+namespace {
+
+edit_flags::change parse_change(std::string_view flag, std::string_view text) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) {
+        fail("{}: expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got '{}'", flag,
+             printable(text));
+    }
+    return {parse_neuron(text.substr(0, equals), flag),
+            parse_number(flag, text.substr(equals + 1))};
+}
+
+}  // namespace
+
+void common_flags::declare(arguments& to) {
+    constexpr std::size_t most_threads = 1024;
+    to.positional("MODEL", model, "A .gguf file, a Hugging Face folder, or the word default");
+    to.whole("--threads", threads, 1, most_threads, "Threads to use (all processors)");
+    to.flag("--json", json, "Print one JSON document and nothing else");
+    to.choice("--precision", precision, {"f32", "native"},
+              "Precision of products; native rounds inputs to 8 bits");
+}
+
+void prompt_flags::declare(arguments& to) {
+    to.text("--prompt", text, "TEXT", "Text to read; strings such as <|endoftext|> are plain text");
+    to.text("--ids", ids, "1,2,3", "Token ids to read instead of a text");
+}
+
+void prompt_flags::declare_chat(arguments& to) {
+    to.flag("--chat", chat, "Read the prompt as a user's message, by the model's chat template");
+    to.text("--system", system, "TEXT", "System message before it; needs --chat");
+}
+
+void prompt_flags::check() const {
+    if (text.has_value() == ids.has_value()) {
+        fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
+    }
+    if (chat && ids) { fail("--chat: expected --prompt, got --ids"); }
+    if (system && !chat) { fail("--system: expected --chat with it, got none"); }
+}
+
+std::vector<token_id> parse_ids(std::string_view text) {
+    std::vector<token_id> out;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        out.push_back(static_cast<token_id>(
+            parse_whole("--ids", text.substr(at, comma - at), 0,
+                        static_cast<std::uint64_t>(std::numeric_limits<token_id>::max()))));
+        at = comma + 1;
+    }
+    return out;
+}
+
+void edit_flags::declare(arguments& to) {
+    to.repeated(
+        "--set", "L:I=M",
+        [this](const std::string& value) { set.push_back(parse_change("--set", value)); },
+        "Set coefficient I of layer L to M, at every position; repeatable");
+    to.repeated(
+        "--scale", "L:I=A",
+        [this](const std::string& value) { scale.push_back(parse_change("--scale", value)); },
+        "Multiply coefficient I of layer L by A, after all --set; repeatable");
+    to.text("--recipe", recipe, "FILE", "Interventions in a JSON file, after --set and --scale");
+    to.repeated(
+        "--ban", "WORD",
+        [this](const std::string& value) {
+            if (value.empty()) { fail("--ban: expected a word, got ''"); }
+            bans.push_back(value);
+        },
+        "Never write this word, with a space before it or without; repeatable");
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "flags/arguments.hpp"
+
+#include <xlens/core/types.hpp>
+#include <xlens/storage/precision.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace xlens::program {
+
+/// What every subcommand takes.
+struct common_flags {
+    std::string model;
+    std::optional<std::size_t> threads;
+    std::string precision = "f32";
+    bool json = false;
+
+    void declare(arguments& to);
+    [[nodiscard]] xlens::precision computed_in() const {
+        return precision == "native" ? xlens::precision::native : xlens::precision::f32;
+    }
+};
+
+/// The text that a subcommand reads, as text or as token ids.
+struct prompt_flags {
+    std::optional<std::string> text = std::nullopt;
+    std::optional<std::string> ids = std::nullopt;
+    bool chat = false;
+    std::optional<std::string> system = std::nullopt;
+
+    void declare(arguments& to);
+    /// Flags that make the text a user's message, written as the model's chat template has it.
+    void declare_chat(arguments& to);
+    /// Throws xlens::error unless exactly one of the two was given.
+    void check() const;
+};
+
+/// "1,2,3". Throws xlens::error for anything but a list of numbers from 0 to 2^31 - 1.
+std::vector<token_id> parse_ids(std::string_view text);
+
+/// Interventions: first all --set in order, then all --scale, then those of the recipe, then the
+/// banned words.
+struct edit_flags {
+    struct change {
+        neuron where;
+        float value = 0.0F;
+    };
+    std::vector<change> set;
+    std::vector<change> scale;
+    std::optional<std::string> recipe;
+    std::vector<std::string> bans;
+
+    void declare(arguments& to);
+    [[nodiscard]] bool empty() const {
+        return set.empty() && scale.empty() && !recipe && bans.empty();
+    }
+};
+
+}  // namespace xlens::program

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/attribution_json.hpp"
+
+#include "output/token_json.hpp"
+
+#include <xlens/core/neuron.hpp>
+#include <xlens/trace/attribution.hpp>
+
+#include <string_view>
+#include <vector>
+
+namespace xlens::program {
+
+namespace {
+
+void write_layers(json_writer& out, std::string_view key, const std::vector<float>& layers) {
+    out.key(key);
+    out.begin_array();
+    for (const float x : layers) { out.value(x); }
+    out.end_array();
+}
+
+void write_biases(json_writer& out, const attribution& a) {
+    out.field("bias", a.bias());
+    out.key("biases");
+    out.begin_object();
+    out.field("attention", a.attention_bias);
+    out.field("ffn", a.ffn_bias);
+    out.field("final_norm", a.final_norm_bias);
+    out.field("normaliser", a.normaliser);
+    out.end_object();
+}
+
+}  // namespace
+
+void write_attribution(json_writer& out, const engine& model, const attribution& a) {
+    out.begin_object();
+    out.field("position", a.position);
+    out.key("token");
+    write_token(out, model, a.token);
+    if (a.against) {
+        out.key("against");
+        write_token(out, model, *a.against);
+    }
+    out.field("logit", a.logit);
+    out.field("embedding", a.embedding);
+    write_layers(out, "attention", a.attention);
+    write_layers(out, "ffn", a.ffn);
+    write_biases(out, a);
+    out.field("gap", a.gap);
+    out.key("sub_updates");
+    out.begin_array();
+    for (const sub_update_contribution& s : a.sub_updates) {
+        out.begin_object();
+        out.field("neuron", to_string(s.where));
+        out.field("coefficient", s.coefficient);
+        out.field("contribution", s.contribution);
+        if (s.concept_of_value) { write_ends(out, model, *s.concept_of_value); }
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/trace_json.hpp"
+
+#include "output/attribution_json.hpp"
+#include "output/json_writer.hpp"
+#include "output/token_json.hpp"
+
+#include <xlens/core/neuron.hpp>
+#include <xlens/trace/attribution.hpp>
+#include <xlens/trace/trace.hpp>
+
+#include <cstddef>
+
+namespace xlens::program {
+
+namespace {
+
+void write_layer(json_writer& out, const engine& model, const traced_layer& layer) {
+    out.begin_object();
+    out.field("layer", layer.layer);
+    write_reading(out, model, "before", layer.before);
+    write_reading(out, model, "after", layer.after);
+    out.key("sub_updates");
+    out.begin_array();
+    for (const traced_sub_update& s : layer.sub_updates) {
+        out.begin_object();
+        out.field("neuron", to_string(s.where));
+        out.field("coefficient", s.coefficient);
+        out.field("norm", s.norm);
+        out.field("dominance", s.dominance);
+        write_ends(out, model, *s.concept_of_value);
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+}  // namespace
+
+void write_trace(const engine& model, std::span<const token_id> tokens,
+                 std::span<const traced_position> positions,
+                 std::span<const attribution> attributions) {
+    json_writer out;
+    out.begin_object();
+    out.key("tokens");
+    out.begin_array();
+    for (const token_id id : tokens) { write_token(out, model, id); }
+    out.end_array();
+    out.key("positions");
+    out.begin_array();
+    for (std::size_t p = 0; p < positions.size(); ++p) {
+        const traced_position& position = positions[p];
+        out.begin_object();
+        out.field("position", position.position);
+        out.key("layers");
+        out.begin_array();
+        for (const traced_layer& layer : position.layers) { write_layer(out, model, layer); }
+        out.end_array();
+        write_reading(out, model, "prediction", position.prediction());
+        out.field("saturation_layer", position.saturation_layer);
+        if (position.exit_layer) { out.field("exit_layer", *position.exit_layer); }
+        if (!attributions.empty()) {
+            out.key("attribution");
+            write_attribution(out, model, attributions[p]);
+        }
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+}  // namespace xlens::program

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "engine/engine.hpp"
+
+#include <span>
+
+namespace xlens {
+struct attribution;
+struct traced_position;
+}  // namespace xlens
+
+namespace xlens::program {
+
+/// Prints the document of `xlens trace --json`; with attributions, one a position.
+void write_trace(const engine& model, std::span<const token_id> tokens,
+                 std::span<const traced_position> positions,
+                 std::span<const attribution> attributions);
+
+}  // namespace xlens::program

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/concepts/concept_index.hpp>
+#include <xlens/concepts/search.hpp>
+#include <xlens/core/compiled.hpp>
+#include <xlens/core/progress.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/lens/token_ends.hpp>
+#include <xlens/model/transformer.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/concepts/random_scores.hpp>
+#include <xlens/concepts/search_control.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/dot.hpp>
+
+#include <algorithm>
+#include <utility>
+#endif
+
+namespace xlens {
+
+struct search_neurons_options {
+    search_options search = {};               ///< the side, the scores and how many neurons
+    std::size_t top = 10;                     ///< tokens of each end of a neuron (at most V)
+    const concept_index* index = nullptr;     ///< they are read from it, else computed
+    std::optional<std::size_t> control = {};  ///< random vectors a layer; none: F; 0: no control
+    std::uint64_t seed = 0;                   ///< of the random vectors
+    progress_function progress = {};          ///< counts layers of the control
+};
+
+struct search_report {
+    struct hit {
+        neuron where;
+        float score = 0.0F;
+        float norm = 0.0F;                   ///< of the vector that was found
+        std::optional<double> random_share;  ///< of the random vectors: those that score as high
+        token_ends ends;
+    };
+    std::vector<hit> hits;           ///< best first
+    std::size_t random_vectors = 0;  ///< of the control; 0 without one
+    float random_best = 0.0F;        ///< the highest score of these
+};
+
+/// The neurons that promote some tokens most, in all layers (concept_search), each with its concept
+/// and with the share of random vectors that score as high by chance (search_control.hpp): what
+/// `xlens search` shows. For several searches of one model keep a concept_search, which keeps its
+/// moments. Throws xlens::error for no token, one that the model does not have, a side that its
+/// layers do not have, projection::normed, and an index of another model, side or projection.
+XLENS_API search_report search_neurons(const transformer<>& model, std::span<const token_id> tokens,
+                                       const search_neurons_options& options = {});
+/// The neurons whose vectors are most like the value vector of this one.
+XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
+                                       const search_neurons_options& options = {});
+
+#if XLENS_DEFINES(concepts)
+namespace detail {
+
+inline void check_search_index(const concept_index& index, const transformer<>& model,
+                               const search_options& options) {
+    if (options.side != neuron_side::value) {
+        fail("index: holds value vectors, expected the side value, got {}", name_of(options.side));
+    }
+    index.check(model.config, options.form);
+}
+
+/// The hits of a search with their norms and tokens, not yet compared with anything.
+inline std::vector<search_report::hit> describe_hits(const concept_search& search,
+                                                     std::span<const search_hit> hits,
+                                                     const search_neurons_options& options) {
+    const std::size_t top = std::min(options.top, search.model().config.vocabulary);
+    std::vector<token_ends> concepts;
+    if (options.index != nullptr) {
+        for (const search_hit& hit : hits) {
+            concepts.push_back(options.index->ends(hit.where, top));
+        }
+    } else {
+        concepts = search.concepts(hits, top, options.search);
+    }
+    std::vector<search_report::hit> out;
+    std::vector<float> vector(search.model().config.width);
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        search.layer(hits[i].where.layer, options.search).decode(hits[i].where.index, vector);
+        out.push_back({hits[i].where, hits[i].score, kernels::norm2(vector), std::nullopt,
+                       std::move(concepts[i])});
+    }
+    return out;
+}
+
+/// `like`: tokens (std::span<const token_id>) or a neuron.
+template <class Like>
+search_report search_neurons_like(const transformer<>& model, const Like& like,
+                                  const search_neurons_options& options) {
+    if (options.index != nullptr) { check_search_index(*options.index, model, options.search); }
+    const concept_search search(model);
+    const std::vector<search_hit> hits = search.find(like, options.search);
+    search_report out;
+    out.hits = describe_hits(search, hits, options);
+    const std::size_t per_layer = options.control.value_or(model.config.inner_width);
+    if (per_layer == 0) { return out; }
+    const random_scores random =
+        score_random_vectors(search, search.direction(like, options.search), options.search,
+                             per_layer, options.seed, options.progress);
+    out.random_vectors = random.count();
+    out.random_best = random.best();
+    for (search_report::hit& hit : out.hits) {
+        hit.random_share = random.share(concept_search::rank(hit.score, options.search.end));
+    }
+    return out;
+}
+
+}  // namespace detail
+
+XLENS_API search_report search_neurons(const transformer<>& model, std::span<const token_id> tokens,
+                                       const search_neurons_options& options) {
+    return detail::search_neurons_like(model, tokens, options);
+}
+XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
+                                       const search_neurons_options& options) {
+    return detail::search_neurons_like(model, like, options);
+}
+#endif
+
+}  // namespace xlens
