@@ -4,6 +4,7 @@
 // weights of one's own (random, in memory, f32 by type), and a policy of one's own: how much of the
 // model is left when each feed-forward layer keeps its k dominant sub-updates only?
 #include <fmt/format.h>
+#include <xlens/model/presets.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/nn/sub_updates.hpp>
 

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <xlens/core/neuron.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/text/tokenizer.hpp>
 #include <xlens/trace/trace.hpp>
 
 #include <algorithm>

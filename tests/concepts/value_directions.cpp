@@ -4,6 +4,8 @@
 
 #include <xlens/concepts/value_directions.hpp>
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/model/presets.hpp>
 
 #include "support/error_message.hpp"

@@ -7,6 +7,7 @@
 #include <xlens/events/functional.hpp>
 #include <xlens/events/functional_clusters.hpp>
 #include <xlens/events/functional_rows.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 

@@ -7,6 +7,8 @@
 #include <xlens/generate/beam.hpp>
 #include <xlens/hooks/skeleton.hpp>
 #include <xlens/interventions/ban.hpp>
+#include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"
@@ -109,7 +111,6 @@ BOOST_AUTO_TEST_CASE(with_a_beam_a_token_it_finds_the_most_probable_text) {
 }
 
 BOOST_AUTO_TEST_CASE(one_beam_is_greedy) {
-    greedy choose;
     const std::span<const token_id> prompt = tiny().ids;
     const auto expected = generate(tiny().model, prompt, {.count = 8});
     const auto found = beam_search(tiny().model, prompt, {.beams = 1, .count = 8});

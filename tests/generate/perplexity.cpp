@@ -5,6 +5,8 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/generate/perplexity.hpp>
 #include <xlens/interventions/intervene.hpp>
+#include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"

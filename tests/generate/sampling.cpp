@@ -170,7 +170,6 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
 BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
     const tiny_model<> m("llama/hf");
     const std::span<const token_id> ids = m.ids;
-    greedy choose;
     std::size_t seen = 0;
     const auto all =
         generate(m.model, ids, {.count = 1000, .seen = [&](const generated&) { ++seen; }});

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/blocking.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/reference/softmax.hpp>
@@ -76,11 +77,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(streaming_equals_the_whole_row, Format, token_form
 }
 
 BOOST_AUTO_TEST_CASE(targets_at_the_bounds_of_tiles_and_groups) {
-    // Groups of two tiles, and in the last one a third that is not whole.
-    constexpr std::size_t group = 2 * detail::scan_tile;
-    const dense_tokens<f32> tokens(group * detail::scan_groups + 7, 32);
+    // The vocabulary is read in tiles of so many rows, and in so many groups of tiles: here of two
+    // tiles, and in the last one a third that is not whole.
+    constexpr std::size_t scan_tile = 4 * kernels::blocking::dot_tile_rows;
+    constexpr std::size_t scan_groups = 8;
+    constexpr std::size_t group = 2 * scan_tile;
+    const dense_tokens<f32> tokens(group * scan_groups + 7, 32);
     const auto last = static_cast<token_id>(tokens.e.vocabulary() - 1);
-    const auto tile = static_cast<token_id>(detail::scan_tile);
+    const auto tile = static_cast<token_id>(scan_tile);
     const auto second = static_cast<token_id>(group);
     const std::vector<token_id> targets = {0,      tile - 1,      tile,     second - 1,
                                            second, second + tile, last - 7, last};

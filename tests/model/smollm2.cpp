@@ -10,6 +10,8 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/text/tokenizer.hpp>
 #include <xlens/trace/trace.hpp>
 
 #include <fstream>

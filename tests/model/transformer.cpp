@@ -2,6 +2,8 @@
 #define BOOST_TEST_MODULE transformer
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/model/presets.hpp>
+
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"
 #include "support/tiny_model.hpp"

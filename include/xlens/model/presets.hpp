@@ -8,6 +8,7 @@
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/nn/position.hpp>
+#include <xlens/storage/matrix.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
