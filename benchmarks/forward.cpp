@@ -148,8 +148,8 @@ void run(benchmark::State& state, P&... policies) {
 
 void decode(benchmark::State& state) { run(state); }
 
-/// The same token by the model whose architecture the type fixes and by the one of data, by turns, or
-/// a prompt of `context` tokens by both.
+/// The same token by the model whose architecture the type fixes and by the one of data, by turns,
+/// or a prompt of `context` tokens by both.
 void against_preset(benchmark::State& state, std::size_t tokens) {
     const tested& models = tested_models();
     const std::vector<token_id> prompt(context, 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// What a model expects after a prompt, and the dominant sub-updates of one layer, by includes alone.
+// What a model expects after a prompt, and the dominant sub-updates of one layer, by includes
+// alone.
 //   include_only [MODEL [PROMPT]]; without MODEL, $XLENS_MODEL.
 #include <fmt/core.h>
 #include <xlens/core/neuron.hpp>

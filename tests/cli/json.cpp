@@ -420,10 +420,14 @@ BOOST_AUTO_TEST_CASE(a_seed_decides_what_is_sampled) {
     BOOST_TEST(run(cold)["ids"] == run(greedy)["ids"]);
 }
 
-BOOST_AUTO_TEST_CASE(an_infinite_number_is_null) {
+BOOST_AUTO_TEST_CASE(a_residual_that_is_no_number_is_refused) {
     // A coefficient this large overflows the residual.
-    const json trace = run({"trace", tiny, "--ids", "1", "--set", "0:0=3e38", "--scale", "0:0=2"});
-    BOOST_TEST(trace["positions"][0]["layers"][0]["sub_updates"].size() == 10U);
+    const auto result = xlens::test::run_program(
+        {"trace", tiny, "--ids", "1", "--set", "0:0=3e38", "--scale", "0:0=2", "--json"});
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.out == "");
+    BOOST_TEST(result.err.find("layer 0, position 0: the mean square of the residual is ") !=
+               std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {

@@ -200,8 +200,7 @@ BOOST_AUTO_TEST_CASE(an_index_gives_what_is_computed) {
     BOOST_TEST(json_of(read)["promotes"][0]["id"] == 77);
     index.change(record, 1'000'000);
     const std::string known = std::to_string(json_of({"info", tiny})["vocabulary"].get<int>() - 1);
-    check_refusal(
-        read, index.path + ": index: neuron 1:30: token: expected 0 to " + known + ", got 1000000");
+    check_refusal(read, index.path + ": index: neuron 1:30: token 1000000: expected 0 to " + known);
 }
 
 BOOST_AUTO_TEST_CASE(a_wrong_index_is_refused) {
@@ -229,7 +228,8 @@ BOOST_AUTO_TEST_CASE(a_wrong_index_is_refused) {
         refused(index, tiny,
                 "index: 100 bytes do not hold 2 layers of 48 neurons, 2 tokens an end");
         std::filesystem::resize_file(index.path, 10);
-        refused(index, tiny, "index: expected at least 40 bytes, got 10");
+        refused(index, tiny,
+                "header at byte 0: expected 40 more bytes, got 10 before the end of the file");
     }
     {
         const index_file index({"--top", "2", "--projection", "raw"});

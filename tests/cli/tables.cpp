@@ -151,8 +151,6 @@ BOOST_AUTO_TEST_CASE(an_attribution_fits_100_columns) {
         const std::string path = xlens::test::golden_path("models/" + name + "/hf").string();
         check_page({"attribute", path, "--ids", "1,2,3", "--limit", "3"});
     }
-    // Nothing to draw: the residual is no number.
-    check_page({"attribute", tiny, "--ids", "1", "--set", "0:0=3e38", "--scale", "0:0=3"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--positions", "all", "--attribute"});
     check_page({"generate", model, "--prompt", "The", "-n", "2", "--attribute"});
 }

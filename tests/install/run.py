@@ -58,7 +58,10 @@ def install(build, root):
         prefix = prefix.parent
     if [p for p in (prefix / "include").rglob("*") if p.is_file() and p.suffix != ".hpp"]:
         sys.exit("the installation holds files that are no headers")
-    return {"PKG_CONFIG_PATH": f"{config.parent}:{compiled.parent}", "CMAKE_PREFIX_PATH": str(prefix)}
+    return {
+        "PKG_CONFIG_PATH": f"{config.parent}:{compiled.parent}",
+        "CMAKE_PREFIX_PATH": str(prefix),
+    }
 
 
 def main():

@@ -77,8 +77,8 @@ inline std::string event_row(const text_event& e, projection form, std::string_v
 }
 
 /// A file that grows while a run goes on, beside the name that it will get: `path`.part. A run that
-/// goes on later cuts it back to what its checkpoint knows of. Throws xlens::error, also where a name
-/// is that of a file that is being read.
+/// goes on later cuts it back to what its checkpoint knows of. Throws xlens::error, also where a
+/// name is that of a file that is being read.
 class growing_file {
 public:
     /// Goes on after the first `kept` bytes.

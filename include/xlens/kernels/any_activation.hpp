@@ -13,8 +13,8 @@ template <class Activation>
 void activate_gated(std::span<float> gate, std::span<const float> up);
 }  // namespace kernels
 
-/// An activation as a value, made of one of the types of kernels/activation.hpp or one like them: what
-/// xlens::model is made of. Costs an indirect call a row and tile of columns.
+/// An activation as a value, made of one of the types of kernels/activation.hpp or one like them:
+/// what xlens::model is made of. Costs an indirect call a row and tile of columns.
 struct any_activation {
     any_activation() = default;
     template <class Activation>

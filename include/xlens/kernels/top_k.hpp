@@ -20,9 +20,9 @@ inline constexpr auto ranks_before = []<class Id>(const scored_id<Id>& a, const 
 };
 
 /// The k best of a stream of scores of things numbered by `Id`: tokens (top_k, below), the neurons
-/// of a model one after the other, whatever is ranked. What is kept does not depend on the order of the offers, so
-/// that threads can each take a share of the vocabulary and merge. A NaN never enters. k may be
-/// larger than the stream, or 0.
+/// of a model one after the other, whatever is ranked. What is kept does not depend on the order of
+/// the offers, so that threads can each take a share of the vocabulary and merge. A NaN never
+/// enters. k may be larger than the stream, or 0.
 ///
 /// Offers that pass the bar are collected, and cut down to the k best when there are twice as many:
 /// an offer costs O(1), where a heap would cost O(log k).

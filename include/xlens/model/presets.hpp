@@ -17,11 +17,11 @@
 #include <string_view>
 #include <type_traits>
 
-// An architecture says which parts fill the one block of nn/block.hpp. It stands here twice: as types,
-// for programs that fix it when they are compiled (a preset), and as a row of the table
+// An architecture says which parts fill the one block of nn/block.hpp. It stands here twice: as
+// types, for programs that fix it when they are compiled (a preset), and as a row of the table
 // `architectures`, made from the preset, for xlens::model, whose parts are data. What differs from
-// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from the
-// file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
+// checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from
+// the file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
 
 namespace xlens {
 
