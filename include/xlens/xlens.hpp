@@ -5,6 +5,9 @@
 // it. Left out: reference/, the plain loops that the tests compare against, and report/, the pages,
 // whose files the build embeds.
 
+// First, so that what a compiler says of a policy does not begin with how it came to this header.
+#include <xlens/hooks/policy.hpp>
+
 #include <xlens/concepts/cluster_values.hpp>
 #include <xlens/concepts/clusters.hpp>
 #include <xlens/concepts/clusters_json.hpp>
@@ -69,7 +72,6 @@
 #include <xlens/generate/stop.hpp>
 #include <xlens/hooks/answer.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/hooks/policy.hpp>
 #include <xlens/hooks/skeleton.hpp>
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/direction.hpp>

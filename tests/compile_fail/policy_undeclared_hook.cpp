@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // expect: policy: hook 'after' must be declared
+// lines: 19
+#include <xlens/model/presets.hpp>
 #include <xlens/model/transformer.hpp>
 
 struct mine {

@@ -1,8 +1,9 @@
 """Compiles one case of tests/compile_fail twice: run.py BUILD_FOLDER CASE.cpp
 
 As it stands, the case must compile. With XLENS_MUST_NOT_COMPILE defined it must not, and the
-compiler must say what follows `// expect:` in the case. Where compilers word it differently, there
-may be several such lines; one of them must be found.
+compiler's first error must say what follows `// expect:` in the case. Where compilers word it
+differently, there may be several such lines; one of them must be found. A line `// lines: N` says
+how many lines the compiler may print at most.
 """
 
 import json
@@ -44,9 +45,14 @@ def main():
     result = run("-DXLENS_MUST_NOT_COMPILE")
     if result.returncode == 0:
         sys.exit(f"{case}: compiles with XLENS_MUST_NOT_COMPILE")
-    if not any(text in result.stderr for text in expected):
+    said = result.stderr.splitlines()
+    first = next((line for line in said if "error: " in line), "")
+    if not any(text in first for text in expected):
         wanted = " or ".join(f"`{text}`" for text in expected)
-        sys.exit(f"{case}: expected {wanted} in the message, got:\n{result.stderr}")
+        sys.exit(f"{case}: expected {wanted} in the first error, got:\n{result.stderr}")
+    limits = [int(line.split("// lines:", 1)[1]) for line in lines if "// lines:" in line]
+    if limits and len(said) > limits[0]:
+        sys.exit(f"{case}: expected {limits[0]} lines, got {len(said)}:\n{result.stderr}")
 
 
 main()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // expect: deleted function
 // expect: deleted member function
+#include <xlens/kernels/activation.hpp>
+#include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/sub_updates.hpp>
 
 using layer = xlens::feed_forward<xlens::silu, xlens::gated, xlens::any_matrix>;

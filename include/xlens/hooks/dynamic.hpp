@@ -40,7 +40,7 @@ public:
     template <class... P>
     [[nodiscard]] static dynamic_policies of(P&... borrowed) {
         dynamic_policies out;
-        (out.borrow(borrowed), ...);
+        if constexpr ((check_policy<P>() && ...)) { (out.borrow(borrowed), ...); }
         return out;
     }
     [[nodiscard]] bool empty() const { return m_policies.empty(); }

@@ -4,6 +4,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -135,18 +136,27 @@ concept policy = detail::has_hooks<P> && detail::all_declared<P>;
 
 /// True for a policy; for anything else the compiler says which hook is wrong, and nothing more: a
 /// failed constraint would not say why, and a body that is compiled all the same would say too
-/// much.
+/// much. The assertions are spelt out: of one that a macro makes, compilers also show the macros.
 template <class P>
 consteval bool check_policy() {
-#define XLENS_HOOK(name)                                                    \
-    static_assert(detail::declared_##name<P>,                               \
-                  "policy: hook '" #name                                    \
-                  "' must be declared in `hooks` and be a member function " \
-                  "`void|xlens::flow " #name                                \
-                  "(const xlens::site&, xlens::rows<float>)`, or neither");
-    static_assert(detail::has_hooks<P>, "policy: expected `static constexpr xlens::hook hooks`");
-    if constexpr (detail::has_hooks<P>) { XLENS_FOR_EACH_HOOK(XLENS_HOOK) }
-#undef XLENS_HOOK
+#define XLENS_SENTENCE(name)                                  \
+    "policy: hook '" #name                                    \
+    "' must be declared in `hooks` and be a member function " \
+    "`void|xlens::flow " #name "(const xlens::site&, xlens::rows<float>)`, or neither"
+    static_assert(std::popcount(static_cast<unsigned>(all_hooks)) == 8, "an assertion a hook");
+    constexpr bool has_hooks = detail::has_hooks<P>;
+    static_assert(has_hooks, "policy: expected `static constexpr xlens::hook hooks`");
+    if constexpr (has_hooks) {
+        static_assert(detail::declared_embedding<P>, XLENS_SENTENCE(embedding));
+        static_assert(detail::declared_attention_out<P>, XLENS_SENTENCE(attention_out));
+        static_assert(detail::declared_before<P>, XLENS_SENTENCE(before));
+        static_assert(detail::declared_pre_activations<P>, XLENS_SENTENCE(pre_activations));
+        static_assert(detail::declared_coefficients<P>, XLENS_SENTENCE(coefficients));
+        static_assert(detail::declared_after<P>, XLENS_SENTENCE(after));
+        static_assert(detail::declared_read_out<P>, XLENS_SENTENCE(read_out));
+        static_assert(detail::declared_logits<P>, XLENS_SENTENCE(logits));
+    }
+#undef XLENS_SENTENCE
     return policy<P>;
 }
 
