@@ -4,6 +4,8 @@
 #include <xlens/kernels/activation.hpp>
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/sub_updates.hpp>
+#include <xlens/storage/formats.hpp>
+#include <xlens/storage/matrix.hpp>
 
 #include <vector>
 

@@ -297,6 +297,29 @@ BOOST_AUTO_TEST_CASE(a_neuron_that_does_not_exist_is_named) {
     BOOST_TEST(error_message([&] { (void)e.set(inner, 1.0F); }) == expected);
     BOOST_TEST(error_message([&] { (void)e.scale(inner, 1.0F); }) == expected);
     BOOST_TEST(error_message([&] { (void)e.without({inner}); }) == expected);
+    std::vector<float> v(width);
+    BOOST_TEST(error_message([&] { ffn.layer.value(inner, v); }) ==
+               "value: neuron 512 of a layer with 512");
+    v.resize(width - 1);
+    BOOST_TEST(error_message([&] { ffn.layer.value(0, v); }) ==
+               "value: 255 numbers for a width of 256");
+}
+
+BOOST_AUTO_TEST_CASE(a_token_or_an_unembedding_of_another_model_is_named) {
+    const random_ffn<relu, ungated, f32> ffn(width, inner);
+    const auto x = input();
+    const auto e = ffn.layer.sub_updates(x);
+    const auto table = random_row(3 * width, 23);
+    unembedding<matrix<f32>> tokens;
+    tokens.sections.push_back({0, matrix_of(table, 3, width), {}});
+    BOOST_TEST(error_message([&] { (void)e.promote(tokens, 3); }) ==
+               "unembedding: token 3: expected 0 to 2");
+    BOOST_TEST(error_message([&] { (void)e.promote(tokens, -1); }) ==
+               "unembedding: token -1: expected 0 to 2");
+    unembedding<matrix<f32>> narrow;
+    narrow.sections.push_back({0, matrix_of(table, 6, width / 2), {}});
+    BOOST_TEST(error_message([&] { (void)e.promote(narrow, 0); }) ==
+               "unembedding: a direction of 256 numbers, the model's width is 128");
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(promotion_of_a_token_adds_up_to_its_change_in_logit, Kind, kinds) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/function_ref.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/parallel.hpp>
@@ -136,8 +137,15 @@ public:
     template <class X>
     xlens::sub_updates<feed_forward> sub_updates(X&& x) const&& = delete;
 
-    /// v_i (D) into out: column i of V, decoded.
-    void value(std::size_t i, std::span<float> out) const { m_values.weight.column(i, out); }
+    /// v_i (D) into out: column i of V, decoded. Throws xlens::error for a neuron that is not there,
+    /// and for an out of another width.
+    void value(std::size_t i, std::span<float> out) const {
+        if (i >= inner_width()) { fail("value: neuron {} of a layer with {}", i, inner_width()); }
+        if (out.size() != width()) {
+            fail("value: {} numbers for a width of {}", out.size(), width());
+        }
+        m_values.weight.column(i, out);
+    }
     [[nodiscard]] const Weights& values() const { return m_values.weight; }
     [[nodiscard]] const xt::xtensor<float, 1>& output_bias() const { return m_values.bias; }
     /// U (F, D): row i is the key k_i, or u_i of a gated layer.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/finite.hpp>
@@ -73,8 +74,14 @@ struct unembedding {
         return *(after - 1);
     }
 
-    /// out = e_w (D): the direction that a residual must have to score token w.
+    /// out = e_w (D): the direction that a residual must have to score token w. Throws xlens::error
+    /// for a token that is not there, and for an out of another width.
     void direction(token_id token, std::span<float> out) const {
+        check_token(token, vocabulary(), "unembedding");
+        if (out.size() != width()) {
+            fail("unembedding: a direction of {} numbers, the model's width is {}", out.size(),
+                 width());
+        }
         const section& s = section_of(token);
         const std::size_t row = static_cast<std::size_t>(token) - s.first;
         if (!s.projection) { return s.out.row(row, out); }
