@@ -10,7 +10,6 @@
 #include <xlens/xlens.hpp>
 
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <vector>
 
@@ -32,16 +31,5 @@ extern const xlens::logit_lens lens;
 
 /// Some neurons: a cluster, or what a search found.
 extern const std::vector<xlens::neuron> neurons;
-
-/// Interventions; how a text goes on: the choice of its tokens, and what is called with each.
-extern xlens::intervene edits;
-extern xlens::greedy best;
-void show(const xlens::generated& g);
-
-/// Of a model's file.
-extern const std::uint64_t fingerprint;
-
-/// Called with what is done and what there is to do.
-void progress(std::size_t done, std::size_t total);
 
 }  // namespace document
