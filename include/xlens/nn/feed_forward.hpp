@@ -137,8 +137,8 @@ public:
     template <class X>
     xlens::sub_updates<feed_forward> sub_updates(X&& x) const&& = delete;
 
-    /// v_i (D) into out: column i of V, decoded. Throws xlens::error for a neuron that is not there,
-    /// and for an out of another width.
+    /// v_i (D) into out: column i of V, decoded. Throws xlens::error for a neuron that is not
+    /// there, and for an out of another width.
     void value(std::size_t i, std::span<float> out) const {
         if (i >= inner_width()) { fail("value: neuron {} of a layer with {}", i, inner_width()); }
         if (out.size() != width()) {
