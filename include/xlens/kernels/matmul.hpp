@@ -42,10 +42,6 @@ XLENS_API dot_kernel dot_kernel_of(format_id id, precision how);
 inline dot_kernel dot_kernel_of(const any_matrix& w) {
     return dot_kernel_of(w.format(), w.computed_in());
 }
-/// Of one that the type fixes: it alone is compiled, or comes from the compiled library.
-template <class Format>
-dot_kernel dot_kernel_of(const matrix<Format>& w);
-
 /// `transpose` says whether Wᵀ multiplies; the storage order decides what that is.
 XLENS_API product make_product(const matrix_view& w, rows<const float> x, rows<float> y,
                                bool transpose, const dot_kernel& dots);
@@ -64,9 +60,22 @@ inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] 
 /// y(i) = ⟨S_ids[i], x⟩ of stored rows.
 XLENS_API void dot_some_stored_rows(const any_matrix& w, std::span<const std::size_t> ids,
                                     std::span<const float> x, std::span<float> y);
+#if !XLENS_DEFINES(kernels)
+// Of a format that the type fixes: it alone is compiled (kernels/typed_products.hpp), or it comes,
+// as here, from the compiled library, which has the formats that files have.
+template <class Format>
+dot_kernel dot_kernel_of(const matrix<Format>&) {
+    constexpr auto id = format_from_name(Format::name);
+    static_assert(id,
+                  "a format of one's own needs the headers alone: do not define XLENS_COMPILED");
+    return dot_kernel_of(*id, precision::f32);
+}
 template <class Format>
 void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
-                          std::span<const float> x, std::span<float> y);
+                          std::span<const float> x, std::span<float> y) {
+    dot_some_stored_rows(any_matrix(w), ids, x, y);
+}
+#endif
 
 }  // namespace detail
 
@@ -131,21 +140,6 @@ void dot_some_rows(const Weights& w, std::span<const std::size_t> ids, std::span
         matvec(w.slice_rows(ids[i], 1), x, y.subspan(i, 1));
     }
 }
-
-#if !XLENS_DEFINES(kernels)
-namespace detail {
-
-// From the compiled library, which has the formats that files have.
-template <class Format>
-dot_kernel dot_kernel_of(const matrix<Format>&) {
-    constexpr auto id = format_from_name(Format::name);
-    static_assert(id,
-                  "a format of one's own needs the headers alone: do not define XLENS_COMPILED");
-    return dot_kernel_of(*id, precision::f32);
-}
-
-}  // namespace detail
-#endif
 
 #if XLENS_DEFINES(kernels)
 namespace detail {
