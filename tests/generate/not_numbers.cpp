@@ -19,7 +19,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -54,7 +53,11 @@ struct changed {
     transformer<> model;
 };
 
-using uses = std::map<std::string, std::function<void(dynamic_policies&)>>;
+struct named_use {
+    std::string name;
+    std::function<void(dynamic_policies&)> use;
+};
+using uses = std::vector<named_use>;
 
 /// What reads residuals in a pass.
 uses passes(const transformer<>& model) {
@@ -91,9 +94,9 @@ uses others(const transformer<>& model) {
 }
 
 void all_refuse(const uses& what, const std::string& expected, dynamic_policies& policies) {
-    for (const auto& [name, use] : what) {
-        const std::string message = error_message([&] { use(policies); });
-        BOOST_TEST(message.find(expected) != std::string::npos, name + ": '" + message + "'");
+    for (const named_use& one : what) {
+        const std::string message = error_message([&] { one.use(policies); });
+        BOOST_TEST(message.find(expected) != std::string::npos, one.name + ": '" + message + "'");
         BOOST_TEST(message.find('\n') == std::string::npos);
     }
 }
@@ -108,9 +111,9 @@ void all_refuse(const transformer<>& model, const std::string& expected) {
 BOOST_AUTO_TEST_CASE(as_they_are_none_refuses) {
     const changed m;
     for (const auto& all : {passes(m.model), others(m.model)}) {
-        for (const auto& [name, use] : all) {
+        for (const named_use& one : all) {
             dynamic_policies none;
-            BOOST_TEST(error_message([&] { use(none); }) == "(no error)", name);
+            BOOST_TEST(error_message([&] { one.use(none); }) == "(no error)", one.name);
         }
     }
 }
