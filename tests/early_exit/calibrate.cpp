@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/early_exit/calibrate.hpp>
+#include <xlens/numerics/bounds.hpp>
 
 #include "support/error_message.hpp"
 

@@ -1,22 +1,40 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#if XLENS_DEFINES(numerics)
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+
+#include <algorithm>
+#endif
+
 namespace xlens {
 
 /// Cholesky factor L of a positive definite matrix, in place: a = L·Lᵀ, L in its lower triangle.
 /// Throws xlens::error where it is not positive definite; `name` begins the message. O(n³/3).
-inline void cholesky(xt::xtensor<double, 2>& a, std::string_view name) {
+XLENS_API void cholesky(xt::xtensor<double, 2>& a, std::string_view name);
+
+/// Solves L·Lᵀ·x = b, in place: `l` as `cholesky` left it, b (n). O(n²).
+XLENS_API void solve_cholesky(const xt::xtensor<double, 2>& l, std::span<double> b);
+
+/// R (r, n) with RᵀR = a for a symmetric positive semidefinite a (n, n) of rank r: Cholesky's
+/// factor with the largest remaining diagonal element as the next pivot, so that it ends when what
+/// remains is at most `rounding` times the largest of a (Higham 2002, section 10.3). Columns keep
+/// the order of a's. O(r²·n).
+XLENS_API xt::xtensor<float, 2> pivoted_cholesky(const xt::xtensor<double, 2>& a, double rounding);
+
+#if XLENS_DEFINES(numerics)
+
+XLENS_API void cholesky(xt::xtensor<double, 2>& a, std::string_view name) {
     const std::size_t n = a.shape(0);
     for (std::size_t j = 0; j < n; ++j) {
         double pivot = a(j, j);
@@ -33,8 +51,7 @@ inline void cholesky(xt::xtensor<double, 2>& a, std::string_view name) {
     }
 }
 
-/// Solves L·Lᵀ·x = b, in place: `l` as `cholesky` left it, b (n). O(n²).
-inline void solve_cholesky(const xt::xtensor<double, 2>& l, std::span<double> b) {
+XLENS_API void solve_cholesky(const xt::xtensor<double, 2>& l, std::span<double> b) {
     const std::size_t n = l.shape(0);
     for (std::size_t i = 0; i < n; ++i) {
         for (std::size_t k = 0; k < i; ++k) { b[i] -= l(i, k) * b[k]; }
@@ -46,11 +63,7 @@ inline void solve_cholesky(const xt::xtensor<double, 2>& l, std::span<double> b)
     }
 }
 
-/// R (r, n) with RᵀR = a for a symmetric positive semidefinite a (n, n) of rank r: Cholesky's
-/// factor with the largest remaining diagonal element as the next pivot, so that it ends when what
-/// remains is at most `rounding` times the largest of a (Higham 2002, section 10.3). Columns keep
-/// the order of a's. O(r²·n).
-inline xt::xtensor<float, 2> pivoted_cholesky(const xt::xtensor<double, 2>& a, double rounding) {
+XLENS_API xt::xtensor<float, 2> pivoted_cholesky(const xt::xtensor<double, 2>& a, double rounding) {
     const std::size_t width = a.shape(0);
     std::vector<double> diagonal(width);
     for (std::size_t d = 0; d < width; ++d) { diagonal[d] = a(d, d); }
@@ -81,5 +94,7 @@ inline xt::xtensor<float, 2> pivoted_cholesky(const xt::xtensor<double, 2>& a, d
     }
     return xt::cast<float>(xt::view(root, xt::range(0, rank), xt::all()));
 }
+
+#endif
 
 }  // namespace xlens

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/checked.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/dot_in_double.hpp>
@@ -63,11 +64,7 @@ struct linkage_merge {
 /// The n - 1 merges of n vectors, by ascending height.
 class dendrogram {
 public:
-    dendrogram(std::size_t n, std::vector<linkage_merge> merges)
-        : m_count(n), m_merges(std::move(merges)) {
-        // Stable: a cluster is made before it is merged, also at the same height.
-        std::ranges::stable_sort(m_merges, {}, &linkage_merge::height);
-    }
+    dendrogram(std::size_t n, std::vector<linkage_merge> merges);
     [[nodiscard]] std::size_t count() const { return m_count; }
     [[nodiscard]] std::span<const linkage_merge> merges() const& { return m_merges; }
     /// Deleted, for the span would outlive the dendrogram: give the dendrogram a name first.
@@ -75,26 +72,7 @@ public:
 
     /// The clusters that are left when all but the last k - 1 merges have been done: exactly k,
     /// numbered by their first vectors. Throws xlens::error for k outside 1 to n. O(n).
-    [[nodiscard]] vector_groups cut(std::size_t k) const {
-        detail::check_cluster_count(k, m_count);
-        std::vector<std::size_t> parent(m_count);
-        std::iota(parent.begin(), parent.end(), std::size_t{0});
-        const auto first_of = [&](std::size_t i) {
-            while (parent[i] != i) { i = parent[i] = parent[parent[i]]; }
-            return i;
-        };
-        for (const linkage_merge& m : std::span(m_merges).first(m_count - k)) {
-            const auto [low, high] = std::minmax({first_of(m.a), first_of(m.b)});
-            parent[high] = low;
-        }
-        vector_groups labels(m_count);
-        std::uint32_t next = 0;
-        for (std::size_t i = 0; i < m_count; ++i) {
-            const std::size_t first = first_of(i);
-            labels[i] = first == i ? next++ : labels[first];
-        }
-        return labels;
-    }
+    [[nodiscard]] vector_groups cut(std::size_t k) const;
 
 private:
     std::size_t m_count;
@@ -210,5 +188,36 @@ dendrogram complete_linkage(rows<const float> unit, const linkage_options& optio
     detail::fill_cosine_distances(unit, distances);
     return complete_linkage(distances, progress);
 }
+
+#if XLENS_DEFINES(numerics)
+
+XLENS_API dendrogram::dendrogram(std::size_t n, std::vector<linkage_merge> merges)
+    : m_count(n), m_merges(std::move(merges)) {
+    // Stable: a cluster is made before it is merged, also at the same height.
+    std::ranges::stable_sort(m_merges, {}, &linkage_merge::height);
+}
+
+XLENS_API vector_groups dendrogram::cut(std::size_t k) const {
+    detail::check_cluster_count(k, m_count);
+    std::vector<std::size_t> parent(m_count);
+    std::iota(parent.begin(), parent.end(), std::size_t{0});
+    const auto first_of = [&](std::size_t i) {
+        while (parent[i] != i) { i = parent[i] = parent[parent[i]]; }
+        return i;
+    };
+    for (const linkage_merge& m : std::span(m_merges).first(m_count - k)) {
+        const auto [low, high] = std::minmax({first_of(m.a), first_of(m.b)});
+        parent[high] = low;
+    }
+    vector_groups labels(m_count);
+    std::uint32_t next = 0;
+    for (std::size_t i = 0; i < m_count; ++i) {
+        const std::size_t first = first_of(i);
+        labels[i] = first == i ? next++ : labels[first];
+    }
+    return labels;
+}
+
+#endif
 
 }  // namespace xlens

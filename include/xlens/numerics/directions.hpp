@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/numerics/random_draws.hpp>
-#include <xlens/numerics/splitmix64.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(numerics)
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/numerics/random_draws.hpp>
+#include <xlens/numerics/splitmix64.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -31,14 +36,31 @@ struct unit_directions {
 namespace detail {
 
 /// ‖v‖ in double, elements added in their order: the same bits on every machine.
-inline double length_of(std::span<const float> v) {
+XLENS_API double length_of(std::span<const float> v);
+
+/// Throws xlens::error unless all rows have length one.
+XLENS_API void check_unit(rows<const float> unit);
+
+}  // namespace detail
+
+/// The directions of vectors (n, D), which are scaled where they are: no memory but the result's.
+XLENS_API unit_directions directions_of(xt::xtensor<float, 2>&& vectors);
+
+/// Permutes each column of vectors (n, D) by itself, at random: a control for clusters. Every
+/// dimension keeps its values, and what they had to do with each other is gone. O(n·D).
+XLENS_API void shuffle_components(rows<float> vectors, std::uint64_t seed);
+
+#if XLENS_DEFINES(numerics)
+
+namespace detail {
+
+XLENS_API double length_of(std::span<const float> v) {
     double squares = 0.0;
     for (const float x : v) { squares += double{x} * double{x}; }
     return std::sqrt(squares);
 }
 
-/// Throws xlens::error unless all rows have length one.
-inline void check_unit(rows<const float> unit) {
+XLENS_API void check_unit(rows<const float> unit) {
     for (std::size_t i = 0; i < unit.count(); ++i) {
         const double length = length_of(unit[i]);
         if (!(std::abs(length - 1.0) < 1e-3)) {
@@ -50,8 +72,7 @@ inline void check_unit(rows<const float> unit) {
 
 }  // namespace detail
 
-/// The directions of vectors (n, D), which are scaled where they are: no memory but the result's.
-inline unit_directions directions_of(xt::xtensor<float, 2>&& vectors) {
+XLENS_API unit_directions directions_of(xt::xtensor<float, 2>&& vectors) {
     const std::size_t n = vectors.shape(0);
     const rows<float> all = vectors;
     std::vector<double> lengths(n);
@@ -76,9 +97,7 @@ inline unit_directions directions_of(xt::xtensor<float, 2>&& vectors) {
     return out;
 }
 
-/// Permutes each column of vectors (n, D) by itself, at random: a control for clusters. Every
-/// dimension keeps its values, and what they had to do with each other is gone. O(n·D).
-inline void shuffle_components(rows<float> vectors, std::uint64_t seed) {
+XLENS_API void shuffle_components(rows<float> vectors, std::uint64_t seed) {
     const std::size_t n = vectors.count();
     parallel_for(vectors.width(), 64 * n, [&](std::size_t d) {
         random_draws draw(seed ^ (splitmix64::step * (d + 1)));  // a generator a column
@@ -87,5 +106,7 @@ inline void shuffle_components(rows<float> vectors, std::uint64_t seed) {
         }
     });
 }
+
+#endif
 
 }  // namespace xlens

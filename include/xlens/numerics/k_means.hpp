@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/numerics/directions.hpp>
 #include <xlens/numerics/k_means_seeding.hpp>
@@ -8,12 +9,15 @@
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(numerics)
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -36,61 +40,18 @@ namespace detail {
 
 class k_means_rounds {
 public:
-    k_means_rounds(rows<const float> unit, xt::xtensor<float, 2> centroids) : m_unit(unit) {
-        m_result.centroids = std::move(centroids);
-        m_result.labels.resize(unit.count());
-        m_cosines.resize(unit.count());
-        assign();
-    }
+    k_means_rounds(rows<const float> unit, xt::xtensor<float, 2> centroids);
     k_means_result& result() { return m_result; }
 
     /// Moves the centroids and assigns every vector anew.
-    void round() {
-        move();
-        assign();
-        ++m_result.rounds;
-    }
+    void round();
 
 private:
-    void assign() {
-        meet(m_unit, m_result.centroids, [&](std::size_t first, rows<float> cosines) {
-            for (std::size_t i = 0; i < cosines.count(); ++i) {
-                const auto best = std::ranges::max_element(cosines[i]);
-                m_result.labels[first + i] = static_cast<std::uint32_t>(best - cosines[i].begin());
-                m_cosines[first + i] = *best;
-            }
-        });
-        m_result.inertia = 0.0;
-        for (const float cosine : m_cosines) { m_result.inertia += 1.0 - double{cosine}; }
-    }
-    void move() {
-        const std::size_t k = m_result.centroids.shape(0);
-        const cluster_sums found = sum_clusters(m_unit, m_result.labels, k);
-        std::vector<std::size_t> sizes = found.sizes;
-        for (std::size_t c = 0; c < k; ++c) {
-            const double length = found.length(c);
-            if (sizes[c] == 0) { replace(c, sizes); }
-            if (!(length > 1e-6)) { continue; }  // opposite vectors: the centroid stays
-            for (std::size_t d = 0; d < m_unit.width(); ++d) {
-                m_result.centroids(c, d) = static_cast<float>(found.sums(c, d) / length);
-            }
-        }
-    }
+    void assign();
+    void move();
     /// An empty cluster begins anew at the vector that fits its own worst, unless it is alone
     /// there.
-    void replace(std::size_t cluster, std::vector<std::size_t>& sizes) {
-        std::size_t worst = m_cosines.size();
-        for (std::size_t i = 0; i < m_cosines.size(); ++i) {
-            if (sizes[m_result.labels[i]] > 1 &&
-                (worst == m_cosines.size() || m_cosines[i] < m_cosines[worst])) {
-                worst = i;
-            }
-        }
-        if (worst == m_cosines.size()) { return; }
-        --sizes[m_result.labels[worst]];
-        m_cosines[worst] = 2.0F;  // no other takes it
-        std::ranges::copy(m_unit[worst], rows<float>(m_result.centroids)[cluster].begin());
-    }
+    void replace(std::size_t cluster, std::vector<std::size_t>& sizes);
 
     rows<const float> m_unit;
     k_means_result m_result;
@@ -126,5 +87,67 @@ k_means_result k_means(rows<const float> unit, const k_means_options& options, P
     }
     return std::move(result);
 }
+
+#if XLENS_DEFINES(numerics)
+
+namespace detail {
+
+XLENS_API k_means_rounds::k_means_rounds(rows<const float> unit, xt::xtensor<float, 2> centroids)
+    : m_unit(unit) {
+    m_result.centroids = std::move(centroids);
+    m_result.labels.resize(unit.count());
+    m_cosines.resize(unit.count());
+    assign();
+}
+
+XLENS_API void k_means_rounds::round() {
+    move();
+    assign();
+    ++m_result.rounds;
+}
+
+XLENS_API void k_means_rounds::assign() {
+    meet(m_unit, m_result.centroids, [&](std::size_t first, rows<float> cosines) {
+        for (std::size_t i = 0; i < cosines.count(); ++i) {
+            const auto best = std::ranges::max_element(cosines[i]);
+            m_result.labels[first + i] = static_cast<std::uint32_t>(best - cosines[i].begin());
+            m_cosines[first + i] = *best;
+        }
+    });
+    m_result.inertia = 0.0;
+    for (const float cosine : m_cosines) { m_result.inertia += 1.0 - double{cosine}; }
+}
+
+XLENS_API void k_means_rounds::move() {
+    const std::size_t k = m_result.centroids.shape(0);
+    const cluster_sums found = sum_clusters(m_unit, m_result.labels, k);
+    std::vector<std::size_t> sizes = found.sizes;
+    for (std::size_t c = 0; c < k; ++c) {
+        const double length = found.length(c);
+        if (sizes[c] == 0) { replace(c, sizes); }
+        if (!(length > 1e-6)) { continue; }  // opposite vectors: the centroid stays
+        for (std::size_t d = 0; d < m_unit.width(); ++d) {
+            m_result.centroids(c, d) = static_cast<float>(found.sums(c, d) / length);
+        }
+    }
+}
+
+XLENS_API void k_means_rounds::replace(std::size_t cluster, std::vector<std::size_t>& sizes) {
+    std::size_t worst = m_cosines.size();
+    for (std::size_t i = 0; i < m_cosines.size(); ++i) {
+        if (sizes[m_result.labels[i]] > 1 &&
+            (worst == m_cosines.size() || m_cosines[i] < m_cosines[worst])) {
+            worst = i;
+        }
+    }
+    if (worst == m_cosines.size()) { return; }
+    --sizes[m_result.labels[worst]];
+    m_cosines[worst] = 2.0F;  // no other takes it
+    std::ranges::copy(m_unit[worst], rows<float>(m_result.centroids)[cluster].begin());
+}
+
+}  // namespace detail
+
+#endif
 
 }  // namespace xlens

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
@@ -45,13 +46,7 @@ void meet(rows<const float> unit, rows<const float> to, Take take) {
 /// smallest sum of gaps is kept.
 class k_means_seeding {
 public:
-    k_means_seeding(rows<const float> unit, std::size_t k, random_draws& draw)
-        : m_unit(unit),
-          m_k(k),
-          m_trials(2 + static_cast<std::size_t>(std::log(static_cast<double>(k)))),
-          m_draw(&draw),
-          m_gaps(unit.count(), 2.0F),
-          m_sums(unit.count()) {}
+    k_means_seeding(rows<const float> unit, std::size_t k, random_draws& draw);
 
     /// (k, D), or fewer rows where the vectors have fewer different directions. 2 + ln k cosines
     /// with every vector a centroid. `progress(done)` counts centroids.
@@ -75,39 +70,9 @@ private:
     static constexpr float same_direction = 1e-6F;
 
     /// False where no vector is left that has a direction of its own.
-    bool draw_candidates(std::vector<std::size_t>& drawn) {
-        double sum = 0.0;
-        for (std::size_t i = 0; i < m_gaps.size(); ++i) { m_sums[i] = sum += double{m_gaps[i]}; }
-        if (!(sum > 0.0)) { return false; }
-        drawn.resize(m_trials);
-        for (std::size_t& vector : drawn) { vector = m_draw->weighted(m_sums); }
-        return true;
-    }
+    bool draw_candidates(std::vector<std::size_t>& drawn);
     /// The candidate that leaves the smallest sum of gaps; the gaps become those that it leaves.
-    std::size_t keep_best(const std::vector<std::size_t>& drawn) {
-        const std::size_t trials = drawn.size();
-        m_candidates.resize({trials, m_unit.width()});
-        for (std::size_t t = 0; t < trials; ++t) {
-            const auto vector = m_unit[drawn[t]];
-            std::copy(vector.begin(), vector.end(), rows<float>(m_candidates)[t].begin());
-        }
-        m_lowered.resize({m_gaps.size(), trials});
-        meet(m_unit, m_candidates, [&](std::size_t first, rows<float> cosines) {
-            for (std::size_t i = first; i < first + cosines.count(); ++i) {
-                for (std::size_t t = 0; t < trials; ++t) {
-                    const float gap = 1.0F - cosines[i - first][t];
-                    m_lowered(i, t) = std::min(m_gaps[i], gap > same_direction ? gap : 0.0F);
-                }
-            }
-        });
-        std::vector<double> sums(trials);
-        for (std::size_t i = 0; i < m_gaps.size(); ++i) {
-            for (std::size_t t = 0; t < trials; ++t) { sums[t] += double{m_lowered(i, t)}; }
-        }
-        const auto best = static_cast<std::size_t>(std::ranges::min_element(sums) - sums.begin());
-        for (std::size_t i = 0; i < m_gaps.size(); ++i) { m_gaps[i] = m_lowered(i, best); }
-        return drawn[best];
-    }
+    std::size_t keep_best(const std::vector<std::size_t>& drawn);
 
     rows<const float> m_unit;
     std::size_t m_k;
@@ -118,5 +83,52 @@ private:
     xt::xtensor<float, 2> m_candidates;  // (trials, D)
     xt::xtensor<float, 2> m_lowered;     // (n, trials)
 };
+
+#if XLENS_DEFINES(numerics)
+
+XLENS_API k_means_seeding::k_means_seeding(rows<const float> unit, std::size_t k,
+                                           random_draws& draw)
+    : m_unit(unit),
+      m_k(k),
+      m_trials(2 + static_cast<std::size_t>(std::log(static_cast<double>(k)))),
+      m_draw(&draw),
+      m_gaps(unit.count(), 2.0F),
+      m_sums(unit.count()) {}
+
+XLENS_API bool k_means_seeding::draw_candidates(std::vector<std::size_t>& drawn) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < m_gaps.size(); ++i) { m_sums[i] = sum += double{m_gaps[i]}; }
+    if (!(sum > 0.0)) { return false; }
+    drawn.resize(m_trials);
+    for (std::size_t& vector : drawn) { vector = m_draw->weighted(m_sums); }
+    return true;
+}
+
+XLENS_API std::size_t k_means_seeding::keep_best(const std::vector<std::size_t>& drawn) {
+    const std::size_t trials = drawn.size();
+    m_candidates.resize({trials, m_unit.width()});
+    for (std::size_t t = 0; t < trials; ++t) {
+        const auto vector = m_unit[drawn[t]];
+        std::copy(vector.begin(), vector.end(), rows<float>(m_candidates)[t].begin());
+    }
+    m_lowered.resize({m_gaps.size(), trials});
+    meet(m_unit, m_candidates, [&](std::size_t first, rows<float> cosines) {
+        for (std::size_t i = first; i < first + cosines.count(); ++i) {
+            for (std::size_t t = 0; t < trials; ++t) {
+                const float gap = 1.0F - cosines[i - first][t];
+                m_lowered(i, t) = std::min(m_gaps[i], gap > same_direction ? gap : 0.0F);
+            }
+        }
+    });
+    std::vector<double> sums(trials);
+    for (std::size_t i = 0; i < m_gaps.size(); ++i) {
+        for (std::size_t t = 0; t < trials; ++t) { sums[t] += double{m_lowered(i, t)}; }
+    }
+    const auto best = static_cast<std::size_t>(std::ranges::min_element(sums) - sums.begin());
+    for (std::size_t i = 0; i < m_gaps.size(); ++i) { m_gaps[i] = m_lowered(i, best); }
+    return drawn[best];
+}
+
+#endif
 
 }  // namespace xlens::detail
