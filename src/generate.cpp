@@ -6,3 +6,4 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
 #include <xlens/generate/sampling.hpp>
+#include <xlens/generate/stop.hpp>

@@ -3,4 +3,10 @@
 #define XLENS_BUILDING_trace 1
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
+#include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/largest_contributions.hpp>
+#include <xlens/trace/observe.hpp>
+#include <xlens/trace/observe_updates.hpp>
+#include <xlens/trace/residual.hpp>
+#include <xlens/trace/saturation.hpp>
 #include <xlens/trace/trace.hpp>

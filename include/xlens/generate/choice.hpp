@@ -72,9 +72,7 @@ public:
           }) {}
 
     [[nodiscard]] bool takes_best() const { return m_takes_best; }
-    token_choice operator()(std::span<const float> logits, std::span<const token_id> text) {
-        return m_choose(logits, text);
-    }
+    token_choice operator()(std::span<const float> logits, std::span<const token_id> text);
 
 private:
     bool m_takes_best;
@@ -109,6 +107,11 @@ XLENS_API std::vector<scored> best_tokens(const sequence_state& state, std::size
 
 XLENS_API token_choice greedy::operator()(std::span<const float> logits) const {
     return detail::chosen(detail::best_of(logits, 1).front().id, logits);
+}
+
+XLENS_API token_choice chooser::operator()(std::span<const float> logits,
+                                           std::span<const token_id> text) {
+    return m_choose(logits, text);
 }
 #endif
 

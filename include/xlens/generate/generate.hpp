@@ -44,9 +44,7 @@ public:
               }
           }) {}
 
-    flow operator()(const generated& token) const {
-        return m_listen ? m_listen(token) : flow::proceed;
-    }
+    flow operator()(const generated& token) const;
 
 private:
     std::function<flow(const generated&)> m_listen;
@@ -133,6 +131,10 @@ XLENS_API std::vector<generated> generate_with(const transformer<>& model,
 }
 
 }  // namespace detail
+
+XLENS_API flow token_listener::operator()(const generated& token) const {
+    return m_listen ? m_listen(token) : flow::proceed;
+}
 #endif
 
 }  // namespace xlens

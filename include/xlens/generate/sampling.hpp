@@ -2,11 +2,9 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
-#include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/choice.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +13,12 @@
 #include <span>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(generate)
+#include <xlens/core/error.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -42,25 +46,19 @@ public:
     /// Throws xlens::error for a number outside its range.
     explicit sampler(const options& o);
 
-    [[nodiscard]] bool takes_best() const {
-        return m_options.temperature == 0.0F && m_options.repetition_penalty == 1.0F;
-    }
+    [[nodiscard]] bool takes_best() const;
 
     /// `text`: the tokens so far, for the repetition penalty.
     token_choice operator()(std::span<const float> logits, std::span<const token_id> text = {});
 
 private:
-    static void check(std::string_view name, float value, bool good, std::string_view expected) {
-        if (!good || std::isinf(value)) { fail("{}: expected {}, got {}", name, expected, value); }
-    }
+    static void check(std::string_view name, float value, bool good, std::string_view expected);
 
     std::span<const float> penalised(std::span<const float> logits, std::span<const token_id> text);
 
     /// e^((z - highest) / temperature). In double, and sums of it in one order, as the draw must
     /// not depend on the machine.
-    [[nodiscard]] double weight(float z, float highest) const {
-        return std::exp((double{z} - double{highest}) / double{m_options.temperature});
-    }
+    [[nodiscard]] double weight(float z, float highest) const;
     /// Uniform in [0, 1): 53 random bits. std::discrete_distribution differs between libraries.
     double uniform() { return static_cast<double>(m_random() >> 11U) * 0x1p-53; }
 
@@ -169,6 +167,19 @@ XLENS_API token_id sampler::draw_from_all(std::span<const float> z) {
         if (left < 0.0) { break; }
     }
     return static_cast<token_id>(last);
+}
+
+XLENS_API bool sampler::takes_best() const {
+    return m_options.temperature == 0.0F && m_options.repetition_penalty == 1.0F;
+}
+
+XLENS_API void sampler::check(std::string_view name, float value, bool good,
+                              std::string_view expected) {
+    if (!good || std::isinf(value)) { fail("{}: expected {}, got {}", name, expected, value); }
+}
+
+XLENS_API double sampler::weight(float z, float highest) const {
+    return std::exp((double{z} - double{highest}) / double{m_options.temperature});
 }
 #endif
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/matmul.hpp>
-#include <xlens/kernels/softmax.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/storage/rows.hpp>
@@ -18,6 +15,13 @@
 #include <random>
 #include <span>
 #include <vector>
+
+#if XLENS_DEFINES(lens)
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/softmax.hpp>
+#endif
 
 namespace xlens {
 
@@ -35,21 +39,7 @@ class adam {
 public:
     explicit adam(std::size_t size) : m_mean(size), m_square(size) {}
 
-    void step(std::span<float> parameters, std::span<const float> gradient, double rate) {
-        constexpr double keep_mean = 0.9;
-        constexpr double keep_square = 0.999;
-        ++m_steps;
-        const double mean_part = 1.0 - std::pow(keep_mean, m_steps);
-        const double square_part = 1.0 - std::pow(keep_square, m_steps);
-        for (std::size_t i = 0; i < parameters.size(); ++i) {
-            const double g = gradient[i];
-            m_mean[i] = static_cast<float>(keep_mean * m_mean[i] + (1.0 - keep_mean) * g);
-            m_square[i] =
-                static_cast<float>(keep_square * m_square[i] + (1.0 - keep_square) * g * g);
-            const double size = std::sqrt(m_square[i] / square_part) + 1e-8;
-            parameters[i] -= static_cast<float>(rate * m_mean[i] / mean_part / size);
-        }
-    }
+    void step(std::span<float> parameters, std::span<const float> gradient, double rate);
 
 private:
     std::vector<float> m_mean;
@@ -84,35 +74,7 @@ contrast contrast_of(std::span<const token_id> common, std::span<const token_id>
 
 /// Gradient of the mean of -log softmax(⟨e, ŷ⟩)(target) to y, into y itself (N, D), where ŷ is y of
 /// unit RMS. Returns the loss.
-inline double cross_entropy_gradient(const contrast& against, rows<float> y) {
-    const std::size_t n = y.count();
-    const matrix<f32> e = as_matrix(against.directions);
-    xt::xtensor<float, 2> unit = xt::empty<float>({n, y.width()});
-    unit_rms(y, unit);
-    xt::xtensor<float, 2> p = xt::empty<float>({n, e.rows()});
-    kernels::matmul(e, unit, p);
-    std::vector<float> losses(n);
-    parallel_for(n, 8 * e.rows(), [&](std::size_t i) {
-        const std::span<float> row = rows<float>(p)[i];
-        const float log_sum = kernels::log_sum_exp(row);
-        losses[i] = log_sum - row[against.place[i]];
-        for (float& z : row) { z = std::exp(z - log_sum) / static_cast<float>(n); }
-        row[against.place[i]] -= 1.0F / static_cast<float>(n);
-    });
-    xt::xtensor<float, 2> to_unit = xt::empty<float>({n, y.width()});
-    kernels::matmul_transposed(e, p, to_unit);
-    parallel_for(n, 8 * y.width(), [&](std::size_t i) {
-        const auto width = static_cast<float>(y.width());
-        const std::span<const float> u = rows<const float>(unit)[i];
-        const std::span<const float> g = rows<const float>(to_unit)[i];
-        const float along = kernels::dot(g, u) / width;
-        const float rms = std::sqrt(kernels::dot(y[i], y[i]) / width + 1e-5F);
-        for (std::size_t d = 0; d < y.width(); ++d) { y[i][d] = (g[d] - u[d] * along) / rms; }
-    });
-    double loss = 0.0;
-    for (const float l : losses) { loss += l; }
-    return loss / static_cast<double>(n);
-}
+XLENS_API double cross_entropy_gradient(const contrast& against, rows<float> y);
 
 }  // namespace detail
 
@@ -167,5 +129,59 @@ translator tune(translator start, rows<const float> from, std::span<const token_
     }
     return start;
 }
+
+#if XLENS_DEFINES(lens)
+
+namespace detail {
+
+XLENS_API void adam::step(std::span<float> parameters, std::span<const float> gradient,
+                          double rate) {
+    constexpr double keep_mean = 0.9;
+    constexpr double keep_square = 0.999;
+    ++m_steps;
+    const double mean_part = 1.0 - std::pow(keep_mean, m_steps);
+    const double square_part = 1.0 - std::pow(keep_square, m_steps);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+        const double g = gradient[i];
+        m_mean[i] = static_cast<float>(keep_mean * m_mean[i] + (1.0 - keep_mean) * g);
+        m_square[i] = static_cast<float>(keep_square * m_square[i] + (1.0 - keep_square) * g * g);
+        const double size = std::sqrt(m_square[i] / square_part) + 1e-8;
+        parameters[i] -= static_cast<float>(rate * m_mean[i] / mean_part / size);
+    }
+}
+
+XLENS_API double cross_entropy_gradient(const contrast& against, rows<float> y) {
+    const std::size_t n = y.count();
+    const matrix<f32> e = as_matrix(against.directions);
+    xt::xtensor<float, 2> unit = xt::empty<float>({n, y.width()});
+    unit_rms(y, unit);
+    xt::xtensor<float, 2> p = xt::empty<float>({n, e.rows()});
+    kernels::matmul(e, unit, p);
+    std::vector<float> losses(n);
+    parallel_for(n, 8 * e.rows(), [&](std::size_t i) {
+        const std::span<float> row = rows<float>(p)[i];
+        const float log_sum = kernels::log_sum_exp(row);
+        losses[i] = log_sum - row[against.place[i]];
+        for (float& z : row) { z = std::exp(z - log_sum) / static_cast<float>(n); }
+        row[against.place[i]] -= 1.0F / static_cast<float>(n);
+    });
+    xt::xtensor<float, 2> to_unit = xt::empty<float>({n, y.width()});
+    kernels::matmul_transposed(e, p, to_unit);
+    parallel_for(n, 8 * y.width(), [&](std::size_t i) {
+        const auto width = static_cast<float>(y.width());
+        const std::span<const float> u = rows<const float>(unit)[i];
+        const std::span<const float> g = rows<const float>(to_unit)[i];
+        const float along = kernels::dot(g, u) / width;
+        const float rms = std::sqrt(kernels::dot(y[i], y[i]) / width + 1e-5F);
+        for (std::size_t d = 0; d < y.width(); ++d) { y[i][d] = (g[d] - u[d] * along) / rms; }
+    });
+    double loss = 0.0;
+    for (const float l : losses) { loss += l; }
+    return loss / static_cast<double>(n);
+}
+
+}  // namespace detail
+
+#endif
 
 }  // namespace xlens

@@ -10,7 +10,6 @@
 #include <xlens/nn/norm.hpp>
 #include <xlens/nn/unembedding.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -20,6 +19,7 @@
 
 #if XLENS_DEFINES(lens)
 #include <xlens/core/error.hpp>
+#include <xlens/storage/weight_matrix.hpp>
 #endif
 
 namespace xlens {
@@ -41,10 +41,7 @@ XLENS_API std::string_view name_of(projection form);
 /// Also projects value vectors. Borrows the model: `const logit_lens lens(model);`.
 class logit_lens {
 public:
-    explicit logit_lens(const transformer<>& model)
-        : m_norm(&model.final_norm),
-          m_unembedding(&model.unembedding),
-          m_vocabulary(model.unembedding) {}
+    explicit logit_lens(const transformer<>& model);
     /// Refused: the lens borrows the model. Keep the model in a variable that outlives it.
     explicit logit_lens(const transformer<>&& model) = delete;
 
@@ -128,6 +125,11 @@ XLENS_API void logit_lens::fold(std::span<float> v) const {
     const std::span<const float> by = gain();
     for (std::size_t d = 0; d < by.size(); ++d) { v[d] *= by[d]; }
 }
+
+XLENS_API logit_lens::logit_lens(const transformer<>& model)
+    : m_norm(&model.final_norm),
+      m_unembedding(&model.unembedding),
+      m_vocabulary(model.unembedding) {}
 #endif
 
 }  // namespace xlens

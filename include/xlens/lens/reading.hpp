@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 
 #include <cmath>
@@ -15,9 +16,15 @@ struct reading {
     float log_normaliser = 0.0F;  ///< log Σ_w exp(logit_w)
     float target = 0.0F;          ///< log-probability of the token asked for, if one was
 
-    [[nodiscard]] float probability(const scored& token) const {
-        return std::exp(token.score - log_normaliser);
-    }
+    [[nodiscard]] float probability(const scored& token) const;
 };
+
+#if XLENS_DEFINES(lens)
+
+XLENS_API float reading::probability(const scored& token) const {
+    return std::exp(token.score - log_normaliser);
+}
+
+#endif
 
 }  // namespace xlens

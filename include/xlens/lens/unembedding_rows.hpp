@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/matmul.hpp>
@@ -35,18 +36,8 @@ class row_sum {
 public:
     explicit row_sum(std::size_t width) : m_sum(width, 0.0) {}
 
-    void add(rows<const float> some) {
-        for (std::size_t r = 0; r < some.count(); ++r) {
-            for (std::size_t d = 0; d < m_sum.size(); ++d) { m_sum[d] += double{some[r][d]}; }
-        }
-    }
-    [[nodiscard]] std::vector<float> mean(std::size_t count) const {
-        std::vector<float> out(m_sum.size());
-        std::ranges::transform(m_sum, out.begin(), [count](double s) {
-            return static_cast<float>(s / static_cast<double>(count));
-        });
-        return out;
-    }
+    void add(rows<const float> some);
+    [[nodiscard]] std::vector<float> mean(std::size_t count) const;
 
 private:
     std::vector<double> m_sum;
@@ -94,5 +85,27 @@ std::vector<float> mean_unembedding(const unembedding<Weights>& e) {
     for_each_tile(e, detail::unembedding_tile, [&](rows<float> some) { sum.add(some); });
     return sum.mean(e.vocabulary());
 }
+
+#if XLENS_DEFINES(lens)
+
+namespace detail {
+
+XLENS_API void row_sum::add(rows<const float> some) {
+    for (std::size_t r = 0; r < some.count(); ++r) {
+        for (std::size_t d = 0; d < m_sum.size(); ++d) { m_sum[d] += double{some[r][d]}; }
+    }
+}
+
+XLENS_API std::vector<float> row_sum::mean(std::size_t count) const {
+    std::vector<float> out(m_sum.size());
+    std::ranges::transform(m_sum, out.begin(), [count](double s) {
+        return static_cast<float>(s / static_cast<double>(count));
+    });
+    return out;
+}
+
+}  // namespace detail
+
+#endif
 
 }  // namespace xlens

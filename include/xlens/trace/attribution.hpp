@@ -50,9 +50,7 @@ struct attribution {
     std::vector<sub_update_contribution> sub_updates;  ///< of all layers, largest magnitude first
 
     /// What does not depend on a layer's work.
-    [[nodiscard]] float bias() const {
-        return attention_bias + ffn_bias + final_norm_bias + normaliser;
-    }
+    [[nodiscard]] float bias() const;
 };
 
 /// Which logit to explain: of `token`, or of `token` less `against`, at row `row` of a record.
@@ -250,6 +248,10 @@ XLENS_API attribution attributor::finish(const observe_updates& seen, std::size_
                             m_model->blocks[s.where.layer].ffn.value_norms()(s.where.index));
     }
     return out;
+}
+
+XLENS_API float attribution::bias() const {
+    return attention_bias + ffn_bias + final_norm_bias + normaliser;
 }
 #endif
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/trace/attribution.hpp>
@@ -31,10 +32,7 @@ public:
     /// Explains the logit that this token had in the last pass; cost as attributor, for one target.
     /// Throws xlens::error for a token that the model does not have, and where that pass left no
     /// logits.
-    void add(token_id token) {
-        const attribution_target target{0, token, {}};
-        m_steps.push_back(std::move(m_explain(m_record, std::span(&target, 1)).front()));
-    }
+    void add(token_id token);
 
     /// One a token, in order.
     [[nodiscard]] const std::vector<attribution>& steps() const { return m_steps; }
@@ -46,5 +44,14 @@ private:
     observe_updates m_record;
     std::vector<attribution> m_steps;
 };
+
+#if XLENS_DEFINES(trace)
+
+XLENS_API void attribution_log::add(token_id token) {
+    const attribution_target target{0, token, {}};
+    m_steps.push_back(std::move(m_explain(m_record, std::span(&target, 1)).front()));
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/observe.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
+
+#if XLENS_DEFINES(trace)
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -43,27 +47,14 @@ public:
     /// (P, V), or no rows where the pass did not compute the logits of all observed positions.
     [[nodiscard]] rows<const float> logits() const { return m_logits; }
 
-    void embedding(const site& where, rows<float> x) {
-        m_layers.clear();
-        m_logits.resize({0, 0});
-        m_first = where.first_position + (m_which == observe::positions::last ? x.count() - 1 : 0);
-        m_embedding = observed(x).tensor();
-    }
-    void attention_out(const site&, rows<float> x) {
-        m_layers.emplace_back().attention = observed(x).tensor();
-    }
-    void coefficients(const site&, rows<float> m) {
-        m_layers.back().coefficients = observed(m).tensor();
-    }
+    void embedding(const site& where, rows<float> x);
+    void attention_out(const site&, rows<float> x);
+    void coefficients(const site&, rows<float> m);
     void after(const site&, rows<float> x) { m_residual = observed(x).tensor(); }
-    void logits(const site&, rows<float> z) {
-        if (z.count() >= count()) { m_logits = observed(z).tensor(); }
-    }
+    void logits(const site&, rows<float> z);
 
 private:
-    [[nodiscard]] rows<float> observed(rows<float> x) const {
-        return m_which == observe::positions::last ? x.subrows(x.count() - 1, 1) : x;
-    }
+    [[nodiscard]] rows<float> observed(rows<float> x) const;
 
     observe::positions m_which;
     std::size_t m_first = 0;
@@ -72,5 +63,32 @@ private:
     xt::xtensor<float, 2> m_residual;
     xt::xtensor<float, 2> m_logits;
 };
+
+#if XLENS_DEFINES(trace)
+
+XLENS_API void observe_updates::embedding(const site& where, rows<float> x) {
+    m_layers.clear();
+    m_logits.resize({0, 0});
+    m_first = where.first_position + (m_which == observe::positions::last ? x.count() - 1 : 0);
+    m_embedding = observed(x).tensor();
+}
+
+XLENS_API void observe_updates::attention_out(const site&, rows<float> x) {
+    m_layers.emplace_back().attention = observed(x).tensor();
+}
+
+XLENS_API void observe_updates::coefficients(const site&, rows<float> m) {
+    m_layers.back().coefficients = observed(m).tensor();
+}
+
+XLENS_API void observe_updates::logits(const site&, rows<float> z) {
+    if (z.count() >= count()) { m_logits = observed(z).tensor(); }
+}
+
+XLENS_API rows<float> observe_updates::observed(rows<float> x) const {
+    return m_which == observe::positions::last ? x.subrows(x.count() - 1, 1) : x;
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/hooks/policy.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cstddef>
 #include <span>
 #include <vector>
+
+#if XLENS_DEFINES(trace)
+#include <xlens/core/error.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#endif
 
 namespace xlens {
 
@@ -31,15 +35,7 @@ public:
     [[nodiscard]] const std::vector<float>& kept() const { return m_kept; }
 
 private:
-    void keep(hook here, const site& where, rows<float> x) {
-        const std::size_t first = where.first_position;
-        if (here != m_where || where.layer != m_layer || m_position < first ||
-            m_position - first >= x.count()) {
-            return;
-        }
-        const auto row = x[m_position - first];
-        m_kept.assign(row.begin(), row.end());
-    }
+    void keep(hook here, const site& where, rows<float> x);
 
     hook m_where;
     std::size_t m_layer;
@@ -47,10 +43,42 @@ private:
     std::vector<float> m_kept;
 };
 
-inline std::vector<float> residual_with(const transformer<>& model,
-                                        std::span<const token_id> tokens, hook where,
-                                        std::size_t layer, std::size_t position,
-                                        dynamic_policies& policies) {
+XLENS_API std::vector<float> residual_with(const transformer<>& model,
+                                           std::span<const token_id> tokens, hook where,
+                                           std::size_t layer, std::size_t position,
+                                           dynamic_policies& policies);
+
+}  // namespace detail
+
+/// The residual (D) before or after (hook::before, hook::after) the FFN update of a layer, at a
+/// position of a prompt. Policies run in the pass, and what they change is read changed. To put it
+/// in the place of another one: interventions/patch.hpp; all of a prompt: trace/observe.hpp.
+/// Throws xlens::error for a layer or a position that is not there.
+template <class... P>
+std::vector<float> residual(const transformer<>& model, std::span<const token_id> tokens,
+                            hook where, std::size_t layer, std::size_t position, P&... policies) {
+    dynamic_policies pack = dynamic_policies::of(policies...);
+    return detail::residual_with(model, tokens, where, layer, position, pack);
+}
+
+#if XLENS_DEFINES(trace)
+
+namespace detail {
+
+XLENS_API void residual_keeper::keep(hook here, const site& where, rows<float> x) {
+    const std::size_t first = where.first_position;
+    if (here != m_where || where.layer != m_layer || m_position < first ||
+        m_position - first >= x.count()) {
+        return;
+    }
+    const auto row = x[m_position - first];
+    m_kept.assign(row.begin(), row.end());
+}
+
+XLENS_API std::vector<float> residual_with(const transformer<>& model,
+                                           std::span<const token_id> tokens, hook where,
+                                           std::size_t layer, std::size_t position,
+                                           dynamic_policies& policies) {
     if (where != hook::before && where != hook::after) {
         fail("residual: expected hook::before or hook::after");
     }
@@ -73,15 +101,6 @@ inline std::vector<float> residual_with(const transformer<>& model,
 
 }  // namespace detail
 
-/// The residual (D) before or after (hook::before, hook::after) the FFN update of a layer, at a
-/// position of a prompt. Policies run in the pass, and what they change is read changed. To put it
-/// in the place of another one: interventions/patch.hpp; all of a prompt: trace/observe.hpp.
-/// Throws xlens::error for a layer or a position that is not there.
-template <class... P>
-std::vector<float> residual(const transformer<>& model, std::span<const token_id> tokens,
-                            hook where, std::size_t layer, std::size_t position, P&... policies) {
-    dynamic_policies pack = dynamic_policies::of(policies...);
-    return detail::residual_with(model, tokens, where, layer, position, pack);
-}
+#endif
 
 }  // namespace xlens
