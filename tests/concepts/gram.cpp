@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/concepts/gram.hpp>
+#include <xlens/core/parallel.hpp>
 
 #include "support/rows_of_floats.hpp"
 #include "support/stored_matrix.hpp"

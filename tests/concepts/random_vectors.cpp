@@ -4,6 +4,7 @@
 
 #include <xlens/concepts/random_scores.hpp>
 #include <xlens/concepts/random_vectors.hpp>
+#include <xlens/core/parallel.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"

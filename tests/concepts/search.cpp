@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/concepts/concept_control.hpp>
+#include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/concepts/search_control.hpp>
 #include <xlens/concepts/search_neurons.hpp>

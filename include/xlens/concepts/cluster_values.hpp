@@ -3,7 +3,7 @@
 
 #include <xlens/concepts/clusters.hpp>
 #include <xlens/concepts/value_directions.hpp>
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -13,10 +13,8 @@
 #include <xlens/numerics/directions.hpp>
 #include <xlens/numerics/k_means.hpp>
 #include <xlens/numerics/partition.hpp>
-#include <xlens/numerics/random_draws.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +22,13 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/parallel.hpp>
+#include <xlens/numerics/random_draws.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -50,9 +55,49 @@ struct cluster_report {
 
 namespace detail {
 
-inline vector_groups partition_of(const unit_directions& vectors, cluster_options options,
-                                  const progress_function& progress,
-                                  cluster_report* report = nullptr) {
+XLENS_API vector_groups partition_of(const unit_directions& vectors, cluster_options options,
+                                     const progress_function& progress,
+                                     cluster_report* report = nullptr);
+
+/// The number of clusters that labels have, which may be fewer than were asked for.
+XLENS_API std::size_t count_of(const vector_groups& labels);
+
+/// Centroids in the space of the value vectors: see cluster::centroid. vectors (n, D).
+XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
+                             const unit_directions& found,
+                             const std::vector<std::vector<std::size_t>>& members,
+                             const cluster_options& options);
+
+XLENS_API void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
+                            const cluster_options& options);
+
+/// The clusters of a partition, largest first, of equals the one with the lower first neuron.
+XLENS_API std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
+                                        rows<const float> vectors, const unit_directions& found,
+                                        const vector_groups& labels,
+                                        const cluster_options& options);
+
+}  // namespace detail
+
+/// Clusters the value vectors of a model, all or a sample, by the directions that they have in a
+/// cluster_space, and names each cluster by the tokens that its centroid promotes and suppresses.
+/// With `shuffle` it also does the same to vectors whose components are shuffled
+/// (shuffle_components): clusters mean something as far as they are closer together than those.
+///
+/// `fingerprint` is the model's. `progress(done, total)` begins anew with each part of the work.
+/// Memory: two (n, D) matrices of floats and what the method takes (k_means.hpp,
+/// complete_linkage.hpp). Throws xlens::error, before any work, for a number of clusters outside 1
+/// to n and for distances over the limit.
+XLENS_API cluster_report cluster_values(const transformer<>& model, std::uint64_t fingerprint,
+                                        const cluster_options& options,
+                                        const progress_function& progress);
+
+#if XLENS_DEFINES(concepts)
+
+namespace detail {
+
+XLENS_API vector_groups partition_of(const unit_directions& vectors, cluster_options options,
+                                     const progress_function& progress, cluster_report* report) {
     if (options.method == cluster_method::complete) {
         return complete_linkage(vectors.unit, options.linkage, progress).cut(options.clusters);
     }
@@ -66,16 +111,14 @@ inline vector_groups partition_of(const unit_directions& vectors, cluster_option
     return std::move(result.labels);
 }
 
-/// The number of clusters that labels have, which may be fewer than were asked for.
-inline std::size_t count_of(const vector_groups& labels) {
+XLENS_API std::size_t count_of(const vector_groups& labels) {
     return std::size_t{1} + *std::ranges::max_element(labels);
 }
 
-/// Centroids in the space of the value vectors: see cluster::centroid. vectors (n, D).
-inline void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
-                          const unit_directions& found,
-                          const std::vector<std::vector<std::size_t>>& members,
-                          const cluster_options& options) {
+XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
+                             const unit_directions& found,
+                             const std::vector<std::vector<std::size_t>>& members,
+                             const cluster_options& options) {
     // A norm scales every vector by itself: undone, so that long and short ones count alike.
     const bool normed = options.form == projection::normed && options.space != cluster_space::raw;
     parallel_for(to.size(), 4 * vectors.count() * vectors.width() / to.size(), [&](std::size_t c) {
@@ -95,8 +138,8 @@ inline void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
     });
 }
 
-inline void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
-                         const cluster_options& options) {
+XLENS_API void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
+                            const cluster_options& options) {
     xt::xtensor<float, 2> centroids = xt::empty<float>({to.size(), to.front().centroid.size()});
     for (std::size_t c = 0; c < to.size(); ++c) {
         std::ranges::copy(to[c].centroid, rows<float>(centroids)[c].begin());
@@ -105,10 +148,10 @@ inline void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
     for (std::size_t c = 0; c < to.size(); ++c) { to[c].concept_of_centroid = std::move(ends[c]); }
 }
 
-/// The clusters of a partition, largest first, of equals the one with the lower first neuron.
-inline std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
-                                     rows<const float> vectors, const unit_directions& found,
-                                     const vector_groups& labels, const cluster_options& options) {
+XLENS_API std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
+                                        rows<const float> vectors, const unit_directions& found,
+                                        const vector_groups& labels,
+                                        const cluster_options& options) {
     const std::size_t k = count_of(labels);
     const cluster_sums sums = sum_clusters(found.unit, labels, k);
     const auto members = members_of(labels, k);
@@ -129,18 +172,9 @@ inline std::vector<cluster> describe(const logit_lens& lens, std::span<const neu
 
 }  // namespace detail
 
-/// Clusters the value vectors of a model, all or a sample, by the directions that they have in a
-/// cluster_space, and names each cluster by the tokens that its centroid promotes and suppresses.
-/// With `shuffle` it also does the same to vectors whose components are shuffled
-/// (shuffle_components): clusters mean something as far as they are closer together than those.
-///
-/// `fingerprint` is the model's. `progress(done, total)` begins anew with each part of the work.
-/// Memory: two (n, D) matrices of floats and what the method takes (k_means.hpp,
-/// complete_linkage.hpp). Throws xlens::error, before any work, for a number of clusters outside 1
-/// to n and for distances over the limit.
-inline cluster_report cluster_values(const transformer<>& model, std::uint64_t fingerprint,
-                                     const cluster_options& options,
-                                     const progress_function& progress) {
+XLENS_API cluster_report cluster_values(const transformer<>& model, std::uint64_t fingerprint,
+                                        const cluster_options& options,
+                                        const progress_function& progress) {
     std::vector<neuron> neurons = all_neurons(model);
     if (options.sample > 0) {
         std::vector<neuron> drawn;
@@ -176,5 +210,7 @@ inline cluster_report cluster_values(const transformer<>& model, std::uint64_t f
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens

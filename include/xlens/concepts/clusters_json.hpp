@@ -3,17 +3,15 @@
 
 #include <xlens/concepts/clusters.hpp>
 #include <xlens/concepts/value_directions.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/json/field.hpp>
-#include <xlens/json/reader.hpp>
 #include <xlens/json/writer.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/text/utf8.hpp>
 
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +22,13 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/error.hpp>
+#include <xlens/json/reader.hpp>
+
+#include <charconv>
+#endif
 
 // Clusters as a JSON document, what `xlens cluster` writes:
 //   {"model","layers","inner_width","method","space","projection","seed","inertia","cohesion",
@@ -36,19 +41,10 @@ namespace xlens {
 namespace detail {
 
 /// As files of clusters spell numbers: 1.0, not 1.
-inline void write_number(json_writer& out, double number) {
-    out.literal(json_value(number).dump());
-}
+XLENS_API void write_number(json_writer& out, double number);
 
 /// The double that prints as the float does: 0.1, not 0.10000000149011612.
-inline void write_shortest(json_writer& out, float number) {
-    if (!std::isfinite(number)) { return out.literal("null"); }
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-    double wide = 0.0;
-    std::from_chars(digits, end, wide);
-    write_number(out, wide);
-}
+XLENS_API void write_shortest(json_writer& out, float number);
 
 template <class Text>
 void write_tokens(json_writer& out, std::string_view key, std::span<const scored> tokens,
@@ -87,70 +83,16 @@ void write_cluster(json_writer& out, std::size_t id, const cluster& c, const Tex
 }
 
 /// The array at a key.
-inline const json_value& array_at(const json_object& from, const std::string& key) {
-    const auto found = from.value().find(key);
-    if (found == from.value().end() || !found->is_array()) {
-        fail("{}: {}: expected an array, got {}", from.file(), key,
-             found == from.value().end() ? "no such key" : found->type_name());
-    }
-    return *found;
-}
+XLENS_API const json_value& array_at(const json_object& from, const std::string& key);
 
-inline std::vector<scored> tokens_of(const json_object& from, const std::string& key) {
-    std::vector<scored> out;
-    for (const auto& item : array_at(from, key)) {
-        const json_object token(from.file(), item, key);
-        const std::uint64_t id = token.unsigned_integer("id");
-        constexpr auto most = std::numeric_limits<token_id>::max();
-        if (id > static_cast<std::uint64_t>(most)) {
-            fail("{}: {}.id: expected at most {}, got {}", from.file(), key, most, id);
-        }
-        constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-        out.push_back(
-            {static_cast<token_id>(id), static_cast<float>(token.number("score", unknown))});
-    }
-    return out;
-}
+XLENS_API std::vector<scored> tokens_of(const json_object& from, const std::string& key);
 
-inline cluster cluster_of(const json_object& from, std::size_t id) {
-    const auto expect = [&](const char* key, std::size_t expected) {
-        const std::uint64_t found = from.unsigned_integer(key);
-        if (found != expected) {
-            fail("{}: cluster {}: {}: expected {}, got {}", from.file(), id, key, expected, found);
-        }
-    };
-    cluster out;
-    for (const auto& item : array_at(from, "neurons")) {
-        if (!item.is_string()) {
-            fail("{}: cluster {}: neurons: expected \"L:I\", got {}", from.file(), id,
-                 item.type_name());
-        }
-        out.neurons.push_back(
-            parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
-    }
-    expect("id", id);
-    expect("size", out.neurons.size());
-    out.cohesion = from.number("cohesion");
-    for (const auto& item : array_at(from, "centroid")) {
-        if (!item.is_number()) {
-            fail("{}: cluster {}: centroid: expected a number, got {}", from.file(), id,
-                 item.type_name());
-        }
-        out.centroid.push_back(static_cast<float>(item.get<double>()));
-    }
-    out.concept_of_centroid = {tokens_of(from, "concept"), tokens_of(from, "suppresses")};
-    return out;
-}
+XLENS_API cluster cluster_of(const json_object& from, std::size_t id);
 
 }  // namespace detail
 
 /// Σ(1 - cos) and the mean cosine, as fields of the object that is being written.
-inline void write_quality(json_writer& out, const cluster_quality& quality) {
-    out.key("inertia");
-    detail::write_number(out, quality.inertia);
-    out.key("cohesion");
-    detail::write_number(out, quality.cohesion);
-}
+XLENS_API void write_quality(json_writer& out, const cluster_quality& quality);
 
 /// The document above, on one line; `more(out)` may add fields to its end. `text(id)` is a token's
 /// text; bytes that are no UTF-8 become U+FFFD.
@@ -194,7 +136,95 @@ void write_clusters(const clusters& from, const std::filesystem::path& path, con
 
 /// The clusters in a file that was made of the model with this fingerprint. Throws xlens::error for
 /// another model's, and for anything that is not such a document.
-inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint) {
+XLENS_API clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint);
+
+/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if
+/// the file says otherwise.
+XLENS_API clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
+                                 std::size_t layers, std::size_t inner_width);
+
+#if XLENS_DEFINES(concepts)
+
+namespace detail {
+
+XLENS_API void write_number(json_writer& out, double number) {
+    out.literal(json_value(number).dump());
+}
+
+XLENS_API void write_shortest(json_writer& out, float number) {
+    if (!std::isfinite(number)) { return out.literal("null"); }
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    double wide = 0.0;
+    std::from_chars(digits, end, wide);
+    write_number(out, wide);
+}
+
+XLENS_API const json_value& array_at(const json_object& from, const std::string& key) {
+    const auto found = from.value().find(key);
+    if (found == from.value().end() || !found->is_array()) {
+        fail("{}: {}: expected an array, got {}", from.file(), key,
+             found == from.value().end() ? "no such key" : found->type_name());
+    }
+    return *found;
+}
+
+XLENS_API std::vector<scored> tokens_of(const json_object& from, const std::string& key) {
+    std::vector<scored> out;
+    for (const auto& item : array_at(from, key)) {
+        const json_object token(from.file(), item, key);
+        const std::uint64_t id = token.unsigned_integer("id");
+        constexpr auto most = std::numeric_limits<token_id>::max();
+        if (id > static_cast<std::uint64_t>(most)) {
+            fail("{}: {}.id: expected at most {}, got {}", from.file(), key, most, id);
+        }
+        constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+        out.push_back(
+            {static_cast<token_id>(id), static_cast<float>(token.number("score", unknown))});
+    }
+    return out;
+}
+
+XLENS_API cluster cluster_of(const json_object& from, std::size_t id) {
+    const auto expect = [&](const char* key, std::size_t expected) {
+        const std::uint64_t found = from.unsigned_integer(key);
+        if (found != expected) {
+            fail("{}: cluster {}: {}: expected {}, got {}", from.file(), id, key, expected, found);
+        }
+    };
+    cluster out;
+    for (const auto& item : array_at(from, "neurons")) {
+        if (!item.is_string()) {
+            fail("{}: cluster {}: neurons: expected \"L:I\", got {}", from.file(), id,
+                 item.type_name());
+        }
+        out.neurons.push_back(
+            parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
+    }
+    expect("id", id);
+    expect("size", out.neurons.size());
+    out.cohesion = from.number("cohesion");
+    for (const auto& item : array_at(from, "centroid")) {
+        if (!item.is_number()) {
+            fail("{}: cluster {}: centroid: expected a number, got {}", from.file(), id,
+                 item.type_name());
+        }
+        out.centroid.push_back(static_cast<float>(item.get<double>()));
+    }
+    out.concept_of_centroid = {tokens_of(from, "concept"), tokens_of(from, "suppresses")};
+    return out;
+}
+
+}  // namespace detail
+
+XLENS_API void write_quality(json_writer& out, const cluster_quality& quality) {
+    out.key("inertia");
+    detail::write_number(out, quality.inertia);
+    out.key("cohesion");
+    detail::write_number(out, quality.cohesion);
+}
+
+XLENS_API clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint) {
     // The paper's 10,000 clusters have millions of numbers in their centroids.
     constexpr json_limits limits{.values = std::size_t{1} << 26U, .bytes = 1'000'000'000};
     const json_value document = read_json(path, limits);
@@ -229,10 +259,8 @@ inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t f
     } catch (const error& e) { fail("{}: {}", top.file(), e.what()); }
 }
 
-/// The same, where the model has `layers` layers of `inner_width` neurons: throws xlens::error if
-/// the file says otherwise.
-inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
-                              std::size_t layers, std::size_t inner_width) {
+XLENS_API clusters read_clusters(const std::filesystem::path& path, std::uint64_t fingerprint,
+                                 std::size_t layers, std::size_t inner_width) {
     clusters found = read_clusters(path, fingerprint);
     const clusters_origin& origin = found.origin();
     if (origin.layers != layers || origin.inner_width != inner_width) {
@@ -242,5 +270,7 @@ inline clusters read_clusters(const std::filesystem::path& path, std::uint64_t f
     }
     return found;
 }
+
+#endif
 
 }  // namespace xlens

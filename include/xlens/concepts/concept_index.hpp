@@ -2,24 +2,21 @@
 #pragma once
 
 #include <xlens/concepts/value_concepts.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/kernels/dot.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>
 #include <xlens/storage/byte_writer.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +25,14 @@
 #include <span>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/storage/atomic_file.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -70,9 +75,55 @@ void project_all(const transformer<>& model, std::size_t top, projection form, T
 /// Writes the concepts of all value vectors to a file (`xlens index`): a header, then for each
 /// neuron in order its `top` promoted and its `top` suppressed tokens as pairs of a 32-bit id and a
 /// 32-bit float. `fingerprint` is the model's. The file appears when it is whole.
-inline void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
-                        projection form, const std::filesystem::path& path,
-                        const progress_function& progress) {
+XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
+                           projection form, const std::filesystem::path& path,
+                           const progress_function& progress);
+
+/// An index file, mapped: opening it costs the same for any size. Throws xlens::error for a file
+/// that is no index, has another version or another length, or was made of another model.
+class concept_index {
+public:
+    concept_index(const std::filesystem::path& path, std::uint64_t fingerprint);
+
+    [[nodiscard]] projection form() const { return static_cast<projection>(m_header.form); }
+    [[nodiscard]] std::size_t layers() const { return m_header.layers; }
+    [[nodiscard]] std::size_t inner_width() const { return m_header.inner_width; }
+    [[nodiscard]] std::size_t top() const { return m_header.top; }
+
+    /// The tokens that a value vector promotes and suppresses most, best first, in place.
+    [[nodiscard]] std::span<const scored> promotes(const neuron& n) const { return end(n, 0); }
+    [[nodiscard]] std::span<const scored> suppresses(const neuron& n) const { return end(n, 1); }
+
+    /// Throws xlens::error unless it was made of a model of these sizes, in this projection.
+    void check(const hyperparameters& config, projection form) const;
+    /// Both ends of a value vector, k tokens each, copied. Throws xlens::error for a neuron that is
+    /// not there, for k above top(), and for a token that the vocabulary does not have.
+    [[nodiscard]] token_ends ends(const neuron& n, std::size_t k) const;
+
+private:
+    [[nodiscard]] std::vector<scored> copy(const neuron& n, std::span<const scored> from,
+                                           std::size_t k) const;
+    [[nodiscard]] std::span<const scored> end(const neuron& n, std::size_t which) const;
+    void check_length(std::uint64_t found) const;
+
+    mapped_file m_file;
+    detail::index_header m_header;
+};
+
+/// Opens the index of a model. Throws xlens::error, before any of its concepts is read, unless it
+/// was made of this model, in this projection, with at least `top` tokens an end.
+XLENS_API concept_index open_index(const std::filesystem::path& path, const xlens::model& model,
+                                   projection form, std::size_t top);
+
+/// concept_of(model, where, top, index.form()), with tokens that are read and not computed.
+XLENS_API value_concept concept_of(const transformer<>& model, const concept_index& index,
+                                   const neuron& where, std::size_t top);
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
+                           projection form, const std::filesystem::path& path,
+                           const progress_function& progress) {
     const auto number = [](std::size_t n) { return static_cast<std::uint32_t>(n); };
     detail::index_header header;
     header.form = static_cast<std::uint32_t>(form);
@@ -98,119 +149,100 @@ inline void write_index(const transformer<>& model, std::uint64_t fingerprint, s
     file.commit();
 }
 
-/// An index file, mapped: opening it costs the same for any size. Throws xlens::error for a file
-/// that is no index, has another version or another length, or was made of another model.
-class concept_index {
-public:
-    concept_index(const std::filesystem::path& path, std::uint64_t fingerprint) : m_file(path) {
-        const detail::index_header expected;
-        m_header = byte_reader(m_file.name(), m_file.bytes()).value<detail::index_header>("header");
-        if (m_header.magic != expected.magic) {
-            const auto text = [](const std::array<char, 8>& magic) {
-                return printable({magic.data(), magic.size()});
-            };
-            fail("{}: not an xlens index: expected it to begin with '{}', got '{}'", m_file.name(),
-                 text(expected.magic), text(m_header.magic));
-        }
-        if (m_header.version != expected.version) {
-            fail("{}: index: expected version {}, got {}", m_file.name(), expected.version,
-                 m_header.version);
-        }
-        if (m_header.model != fingerprint) {
-            fail("{}: index: expected one of this model, {:016x}, got one of {:016x}",
-                 m_file.name(), fingerprint, m_header.model);
-        }
-        if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
-            fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
-        }
-        check_length(m_file.bytes().size());
-    }
-
-    [[nodiscard]] projection form() const { return static_cast<projection>(m_header.form); }
-    [[nodiscard]] std::size_t layers() const { return m_header.layers; }
-    [[nodiscard]] std::size_t inner_width() const { return m_header.inner_width; }
-    [[nodiscard]] std::size_t top() const { return m_header.top; }
-
-    /// The tokens that a value vector promotes and suppresses most, best first, in place.
-    [[nodiscard]] std::span<const scored> promotes(const neuron& n) const { return end(n, 0); }
-    [[nodiscard]] std::span<const scored> suppresses(const neuron& n) const { return end(n, 1); }
-
-    /// Throws xlens::error unless it was made of a model of these sizes, in this projection.
-    void check(const hyperparameters& config, projection form) const {
-        const auto same = [&](std::string_view field, std::size_t expected, std::size_t found) {
-            if (found == expected) { return; }
-            fail("{}: index: {}: expected {}, got {}", m_file.name(), field, expected, found);
+XLENS_API concept_index::concept_index(const std::filesystem::path& path, std::uint64_t fingerprint)
+    : m_file(path) {
+    const detail::index_header expected;
+    m_header = byte_reader(m_file.name(), m_file.bytes()).value<detail::index_header>("header");
+    if (m_header.magic != expected.magic) {
+        const auto text = [](const std::array<char, 8>& magic) {
+            return printable({magic.data(), magic.size()});
         };
-        same("layers", config.layers, layers());
-        same("neurons a layer", config.inner_width, inner_width());
-        same("vocabulary", config.vocabulary, m_header.vocabulary);
-        if (this->form() != form) {
-            fail("{}: index: projection: expected {}, got {}", m_file.name(), name_of(form),
-                 name_of(this->form()));
-        }
+        fail("{}: not an xlens index: expected it to begin with '{}', got '{}'", m_file.name(),
+             text(expected.magic), text(m_header.magic));
     }
-    /// Both ends of a value vector, k tokens each, copied. Throws xlens::error for a neuron that is
-    /// not there, for k above top(), and for a token that the vocabulary does not have.
-    [[nodiscard]] token_ends ends(const neuron& n, std::size_t k) const {
-        check_neuron(n, layers(), inner_width());
-        if (k > top()) {
-            fail("{}: index: tokens an end: expected at least {}, got {}", m_file.name(), k, top());
-        }
-        return {copy(n, promotes(n), k), copy(n, suppresses(n), k)};
+    if (m_header.version != expected.version) {
+        fail("{}: index: expected version {}, got {}", m_file.name(), expected.version,
+             m_header.version);
     }
+    if (m_header.model != fingerprint) {
+        fail("{}: index: expected one of this model, {:016x}, got one of {:016x}", m_file.name(),
+             fingerprint, m_header.model);
+    }
+    if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
+        fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
+    }
+    check_length(m_file.bytes().size());
+}
 
-private:
-    [[nodiscard]] std::vector<scored> copy(const neuron& n, std::span<const scored> from,
-                                           std::size_t k) const {
-        const std::string field = fmt::format("{}: index: neuron {}", m_file.name(), to_string(n));
-        std::vector<scored> out;
-        for (const scored& s : from.first(k)) {
-            if (s.id == -1) { break; }  // an end that was filled up
-            check_token(s.id, m_header.vocabulary, field);
-            out.push_back(s);
-        }
-        return out;
+XLENS_API void concept_index::check(const hyperparameters& config, projection form) const {
+    const auto same = [&](std::string_view field, std::size_t expected, std::size_t found) {
+        if (found == expected) { return; }
+        fail("{}: index: {}: expected {}, got {}", m_file.name(), field, expected, found);
+    };
+    same("layers", config.layers, layers());
+    same("neurons a layer", config.inner_width, inner_width());
+    same("vocabulary", config.vocabulary, m_header.vocabulary);
+    if (this->form() != form) {
+        fail("{}: index: projection: expected {}, got {}", m_file.name(), name_of(form),
+             name_of(this->form()));
     }
-    [[nodiscard]] std::span<const scored> end(const neuron& n, std::size_t which) const {
-        const std::size_t number = (n.layer * inner_width() + n.index) * 2 + which;
-        const std::byte* at = m_file.bytes().data() + sizeof m_header;
-        return {reinterpret_cast<const scored*>(at) + number * top(), top()};
-    }
-    void check_length(std::uint64_t found) const {
-        // Three 32-bit factors fit 96 bits: divide instead of multiplying.
-        const std::uint64_t records = (found - sizeof m_header) / sizeof(scored) / 2;
-        const std::uint64_t neurons = std::uint64_t{m_header.layers} * m_header.inner_width;
-        const bool whole = neurons > 0 && records % neurons == 0 &&
-                           records / neurons == m_header.top &&
-                           (found - sizeof m_header) % (2 * sizeof(scored)) == 0;
-        if (!whole) {
-            fail("{}: index: {} bytes do not hold {} layers of {} neurons, {} tokens an end",
-                 m_file.name(), found, m_header.layers, m_header.inner_width, m_header.top);
-        }
-    }
+}
 
-    mapped_file m_file;
-    detail::index_header m_header;
-};
+XLENS_API token_ends concept_index::ends(const neuron& n, std::size_t k) const {
+    check_neuron(n, layers(), inner_width());
+    if (k > top()) {
+        fail("{}: index: tokens an end: expected at least {}, got {}", m_file.name(), k, top());
+    }
+    return {copy(n, promotes(n), k), copy(n, suppresses(n), k)};
+}
 
-/// Opens the index of a model. Throws xlens::error, before any of its concepts is read, unless it
-/// was made of this model, in this projection, with at least `top` tokens an end.
-inline concept_index open_index(const std::filesystem::path& path, const xlens::model& model,
-                                projection form, std::size_t top) {
+XLENS_API std::vector<scored> concept_index::copy(const neuron& n, std::span<const scored> from,
+                                                  std::size_t k) const {
+    const std::string field = fmt::format("{}: index: neuron {}", m_file.name(), to_string(n));
+    std::vector<scored> out;
+    for (const scored& s : from.first(k)) {
+        if (s.id == -1) { break; }  // an end that was filled up
+        check_token(s.id, m_header.vocabulary, field);
+        out.push_back(s);
+    }
+    return out;
+}
+
+XLENS_API std::span<const scored> concept_index::end(const neuron& n, std::size_t which) const {
+    const std::size_t number = (n.layer * inner_width() + n.index) * 2 + which;
+    const std::byte* at = m_file.bytes().data() + sizeof m_header;
+    return {reinterpret_cast<const scored*>(at) + number * top(), top()};
+}
+
+XLENS_API void concept_index::check_length(std::uint64_t found) const {
+    // Three 32-bit factors fit 96 bits: divide instead of multiplying.
+    const std::uint64_t records = (found - sizeof m_header) / sizeof(scored) / 2;
+    const std::uint64_t neurons = std::uint64_t{m_header.layers} * m_header.inner_width;
+    const bool whole = neurons > 0 && records % neurons == 0 && records / neurons == m_header.top &&
+                       (found - sizeof m_header) % (2 * sizeof(scored)) == 0;
+    if (!whole) {
+        fail("{}: index: {} bytes do not hold {} layers of {} neurons, {} tokens an end",
+             m_file.name(), found, m_header.layers, m_header.inner_width, m_header.top);
+    }
+}
+
+XLENS_API concept_index open_index(const std::filesystem::path& path, const xlens::model& model,
+                                   projection form, std::size_t top) {
     concept_index index(path, model.fingerprint());
     index.check(model.config, form);
     static_cast<void>(index.ends({0, 0}, top));
     return index;
 }
 
-/// concept_of(model, where, top, index.form()), with tokens that are read and not computed.
-inline value_concept concept_of(const transformer<>& model, const concept_index& index,
-                                const neuron& where, std::size_t top) {
+XLENS_API value_concept concept_of(const transformer<>& model, const concept_index& index,
+                                   const neuron& where, std::size_t top) {
     index.check(model.config, index.form());
     check_neuron(where, model.config.layers, model.config.inner_width);
     std::vector<float> value(model.config.width);
     model.blocks[where.layer].ffn.value(where.index, value);
     return {kernels::norm2(value), index.ends(where, top)};
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/matmul.hpp>
-#include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/nn/unembedding.hpp>
-#include <xlens/numerics/cholesky.hpp>
-#include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/parallel.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/lens/unembedding_rows.hpp>
+#include <xlens/numerics/cholesky.hpp>
+#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+
+#include <algorithm>
+#endif
 
 // Cosines of projections without projections. With the Gram matrix G = EᵀE (D, D),
 //     ⟨E·v, E·w⟩ = vᵀ·G·w,
@@ -40,8 +45,16 @@ inline constexpr std::size_t gram_tile = 512;
 /// What all rows have in common (most of their length, in SmolLM2) is taken off before products are
 /// rounded to f32, and put back in double: with c_w = e_w - m and s = Σ c_w,
 ///     Σ e_w·e_wᵀ = Σ c_w·c_wᵀ + m·sᵀ + s·mᵀ + V·m·mᵀ.
-inline xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
-                                          const progress_function& progress) {
+XLENS_API xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
+                                             const progress_function& progress);
+
+/// R (r, D) with RᵀR = G for a Gram matrix G (D, D) of rank r; see pivoted_cholesky.
+XLENS_API xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram);
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
+                                             const progress_function& progress) {
     const std::size_t width = e.width();
     const std::vector<float> mean = mean_unembedding(e);
     xt::xtensor<double, 2> gram = xt::zeros<double>({width, width});
@@ -75,10 +88,11 @@ inline xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool
     return gram;
 }
 
-/// R (r, D) with RᵀR = G for a Gram matrix G (D, D) of rank r; see pivoted_cholesky.
-inline xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram) {
+XLENS_API xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram) {
     // Entries of G are sums of products in f32.
     return pivoted_cholesky(gram, double{std::numeric_limits<float>::epsilon()});
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/storage/weight_matrix.hpp>
+#endif
 
 namespace xlens {
 
@@ -34,13 +38,7 @@ inline constexpr std::string_view name_of(neuron_side side) {
     }
     return "";
 }
-inline neuron_side parse_side(std::string_view name) {
-    if (name == "value") { return neuron_side::value; }
-    if (name == "key") { return neuron_side::key; }
-    if (name == "gate") { return neuron_side::gate; }
-    if (name == "up") { return neuron_side::up; }
-    fail("side: expected value, key, gate or up, got '{}'", printable(name));
-}
+XLENS_API neuron_side parse_side(std::string_view name);
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
 /// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain
@@ -53,38 +51,57 @@ struct layer_vectors {
     [[nodiscard]] std::size_t width() const { return columns.rows(); }
 
     /// out = vector i (D).
-    void decode(std::size_t i, std::span<float> out) const {
-        columns.column(i, out);
-        multiply(out);
-    }
+    void decode(std::size_t i, std::span<float> out) const;
     /// All of them (F, D).
-    [[nodiscard]] xt::xtensor<float, 2> decoded() const {
-        xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
-        decode_columns(columns, out);
-        for (std::size_t i = 0; i < count() && !gain.empty(); ++i) {
-            multiply(rows<float>(out)[i]);
-        }
-        return out;
-    }
+    [[nodiscard]] xt::xtensor<float, 2> decoded() const;
     /// out_i = ⟨q, vector i⟩ (F): one pass over the stored weights.
-    void scores(std::span<const float> q, std::span<float> out) const {
-        std::vector<float> direction(q.begin(), q.end());
-        multiply(direction);
-        kernels::matvec_transposed(columns, direction, out);
-    }
+    void scores(std::span<const float> q, std::span<float> out) const;
 
 private:
-    void multiply(std::span<float> x) const {
-        for (std::size_t d = 0; d < gain.size(); ++d) { x[d] *= gain[d]; }
-    }
+    void multiply(std::span<float> x) const;
 };
 
 /// One side of a layer. The read side of `folded` has the gain γ of the FFN's norm in it: γ⊙k_i is
 /// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
 /// layer norm's mean). `raw` takes k_i itself, as Dar et al. 2022 (2209.02535) do. Borrows the
 /// block. Throws xlens::error for a side that its layers do not have.
-inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
-                                projection form) {
+XLENS_API layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
+                                   projection form);
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API neuron_side parse_side(std::string_view name) {
+    if (name == "value") { return neuron_side::value; }
+    if (name == "key") { return neuron_side::key; }
+    if (name == "gate") { return neuron_side::gate; }
+    if (name == "up") { return neuron_side::up; }
+    fail("side: expected value, key, gate or up, got '{}'", printable(name));
+}
+
+XLENS_API void layer_vectors::decode(std::size_t i, std::span<float> out) const {
+    columns.column(i, out);
+    multiply(out);
+}
+
+XLENS_API xt::xtensor<float, 2> layer_vectors::decoded() const {
+    xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
+    decode_columns(columns, out);
+    for (std::size_t i = 0; i < count() && !gain.empty(); ++i) { multiply(rows<float>(out)[i]); }
+    return out;
+}
+
+XLENS_API void layer_vectors::scores(std::span<const float> q, std::span<float> out) const {
+    std::vector<float> direction(q.begin(), q.end());
+    multiply(direction);
+    kernels::matvec_transposed(columns, direction, out);
+}
+
+XLENS_API void layer_vectors::multiply(std::span<float> x) const {
+    for (std::size_t d = 0; d < gain.size(); ++d) { x[d] *= gain[d]; }
+}
+
+XLENS_API layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
+                                   projection form) {
     const auto& ffn = block.ffn;
     if (side == neuron_side::value) { return {ffn.values().in_f32()}; }
     const auto& norm = block.ffn_norm.gain;
@@ -102,5 +119,7 @@ inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_s
     fail("side: the layers have no gate: expected value or key, got {}",
          side == neuron_side::gate ? "gate" : "up");
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/numerics/moments.hpp>
-#include <xlens/numerics/normal_draws.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <cmath>
@@ -14,6 +12,12 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/parallel.hpp>
+#include <xlens/numerics/moments.hpp>
+#include <xlens/numerics/normal_draws.hpp>
+#endif
+
 namespace xlens {
 
 /// Mean and standard deviation of every coordinate of some vectors (N, D).
@@ -22,11 +26,7 @@ struct vector_moments {
     std::vector<float> deviation;  ///< (D)
 
     vector_moments() = default;
-    explicit vector_moments(rows<const float> vectors) {
-        const column_moments found(vectors);
-        for (const double x : found.mean) { mean.push_back(static_cast<float>(x)); }
-        for (const double x : found.deviation) { deviation.push_back(static_cast<float>(x)); }
-    }
+    explicit vector_moments(rows<const float> vectors);
 };
 
 /// The control for a claim about vectors: Gaussian vectors whose coordinates have the mean and the
@@ -42,25 +42,39 @@ public:
     [[nodiscard]] const vector_moments& moments() const { return m_like; }
 
     /// out = vector i (D).
-    void operator()(std::size_t i, std::span<float> out) const {
-        normal_draws normal(m_seed, m_first + i);
-        for (std::size_t d = 0; d < out.size(); ++d) {
-            out[d] = std::fma(m_like.deviation[d], static_cast<float>(normal()), m_like.mean[d]);
-        }
-    }
+    void operator()(std::size_t i, std::span<float> out) const;
     /// Vectors [first, first + count) (count, D).
-    [[nodiscard]] xt::xtensor<float, 2> some(std::size_t first, std::size_t count) const {
-        xt::xtensor<float, 2> out = xt::empty<float>({count, width()});
-        constexpr std::size_t work = 64;  // of one normal number
-        parallel_for(count, work * width(),
-                     [&](std::size_t i) { (*this)(first + i, rows<float>(out)[i]); });
-        return out;
-    }
+    [[nodiscard]] xt::xtensor<float, 2> some(std::size_t first, std::size_t count) const;
 
 private:
     vector_moments m_like;
     std::uint64_t m_seed;
     std::uint64_t m_first;
 };
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API vector_moments::vector_moments(rows<const float> vectors) {
+    const column_moments found(vectors);
+    for (const double x : found.mean) { mean.push_back(static_cast<float>(x)); }
+    for (const double x : found.deviation) { deviation.push_back(static_cast<float>(x)); }
+}
+
+XLENS_API void random_vectors::operator()(std::size_t i, std::span<float> out) const {
+    normal_draws normal(m_seed, m_first + i);
+    for (std::size_t d = 0; d < out.size(); ++d) {
+        out[d] = std::fma(m_like.deviation[d], static_cast<float>(normal()), m_like.mean[d]);
+    }
+}
+
+XLENS_API xt::xtensor<float, 2> random_vectors::some(std::size_t first, std::size_t count) const {
+    xt::xtensor<float, 2> out = xt::empty<float>({count, width()});
+    constexpr std::size_t work = 64;  // of one normal number
+    parallel_for(count, work * width(),
+                 [&](std::size_t i) { (*this)(first + i, rows<float>(out)[i]); });
+    return out;
+}
+
+#endif
 
 }  // namespace xlens

@@ -3,16 +3,12 @@
 
 #include <xlens/concepts/layer_vectors.hpp>
 #include <xlens/concepts/token_moments.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/add.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/finite.hpp>
-#include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/transformer.hpp>
@@ -26,6 +22,14 @@
 #include <string_view>
 #include <vector>
 
+#if XLENS_DEFINES(concepts)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/add.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/finite.hpp>
+#include <xlens/kernels/top_k.hpp>
+#endif
+
 namespace xlens {
 
 /// What a vector's score is divided by.
@@ -34,12 +38,7 @@ enum class score_scale {
     norm,    ///< ‖v‖: long vectors have no advantage; of another vector, the cosine
     spread,  ///< the standard deviation of E·v over the vocabulary: a z-score
 };
-inline score_scale parse_scale(std::string_view name) {
-    if (name == "none") { return score_scale::none; }
-    if (name == "norm") { return score_scale::norm; }
-    if (name == "spread") { return score_scale::spread; }
-    fail("normalise: expected none, norm or spread, got '{}'", printable(name));
-}
+XLENS_API score_scale parse_scale(std::string_view name);
 
 /// Which scores are the best: the highest, the lowest, or those farthest from zero (a gated layer's
 /// coefficient may take either sign, and then suppressing is promoting).
@@ -60,15 +59,7 @@ struct search_hit {
 };
 
 namespace detail {
-inline void check_direction(std::span<const float> direction, std::size_t width) {
-    if (direction.size() != width) {
-        fail("search: a direction of {} numbers, the model's width is {}", direction.size(), width);
-    }
-    const std::size_t d = kernels::first_not_finite(direction);
-    if (d < width) {
-        fail("search: number {} of the direction is {}, expected a finite number", d, direction[d]);
-    }
-}
+XLENS_API void check_direction(std::span<const float> direction, std::size_t width);
 }  // namespace detail
 
 /// Searches all L·F neurons of a model for a set of tokens or for another vector. Exact, without an
@@ -85,157 +76,51 @@ public:
     /// score_scale::spread less the mean over the vocabulary. Throws xlens::error for no token, for
     /// one that is not in the vocabulary, and for projection::normed.
     [[nodiscard]] std::vector<float> direction(std::span<const token_id> tokens,
-                                               const search_options& options) const {
-        check(options);
-        if (tokens.empty()) { fail("search: expected at least 1 token, got 0"); }
-        std::vector<double> sum(width());
-        std::vector<float> row(width());
-        for (const token_id token : tokens) {
-            check_token(token, m_model->config.vocabulary, "search");
-            if (options.form == projection::folded) {
-                m_lens.direction(token, row);
-            } else {
-                m_model->unembedding.direction(token, row);
-            }
-            for (std::size_t d = 0; d < sum.size(); ++d) { sum[d] += double{row[d]}; }
-        }
-        const auto count = static_cast<double>(tokens.size());
-        for (std::size_t d = 0; d < sum.size(); ++d) {
-            row[d] = static_cast<float>(sum[d] / count);
-        }
-        if (options.scale == score_scale::spread) {
-            kernels::add_scaled(-1.0F, moments(options.form).mean(), row);
-        }
-        return row;
-    }
+                                               const search_options& options) const;
     /// The direction (D) that compares vectors with the value vector u of a neuron: u itself, u/‖u‖
     /// for a cosine (score_scale::norm), or Cu/√(uᵀCu), by which a score is the correlation of E·u
     /// and E·v over the vocabulary (score_scale::spread).
     [[nodiscard]] std::vector<float> direction(const neuron& like,
-                                               const search_options& options) const {
-        check(options);
-        check_neuron(like, m_model->config.layers, m_model->config.inner_width);
-        std::vector<float> u(width());
-        m_model->blocks[like.layer].ffn.value(like.index, u);
-        std::vector<float> out = u;
-        float length = 1.0F;
-        if (options.scale == score_scale::norm) { length = kernels::norm2(u); }
-        if (options.scale == score_scale::spread) {
-            moments(options.form)
-                .apply(as_rows(std::span<const float>(u)), as_rows(std::span(out)));
-            length = std::sqrt(kernels::dot(u, out));
-        }
-        for (float& x : out) { x /= length; }
-        return out;
-    }
+                                               const search_options& options) const;
 
     /// The scores (L, F) of all neurons. One pass over the stored weights of that side. Throws
     /// xlens::error for a direction of another width, or one that is not finite.
     [[nodiscard]] xt::xtensor<float, 2> scores(std::span<const float> direction,
-                                               const search_options& options) const {
-        detail::check_direction(direction, width());
-        xt::xtensor<float, 2> out =
-            xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
-        for (std::size_t l = 0; l < out.shape(0); ++l) {
-            layer(l, options).scores(direction, rows<float>(out)[l]);
-        }
-        if (options.scale != score_scale::none) { out /= scales(options); }
-        return out;
-    }
+                                               const search_options& options) const;
 
     /// The best neurons for these tokens, best first; of equals the first in the model.
     [[nodiscard]] std::vector<search_hit> find(std::span<const token_id> tokens,
-                                               const search_options& options) const {
-        return best(scores(direction(tokens, options), options), options);
-    }
+                                               const search_options& options) const;
     /// The neurons most like the value vector of this one, which is left out itself.
     [[nodiscard]] std::vector<search_hit> find(const neuron& like,
-                                               const search_options& options) const {
-        xt::xtensor<float, 2> all = scores(direction(like, options), options);
-        if (options.side == neuron_side::value) {
-            all(like.layer, like.index) = std::numeric_limits<float>::quiet_NaN();
-        }
-        return best(all, options);
-    }
+                                               const search_options& options) const;
 
     /// The best of scores (L, F). A score that is not a number is none of them.
     [[nodiscard]] static std::vector<search_hit> best(const xt::xtensor<float, 2>& scores,
-                                                      const search_options& options) {
-        top_ids<std::size_t> ranked(options.limit);
-        for (std::size_t n = 0; n < scores.size(); ++n) {
-            ranked.offer(n, rank(scores.data()[n], options.end));
-        }
-        std::vector<search_hit> out;
-        for (const auto& [n, _] : ranked.sorted()) {
-            out.push_back({{n / scores.shape(1), n % scores.shape(1)}, scores.data()[n]});
-        }
-        return out;
-    }
+                                                      const search_options& options);
     /// What a score is ranked by: higher is better.
-    static float rank(float score, search_end end) {
-        if (end == search_end::either) { return std::abs(score); }
-        return end == search_end::suppresses ? -score : score;
-    }
+    static float rank(float score, search_end end);
 
     /// The two ends of the vectors of some hits, k tokens each.
     [[nodiscard]] std::vector<token_ends> concepts(std::span<const search_hit> hits, std::size_t k,
-                                                   const search_options& options) const {
-        xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), width()});
-        for (std::size_t n = 0; n < hits.size(); ++n) {
-            layer(hits[n].where.layer, options)
-                .decode(hits[n].where.index, rows<float>(vectors)[n]);
-        }
-        return m_lens.project(vectors, k, options.form);
-    }
+                                                   const search_options& options) const;
 
     /// The vectors of a layer that are searched.
-    [[nodiscard]] layer_vectors layer(std::size_t l, const search_options& options) const {
-        return vectors_of(m_model->blocks[l], options.side, options.form);
-    }
+    [[nodiscard]] layer_vectors layer(std::size_t l, const search_options& options) const;
     /// What some vectors' scores are divided by (N, D) -> (N); ones for score_scale::none.
     void scales_of(rows<const float> vectors, const search_options& options,
-                   std::span<float> out) const {
-        if (options.scale == score_scale::spread) {
-            moments(options.form).deviations(vectors, out);
-            return;
-        }
-        for (std::size_t n = 0; n < out.size(); ++n) {
-            out[n] = options.scale == score_scale::norm ? kernels::norm2(vectors[n]) : 1.0F;
-        }
-    }
+                   std::span<float> out) const;
     [[nodiscard]] const transformer<>& model() const { return *m_model; }
 
 private:
     [[nodiscard]] std::size_t width() const { return m_model->config.width; }
 
-    void check(const search_options& options) const {
-        if (options.form == projection::normed) {
-            fail("projection: expected folded or raw, which are linear, got normed");
-        }
-        static_cast<void>(layer(0, options));
-    }
+    void check(const search_options& options) const;
 
-    [[nodiscard]] const token_moments& moments(projection form) const {
-        const auto& raw = m_raw.get([&] { return token_moments(m_model->unembedding); });
-        if (form == projection::raw) { return raw; }
-        return m_folded.get([&] { return raw.times(m_lens.gain()); });
-    }
+    [[nodiscard]] const token_moments& moments(projection form) const;
 
     /// The scales (L, F) of all vectors of a side.
-    [[nodiscard]] const xt::xtensor<float, 2>& scales(const search_options& options) const {
-        const auto side = static_cast<std::size_t>(options.side);
-        const std::size_t form = options.form == projection::raw ? 0 : 1;
-        const std::size_t scale = options.scale == score_scale::norm ? 0 : 1;
-        return m_scales[(side * 2 + form) * 2 + scale].get([&] {
-            xt::xtensor<float, 2> out =
-                xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
-            for (std::size_t l = 0; l < out.shape(0); ++l) {
-                const xt::xtensor<float, 2> vectors = layer(l, options).decoded();
-                scales_of(vectors, options, rows<float>(out)[l]);
-            }
-            return out;
-        });
-    }
+    [[nodiscard]] const xt::xtensor<float, 2>& scales(const search_options& options) const;
 
     const transformer<>* m_model;
     logit_lens m_lens;
@@ -243,5 +128,167 @@ private:
     lazy<token_moments> m_folded;
     std::array<lazy<xt::xtensor<float, 2>>, 16> m_scales;
 };
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API score_scale parse_scale(std::string_view name) {
+    if (name == "none") { return score_scale::none; }
+    if (name == "norm") { return score_scale::norm; }
+    if (name == "spread") { return score_scale::spread; }
+    fail("normalise: expected none, norm or spread, got '{}'", printable(name));
+}
+
+namespace detail {
+
+XLENS_API void check_direction(std::span<const float> direction, std::size_t width) {
+    if (direction.size() != width) {
+        fail("search: a direction of {} numbers, the model's width is {}", direction.size(), width);
+    }
+    const std::size_t d = kernels::first_not_finite(direction);
+    if (d < width) {
+        fail("search: number {} of the direction is {}, expected a finite number", d, direction[d]);
+    }
+}
+
+}  // namespace detail
+
+XLENS_API std::vector<float> concept_search::direction(std::span<const token_id> tokens,
+                                                       const search_options& options) const {
+    check(options);
+    if (tokens.empty()) { fail("search: expected at least 1 token, got 0"); }
+    std::vector<double> sum(width());
+    std::vector<float> row(width());
+    for (const token_id token : tokens) {
+        check_token(token, m_model->config.vocabulary, "search");
+        if (options.form == projection::folded) {
+            m_lens.direction(token, row);
+        } else {
+            m_model->unembedding.direction(token, row);
+        }
+        for (std::size_t d = 0; d < sum.size(); ++d) { sum[d] += double{row[d]}; }
+    }
+    const auto count = static_cast<double>(tokens.size());
+    for (std::size_t d = 0; d < sum.size(); ++d) { row[d] = static_cast<float>(sum[d] / count); }
+    if (options.scale == score_scale::spread) {
+        kernels::add_scaled(-1.0F, moments(options.form).mean(), row);
+    }
+    return row;
+}
+
+XLENS_API std::vector<float> concept_search::direction(const neuron& like,
+                                                       const search_options& options) const {
+    check(options);
+    check_neuron(like, m_model->config.layers, m_model->config.inner_width);
+    std::vector<float> u(width());
+    m_model->blocks[like.layer].ffn.value(like.index, u);
+    std::vector<float> out = u;
+    float length = 1.0F;
+    if (options.scale == score_scale::norm) { length = kernels::norm2(u); }
+    if (options.scale == score_scale::spread) {
+        moments(options.form).apply(as_rows(std::span<const float>(u)), as_rows(std::span(out)));
+        length = std::sqrt(kernels::dot(u, out));
+    }
+    for (float& x : out) { x /= length; }
+    return out;
+}
+
+XLENS_API xt::xtensor<float, 2> concept_search::scores(std::span<const float> direction,
+                                                       const search_options& options) const {
+    detail::check_direction(direction, width());
+    xt::xtensor<float, 2> out =
+        xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
+    for (std::size_t l = 0; l < out.shape(0); ++l) {
+        layer(l, options).scores(direction, rows<float>(out)[l]);
+    }
+    if (options.scale != score_scale::none) { out /= scales(options); }
+    return out;
+}
+
+XLENS_API std::vector<search_hit> concept_search::find(std::span<const token_id> tokens,
+                                                       const search_options& options) const {
+    return best(scores(direction(tokens, options), options), options);
+}
+
+XLENS_API std::vector<search_hit> concept_search::find(const neuron& like,
+                                                       const search_options& options) const {
+    xt::xtensor<float, 2> all = scores(direction(like, options), options);
+    if (options.side == neuron_side::value) {
+        all(like.layer, like.index) = std::numeric_limits<float>::quiet_NaN();
+    }
+    return best(all, options);
+}
+
+XLENS_API std::vector<search_hit> concept_search::best(const xt::xtensor<float, 2>& scores,
+                                                       const search_options& options) {
+    top_ids<std::size_t> ranked(options.limit);
+    for (std::size_t n = 0; n < scores.size(); ++n) {
+        ranked.offer(n, rank(scores.data()[n], options.end));
+    }
+    std::vector<search_hit> out;
+    for (const auto& [n, _] : ranked.sorted()) {
+        out.push_back({{n / scores.shape(1), n % scores.shape(1)}, scores.data()[n]});
+    }
+    return out;
+}
+
+XLENS_API float concept_search::rank(float score, search_end end) {
+    if (end == search_end::either) { return std::abs(score); }
+    return end == search_end::suppresses ? -score : score;
+}
+
+XLENS_API std::vector<token_ends> concept_search::concepts(std::span<const search_hit> hits,
+                                                           std::size_t k,
+                                                           const search_options& options) const {
+    xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), width()});
+    for (std::size_t n = 0; n < hits.size(); ++n) {
+        layer(hits[n].where.layer, options).decode(hits[n].where.index, rows<float>(vectors)[n]);
+    }
+    return m_lens.project(vectors, k, options.form);
+}
+
+XLENS_API layer_vectors concept_search::layer(std::size_t l, const search_options& options) const {
+    return vectors_of(m_model->blocks[l], options.side, options.form);
+}
+
+XLENS_API void concept_search::scales_of(rows<const float> vectors, const search_options& options,
+                                         std::span<float> out) const {
+    if (options.scale == score_scale::spread) {
+        moments(options.form).deviations(vectors, out);
+        return;
+    }
+    for (std::size_t n = 0; n < out.size(); ++n) {
+        out[n] = options.scale == score_scale::norm ? kernels::norm2(vectors[n]) : 1.0F;
+    }
+}
+
+XLENS_API void concept_search::check(const search_options& options) const {
+    if (options.form == projection::normed) {
+        fail("projection: expected folded or raw, which are linear, got normed");
+    }
+    static_cast<void>(layer(0, options));
+}
+
+XLENS_API const token_moments& concept_search::moments(projection form) const {
+    const auto& raw = m_raw.get([&] { return token_moments(m_model->unembedding); });
+    if (form == projection::raw) { return raw; }
+    return m_folded.get([&] { return raw.times(m_lens.gain()); });
+}
+
+XLENS_API const xt::xtensor<float, 2>& concept_search::scales(const search_options& options) const {
+    const auto side = static_cast<std::size_t>(options.side);
+    const std::size_t form = options.form == projection::raw ? 0 : 1;
+    const std::size_t scale = options.scale == score_scale::norm ? 0 : 1;
+    return m_scales[(side * 2 + form) * 2 + scale].get([&] {
+        xt::xtensor<float, 2> out =
+            xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
+        for (std::size_t l = 0; l < out.shape(0); ++l) {
+            const xt::xtensor<float, 2> vectors = layer(l, options).decoded();
+            scales_of(vectors, options, rows<float>(out)[l]);
+        }
+        return out;
+    });
+}
+
+#endif
 
 }  // namespace xlens

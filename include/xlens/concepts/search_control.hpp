@@ -2,18 +2,23 @@
 #pragma once
 
 #include <xlens/concepts/random_scores.hpp>
-#include <xlens/concepts/random_vectors.hpp>
 #include <xlens/concepts/search.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
-#include <xlens/kernels/dot.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/concepts/random_vectors.hpp>
+#include <xlens/kernels/dot.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -21,10 +26,18 @@ namespace xlens {
 /// vectors, coordinate by coordinate, as concept_search::scores does: the baseline of Geva et al.
 /// 2022, section 4. Cost L·per_layer·D normal numbers (and D² multiply-adds each with
 /// score_scale::spread), and one decoding of the weights. `progress(done, total)` counts layers.
-inline random_scores score_random_vectors(const concept_search& search,
-                                          std::span<const float> direction,
-                                          const search_options& options, std::size_t per_layer,
-                                          std::uint64_t seed, const progress_function& progress) {
+XLENS_API random_scores score_random_vectors(const concept_search& search,
+                                             std::span<const float> direction,
+                                             const search_options& options, std::size_t per_layer,
+                                             std::uint64_t seed, const progress_function& progress);
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API random_scores score_random_vectors(const concept_search& search,
+                                             std::span<const float> direction,
+                                             const search_options& options, std::size_t per_layer,
+                                             std::uint64_t seed,
+                                             const progress_function& progress) {
     constexpr std::size_t batch_vectors = 1024;
     std::vector<float> ranks;
     std::vector<float> scale(batch_vectors);
@@ -46,5 +59,7 @@ inline random_scores score_random_vectors(const concept_search& search,
     }
     return random_scores(std::move(ranks));
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/concepts/gram.hpp>
-#include <xlens/core/aligned.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/numerics/directions.hpp>
-#include <xlens/storage/decode_columns.hpp>
-#include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(concepts)
+#include <xlens/concepts/gram.hpp>
+#include <xlens/core/aligned.hpp>
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/storage/decode_columns.hpp>
+#include <xlens/storage/matrix.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -38,7 +43,38 @@ inline constexpr std::string_view name_of(cluster_space space) {
            : space == cluster_space::projected ? "projected"
                                                : "centred";
 }
-inline cluster_space parse_cluster_space(std::string_view name) {
+XLENS_API cluster_space parse_cluster_space(std::string_view name);
+
+/// All L·F neurons of a model, in order.
+XLENS_API std::vector<neuron> all_neurons(const transformer<>& model);
+
+/// The value vectors (n, D) of these neurons, which ascend. `progress(done, total)` counts layers.
+/// Throws xlens::error for a neuron that the model lacks, or for another order.
+XLENS_API xt::xtensor<float, 2> value_vectors(const transformer<>& model,
+                                              std::span<const neuron> neurons,
+                                              const progress_function& progress);
+
+/// Turns value vectors into unit vectors whose plain cosines are the cosines of a cluster_space: in
+/// D dimensions or fewer, never in V (concepts/gram.hpp). Borrows the model.
+class value_space {
+public:
+    /// A projected or centred space costs a Gram matrix, 2·V·D² multiply-adds, once;
+    /// `progress(done, total)` counts its tokens.
+    value_space(const transformer<>& model, cluster_space space, projection form,
+                const progress_function& progress);
+
+    /// Unit vectors (n, r), r <= D, of value vectors (n, D). Memory n·r floats.
+    [[nodiscard]] unit_directions operator()(rows<const float> vectors) const;
+
+private:
+    logit_lens m_lens;
+    projection m_form;
+    std::optional<xt::xtensor<float, 2>> m_root;  // R (r, D), RᵀR = EᵀE
+};
+
+#if XLENS_DEFINES(concepts)
+
+XLENS_API cluster_space parse_cluster_space(std::string_view name) {
     for (const auto space :
          {cluster_space::raw, cluster_space::projected, cluster_space::centred}) {
         if (name == name_of(space)) { return space; }
@@ -46,8 +82,7 @@ inline cluster_space parse_cluster_space(std::string_view name) {
     fail("space: expected raw, projected or centred, got '{}'", printable(name));
 }
 
-/// All L·F neurons of a model, in order.
-inline std::vector<neuron> all_neurons(const transformer<>& model) {
+XLENS_API std::vector<neuron> all_neurons(const transformer<>& model) {
     std::vector<neuron> out;
     out.reserve(model.config.layers * model.config.inner_width);
     for (std::size_t l = 0; l < model.config.layers; ++l) {
@@ -56,11 +91,9 @@ inline std::vector<neuron> all_neurons(const transformer<>& model) {
     return out;
 }
 
-/// The value vectors (n, D) of these neurons, which ascend. `progress(done, total)` counts layers.
-/// Throws xlens::error for a neuron that the model lacks, or for another order.
-inline xt::xtensor<float, 2> value_vectors(const transformer<>& model,
-                                           std::span<const neuron> neurons,
-                                           const progress_function& progress) {
+XLENS_API xt::xtensor<float, 2> value_vectors(const transformer<>& model,
+                                              std::span<const neuron> neurons,
+                                              const progress_function& progress) {
     for (std::size_t i = 0; i < neurons.size(); ++i) {
         check_neuron(neurons[i], model.config.layers, model.config.inner_width);
         if (i > 0 && !(neurons[i - 1] < neurons[i])) {
@@ -85,39 +118,27 @@ inline xt::xtensor<float, 2> value_vectors(const transformer<>& model,
     return out;
 }
 
-/// Turns value vectors into unit vectors whose plain cosines are the cosines of a cluster_space: in
-/// D dimensions or fewer, never in V (concepts/gram.hpp). Borrows the model.
-class value_space {
-public:
-    /// A projected or centred space costs a Gram matrix, 2·V·D² multiply-adds, once;
-    /// `progress(done, total)` counts its tokens.
-    value_space(const transformer<>& model, cluster_space space, projection form,
-                const progress_function& progress)
-        : m_lens(model), m_form(form) {
-        if (space == cluster_space::raw) { return; }
-        m_root =
-            gram_root(gram_matrix(model.unembedding, space == cluster_space::centred, progress));
-    }
+XLENS_API value_space::value_space(const transformer<>& model, cluster_space space, projection form,
+                                   const progress_function& progress)
+    : m_lens(model), m_form(form) {
+    if (space == cluster_space::raw) { return; }
+    m_root = gram_root(gram_matrix(model.unembedding, space == cluster_space::centred, progress));
+}
 
-    /// Unit vectors (n, r), r <= D, of value vectors (n, D). Memory n·r floats.
-    [[nodiscard]] unit_directions operator()(rows<const float> vectors) const {
-        if (!m_root) { return directions_of(xt::xtensor<float, 2>(vectors.tensor())); }
-        constexpr std::size_t part = 1024;
-        const std::size_t rank = m_root->shape(0);
-        const matrix<f32> root = as_matrix(*m_root);
-        xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
-        for (std::size_t first = 0; first < vectors.count(); first += part) {
-            const std::size_t count = std::min(part, vectors.count() - first);
-            const aligned_tensor prepared = m_lens.prepared(vectors.subrows(first, count), m_form);
-            kernels::matmul(root, prepared, rows<float>(out).subrows(first, count));
-        }
-        return directions_of(std::move(out));
+XLENS_API unit_directions value_space::operator()(rows<const float> vectors) const {
+    if (!m_root) { return directions_of(xt::xtensor<float, 2>(vectors.tensor())); }
+    constexpr std::size_t part = 1024;
+    const std::size_t rank = m_root->shape(0);
+    const matrix<f32> root = as_matrix(*m_root);
+    xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
+    for (std::size_t first = 0; first < vectors.count(); first += part) {
+        const std::size_t count = std::min(part, vectors.count() - first);
+        const aligned_tensor prepared = m_lens.prepared(vectors.subrows(first, count), m_form);
+        kernels::matmul(root, prepared, rows<float>(out).subrows(first, count));
     }
+    return directions_of(std::move(out));
+}
 
-private:
-    logit_lens m_lens;
-    projection m_form;
-    std::optional<xt::xtensor<float, 2>> m_root;  // R (r, D), RᵀR = EᵀE
-};
+#endif
 
 }  // namespace xlens
