@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/events/statistics.hpp>
-#include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>
 #include <xlens/storage/byte_writer.hpp>
-#include <xlens/storage/fingerprint.hpp>
-#include <xlens/storage/mapped_file.hpp>
 #include <xlens/text/text_windows.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <xlens/core/error.hpp>
+#include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/fingerprint.hpp>
+#include <xlens/storage/mapped_file.hpp>
+
+#include <cstring>
+#endif
 
 namespace xlens {
 
@@ -37,9 +42,7 @@ namespace detail {
 
 inline constexpr std::string_view checkpoint_magic = "xlens events checkpoint 2\n";
 
-[[noreturn]] inline void fail_damaged(std::string_view file) {
-    fail("{}: damaged; delete it to start from the beginning", file);
-}
+[[noreturn]] XLENS_API void fail_damaged(std::string_view file);
 
 /// A list that must have as many elements as `to` has.
 template <class T>
@@ -49,7 +52,28 @@ void fill(byte_reader& in, std::vector<T>& to, std::string_view field) {
     to = std::move(list);
 }
 
-inline void check_identity(byte_reader& in, const run_identity& now) {
+XLENS_API void check_identity(byte_reader& in, const run_identity& now);
+
+}  // namespace detail
+
+/// Writes a checkpoint; the file is whole or is the one before.
+XLENS_API void write_checkpoint(const std::filesystem::path& path, const run_identity& identity,
+                                event_checkpoint& now);
+
+/// Reads a checkpoint into `to`, whose statistics must have the model's size. Throws xlens::error
+/// if it is none, is damaged, or belongs to another run; the message names what differs.
+XLENS_API void read_checkpoint(const std::filesystem::path& path, const run_identity& identity,
+                               event_checkpoint& to);
+
+#if XLENS_DEFINES(events)
+
+namespace detail {
+
+[[noreturn]] XLENS_API void fail_damaged(std::string_view file) {
+    fail("{}: damaged; delete it to start from the beginning", file);
+}
+
+XLENS_API void check_identity(byte_reader& in, const run_identity& now) {
     const auto count = in.number<std::uint64_t>("identity");
     if (count != now.size()) { fail_damaged(in.file()); }
     for (const auto& [field, value] : now) {
@@ -67,9 +91,8 @@ inline void check_identity(byte_reader& in, const run_identity& now) {
 
 }  // namespace detail
 
-/// Writes a checkpoint; the file is whole or is the one before.
-inline void write_checkpoint(const std::filesystem::path& path, const run_identity& identity,
-                             event_checkpoint& now) {
+XLENS_API void write_checkpoint(const std::filesystem::path& path, const run_identity& identity,
+                                event_checkpoint& now) {
     byte_buffer body;
     byte_writer out(body);
     out.size(identity.size());
@@ -100,10 +123,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const run_identi
     file.commit();
 }
 
-/// Reads a checkpoint into `to`, whose statistics must have the model's size. Throws xlens::error
-/// if it is none, is damaged, or belongs to another run; the message names what differs.
-inline void read_checkpoint(const std::filesystem::path& path, const run_identity& identity,
-                            event_checkpoint& to) {
+XLENS_API void read_checkpoint(const std::filesystem::path& path, const run_identity& identity,
+                               event_checkpoint& to) {
     const mapped_file file(path);
     const std::span<const std::byte> bytes = file.bytes();
     const auto magic = std::as_bytes(std::span(detail::checkpoint_magic));
@@ -132,5 +153,7 @@ inline void read_checkpoint(const std::filesystem::path& path, const run_identit
     detail::fill(in, found.by_part, "parts");
     found.part_positions = in.value<decltype(found.part_positions)>("positions of the parts");
 }
+
+#endif
 
 }  // namespace xlens

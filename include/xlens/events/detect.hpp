@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/trace/saturation.hpp>
 
@@ -41,7 +42,13 @@ struct found_events {
 
 /// The events of a position, from the top tokens before and after the FFN update of each layer.
 /// Both spans have one token a layer. O(L).
-inline found_events find_events(std::span<const token_id> before, std::span<const token_id> after) {
+XLENS_API found_events find_events(std::span<const token_id> before,
+                                   std::span<const token_id> after);
+
+#if XLENS_DEFINES(events)
+
+XLENS_API found_events find_events(std::span<const token_id> before,
+                                   std::span<const token_id> after) {
     found_events out;
     const token_id final_token = after.back();
     out.saturation_layer = saturation_layer(after);
@@ -59,5 +66,7 @@ inline found_events find_events(std::span<const token_id> before, std::span<cons
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
-#include <xlens/core/simd.hpp>
 #include <xlens/events/checkpoint.hpp>
-#include <xlens/events/event_reader.hpp>
 #include <xlens/events/event_rows.hpp>
 #include <xlens/events/options.hpp>
 #include <xlens/events/statistics.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/text/text_windows.hpp>
 #include <xlens/text/tokenizer.hpp>
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -23,8 +17,19 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <xlens/core/error.hpp>
+#include <xlens/core/simd.hpp>
+#include <xlens/events/event_reader.hpp>
+#include <xlens/text/text_windows.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+#endif
 
 namespace xlens {
 
@@ -41,55 +46,17 @@ struct event_run {
 
 namespace detail {
 
-inline run_identity identity_of(const event_run& run, std::uint64_t text_bytes) {
-    const event_options& o = run.options;
-    return {{"model", fmt::format("{:016x}", run.model)},
-            {"precision", run.precision},
-            {"instruction set", instruction_set()},
-            {"text of bytes", std::to_string(text_bytes)},
-            {"window", std::to_string(o.window)},
-            {"every", std::to_string(o.every)},
-            {"sub-updates", std::to_string(o.sub_updates)},
-            {"seed", std::to_string(o.seed)},
-            {"projection", o.form == projection::raw ? "raw" : "folded"},
-            {"threshold", fmt::format("{}", o.threshold)},
-            {"measured", std::to_string(o.measured)},
-            {"skipped", std::to_string(o.skipped)}};
-}
+XLENS_API run_identity identity_of(const event_run& run, std::uint64_t text_bytes);
 
 /// What a run leaves on the disk while it goes on. Without a folder: nothing.
 class event_files {
 public:
-    event_files(const event_run& run, run_identity identity, event_checkpoint& state)
-        : m_identity(std::move(identity)) {
-        if (!run.folder) { return; }
-        std::error_code problem;
-        std::filesystem::create_directories(*run.folder, problem);
-        if (problem) {
-            fail("{}: cannot be made: {}", printable(run.folder->string(), 1024),
-                 problem.message());
-        }
-        m_checkpoint = *run.folder / "events.checkpoint";
-        m_resumes = std::filesystem::exists(m_checkpoint, problem);
-        if (m_resumes) { read_checkpoint(m_checkpoint, m_identity, state); }
-        m_rows.emplace(*run.folder / "events.csv", state.rows_bytes);
-        if (!m_resumes) {
-            m_rows->write(event_header(run.options.form == projection::raw ? "raw" : "folded"));
-        }
-    }
+    event_files(const event_run& run, run_identity identity, event_checkpoint& state);
     [[nodiscard]] bool resumes() const { return m_resumes; }
-    void write(const std::string& row) {
-        if (m_rows) { m_rows->write(row); }
-    }
+    void write(const std::string& row);
     [[nodiscard]] bool keeps_rows() const { return m_rows.has_value(); }
-    void save(event_checkpoint& state) {
-        if (!m_rows) { return; }
-        state.rows_bytes = m_rows->flush();
-        write_checkpoint(m_checkpoint, m_identity, state);
-    }
-    void finish() {
-        if (m_rows) { m_rows->finish(); }
-    }
+    void save(event_checkpoint& state);
+    void finish();
 
 private:
     run_identity m_identity;
@@ -109,8 +76,65 @@ private:
 /// higher limit, need not read again. `progress(done, total)` counts tokens. Throws xlens::error
 /// for a text that cannot be read or has fewer than 2 tokens, a folder that cannot be written, and
 /// a checkpoint that belongs to another run.
-inline event_statistics events(const transformer<>& model, const tokenizer& text,
-                               const event_run& run, const progress_function& progress) {
+XLENS_API event_statistics events(const transformer<>& model, const tokenizer& text,
+                                  const event_run& run, const progress_function& progress);
+
+#if XLENS_DEFINES(events)
+
+namespace detail {
+
+XLENS_API run_identity identity_of(const event_run& run, std::uint64_t text_bytes) {
+    const event_options& o = run.options;
+    return {{"model", fmt::format("{:016x}", run.model)},
+            {"precision", run.precision},
+            {"instruction set", instruction_set()},
+            {"text of bytes", std::to_string(text_bytes)},
+            {"window", std::to_string(o.window)},
+            {"every", std::to_string(o.every)},
+            {"sub-updates", std::to_string(o.sub_updates)},
+            {"seed", std::to_string(o.seed)},
+            {"projection", o.form == projection::raw ? "raw" : "folded"},
+            {"threshold", fmt::format("{}", o.threshold)},
+            {"measured", std::to_string(o.measured)},
+            {"skipped", std::to_string(o.skipped)}};
+}
+
+XLENS_API event_files::event_files(const event_run& run, run_identity identity,
+                                   event_checkpoint& state)
+    : m_identity(std::move(identity)) {
+    if (!run.folder) { return; }
+    std::error_code problem;
+    std::filesystem::create_directories(*run.folder, problem);
+    if (problem) {
+        fail("{}: cannot be made: {}", printable(run.folder->string(), 1024), problem.message());
+    }
+    m_checkpoint = *run.folder / "events.checkpoint";
+    m_resumes = std::filesystem::exists(m_checkpoint, problem);
+    if (m_resumes) { read_checkpoint(m_checkpoint, m_identity, state); }
+    m_rows.emplace(*run.folder / "events.csv", state.rows_bytes);
+    if (!m_resumes) {
+        m_rows->write(event_header(run.options.form == projection::raw ? "raw" : "folded"));
+    }
+}
+
+XLENS_API void event_files::write(const std::string& row) {
+    if (m_rows) { m_rows->write(row); }
+}
+
+XLENS_API void event_files::save(event_checkpoint& state) {
+    if (!m_rows) { return; }
+    state.rows_bytes = m_rows->flush();
+    write_checkpoint(m_checkpoint, m_identity, state);
+}
+
+XLENS_API void event_files::finish() {
+    if (m_rows) { m_rows->finish(); }
+}
+
+}  // namespace detail
+
+XLENS_API event_statistics events(const transformer<>& model, const tokenizer& text,
+                                  const event_run& run, const progress_function& progress) {
     using clock = std::chrono::steady_clock;
     text_windows windows(run.text, text, run.options.window);
     event_checkpoint state{
@@ -163,5 +187,7 @@ inline event_statistics events(const transformer<>& model, const tokenizer& text
     files.finish();
     return reader.statistics();
 }
+
+#endif
 
 }  // namespace xlens

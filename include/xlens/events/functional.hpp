@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/events/statistics.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <algorithm>
+#include <numeric>
+#endif
 
 namespace xlens {
 
@@ -41,9 +45,7 @@ struct functional_vector {
     neuron where;
     neuron_counts counts;
 
-    [[nodiscard]] std::uint64_t extremes() const {
-        return std::uint64_t{counts.promotes} + counts.suppresses;
-    }
+    [[nodiscard]] std::uint64_t extremes() const;
 };
 
 /// Where extreme scores come from, value vector by value vector (Geva et al. 2022, section 5.3,
@@ -68,16 +70,7 @@ namespace detail {
 /// Half of the 95 % interval of an estimate, from what it becomes without each of G parts: the
 /// delete-one jackknife, t(G-1)·√((G-1)/G·Σ_g (θ_g - mean θ)²) (Efron and Tibshirani 1993, chapter
 /// 11). NaN for fewer than two.
-inline double part_margin(std::span<const double> without) {
-    constexpr std::array<double, event_statistics::parts - 1> t_975{
-        12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622};
-    if (without.size() < 2) { return std::numeric_limits<double>::quiet_NaN(); }
-    const auto count = static_cast<double>(without.size());
-    const double mean = std::accumulate(without.begin(), without.end(), 0.0) / count;
-    double squares = 0.0;
-    for (const double x : without) { squares += (x - mean) * (x - mean); }
-    return t_975[without.size() - 2] * std::sqrt((count - 1.0) / count * squares);
-}
+XLENS_API double part_margin(std::span<const double> without);
 
 /// A number for each value vector, that of its group, or `no_group`.
 using group_numbers = std::span<const std::uint32_t>;
@@ -88,21 +81,61 @@ struct group_sum {
     std::uint64_t size = 0;
     std::uint64_t count = 0;
     /// Once a member, at one position in functional_rarest.
-    [[nodiscard]] bool functional(std::uint64_t positions) const {
-        return count > 0 && count * functional_rarest >= positions * size;
-    }
+    [[nodiscard]] bool functional(std::uint64_t positions) const;
 };
 
-inline std::uint64_t times_of(const neuron_counts& n, extreme_count which) {
+XLENS_API std::uint64_t times_of(const neuron_counts& n, extreme_count which);
+XLENS_API std::uint64_t times_of(const neuron_part_counts& n, extreme_count which);
+
+/// Of `groups` groups; value vector i is in group number[i].
+XLENS_API std::vector<group_sum> sum_groups(const event_statistics& found, group_numbers number,
+                                            std::size_t groups, extreme_count which);
+
+XLENS_API functional_share share_of(std::span<const group_sum> sums, std::uint64_t positions,
+                                    std::size_t vectors);
+
+/// O(parts·L·F).
+XLENS_API functional_share find_share(const event_statistics& found, group_numbers number,
+                                      std::size_t groups, extreme_count which);
+
+}  // namespace detail
+
+/// O(L·F log(L·F)).
+XLENS_API functional_vectors find_functional(const event_statistics& found);
+
+#if XLENS_DEFINES(events)
+
+XLENS_API std::uint64_t functional_vector::extremes() const {
+    return std::uint64_t{counts.promotes} + counts.suppresses;
+}
+
+namespace detail {
+
+XLENS_API double part_margin(std::span<const double> without) {
+    constexpr std::array<double, event_statistics::parts - 1> t_975{
+        12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622};
+    if (without.size() < 2) { return std::numeric_limits<double>::quiet_NaN(); }
+    const auto count = static_cast<double>(without.size());
+    const double mean = std::accumulate(without.begin(), without.end(), 0.0) / count;
+    double squares = 0.0;
+    for (const double x : without) { squares += (x - mean) * (x - mean); }
+    return t_975[without.size() - 2] * std::sqrt((count - 1.0) / count * squares);
+}
+
+XLENS_API bool group_sum::functional(std::uint64_t positions) const {
+    return count > 0 && count * functional_rarest >= positions * size;
+}
+
+XLENS_API std::uint64_t times_of(const neuron_counts& n, extreme_count which) {
     return which == extreme_count::own ? std::uint64_t{n.promotes} + n.suppresses : n.in_extreme;
 }
-inline std::uint64_t times_of(const neuron_part_counts& n, extreme_count which) {
+
+XLENS_API std::uint64_t times_of(const neuron_part_counts& n, extreme_count which) {
     return which == extreme_count::own ? n.extreme : n.active;
 }
 
-/// Of `groups` groups; value vector i is in group number[i].
-inline std::vector<group_sum> sum_groups(const event_statistics& found, group_numbers number,
-                                         std::size_t groups, extreme_count which) {
+XLENS_API std::vector<group_sum> sum_groups(const event_statistics& found, group_numbers number,
+                                            std::size_t groups, extreme_count which) {
     std::vector<group_sum> out(groups);
     for (std::size_t i = 0; i < number.size(); ++i) {
         if (number[i] == no_group) { continue; }
@@ -112,8 +145,8 @@ inline std::vector<group_sum> sum_groups(const event_statistics& found, group_nu
     return out;
 }
 
-inline functional_share share_of(std::span<const group_sum> sums, std::uint64_t positions,
-                                 std::size_t vectors) {
+XLENS_API functional_share share_of(std::span<const group_sum> sums, std::uint64_t positions,
+                                    std::size_t vectors) {
     functional_share out;
     for (const group_sum& s : sums) {
         if (!s.functional(positions)) { continue; }
@@ -125,9 +158,8 @@ inline functional_share share_of(std::span<const group_sum> sums, std::uint64_t 
     return out;
 }
 
-/// O(parts·L·F).
-inline functional_share find_share(const event_statistics& found, group_numbers number,
-                                   std::size_t groups, extreme_count which) {
+XLENS_API functional_share find_share(const event_statistics& found, group_numbers number,
+                                      std::size_t groups, extreme_count which) {
     const std::vector<group_sum> all = sum_groups(found, number, groups, which);
     functional_share out = share_of(all, found.positions, number.size());
     std::vector<double> of_groups;
@@ -151,8 +183,7 @@ inline functional_share find_share(const event_statistics& found, group_numbers 
 
 }  // namespace detail
 
-/// O(L·F log(L·F)).
-inline functional_vectors find_functional(const event_statistics& found) {
+XLENS_API functional_vectors find_functional(const event_statistics& found) {
     functional_vectors out;
     std::vector<functional_vector> all;
     for (std::size_t i = 0; i < found.neurons.size(); ++i) {
@@ -182,5 +213,7 @@ inline functional_vectors find_functional(const event_statistics& found) {
     out.active = detail::find_share(found, alone, alone.size(), extreme_count::active);
     return out;
 }
+
+#endif
 
 }  // namespace xlens

@@ -2,17 +2,22 @@
 #pragma once
 
 #include <xlens/concepts/clusters.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/events/functional.hpp>
 #include <xlens/events/statistics.hpp>
-#include <xlens/numerics/random_draws.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <xlens/core/error.hpp>
+#include <xlens/numerics/random_draws.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -58,9 +63,28 @@ inline constexpr std::size_t cluster_shuffles = 16;
 
 namespace detail {
 
-inline functional_share shuffled_share(const event_statistics& found,
-                                       std::vector<std::uint32_t> number, std::size_t groups,
-                                       std::uint64_t seed) {
+XLENS_API functional_share shuffled_share(const event_statistics& found,
+                                          std::vector<std::uint32_t> number, std::size_t groups,
+                                          std::uint64_t seed);
+
+XLENS_API functional_cluster count_cluster(const event_statistics& found, const clusters& of,
+                                           std::size_t id);
+
+}  // namespace detail
+
+/// Counts of a run of `events` are sums over its text, so that clusters can be made, and changed,
+/// after it. `seed` is that of the shuffles. Throws xlens::error for clusters of a model of another
+/// size. O(shuffles·L·F).
+XLENS_API functional_clusters find_functional(const event_statistics& found, const clusters& of,
+                                              std::uint64_t seed);
+
+#if XLENS_DEFINES(events)
+
+namespace detail {
+
+XLENS_API functional_share shuffled_share(const event_statistics& found,
+                                          std::vector<std::uint32_t> number, std::size_t groups,
+                                          std::uint64_t seed) {
     std::vector<std::size_t> grouped;  // vectors of no cluster stay out
     for (std::size_t i = 0; i < number.size(); ++i) {
         if (number[i] != no_group) { grouped.push_back(i); }
@@ -79,8 +103,8 @@ inline functional_share shuffled_share(const event_statistics& found,
     return out;
 }
 
-inline functional_cluster count_cluster(const event_statistics& found, const clusters& of,
-                                        std::size_t id) {
+XLENS_API functional_cluster count_cluster(const event_statistics& found, const clusters& of,
+                                           std::size_t id) {
     functional_cluster out;
     out.id = id;
     out.by_layer.assign(found.layers, 0);
@@ -100,11 +124,8 @@ inline functional_cluster count_cluster(const event_statistics& found, const clu
 
 }  // namespace detail
 
-/// Counts of a run of `events` are sums over its text, so that clusters can be made, and changed,
-/// after it. `seed` is that of the shuffles. Throws xlens::error for clusters of a model of another
-/// size. O(shuffles·L·F).
-inline functional_clusters find_functional(const event_statistics& found, const clusters& of,
-                                           std::uint64_t seed) {
+XLENS_API functional_clusters find_functional(const event_statistics& found, const clusters& of,
+                                              std::uint64_t seed) {
     const clusters_origin& origin = of.origin();
     if (origin.layers != found.layers || origin.inner_width != found.inner_width) {
         fail("clusters: of {} layers of {} neurons, the events are of {} layers of {}",
@@ -147,5 +168,7 @@ inline functional_clusters find_functional(const event_statistics& found, const 
     out.shuffled = detail::shuffled_share(found, std::move(number), of.count(), seed);
     return out;
 }
+
+#endif
 
 }  // namespace xlens

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <xlens/concepts/clusters.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/events/event_rows.hpp>
-#include <xlens/events/functional.hpp>
 #include <xlens/events/functional_clusters.hpp>
 #include <xlens/events/statistics.hpp>
 
@@ -16,40 +16,18 @@
 #include <span>
 #include <string>
 
+#if XLENS_DEFINES(events)
+#include <xlens/events/functional.hpp>
+#endif
+
 namespace xlens {
 
 /// "21-29", the first and the last layer that have members; "28" where they are one.
-inline std::string layers_text(std::span<const std::size_t> by_layer) {
-    std::optional<std::size_t> first;
-    std::size_t last = 0;
-    for (std::size_t l = 0; l < by_layer.size(); ++l) {
-        if (by_layer[l] == 0) { continue; }
-        if (!first) { first = l; }
-        last = l;
-    }
-    if (!first) { return ""; }
-    return *first == last ? fmt::format("{}", last) : fmt::format("{}-{}", *first, last);
-}
+XLENS_API std::string layers_text(std::span<const std::size_t> by_layer);
 
 /// Every value vector that was among the dominant, as comma-separated rows under a header, by layer
 /// and index; with clusters, also the number of its own (nothing where it has none).
-inline std::string functional_rows(const event_statistics& found, const clusters* of = nullptr) {
-    std::string out = "neuron,dominant,in_extreme,promotes,suppresses";
-    out += of != nullptr ? ",cluster\n" : "\n";
-    for (std::size_t i = 0; i < found.neurons.size(); ++i) {
-        const neuron_counts& n = found.neurons[i];
-        if (n.dominant == 0) { continue; }
-        const neuron where{i / found.inner_width, i % found.inner_width};
-        out += fmt::format("{},{},{},{},{}", to_string(where), n.dominant, n.in_extreme, n.promotes,
-                           n.suppresses);
-        if (of != nullptr) {
-            const std::optional<std::size_t> id = of->of(where);
-            out += id ? fmt::format(",{}", *id) : ",";
-        }
-        out += '\n';
-    }
-    return out;
-}
+XLENS_API std::string functional_rows(const event_statistics& found, const clusters* of = nullptr);
 
 /// Every cluster with an extreme score, in the order of functional_clusters::ranked; `text(id)` is
 /// a token's text, for what its centroid promotes.
@@ -73,5 +51,39 @@ std::string functional_cluster_rows(const functional_clusters& found, const clus
     }
     return out;
 }
+
+#if XLENS_DEFINES(events)
+
+XLENS_API std::string layers_text(std::span<const std::size_t> by_layer) {
+    std::optional<std::size_t> first;
+    std::size_t last = 0;
+    for (std::size_t l = 0; l < by_layer.size(); ++l) {
+        if (by_layer[l] == 0) { continue; }
+        if (!first) { first = l; }
+        last = l;
+    }
+    if (!first) { return ""; }
+    return *first == last ? fmt::format("{}", last) : fmt::format("{}-{}", *first, last);
+}
+
+XLENS_API std::string functional_rows(const event_statistics& found, const clusters* of) {
+    std::string out = "neuron,dominant,in_extreme,promotes,suppresses";
+    out += of != nullptr ? ",cluster\n" : "\n";
+    for (std::size_t i = 0; i < found.neurons.size(); ++i) {
+        const neuron_counts& n = found.neurons[i];
+        if (n.dominant == 0) { continue; }
+        const neuron where{i / found.inner_width, i % found.inner_width};
+        out += fmt::format("{},{},{},{},{}", to_string(where), n.dominant, n.in_extreme, n.promotes,
+                           n.suppresses);
+        if (of != nullptr) {
+            const std::optional<std::size_t> id = of->of(where);
+            out += id ? fmt::format(",{}", *id) : ",";
+        }
+        out += '\n';
+    }
+    return out;
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/lens/logit_lens.hpp>
-#include <xlens/numerics/splitmix64.hpp>
 
 #include <cstddef>
 #include <cstdint>
+
+#if XLENS_DEFINES(events)
+#include <xlens/numerics/splitmix64.hpp>
+#endif
 
 namespace xlens {
 
@@ -28,11 +32,22 @@ namespace detail {
 
 /// Purposes of random numbers, so that none is used twice.
 enum class draw : std::uint64_t { neuron = 1, vector = 2, measured = 3, value = 4 };
-inline std::uint64_t drawn(draw what, std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
-                           std::uint64_t c = 0) {
+XLENS_API std::uint64_t drawn(draw what, std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0,
+                              std::uint64_t c = 0);
+
+}  // namespace detail
+
+#if XLENS_DEFINES(events)
+
+namespace detail {
+
+XLENS_API std::uint64_t drawn(draw what, std::uint64_t seed, std::uint64_t a, std::uint64_t b,
+                              std::uint64_t c) {
     return splitmix64::of(splitmix64::of(seed, static_cast<std::uint64_t>(what)), a, b, c);
 }
 
 }  // namespace detail
+
+#endif
 
 }  // namespace xlens

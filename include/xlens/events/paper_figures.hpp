@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
+
 #include <array>
 #include <string>
 #include <string_view>
@@ -18,11 +20,7 @@ struct paper_figure {
     std::string_view source;  ///< whose notes
 
     /// "8.5, 1.2": GPT-2, WikiLM; one of them where both are alike.
-    [[nodiscard]] std::string both() const {
-        std::string out(gpt2);
-        if (wikilm != gpt2) { out.append(", ").append(wikilm); }
-        return out;
-    }
+    [[nodiscard]] std::string both() const;
 };
 
 /// The one place of these figures: the events page asks for them by name, and a test compares
@@ -78,5 +76,15 @@ inline constexpr std::array all{dominance_share,  saturation_largest, eliminatio
                                 functional_share, functional_kinds};
 
 }  // namespace paper_figures
+
+#if XLENS_DEFINES(events)
+
+XLENS_API std::string paper_figure::both() const {
+    std::string out(gpt2);
+    if (wikilm != gpt2) { out.append(", ").append(wikilm); }
+    return out;
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/parallel.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/events/options.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/observe.hpp>
 
-#include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <xlens/core/error.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/events/options.hpp>
+
+#include <algorithm>
+#include <atomic>
+#endif
 
 namespace xlens {
 
@@ -40,10 +45,7 @@ public:
 
     /// `value_norms[l]` = ‖v_i‖ of layer l (transformer::value_norms); borrowed.
     record_updates(std::vector<std::span<const float>> value_norms, std::size_t sub_updates,
-                   std::uint64_t seed)
-        : m_norms(std::move(value_norms)),
-          m_sub_updates(std::min(sub_updates, m_norms.front().size())),
-          m_seed(seed) {}
+                   std::uint64_t seed);
 
     /// Position 0 of the sequences to come is this token of the text.
     void sequence_begins_at(std::size_t token) { m_origin = token; }
@@ -55,68 +57,19 @@ public:
     /// Throws xlens::error if the norms are not those of a model of these sizes.
     void check(const model_sizes& model) const { detail::check_value_norms(m_norms, model); }
 
-    void embedding(const site& where, rows<float>) {
-        m_layers.clear();
-        m_first = m_origin + where.first_position;
-    }
+    void embedding(const site& where, rows<float>);
     void before(const site&, rows<float> x) { m_layers.emplace_back().before = x.tensor(); }
-    void coefficients(const site& where, rows<float> m) {
-        recorded_layer& to = m_layers.back();
-        to.dominant.resize(m.count() * m_sub_updates);
-        to.random.resize(m.count() * m_sub_updates);
-        to.dominant_share.resize(m.count());
-        std::atomic<bool> finite = true;
-        parallel_for(m.count(), 8 * m.width(), [&](std::size_t t) {
-            const auto part = [&](std::vector<sub_update>& all) {
-                return std::span(all).subspan(t * m_sub_updates, m_sub_updates);
-            };
-            pick_random(where.layer, m_first + t, m[t], part(to.random));
-            to.dominant_share[t] = pick_dominant(where.layer, m[t], part(to.dominant));
-            if (std::isnan(to.dominant_share[t])) { finite = false; }
-        });
-        if (!finite) {
-            fail("layer {}: coefficients that are no finite numbers, no sub-update is dominant",
-                 where.layer);
-        }
-    }
+    void coefficients(const site& where, rows<float> m);
     void after(const site&, rows<float> x) { m_layers.back().after = x.tensor(); }
 
 private:
     /// Returns the share of all dominance that those picked have; NaN where it has no sense.
     float pick_dominant(std::size_t layer, std::span<const float> m,
-                        std::span<sub_update> out) const {
-        const std::span<const float> norms = m_norms[layer];
-        dominant_neurons most_dominant;
-        std::size_t count = 0;
-        double share = 0.0;
-        for (const std::size_t i : most_dominant(m, norms, out.size())) {
-            out[count] = make_sub_update({layer, i}, m[i], norms[i]);
-            share += double{out[count++].dominance};
-        }
-        double sum = 0.0;
-        for (const float d : most_dominant.dominances()) { sum += double{d}; }
-        if (!std::isfinite(sum)) { return NAN; }
-        return sum == 0.0 ? 0.0F : static_cast<float>(share / sum);
-    }
+                        std::span<sub_update> out) const;
 
     /// Different neurons, all equally likely.
     void pick_random(std::size_t layer, std::size_t position, std::span<const float> m,
-                     std::span<sub_update> out) const {
-        std::uint64_t tries = 0;
-        for (std::size_t i = 0; i < out.size(); ++i) {
-            const auto taken = [&](std::size_t index) {
-                return std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(i),
-                                   [&](const sub_update& p) { return p.where.index == index; });
-            };
-            std::size_t index = 0;
-            do {
-                index = static_cast<std::size_t>(
-                    detail::drawn(detail::draw::neuron, m_seed, position, layer, tries++) %
-                    m.size());
-            } while (taken(index));
-            out[i] = make_sub_update({layer, index}, m[index], m_norms[layer][index]);
-        }
-    }
+                     std::span<sub_update> out) const;
 
     std::vector<std::span<const float>> m_norms;
     std::size_t m_sub_updates;
@@ -125,5 +78,74 @@ private:
     std::size_t m_first = 0;   ///< the token at the first row of the pass
     std::vector<recorded_layer> m_layers;
 };
+
+#if XLENS_DEFINES(events)
+
+XLENS_API record_updates::record_updates(std::vector<std::span<const float>> value_norms,
+                                         std::size_t sub_updates, std::uint64_t seed)
+    : m_norms(std::move(value_norms)),
+      m_sub_updates(std::min(sub_updates, m_norms.front().size())),
+      m_seed(seed) {}
+
+XLENS_API void record_updates::embedding(const site& where, rows<float>) {
+    m_layers.clear();
+    m_first = m_origin + where.first_position;
+}
+
+XLENS_API void record_updates::coefficients(const site& where, rows<float> m) {
+    recorded_layer& to = m_layers.back();
+    to.dominant.resize(m.count() * m_sub_updates);
+    to.random.resize(m.count() * m_sub_updates);
+    to.dominant_share.resize(m.count());
+    std::atomic<bool> finite = true;
+    parallel_for(m.count(), 8 * m.width(), [&](std::size_t t) {
+        const auto part = [&](std::vector<sub_update>& all) {
+            return std::span(all).subspan(t * m_sub_updates, m_sub_updates);
+        };
+        pick_random(where.layer, m_first + t, m[t], part(to.random));
+        to.dominant_share[t] = pick_dominant(where.layer, m[t], part(to.dominant));
+        if (std::isnan(to.dominant_share[t])) { finite = false; }
+    });
+    if (!finite) {
+        fail("layer {}: coefficients that are no finite numbers, no sub-update is dominant",
+             where.layer);
+    }
+}
+
+XLENS_API float record_updates::pick_dominant(std::size_t layer, std::span<const float> m,
+                                              std::span<sub_update> out) const {
+    const std::span<const float> norms = m_norms[layer];
+    dominant_neurons most_dominant;
+    std::size_t count = 0;
+    double share = 0.0;
+    for (const std::size_t i : most_dominant(m, norms, out.size())) {
+        out[count] = make_sub_update({layer, i}, m[i], norms[i]);
+        share += double{out[count++].dominance};
+    }
+    double sum = 0.0;
+    for (const float d : most_dominant.dominances()) { sum += double{d}; }
+    if (!std::isfinite(sum)) { return NAN; }
+    return sum == 0.0 ? 0.0F : static_cast<float>(share / sum);
+}
+
+XLENS_API void record_updates::pick_random(std::size_t layer, std::size_t position,
+                                           std::span<const float> m,
+                                           std::span<sub_update> out) const {
+    std::uint64_t tries = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto taken = [&](std::size_t index) {
+            return std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(i),
+                               [&](const sub_update& p) { return p.where.index == index; });
+        };
+        std::size_t index = 0;
+        do {
+            index = static_cast<std::size_t>(
+                detail::drawn(detail::draw::neuron, m_seed, position, layer, tries++) % m.size());
+        } while (taken(index));
+        out[i] = make_sub_update({layer, index}, m[index], m_norms[layer][index]);
+    }
+}
+
+#endif
 
 }  // namespace xlens

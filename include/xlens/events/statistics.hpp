@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/events/detect.hpp>
 #include <xlens/events/scores.hpp>
 
 #include <array>
@@ -12,6 +12,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(events)
+#include <xlens/events/detect.hpp>
+#endif
 
 namespace xlens {
 
@@ -29,25 +33,11 @@ struct clustered_mean {
     double windows = 0.0;   ///< W: windows with a value
 
     /// The values of one window.
-    void add(double n, double s) {
-        if (n == 0.0) { return; }
-        count += n;
-        sum += s;
-        counts2 += n * n;
-        sums2 += s * s;
-        products += s * n;
-        windows += 1.0;
-    }
+    void add(double n, double s);
     /// NaN without values.
     [[nodiscard]] double mean() const { return sum / count; }
     /// Half of the 95 % interval, by the normal distribution; NaN with fewer than two windows.
-    [[nodiscard]] double margin() const {
-        if (windows < 2.0) { return NAN; }
-        const double m = mean();
-        const double rest = std::max(sums2 - 2.0 * m * products + m * m * counts2, 0.0);
-        constexpr double normal_95 = 1.959963984540054;
-        return normal_95 * std::sqrt(windows / (windows - 1.0) * rest) / count;
-    }
+    [[nodiscard]] double margin() const;
 };
 
 /// What is known of one FFN update at one position, beside its scores. Log-probabilities are NaN
@@ -83,27 +73,7 @@ struct update_columns {
                    3 +
                which;
     }
-    static std::array<float, count> values(const update_measures& u) {
-        std::array<float, count> out{};
-        std::size_t c = 0;
-        for (const auto& group : u.scores.all) {
-            for (const score_summary& s : group) {
-                out[c++] = s.mean;
-                out[c++] = s.max;
-                out[c++] = s.min;
-            }
-        }
-        out[dominance_share] = u.dominance_share;
-        out[norm_share] = u.norm_share;
-        out[log_before] = u.log_before;
-        out[log_after] = u.log_after;
-        out[log_change] = u.log_after - u.log_before;
-        out[whole] = u.whole.score;
-        out[whole_centred] = u.whole.centred;
-        out[other] = u.other.score;
-        out[other_centred] = u.other.centred;
-        return out;
-    }
+    static std::array<float, count> values(const update_measures& u);
 };
 
 /// What is averaged: events of each kind, and the top candidate at every FFN update.
@@ -116,34 +86,15 @@ public:
     explicit update_means(std::size_t layers = 0)
         : m_means((layers + 1) * update_columns::count), m_window(m_means.size()) {}
 
-    void add(std::size_t layer, const update_measures& u) {
-        const auto values = update_columns::values(u);
-        for (std::size_t c = 0; c < values.size(); ++c) {
-            if (std::isnan(values[c])) { continue; }
-            for (const std::size_t row : {layer, layers()}) {
-                auto& [n, s] = m_window[row * update_columns::count + c];
-                n += 1.0;
-                s += double{values[c]};
-            }
-        }
-    }
+    void add(std::size_t layer, const update_measures& u);
     /// What was added since the last time came from one window.
-    void end_window() {
-        for (std::size_t i = 0; i < m_means.size(); ++i) {
-            m_means[i].add(m_window[i].n, m_window[i].s);
-            m_window[i] = {};
-        }
-    }
+    void end_window();
 
     [[nodiscard]] std::size_t layers() const { return m_means.size() / update_columns::count - 1; }
     /// Of one layer, or of all with layer = layers().
-    [[nodiscard]] const clustered_mean& of(std::size_t layer, std::size_t column) const {
-        return m_means[layer * update_columns::count + column];
-    }
+    [[nodiscard]] const clustered_mean& of(std::size_t layer, std::size_t column) const;
     /// Updates that were added.
-    [[nodiscard]] std::size_t count(std::size_t layer) const {
-        return static_cast<std::size_t>(of(layer, 0).count);
-    }
+    [[nodiscard]] std::size_t count(std::size_t layer) const;
     [[nodiscard]] std::vector<clustered_mean>& state() { return m_means; }
 
 private:
@@ -188,19 +139,95 @@ struct event_statistics {
     std::array<std::uint64_t, parts> part_positions{};
 
     event_statistics() = default;
-    event_statistics(std::size_t layer_count, std::size_t width)
-        : layers(layer_count),
-          inner_width(width),
-          means{update_means(layer_count), update_means(layer_count), update_means(layer_count)},
-          neurons(layer_count * width),
-          extreme_updates(layer_count, 0),
-          saturation_layers(layer_count, 0),
-          by_part(parts * layer_count * width) {}
+    event_statistics(std::size_t layer_count, std::size_t width);
 
-    [[nodiscard]] const update_means& of(update_set set) const {
-        return means[static_cast<std::size_t>(set)];
-    }
+    [[nodiscard]] const update_means& of(update_set set) const;
     [[nodiscard]] update_means& of(update_set set) { return means[static_cast<std::size_t>(set)]; }
 };
+
+#if XLENS_DEFINES(events)
+
+XLENS_API void clustered_mean::add(double n, double s) {
+    if (n == 0.0) { return; }
+    count += n;
+    sum += s;
+    counts2 += n * n;
+    sums2 += s * s;
+    products += s * n;
+    windows += 1.0;
+}
+
+XLENS_API double clustered_mean::margin() const {
+    if (windows < 2.0) { return NAN; }
+    const double m = mean();
+    const double rest = std::max(sums2 - 2.0 * m * products + m * m * counts2, 0.0);
+    constexpr double normal_95 = 1.959963984540054;
+    return normal_95 * std::sqrt(windows / (windows - 1.0) * rest) / count;
+}
+
+XLENS_API std::array<float, update_columns::count> update_columns::values(
+    const update_measures& u) {
+    std::array<float, count> out{};
+    std::size_t c = 0;
+    for (const auto& group : u.scores.all) {
+        for (const score_summary& s : group) {
+            out[c++] = s.mean;
+            out[c++] = s.max;
+            out[c++] = s.min;
+        }
+    }
+    out[dominance_share] = u.dominance_share;
+    out[norm_share] = u.norm_share;
+    out[log_before] = u.log_before;
+    out[log_after] = u.log_after;
+    out[log_change] = u.log_after - u.log_before;
+    out[whole] = u.whole.score;
+    out[whole_centred] = u.whole.centred;
+    out[other] = u.other.score;
+    out[other_centred] = u.other.centred;
+    return out;
+}
+
+XLENS_API void update_means::add(std::size_t layer, const update_measures& u) {
+    const auto values = update_columns::values(u);
+    for (std::size_t c = 0; c < values.size(); ++c) {
+        if (std::isnan(values[c])) { continue; }
+        for (const std::size_t row : {layer, layers()}) {
+            auto& [n, s] = m_window[row * update_columns::count + c];
+            n += 1.0;
+            s += double{values[c]};
+        }
+    }
+}
+
+XLENS_API void update_means::end_window() {
+    for (std::size_t i = 0; i < m_means.size(); ++i) {
+        m_means[i].add(m_window[i].n, m_window[i].s);
+        m_window[i] = {};
+    }
+}
+
+XLENS_API const clustered_mean& update_means::of(std::size_t layer, std::size_t column) const {
+    return m_means[layer * update_columns::count + column];
+}
+
+XLENS_API std::size_t update_means::count(std::size_t layer) const {
+    return static_cast<std::size_t>(of(layer, 0).count);
+}
+
+XLENS_API event_statistics::event_statistics(std::size_t layer_count, std::size_t width)
+    : layers(layer_count),
+      inner_width(width),
+      means{update_means(layer_count), update_means(layer_count), update_means(layer_count)},
+      neurons(layer_count * width),
+      extreme_updates(layer_count, 0),
+      saturation_layers(layer_count, 0),
+      by_part(parts * layer_count * width) {}
+
+XLENS_API const update_means& event_statistics::of(update_set set) const {
+    return means[static_cast<std::size_t>(set)];
+}
+
+#endif
 
 }  // namespace xlens
