@@ -12,8 +12,11 @@
 #include <xlens/generate/beam.hpp>
 #include <xlens/generate/perplexity.hpp>
 #include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/lens/logit_lens.hpp>
 
 #include <fmt/format.h>
 

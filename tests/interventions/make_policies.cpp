@@ -2,8 +2,11 @@
 #define BOOST_TEST_MODULE interventions
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
 #include <xlens/interventions/recipe_file.hpp>
+#include <xlens/interventions/steer.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/interventions/positions.hpp>
 
+#if XLENS_DEFINES(interventions)
 #include <algorithm>
+#endif
 
 namespace xlens {
 
@@ -31,15 +34,21 @@ struct edit {
     float most = 0.0F;  ///< clamp only
 
     /// The changed z.
-    [[nodiscard]] float operator()(float z) const {
-        switch (how) {
-            case kind::set: return value;
-            case kind::scale: return value * z;
-            case kind::add: return z + value;
-            case kind::clamp: return z < value ? value : (z > most ? most : z);
-        }
-        return z;
-    }
+    [[nodiscard]] float operator()(float z) const;
 };
+
+#if XLENS_DEFINES(interventions)
+
+XLENS_API float edit::operator()(float z) const {
+    switch (how) {
+        case kind::set: return value;
+        case kind::scale: return value * z;
+        case kind::add: return z + value;
+        case kind::clamp: return z < value ? value : (z > most ? most : z);
+    }
+    return z;
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/hooks/dynamic.hpp>
-#include <xlens/interventions/ban.hpp>
-#include <xlens/interventions/direction.hpp>
-#include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/recipe.hpp>
-#include <xlens/interventions/steer.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/text/tokenizer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
+
+#if XLENS_DEFINES(interventions)
+#include <xlens/core/error.hpp>
+#include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/direction.hpp>
+#include <xlens/interventions/intervene.hpp>
+#include <xlens/interventions/steer.hpp>
+
+#include <algorithm>
+#include <variant>
+#endif
 
 namespace xlens {
 
@@ -31,14 +36,8 @@ struct recipe_context {
 };
 
 /// The token sequences of a word in a text: as it stands after a space, and without one.
-inline std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
-                                                       const std::string& word) {
-    std::vector<std::vector<token_id>> out{text.encode(" " + word)};
-    auto bare = text.encode(word);
-    if (bare != out.front()) { out.push_back(std::move(bare)); }
-    std::erase_if(out, [](const auto& s) { return s.empty(); });
-    return out;
-}
+XLENS_API std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
+                                                          const std::string& word);
 
 namespace detail {
 
@@ -46,85 +45,16 @@ class intervention_maker {
 public:
     intervention_maker(const recipe_context& in, dynamic_policies& out) : m_in(in), m_out(out) {}
 
-    void operator()(const edit_step& step) const {
-        const auto& config = m_in.model.config;
-        const auto check = [&](const neuron& n) {
-            return n.layer < config.layers && n.index < config.inner_width;
-        };
-        const auto wrong = std::find_if_not(step.neurons.begin(), step.neurons.end(), check);
-        if (wrong != step.neurons.end()) {
-            fail("{}: neuron {}: expected layers 0 to {} and neurons 0 to {}", step.place,
-                 to_string(*wrong), config.layers - 1, config.inner_width - 1);
-        }
-        edit change = step.change;
-        change.positions = step.when.positions(m_in.prompt_length);
-        intervene policy;
-        policy.add(step.neurons, change);
-        m_out.add(std::move(policy));
-    }
+    void operator()(const edit_step& step) const;
 
-    void operator()(const steer_step& step) const {
-        const auto& config = m_in.model.config;
-        if (step.layer >= config.layers) {
-            fail("{}.layer: expected 0 to {}, got {}", step.place, config.layers - 1, step.layer);
-        }
-        m_out.add(steer(step.layer, direction(step), step.strength,
-                        step.when.positions(m_in.prompt_length)));
-    }
+    void operator()(const steer_step& step) const;
 
-    void operator()(const ban_step& step) const {
-        std::vector<std::vector<token_id>> sequences = step.sequences;
-        for (const auto& s : sequences) {
-            for (const token_id id : s) {
-                check_token(id, m_in.model.config.vocabulary, step.place + ".ids");
-            }
-        }
-        for (const std::string& word : step.words) {
-            for (auto& s : sequences_of(text(step.place), word)) {
-                sequences.push_back(std::move(s));
-            }
-        }
-        m_out.add(ban(std::move(sequences)));
-    }
+    void operator()(const ban_step& step) const;
 
 private:
-    [[nodiscard]] std::vector<float> direction(const steer_step& step) const {
-        if (step.along) {
-            const auto& config = m_in.model.config;
-            if (step.along->layer >= config.layers || step.along->index >= config.inner_width) {
-                fail("{}.along: neuron {}: expected layers 0 to {} and neurons 0 to {}", step.place,
-                     to_string(*step.along), config.layers - 1, config.inner_width - 1);
-            }
-            return value_direction(m_in.model, *step.along);
-        }
-        std::vector<float> out(m_in.model.config.width, 0.0F);
-        const auto add = [&](const std::optional<token_name>& name, float sign,
-                             const std::string& place) {
-            if (!name) { return; }
-            const auto d = token_direction(m_in.model, token(*name, place));
-            for (std::size_t i = 0; i < out.size(); ++i) { out[i] += sign * d[i]; }
-        };
-        add(step.toward, 1.0F, step.place + ".toward");
-        add(step.away, -1.0F, step.place + ".away");
-        return out;
-    }
-    [[nodiscard]] token_id token(const token_name& name, const std::string& place) const {
-        if (const auto* id = std::get_if<token_id>(&name)) {
-            check_token(*id, m_in.model.config.vocabulary, place);
-            return *id;
-        }
-        const auto& word = std::get<std::string>(name);
-        const auto ids = text(place).encode(word);
-        if (ids.size() != 1) {
-            fail("{}: expected a text that is one token, got '{}', which is {}", place,
-                 printable(word), ids.size());
-        }
-        return ids.front();
-    }
-    [[nodiscard]] const tokenizer& text(const std::string& place) const {
-        if (m_in.text == nullptr) { fail("{}: the model has no tokenizer; give token ids", place); }
-        return *m_in.text;
-    }
+    [[nodiscard]] std::vector<float> direction(const steer_step& step) const;
+    [[nodiscard]] token_id token(const token_name& name, const std::string& place) const;
+    [[nodiscard]] const tokenizer& text(const std::string& place) const;
 
     const recipe_context& m_in;
     dynamic_policies& m_out;
@@ -135,9 +65,110 @@ private:
 /// Appends the policies of a recipe to a pack, in its order. Throws xlens::error, naming the place
 /// in the recipe, for a neuron, layer or token that the model does not have, and for `when` words
 /// that need a prompt where there is none.
-inline void add_interventions(dynamic_policies& to, const recipe& what, const recipe_context& in) {
+XLENS_API void add_interventions(dynamic_policies& to, const recipe& what,
+                                 const recipe_context& in);
+
+#if XLENS_DEFINES(interventions)
+
+XLENS_API std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
+                                                          const std::string& word) {
+    std::vector<std::vector<token_id>> out{text.encode(" " + word)};
+    auto bare = text.encode(word);
+    if (bare != out.front()) { out.push_back(std::move(bare)); }
+    std::erase_if(out, [](const auto& s) { return s.empty(); });
+    return out;
+}
+
+namespace detail {
+
+XLENS_API void intervention_maker::operator()(const edit_step& step) const {
+    const auto& config = m_in.model.config;
+    const auto check = [&](const neuron& n) {
+        return n.layer < config.layers && n.index < config.inner_width;
+    };
+    const auto wrong = std::find_if_not(step.neurons.begin(), step.neurons.end(), check);
+    if (wrong != step.neurons.end()) {
+        fail("{}: neuron {}: expected layers 0 to {} and neurons 0 to {}", step.place,
+             to_string(*wrong), config.layers - 1, config.inner_width - 1);
+    }
+    edit change = step.change;
+    change.positions = step.when.positions(m_in.prompt_length);
+    intervene policy;
+    policy.add(step.neurons, change);
+    m_out.add(std::move(policy));
+}
+
+XLENS_API void intervention_maker::operator()(const steer_step& step) const {
+    const auto& config = m_in.model.config;
+    if (step.layer >= config.layers) {
+        fail("{}.layer: expected 0 to {}, got {}", step.place, config.layers - 1, step.layer);
+    }
+    m_out.add(
+        steer(step.layer, direction(step), step.strength, step.when.positions(m_in.prompt_length)));
+}
+
+XLENS_API void intervention_maker::operator()(const ban_step& step) const {
+    std::vector<std::vector<token_id>> sequences = step.sequences;
+    for (const auto& s : sequences) {
+        for (const token_id id : s) {
+            check_token(id, m_in.model.config.vocabulary, step.place + ".ids");
+        }
+    }
+    for (const std::string& word : step.words) {
+        for (auto& s : sequences_of(text(step.place), word)) { sequences.push_back(std::move(s)); }
+    }
+    m_out.add(ban(std::move(sequences)));
+}
+
+XLENS_API std::vector<float> intervention_maker::direction(const steer_step& step) const {
+    if (step.along) {
+        const auto& config = m_in.model.config;
+        if (step.along->layer >= config.layers || step.along->index >= config.inner_width) {
+            fail("{}.along: neuron {}: expected layers 0 to {} and neurons 0 to {}", step.place,
+                 to_string(*step.along), config.layers - 1, config.inner_width - 1);
+        }
+        return value_direction(m_in.model, *step.along);
+    }
+    std::vector<float> out(m_in.model.config.width, 0.0F);
+    const auto add = [&](const std::optional<token_name>& name, float sign,
+                         const std::string& place) {
+        if (!name) { return; }
+        const auto d = token_direction(m_in.model, token(*name, place));
+        for (std::size_t i = 0; i < out.size(); ++i) { out[i] += sign * d[i]; }
+    };
+    add(step.toward, 1.0F, step.place + ".toward");
+    add(step.away, -1.0F, step.place + ".away");
+    return out;
+}
+
+XLENS_API token_id intervention_maker::token(const token_name& name,
+                                             const std::string& place) const {
+    if (const auto* id = std::get_if<token_id>(&name)) {
+        check_token(*id, m_in.model.config.vocabulary, place);
+        return *id;
+    }
+    const auto& word = std::get<std::string>(name);
+    const auto ids = text(place).encode(word);
+    if (ids.size() != 1) {
+        fail("{}: expected a text that is one token, got '{}', which is {}", place, printable(word),
+             ids.size());
+    }
+    return ids.front();
+}
+
+XLENS_API const tokenizer& intervention_maker::text(const std::string& place) const {
+    if (m_in.text == nullptr) { fail("{}: the model has no tokenizer; give token ids", place); }
+    return *m_in.text;
+}
+
+}  // namespace detail
+
+XLENS_API void add_interventions(dynamic_policies& to, const recipe& what,
+                                 const recipe_context& in) {
     const detail::intervention_maker make(in, to);
     for (const recipe::step& step : what.steps) { std::visit(make, step); }
 }
+
+#endif
 
 }  // namespace xlens

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/interventions/edit.hpp>
 #include <xlens/interventions/positions.hpp>
@@ -11,6 +11,10 @@
 #include <string>
 #include <variant>
 #include <vector>
+
+#if XLENS_DEFINES(interventions)
+#include <xlens/core/error.hpp>
+#endif
 
 // Interventions as data: what a recipe file says (interventions/recipe_file.hpp), before a model
 // and a prompt are known. interventions/make_policies.hpp makes policies of it.
@@ -26,16 +30,7 @@ struct step_moment {
     std::string place = "when";  ///< for messages
 
     /// Throws xlens::error for `prompt` and `generating` where there is no prompt.
-    [[nodiscard]] position_set positions(std::optional<std::size_t> prompt_length) const {
-        if (when == kind::always) { return {}; }
-        if (when == kind::listed) { return listed; }
-        if (!prompt_length) {
-            fail("{}: expected always, for there is no prompt here, got {}", place,
-                 when == kind::prompt ? "prompt" : "generating");
-        }
-        return when == kind::prompt ? position_set::before(*prompt_length)
-                                    : position_set::generating(*prompt_length);
-    }
+    [[nodiscard]] position_set positions(std::optional<std::size_t> prompt_length) const;
 };
 
 /// The same change of each of some neurons.
@@ -74,5 +69,20 @@ struct recipe {
 
     [[nodiscard]] bool empty() const { return steps.empty(); }
 };
+
+#if XLENS_DEFINES(interventions)
+
+XLENS_API position_set step_moment::positions(std::optional<std::size_t> prompt_length) const {
+    if (when == kind::always) { return {}; }
+    if (when == kind::listed) { return listed; }
+    if (!prompt_length) {
+        fail("{}: expected always, for there is no prompt here, got {}", place,
+             when == kind::prompt ? "prompt" : "generating");
+    }
+    return when == kind::prompt ? position_set::before(*prompt_length)
+                                : position_set::generating(*prompt_length);
+}
+
+#endif
 
 }  // namespace xlens

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/json/field.hpp>
-#include <xlens/json/reader.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +17,14 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(interventions)
+#include <xlens/core/error.hpp>
+#include <xlens/interventions/neuron_list.hpp>
+#include <xlens/json/reader.hpp>
+
+#include <algorithm>
+#endif
 
 // Recipe files: {"interventions": [STEP..]}, each STEP one of
 //   {"do": "set" | "scale" | "add", "neurons": NEURONS, "value": X}
@@ -40,155 +45,26 @@ class recipe_reader {
 public:
     explicit recipe_reader(std::filesystem::path folder) : m_folder(std::move(folder)) {}
 
-    [[nodiscard]] recipe read(const json_field& document) const {
-        only(document, {"interventions"});
-        recipe out;
-        for (const json_field& step : document.at("interventions").items()) {
-            out.steps.push_back(read_step(step));
-        }
-        return out;
-    }
+    [[nodiscard]] recipe read(const json_field& document) const;
 
 private:
-    [[nodiscard]] recipe::step read_step(const json_field& step) const {
-        const json_field verb = step.at("do");
-        const std::string name = verb.string();
-        if (name == "steer") { return read_steer(step); }
-        if (name == "ban") { return read_ban(step); }
-        return read_edit(step,
-                         one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
-    }
+    [[nodiscard]] recipe::step read_step(const json_field& step) const;
 
-    [[nodiscard]] edit_step read_edit(const json_field& step, std::string_view name) const {
-        edit_step out;
-        if (name == "clamp") {
-            only(step, {"do", "neurons", "least", "most", "on", "when", "positions"});
-            out.change.how = edit::kind::clamp;
-            out.change.value = number(step.at("least"));
-            out.change.most = number(step.at("most"));
-            if (out.change.most < out.change.value) {
-                fail("{}: expected at least {}, which is least, got {}", step.at("most").place(),
-                     out.change.value, out.change.most);
-            }
-        } else if (name == "zero") {
-            only(step, {"do", "neurons", "on", "when", "positions"});
-        } else {
-            only(step, {"do", "neurons", "value", "on", "when", "positions"});
-            out.change.how = name == "scale" ? edit::kind::scale
-                             : name == "add" ? edit::kind::add
-                                             : edit::kind::set;
-            out.change.value = number(step.at("value"));
-        }
-        if (const auto on = step.find("on")) {
-            const bool before = one_of(*on, {"coefficient", "pre_activation"}) == "pre_activation";
-            out.change.on = before ? edit::site::pre_activation : edit::site::coefficient;
-        }
-        out.neurons = neurons(step.at("neurons"));
-        out.place = step.at("neurons").place();
-        out.when = when(step);
-        return out;
-    }
+    [[nodiscard]] edit_step read_edit(const json_field& step, std::string_view name) const;
 
-    [[nodiscard]] static steer_step read_steer(const json_field& step) {
-        only(step, {"do", "layer", "strength", "along", "toward", "away", "when", "positions"});
-        steer_step out;
-        out.place = step.place();
-        out.layer = static_cast<std::size_t>(step.at("layer").id());
-        out.strength = number(step.at("strength"));
-        if (const auto along = step.find("along")) {
-            out.along = parse_neuron(along->string(), along->place());
-        }
-        if (const auto toward = step.find("toward")) { out.toward = token(*toward); }
-        if (const auto away = step.find("away")) { out.away = token(*away); }
-        if (out.along.has_value() == (out.toward || out.away)) {
-            fail("{}: expected along, or toward and away, got {}", out.place,
-                 out.along ? "both" : "neither");
-        }
-        out.when = when(step);
-        return out;
-    }
+    [[nodiscard]] static steer_step read_steer(const json_field& step);
 
-    [[nodiscard]] static ban_step read_ban(const json_field& step) {
-        only(step, {"do", "words", "ids"});
-        ban_step out;
-        out.place = step.place();
-        if (const auto words = step.find("words")) {
-            for (const json_field& word : words->items()) {
-                word.expect(word.value().is_string() && !word.string().empty(), "a word");
-                out.words.push_back(word.string());
-            }
-        }
-        if (const auto lists = step.find("ids")) {
-            for (const json_field& list : lists->items()) {
-                std::vector<token_id> ids;
-                for (const json_field& id : list.items()) { ids.push_back(id.id()); }
-                list.expect(!ids.empty(), "at least 1 token id");
-                out.sequences.push_back(std::move(ids));
-            }
-        }
-        if (out.words.empty() && out.sequences.empty()) {
-            fail("{}: expected words or ids to ban, got neither", out.place);
-        }
-        return out;
-    }
+    [[nodiscard]] static ban_step read_ban(const json_field& step);
 
-    [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const {
-        if (!value.value().is_object()) { return read_neurons(value); }
-        only(value, {"file", "cluster"});
-        const auto cluster = value.find("cluster");
-        return read_neuron_file(m_folder / value.at("file").string(),
-                                cluster ? std::optional(cluster->id()) : std::nullopt);
-    }
+    [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const;
 
-    [[nodiscard]] static step_moment when(const json_field& step) {
-        step_moment out;
-        const auto word = step.find("when");
-        const auto list = step.find("positions");
-        if (word && list) { fail("{}: expected when or positions, got both", step.place()); }
-        if (list) {
-            out.when = step_moment::kind::listed;
-            for (const json_field& p : list->items()) {
-                out.listed.push_back(static_cast<std::size_t>(p.id()));
-            }
-        } else if (word) {
-            const auto name = one_of(*word, {"always", "prompt", "generating"});
-            out.when = name == "prompt"       ? step_moment::kind::prompt
-                       : name == "generating" ? step_moment::kind::generating
-                                              : step_moment::kind::always;
-            out.place = word->place();
-        }
-        return out;
-    }
+    [[nodiscard]] static step_moment when(const json_field& step);
 
-    static token_name token(const json_field& value) {
-        if (value.value().is_string()) { return value.string(); }
-        return value.id();
-    }
-    static float number(const json_field& value) {
-        value.expect(value.value().is_number() && std::abs(value.value().get<double>()) <=
-                                                      double{std::numeric_limits<float>::max()},
-                     "a number that a float holds");
-        return value.value().get<float>();
-    }
+    static token_name token(const json_field& value);
+    static float number(const json_field& value);
     static std::string_view one_of(const json_field& value,
-                                   std::initializer_list<std::string_view> words) {
-        const std::string text = value.string();
-        const auto* found = std::find(words.begin(), words.end(), text);
-        if (found == words.end()) {
-            fail("{}: expected one of {}, got '{}'", value.place(), joined(words, ", "),
-                 printable(text));
-        }
-        return *found;
-    }
-    static void only(const json_field& object, std::initializer_list<std::string_view> keys) {
-        object.expect(object.value().is_object(), "an object");
-        for (const auto& item : object.value().items()) {
-            if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
-                fail("{}: unknown key '{}', expected one of {}", object.place(),
-                     printable(item.key()), joined(keys, ", "));
-            }
-        }
-    }
+                                   std::initializer_list<std::string_view> words);
+    static void only(const json_field& object, std::initializer_list<std::string_view> keys);
 
     std::filesystem::path m_folder;
 };
@@ -198,16 +74,181 @@ private:
 /// Reads a recipe of interventions. Throws xlens::error, naming file, field and both values, for
 /// unknown keys, wrong types and missing values; whether neurons, layers and tokens exist is for
 /// interventions/make_policies.hpp to check, which knows the model.
-inline recipe read_recipe(const std::filesystem::path& path) {
+XLENS_API recipe read_recipe(const std::filesystem::path& path);
+/// The same of a JSON value; `name` stands for the file in messages, and other files are looked for
+/// in `folder`.
+XLENS_API recipe read_recipe(const json_value& document, const std::string& name,
+                             const std::filesystem::path& folder = {});
+
+#if XLENS_DEFINES(interventions)
+
+namespace detail {
+
+XLENS_API recipe recipe_reader::read(const json_field& document) const {
+    only(document, {"interventions"});
+    recipe out;
+    for (const json_field& step : document.at("interventions").items()) {
+        out.steps.push_back(read_step(step));
+    }
+    return out;
+}
+
+XLENS_API recipe::step recipe_reader::read_step(const json_field& step) const {
+    const json_field verb = step.at("do");
+    const std::string name = verb.string();
+    if (name == "steer") { return read_steer(step); }
+    if (name == "ban") { return read_ban(step); }
+    return read_edit(step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
+}
+
+XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string_view name) const {
+    edit_step out;
+    if (name == "clamp") {
+        only(step, {"do", "neurons", "least", "most", "on", "when", "positions"});
+        out.change.how = edit::kind::clamp;
+        out.change.value = number(step.at("least"));
+        out.change.most = number(step.at("most"));
+        if (out.change.most < out.change.value) {
+            fail("{}: expected at least {}, which is least, got {}", step.at("most").place(),
+                 out.change.value, out.change.most);
+        }
+    } else if (name == "zero") {
+        only(step, {"do", "neurons", "on", "when", "positions"});
+    } else {
+        only(step, {"do", "neurons", "value", "on", "when", "positions"});
+        out.change.how = name == "scale" ? edit::kind::scale
+                         : name == "add" ? edit::kind::add
+                                         : edit::kind::set;
+        out.change.value = number(step.at("value"));
+    }
+    if (const auto on = step.find("on")) {
+        const bool before = one_of(*on, {"coefficient", "pre_activation"}) == "pre_activation";
+        out.change.on = before ? edit::site::pre_activation : edit::site::coefficient;
+    }
+    out.neurons = neurons(step.at("neurons"));
+    out.place = step.at("neurons").place();
+    out.when = when(step);
+    return out;
+}
+
+XLENS_API steer_step recipe_reader::read_steer(const json_field& step) {
+    only(step, {"do", "layer", "strength", "along", "toward", "away", "when", "positions"});
+    steer_step out;
+    out.place = step.place();
+    out.layer = static_cast<std::size_t>(step.at("layer").id());
+    out.strength = number(step.at("strength"));
+    if (const auto along = step.find("along")) {
+        out.along = parse_neuron(along->string(), along->place());
+    }
+    if (const auto toward = step.find("toward")) { out.toward = token(*toward); }
+    if (const auto away = step.find("away")) { out.away = token(*away); }
+    if (out.along.has_value() == (out.toward || out.away)) {
+        fail("{}: expected along, or toward and away, got {}", out.place,
+             out.along ? "both" : "neither");
+    }
+    out.when = when(step);
+    return out;
+}
+
+XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
+    only(step, {"do", "words", "ids"});
+    ban_step out;
+    out.place = step.place();
+    if (const auto words = step.find("words")) {
+        for (const json_field& word : words->items()) {
+            word.expect(word.value().is_string() && !word.string().empty(), "a word");
+            out.words.push_back(word.string());
+        }
+    }
+    if (const auto lists = step.find("ids")) {
+        for (const json_field& list : lists->items()) {
+            std::vector<token_id> ids;
+            for (const json_field& id : list.items()) { ids.push_back(id.id()); }
+            list.expect(!ids.empty(), "at least 1 token id");
+            out.sequences.push_back(std::move(ids));
+        }
+    }
+    if (out.words.empty() && out.sequences.empty()) {
+        fail("{}: expected words or ids to ban, got neither", out.place);
+    }
+    return out;
+}
+
+XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) const {
+    if (!value.value().is_object()) { return read_neurons(value); }
+    only(value, {"file", "cluster"});
+    const auto cluster = value.find("cluster");
+    return read_neuron_file(m_folder / value.at("file").string(),
+                            cluster ? std::optional(cluster->id()) : std::nullopt);
+}
+
+XLENS_API step_moment recipe_reader::when(const json_field& step) {
+    step_moment out;
+    const auto word = step.find("when");
+    const auto list = step.find("positions");
+    if (word && list) { fail("{}: expected when or positions, got both", step.place()); }
+    if (list) {
+        out.when = step_moment::kind::listed;
+        for (const json_field& p : list->items()) {
+            out.listed.push_back(static_cast<std::size_t>(p.id()));
+        }
+    } else if (word) {
+        const auto name = one_of(*word, {"always", "prompt", "generating"});
+        out.when = name == "prompt"       ? step_moment::kind::prompt
+                   : name == "generating" ? step_moment::kind::generating
+                                          : step_moment::kind::always;
+        out.place = word->place();
+    }
+    return out;
+}
+
+XLENS_API token_name recipe_reader::token(const json_field& value) {
+    if (value.value().is_string()) { return value.string(); }
+    return value.id();
+}
+
+XLENS_API float recipe_reader::number(const json_field& value) {
+    value.expect(value.value().is_number() && std::abs(value.value().get<double>()) <=
+                                                  double{std::numeric_limits<float>::max()},
+                 "a number that a float holds");
+    return value.value().get<float>();
+}
+
+XLENS_API std::string_view recipe_reader::one_of(const json_field& value,
+                                                 std::initializer_list<std::string_view> words) {
+    const std::string text = value.string();
+    const auto* found = std::find(words.begin(), words.end(), text);
+    if (found == words.end()) {
+        fail("{}: expected one of {}, got '{}'", value.place(), joined(words, ", "),
+             printable(text));
+    }
+    return *found;
+}
+
+XLENS_API void recipe_reader::only(const json_field& object,
+                                   std::initializer_list<std::string_view> keys) {
+    object.expect(object.value().is_object(), "an object");
+    for (const auto& item : object.value().items()) {
+        if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
+            fail("{}: unknown key '{}', expected one of {}", object.place(), printable(item.key()),
+                 joined(keys, ", "));
+        }
+    }
+}
+
+}  // namespace detail
+
+XLENS_API recipe read_recipe(const std::filesystem::path& path) {
     const json_value document = read_json(path);
     const json_field root(document, printable(path.string(), 1024), ": ");
     return detail::recipe_reader(path.parent_path()).read(root);
 }
-/// The same of a JSON value; `name` stands for the file in messages, and other files are looked for
-/// in `folder`.
-inline recipe read_recipe(const json_value& document, const std::string& name,
-                          const std::filesystem::path& folder = {}) {
+
+XLENS_API recipe read_recipe(const json_value& document, const std::string& name,
+                             const std::filesystem::path& folder) {
     return detail::recipe_reader(folder).read(json_field(document, name, ": "));
 }
+
+#endif
 
 }  // namespace xlens

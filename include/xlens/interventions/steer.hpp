@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
@@ -55,22 +56,9 @@ public:
     }
 
     /// Throws xlens::error unless a model of this size has the layer and the width.
-    void check(const model_sizes& model) const {
-        if (m_layer >= model.layers) {
-            fail("layer: {}, the model has layers 0 to {}", m_layer, model.layers - 1);
-        }
-        if (m_push.size() != model.width) {
-            fail("direction: {} numbers, the model's width is {}", m_push.size(), model.width);
-        }
-    }
+    void check(const model_sizes& model) const;
 
-    void after(const site& where, rows<float> x) {
-        if (where.layer != m_layer) { return; }
-        for (std::size_t t = 0; t < x.count(); ++t) {
-            if (!m_positions.contains(where.first_position + t)) { continue; }
-            for (std::size_t d = 0; d < m_push.size(); ++d) { x[t][d] += m_push[d]; }
-        }
-    }
+    void after(const site& where, rows<float> x);
 
 private:
     template <class Direction>
@@ -90,5 +78,26 @@ private:
     double m_length = 0.0;      // ‖d‖
     position_set m_positions;
 };
+
+#if XLENS_DEFINES(interventions)
+
+XLENS_API void steer::check(const model_sizes& model) const {
+    if (m_layer >= model.layers) {
+        fail("layer: {}, the model has layers 0 to {}", m_layer, model.layers - 1);
+    }
+    if (m_push.size() != model.width) {
+        fail("direction: {} numbers, the model's width is {}", m_push.size(), model.width);
+    }
+}
+
+XLENS_API void steer::after(const site& where, rows<float> x) {
+    if (where.layer != m_layer) { return; }
+    for (std::size_t t = 0; t < x.count(); ++t) {
+        if (!m_positions.contains(where.first_position + t)) { continue; }
+        for (std::size_t d = 0; d < m_push.size(); ++d) { x[t][d] += m_push[d]; }
+    }
+}
+
+#endif
 
 }  // namespace xlens

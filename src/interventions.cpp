@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for interventions/ (core/compiled.hpp).
+#define XLENS_BUILDING_interventions 1
+#include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/direction.hpp>
+#include <xlens/interventions/edit.hpp>
+#include <xlens/interventions/intervene.hpp>
+#include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/neuron_list.hpp>
+#include <xlens/interventions/patch.hpp>
+#include <xlens/interventions/positions.hpp>
+#include <xlens/interventions/recipe.hpp>
+#include <xlens/interventions/recipe_file.hpp>
+#include <xlens/interventions/steer.hpp>
