@@ -3,7 +3,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/early_exit/cluster_rule.hpp>
+#include <xlens/early_exit/evaluate.hpp>
 #include <xlens/early_exit/evaluate_words.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/would_exit.hpp>

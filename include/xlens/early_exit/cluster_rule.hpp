@@ -2,8 +2,7 @@
 #pragma once
 
 #include <xlens/concepts/clusters.hpp>
-#include <xlens/concepts/clusters_json.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
@@ -19,13 +18,26 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(early_exit)
+#include <xlens/concepts/clusters_json.hpp>
+#include <xlens/core/error.hpp>
+#endif
+
 namespace xlens::early_exit {
 
 /// The rule `cluster` without examples, from clusters of the model's value vectors. `name` is what
 /// errors call these. Throws xlens::error for clusters of another shape, for more than 65,535 of
 /// them, and for a neuron that is in none.
-inline cluster_match cluster_rule(const transformer<>& model, const clusters& from,
-                                  std::string_view name = "clusters") {
+XLENS_API cluster_match cluster_rule(const transformer<>& model, const clusters& from,
+                                     std::string_view name = "clusters");
+
+/// From a file of `xlens cluster` (write_clusters), which must be made of this model.
+XLENS_API cluster_match cluster_rule(const model& m, const std::filesystem::path& path);
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API cluster_match cluster_rule(const transformer<>& model, const clusters& from,
+                                     std::string_view name) {
     const clusters_origin& origin = from.origin();
     const hyperparameters& config = model.config;
     if (origin.layers != config.layers || origin.inner_width != config.inner_width) {
@@ -48,11 +60,12 @@ inline cluster_match cluster_rule(const transformer<>& model, const clusters& fr
     return {std::move(numbers), std::move(norms)};
 }
 
-/// From a file of `xlens cluster` (write_clusters), which must be made of this model.
-inline cluster_match cluster_rule(const model& m, const std::filesystem::path& path) {
+XLENS_API cluster_match cluster_rule(const model& m, const std::filesystem::path& path) {
     const clusters found =
         read_clusters(path, m.fingerprint(), m.config.layers, m.config.inner_width);
     return cluster_rule(m, found, printable(path.string()) + ": clusters");
 }
+
+#endif
 
 }  // namespace xlens::early_exit

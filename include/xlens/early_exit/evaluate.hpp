@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/exit_options.hpp>
 #include <xlens/early_exit/exit_report.hpp>
-#include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
-#include <xlens/early_exit/lens_reader.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/model/transformer.hpp>
 
 #include <cstddef>
 #include <span>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/exit_trials.hpp>
+#include <xlens/early_exit/lens_reader.hpp>
+#include <xlens/early_exit/model_reader.hpp>
+#endif
 
 namespace xlens::early_exit {
 
@@ -23,10 +27,21 @@ namespace xlens::early_exit {
 /// tokens and for residuals that cannot be read. Cost: a forward of the text, what the rules'
 /// decisions cost, and an unembedding a position; with options.timed the decoding of so many
 /// tokens, twice, a rule.
-inline std::vector<exit_report> evaluate(const transformer<>& model,
-                                         std::span<const token_id> tokens,
-                                         std::span<const fitted_exit> rules,
-                                         const exit_options& options = {}) {
+XLENS_API std::vector<exit_report> evaluate(const transformer<>& model,
+                                            std::span<const token_id> tokens,
+                                            std::span<const fitted_exit> rules,
+                                            const exit_options& options = {});
+
+/// One rule.
+XLENS_API exit_report evaluate(const transformer<>& model, std::span<const token_id> tokens,
+                               const fitted_exit& rule, const exit_options& options = {});
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API std::vector<exit_report> evaluate(const transformer<>& model,
+                                            std::span<const token_id> tokens,
+                                            std::span<const fitted_exit> rules,
+                                            const exit_options& options) {
     check(options, model.config.layers);
     if (tokens.size() < 2) {
         fail("{}: {} tokens, expected at least 2", options.text, tokens.size());
@@ -46,10 +61,11 @@ inline std::vector<exit_report> evaluate(const transformer<>& model,
     return out;
 }
 
-/// One rule.
-inline exit_report evaluate(const transformer<>& model, std::span<const token_id> tokens,
-                            const fitted_exit& rule, const exit_options& options = {}) {
+XLENS_API exit_report evaluate(const transformer<>& model, std::span<const token_id> tokens,
+                               const fitted_exit& rule, const exit_options& options) {
     return evaluate(model, tokens, std::span(&rule, 1), options).front();
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/early_exit/any_rule.hpp>
-#include <xlens/early_exit/evaluate.hpp>
 #include <xlens/early_exit/exit_options.hpp>
 #include <xlens/early_exit/exit_report.hpp>
-#include <xlens/early_exit/fit.hpp>
-#include <xlens/early_exit/fitted_exit.hpp>
-#include <xlens/early_exit/lens_reader.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/model/model.hpp>
 
-#include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/evaluate.hpp>
+#include <xlens/early_exit/fit.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/early_exit/lens_reader.hpp>
+#include <xlens/early_exit/model_reader.hpp>
+
+#include <algorithm>
+#include <iterator>
+#endif
 
 namespace xlens::early_exit {
 
@@ -27,10 +32,17 @@ namespace xlens::early_exit {
 /// fitted and calibrated on `text` first, or on the first half of `tokens` if that is empty, the
 /// second being measured then. Rules that read the same residuals share it. A report a word. Throws
 /// xlens::error as fit_several, load and evaluate do, and for a file that was fitted on `tokens`.
-inline std::vector<exit_report> evaluate_words(const model& m, std::span<const token_id> tokens,
-                                               std::span<const std::string> words,
-                                               exit_options options = {},
-                                               std::span<const token_id> text = {}) {
+XLENS_API std::vector<exit_report> evaluate_words(const model& m, std::span<const token_id> tokens,
+                                                  std::span<const std::string> words,
+                                                  exit_options options = {},
+                                                  std::span<const token_id> text = {});
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API std::vector<exit_report> evaluate_words(const model& m, std::span<const token_id> tokens,
+                                                  std::span<const std::string> words,
+                                                  exit_options options,
+                                                  std::span<const token_id> text) {
     if (!options.read) { options.read = remembering(lens_read_of(m)); }
     const auto is_name = [](const std::string& word) { return find_rule(word) != nullptr; };
     std::vector<std::string> names;
@@ -51,5 +63,7 @@ inline std::vector<exit_report> evaluate_words(const model& m, std::span<const t
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

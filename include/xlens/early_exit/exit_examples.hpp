@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/hooks/policy.hpp>
-#include <xlens/lens/logit_lens.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/early_exit/model_reader.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/norm.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens::early_exit {
 
@@ -42,28 +47,11 @@ public:
     gather_rows(exit_examples& to, bool updates) : m_to(&to), m_updates(updates) {}
 
     void start_at(std::size_t row) { m_row = row; }
-    void before(const site& where, rows<float> x) {
-        if (m_updates) { copy(m_to->updates, where.layer, x); }
-    }
-    void after(const site& where, rows<float> x) {
-        check_residual(x, where.layer, where.first_position);
-        copy(m_to->residuals, where.layer, x);
-        const auto found = m_to->updates.find(where.layer);
-        if (!m_updates || found == m_to->updates.end()) { return; }
-        const rows<float> update = rows<float>(found->second).subrows(m_row, x.count());
-        for (std::size_t t = 0; t < x.count(); ++t) {
-            for (std::size_t d = 0; d < x.width(); ++d) { update[t][d] = x[t][d] - update[t][d]; }
-        }
-    }
+    void before(const site& where, rows<float> x);
+    void after(const site& where, rows<float> x);
 
 private:
-    void copy(std::map<std::size_t, xt::xtensor<float, 2>>& to, std::size_t layer, rows<float> x) {
-        const auto found = to.find(layer);
-        if (found == to.end()) { return; }
-        for (std::size_t t = 0; t < x.count(); ++t) {
-            std::ranges::copy(x[t], rows<float>(found->second)[m_row + t].begin());
-        }
-    }
+    void copy(std::map<std::size_t, xt::xtensor<float, 2>>& to, std::size_t layer, rows<float> x);
 
     exit_examples* m_to;
     bool m_updates;
@@ -76,9 +64,45 @@ private:
 /// 4·N·D·(layers + 1) bytes, twice that with updates. `progress(done, total)` counts tokens. Throws
 /// xlens::error naming layer and position, counted from the window's start, for a residual that
 /// cannot be read.
-inline exit_examples gather_examples(const transformer<>& model, std::span<const token_id> tokens,
-                                     std::size_t window, std::span<const std::size_t> layers,
-                                     bool updates, const progress_function& progress) {
+XLENS_API exit_examples gather_examples(const transformer<>& model,
+                                        std::span<const token_id> tokens, std::size_t window,
+                                        std::span<const std::size_t> layers, bool updates,
+                                        const progress_function& progress);
+
+#if XLENS_DEFINES(early_exit)
+
+namespace detail {
+
+XLENS_API void gather_rows::before(const site& where, rows<float> x) {
+    if (m_updates) { copy(m_to->updates, where.layer, x); }
+}
+
+XLENS_API void gather_rows::after(const site& where, rows<float> x) {
+    check_residual(x, where.layer, where.first_position);
+    copy(m_to->residuals, where.layer, x);
+    const auto found = m_to->updates.find(where.layer);
+    if (!m_updates || found == m_to->updates.end()) { return; }
+    const rows<float> update = rows<float>(found->second).subrows(m_row, x.count());
+    for (std::size_t t = 0; t < x.count(); ++t) {
+        for (std::size_t d = 0; d < x.width(); ++d) { update[t][d] = x[t][d] - update[t][d]; }
+    }
+}
+
+XLENS_API void gather_rows::copy(std::map<std::size_t, xt::xtensor<float, 2>>& to,
+                                 std::size_t layer, rows<float> x) {
+    const auto found = to.find(layer);
+    if (found == to.end()) { return; }
+    for (std::size_t t = 0; t < x.count(); ++t) {
+        std::ranges::copy(x[t], rows<float>(found->second)[m_row + t].begin());
+    }
+}
+
+}  // namespace detail
+
+XLENS_API exit_examples gather_examples(const transformer<>& model,
+                                        std::span<const token_id> tokens, std::size_t window,
+                                        std::span<const std::size_t> layers, bool updates,
+                                        const progress_function& progress) {
     constexpr std::size_t chunk = 128;
     exit_examples out;
     const std::size_t width = model.config.width;
@@ -106,5 +130,7 @@ inline exit_examples gather_examples(const transformer<>& model, std::span<const
     each_window(model, tokens, window, chunk, read, progress);
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -9,15 +9,11 @@
 #include <xlens/early_exit/exit_rule.hpp>
 #include <xlens/early_exit/rule_facts.hpp>
 #include <xlens/hooks/answer.hpp>
-#include <xlens/kernels/dot.hpp>
-#include <xlens/kernels/matmul.hpp>
-#include <xlens/kernels/softmax.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -28,6 +24,15 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/matmul.hpp>
+#include <xlens/kernels/softmax.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens::early_exit {
 
@@ -55,16 +60,7 @@ public:
 
     /// `shortlist` (S, D): γ⊙e_w of the `tokens`. `layers`: L of the model.
     exit_gate(linear_lens lens, std::vector<token_id> tokens, xt::xtensor<float, 2> shortlist,
-              std::size_t layers)
-        : m_lens(std::move(lens)),
-          m_tokens(std::move(tokens)),
-          m_shortlist(std::move(shortlist)),
-          m_layers(layers),
-          m_rounded_shortlist(m_shortlist) {
-        for (const auto& [layer, t] : m_lens.layers()) {
-            m_rounded_lens.emplace(layer, rounded_matrix(t.weights));
-        }
-    }
+              std::size_t layers);
 
     void set(std::size_t layer, stage s) { m_stages.insert_or_assign(layer, std::move(s)); }
 
@@ -76,124 +72,24 @@ public:
 
     /// The second step's look at positions x (N, D) after a layer, given their g.
     [[nodiscard]] second_look look(std::size_t layer, rows<const float> x,
-                                   std::span<const float> g) const {
-        const xt::xtensor<float, 2> z = shortlist_scores(layer, x);
-        second_look out{xt::empty<float>({x.count(), features}), {}};
-        for (std::size_t n = 0; n < x.count(); ++n) {
-            const std::span<const float> row = rows<const float>(z)[n];
-            const auto [best, lead] = best_and_lead(row);
-            const float doubt = kernels::log_sum_exp(row) - row[best];  // -log p in the shortlist
-            out.features(n, 0) = g[n];
-            out.features(n, 1) = row[best];
-            out.features(n, 2) = std::min(lead, 20.0F);
-            out.features(n, 3) = std::log(std::expm1(std::clamp(doubt, 1e-6F, 20.0F)));
-            out.best.push_back({m_tokens[best], std::exp(-doubt)});
-        }
-        return out;
-    }
+                                   std::span<const float> g) const;
 
     [[nodiscard]] exit_needs needs() const { return {}; }
     void begin(std::size_t count) { m_answers.assign(count, std::nullopt); }
-    void score(const exit_view& view, std::span<float> scores) {
-        std::ranges::fill(scores, never_exits);
-        m_answers.assign(scores.size(), std::nullopt);
-        const auto found = m_stages.find(view.layer);
-        if (found == m_stages.end()) { return; }
-        const stage& s = found->second;
-        const std::size_t width = view.residual.width();
-        m_unit.resize({scores.size(), width});
-        unit_rms(view.residual, m_unit);
-        m_passing.clear();
-        m_g.clear();
-        for (std::size_t t = 0; t < scores.size(); ++t) {
-            const float g = s.first.log_odds(rows<const float>(m_unit)[t]);
-            if (g < s.least) { continue; }
-            m_passing.push_back(t);
-            m_g.push_back(g);
-        }
-        if (m_passing.empty()) { return; }
-        m_unit.resize({m_passing.size(), width});
-        for (std::size_t i = 0; i < m_passing.size(); ++i) {
-            std::ranges::copy(view.residual[m_passing[i]], rows<float>(m_unit)[i].begin());
-        }
-        const second_look seen = look(view.layer, m_unit, m_g);
-        const auto saved = static_cast<float>(m_layers - 1 - view.layer);
-        for (std::size_t i = 0; i < m_passing.size(); ++i) {
-            const float p = s.second.probability(rows<const float>(seen.features)[i]);
-            scores[m_passing[i]] = 1.0F - (1.0F - p) / saved;
-            m_answers[m_passing[i]] = seen.best[i];
-        }
-    }
+    void score(const exit_view& view, std::span<float> scores);
     /// The best of the shortlist.
-    [[nodiscard]] std::optional<named_token> answer(std::size_t t) const {
-        return t < m_answers.size() ? m_answers[t] : std::nullopt;
-    }
+    [[nodiscard]] std::optional<named_token> answer(std::size_t t) const;
     void translate(std::size_t layer, rows<float> x) const { m_lens.translate(layer, x); }
 
-    void save(exit_writer& to) const {
-        to.lens(m_lens);
-        to.list(m_tokens);
-        to.list(std::vector<float>(m_shortlist.begin(), m_shortlist.end()));
-        to.size(m_stages.size());
-        for (const auto& [layer, s] : m_stages) {
-            to.size(layer);
-            to.regression(s.first);
-            to.value(s.least);
-            to.regression(s.second);
-        }
-    }
-    static exit_gate load(exit_reader& from, const exit_sizes& sizes) {
-        const std::size_t width = sizes.width;
-        linear_lens lens = from.lens(sizes.layers, width);
-        auto tokens = from.list<token_id>("tokens");
-        const std::string field = from.name() + ": exit rule";
-        for (const token_id t : tokens) { check_token(t, sizes.vocabulary, field); }
-        if (tokens.empty()) { fail("{}: exit rule: tokens: expected at least 1", from.name()); }
-        const auto values = from.list<float>("shortlist", tokens.size() * width);
-        xt::xtensor<float, 2> shortlist = xt::empty<float>({tokens.size(), width});
-        std::copy(values.begin(), values.end(), shortlist.begin());
-        exit_gate out(std::move(lens), std::move(tokens), std::move(shortlist), sizes.layers);
-        const std::size_t count = from.size("stages", sizes.layers - 1);
-        for (std::size_t i = 0; i < count; ++i) {
-            const std::size_t layer = from.size("layer", sizes.layers - 2);
-            stage s;
-            s.first = from.regression(width);
-            s.least = from.value<float>("least");
-            s.second = from.regression(features);
-            out.set(layer, std::move(s));
-        }
-        return out;
-    }
+    void save(exit_writer& to) const;
+    static exit_gate load(exit_reader& from, const exit_sizes& sizes);
 
 private:
     /// z = E_S·ŷ (N, S) in 8 bits: products that a decision waits for.
     [[nodiscard]] xt::xtensor<float, 2> shortlist_scores(std::size_t layer,
-                                                         rows<const float> x) const {
-        xt::xtensor<float, 2> y = x.tensor();
-        const auto found = m_rounded_lens.find(layer);
-        if (found != m_rounded_lens.end()) {
-            xt::xtensor<float, 2> unit = xt::empty<float>({x.count(), x.width()});
-            unit_rms(x, unit);
-            kernels::matmul(found->second.view(), unit, y);
-            y += m_lens.layers().at(layer).bias;
-        }
-        unit_rms(y, y);
-        xt::xtensor<float, 2> z = xt::empty<float>({x.count(), m_tokens.size()});
-        kernels::matmul(m_rounded_shortlist.view(), y, z);
-        return z;
-    }
+                                                         rows<const float> x) const;
     /// Where the best score stands, and how far it is above the second.
-    static std::pair<std::size_t, float> best_and_lead(std::span<const float> z) {
-        std::size_t best = 0;
-        float second = -std::numeric_limits<float>::infinity();
-        for (std::size_t i = 1; i < z.size(); ++i) {
-            if (z[i] <= second) { continue; }
-            const bool leads = z[i] > z[best];
-            second = leads ? z[best] : z[i];
-            best = leads ? i : best;
-        }
-        return {best, z[best] - second};
-    }
+    static std::pair<std::size_t, float> best_and_lead(std::span<const float> z);
 
     linear_lens m_lens;
     std::vector<token_id> m_tokens;
@@ -207,5 +103,137 @@ private:
     std::vector<float> m_g;
     std::vector<std::optional<named_token>> m_answers;
 };
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API exit_gate::exit_gate(linear_lens lens, std::vector<token_id> tokens,
+                               xt::xtensor<float, 2> shortlist, std::size_t layers)
+    : m_lens(std::move(lens)),
+      m_tokens(std::move(tokens)),
+      m_shortlist(std::move(shortlist)),
+      m_layers(layers),
+      m_rounded_shortlist(m_shortlist) {
+    for (const auto& [layer, t] : m_lens.layers()) {
+        m_rounded_lens.emplace(layer, rounded_matrix(t.weights));
+    }
+}
+
+XLENS_API exit_gate::second_look exit_gate::look(std::size_t layer, rows<const float> x,
+                                                 std::span<const float> g) const {
+    const xt::xtensor<float, 2> z = shortlist_scores(layer, x);
+    second_look out{xt::empty<float>({x.count(), features}), {}};
+    for (std::size_t n = 0; n < x.count(); ++n) {
+        const std::span<const float> row = rows<const float>(z)[n];
+        const auto [best, lead] = best_and_lead(row);
+        const float doubt = kernels::log_sum_exp(row) - row[best];  // -log p in the shortlist
+        out.features(n, 0) = g[n];
+        out.features(n, 1) = row[best];
+        out.features(n, 2) = std::min(lead, 20.0F);
+        out.features(n, 3) = std::log(std::expm1(std::clamp(doubt, 1e-6F, 20.0F)));
+        out.best.push_back({m_tokens[best], std::exp(-doubt)});
+    }
+    return out;
+}
+
+XLENS_API void exit_gate::score(const exit_view& view, std::span<float> scores) {
+    std::ranges::fill(scores, never_exits);
+    m_answers.assign(scores.size(), std::nullopt);
+    const auto found = m_stages.find(view.layer);
+    if (found == m_stages.end()) { return; }
+    const stage& s = found->second;
+    const std::size_t width = view.residual.width();
+    m_unit.resize({scores.size(), width});
+    unit_rms(view.residual, m_unit);
+    m_passing.clear();
+    m_g.clear();
+    for (std::size_t t = 0; t < scores.size(); ++t) {
+        const float g = s.first.log_odds(rows<const float>(m_unit)[t]);
+        if (g < s.least) { continue; }
+        m_passing.push_back(t);
+        m_g.push_back(g);
+    }
+    if (m_passing.empty()) { return; }
+    m_unit.resize({m_passing.size(), width});
+    for (std::size_t i = 0; i < m_passing.size(); ++i) {
+        std::ranges::copy(view.residual[m_passing[i]], rows<float>(m_unit)[i].begin());
+    }
+    const second_look seen = look(view.layer, m_unit, m_g);
+    const auto saved = static_cast<float>(m_layers - 1 - view.layer);
+    for (std::size_t i = 0; i < m_passing.size(); ++i) {
+        const float p = s.second.probability(rows<const float>(seen.features)[i]);
+        scores[m_passing[i]] = 1.0F - (1.0F - p) / saved;
+        m_answers[m_passing[i]] = seen.best[i];
+    }
+}
+
+XLENS_API std::optional<named_token> exit_gate::answer(std::size_t t) const {
+    return t < m_answers.size() ? m_answers[t] : std::nullopt;
+}
+
+XLENS_API void exit_gate::save(exit_writer& to) const {
+    to.lens(m_lens);
+    to.list(m_tokens);
+    to.list(std::vector<float>(m_shortlist.begin(), m_shortlist.end()));
+    to.size(m_stages.size());
+    for (const auto& [layer, s] : m_stages) {
+        to.size(layer);
+        to.regression(s.first);
+        to.value(s.least);
+        to.regression(s.second);
+    }
+}
+
+XLENS_API exit_gate exit_gate::load(exit_reader& from, const exit_sizes& sizes) {
+    const std::size_t width = sizes.width;
+    linear_lens lens = from.lens(sizes.layers, width);
+    auto tokens = from.list<token_id>("tokens");
+    const std::string field = from.name() + ": exit rule";
+    for (const token_id t : tokens) { check_token(t, sizes.vocabulary, field); }
+    if (tokens.empty()) { fail("{}: exit rule: tokens: expected at least 1", from.name()); }
+    const auto values = from.list<float>("shortlist", tokens.size() * width);
+    xt::xtensor<float, 2> shortlist = xt::empty<float>({tokens.size(), width});
+    std::copy(values.begin(), values.end(), shortlist.begin());
+    exit_gate out(std::move(lens), std::move(tokens), std::move(shortlist), sizes.layers);
+    const std::size_t count = from.size("stages", sizes.layers - 1);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t layer = from.size("layer", sizes.layers - 2);
+        stage s;
+        s.first = from.regression(width);
+        s.least = from.value<float>("least");
+        s.second = from.regression(features);
+        out.set(layer, std::move(s));
+    }
+    return out;
+}
+
+XLENS_API xt::xtensor<float, 2> exit_gate::shortlist_scores(std::size_t layer,
+                                                            rows<const float> x) const {
+    xt::xtensor<float, 2> y = x.tensor();
+    const auto found = m_rounded_lens.find(layer);
+    if (found != m_rounded_lens.end()) {
+        xt::xtensor<float, 2> unit = xt::empty<float>({x.count(), x.width()});
+        unit_rms(x, unit);
+        kernels::matmul(found->second.view(), unit, y);
+        y += m_lens.layers().at(layer).bias;
+    }
+    unit_rms(y, y);
+    xt::xtensor<float, 2> z = xt::empty<float>({x.count(), m_tokens.size()});
+    kernels::matmul(m_rounded_shortlist.view(), y, z);
+    return z;
+}
+
+XLENS_API std::pair<std::size_t, float> exit_gate::best_and_lead(std::span<const float> z) {
+    std::size_t best = 0;
+    float second = -std::numeric_limits<float>::infinity();
+    for (std::size_t i = 1; i < z.size(); ++i) {
+        if (z[i] <= second) { continue; }
+        const bool leads = z[i] > z[best];
+        second = leads ? z[best] : z[i];
+        best = leads ? i : best;
+    }
+    return {best, z[best] - second};
+}
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/cluster.hpp>
@@ -13,6 +13,10 @@
 #include <span>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#endif
 
 namespace xlens::early_exit {
 
@@ -35,21 +39,30 @@ struct exit_options {
 
 /// Throws xlens::error unless layers ascend and none of them is the last. `field` names the flag or
 /// member in the error.
-inline void check_layers(std::span<const std::size_t> at, std::size_t layers,
-                         std::string_view field = "layers") {
+XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers,
+                            std::string_view field = "layers");
+
+/// Throws xlens::error for what no model can do.
+XLENS_API void check(const exit_options& options, std::size_t layers);
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers,
+                            std::string_view field) {
     for (std::size_t i = 0; i < at.size(); ++i) {
         if (at[i] + 1 < layers && (i == 0 || at[i] > at[i - 1])) { continue; }
         fail("{}: expected ascending layers below {}, got {}", field, layers - 1, joined(at, ","));
     }
 }
 
-/// Throws xlens::error for what no model can do.
-inline void check(const exit_options& options, std::size_t layers) {
+XLENS_API void check(const exit_options& options, std::size_t layers) {
     check_layers(options.layers, layers);
     if (options.window == 0) { fail("window: expected at least 1 token, got 0"); }
     if (!(options.agreement > 0.0 && options.agreement < 1.0)) {
         fail("agreement: expected between 0 and 1, got {}", options.agreement);
     }
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/calibrate.hpp>
 #include <xlens/early_exit/exit_options.hpp>
-#include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/time_exit.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/numerics/bounds.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/early_exit/any_rule.hpp>
+#include <xlens/early_exit/exit_policy.hpp>
+#include <xlens/numerics/bounds.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens::early_exit {
 
@@ -34,9 +39,19 @@ struct exit_report {
 namespace detail {
 
 /// The report of trials on `tokens`, with the decoding that `options` asks for.
-inline exit_report measured(const transformer<>& model, const fitted_exit& fitted,
-                            std::span<const exit_trial> trials, std::span<const token_id> tokens,
-                            const exit_options& options) {
+XLENS_API exit_report measured(const transformer<>& model, const fitted_exit& fitted,
+                               std::span<const exit_trial> trials, std::span<const token_id> tokens,
+                               const exit_options& options);
+
+}  // namespace detail
+
+#if XLENS_DEFINES(early_exit)
+
+namespace detail {
+
+XLENS_API exit_report measured(const transformer<>& model, const fitted_exit& fitted,
+                               std::span<const exit_trial> trials, std::span<const token_id> tokens,
+                               const exit_options& options) {
     const std::size_t layers = model.config.layers;
     exit_report out;
     out.rule = fitted.rule.word();
@@ -54,5 +69,7 @@ inline exit_report measured(const transformer<>& model, const fitted_exit& fitte
 }
 
 }  // namespace detail
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/early_exit/classifier.hpp>
@@ -9,30 +9,80 @@
 #include <xlens/early_exit/exit_examples.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
-#include <xlens/numerics/logistic_regression.hpp>
-#include <xlens/numerics/random_draws.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/trace/saturation.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#include <xlens/numerics/logistic_regression.hpp>
+#include <xlens/numerics/random_draws.hpp>
+#include <xlens/trace/saturation.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#endif
+
 namespace xlens::early_exit {
 
 /// The lowest threshold at which the share of right answers among those above it is at least
 /// `precision`; infinity if there is none.
-inline float precise_threshold(std::span<const float> scores, std::span<const float> answers,
-                               double precision) {
+XLENS_API float precise_threshold(std::span<const float> scores, std::span<const float> answers,
+                                  double precision);
+
+/// A row of the paper's table (Geva et al. 2022, section 6.2): a rule on one split after another.
+struct split_row {
+    std::string_view rule;
+    std::vector<exit_summary> splits;
+};
+
+namespace detail {
+
+/// 0 … count - 1 in an order that a seed decides (Fisher and Yates).
+XLENS_API std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed);
+
+XLENS_API xt::xtensor<float, 2> rows_of(rows<const float> x, std::span<const std::size_t> which);
+
+/// The paper's baseline on one split: a regression a layer and a threshold of its own, the lowest
+/// that is right for three of four validation items. Trials of the test items, with a score of 1 at
+/// the layers where they may leave.
+XLENS_API std::vector<exit_trial> classifier_split(const exit_examples& e,
+                                                   std::span<const cluster_item> items,
+                                                   std::span<const std::size_t> saturation,
+                                                   classifier_input input,
+                                                   std::span<const std::size_t> order);
+
+XLENS_API std::vector<exit_trial> cluster_split(const cluster_match& empty,
+                                                std::span<const cluster_item> items,
+                                                std::span<const std::size_t> order);
+
+}  // namespace detail
+
+/// The paper's table on items of one text: random splits, the last tenth of each for measuring. The
+/// cluster rule compares with the other nine; the classifiers are fitted on eight and take their
+/// thresholds from one. `e` holds residuals and updates of every layer but the last, `items` the
+/// same positions. As in the paper, agreement is that of the plain lens at the exit. Throws
+/// xlens::error for fewer than 10 items. Cost: a regression a layer, classifier and seed, and T²/10
+/// comparisons of lists a layer for the clusters.
+XLENS_API std::vector<split_row> exit_splits(const exit_examples& e,
+                                             std::span<const cluster_item> items,
+                                             const cluster_match& empty,
+                                             std::span<const std::uint64_t> seeds,
+                                             const progress_function& progress);
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API float precise_threshold(std::span<const float> scores, std::span<const float> answers,
+                                  double precision) {
     std::vector<std::size_t> order(scores.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t n) { return scores[n]; });
@@ -49,16 +99,9 @@ inline float precise_threshold(std::span<const float> scores, std::span<const fl
     return out;
 }
 
-/// A row of the paper's table (Geva et al. 2022, section 6.2): a rule on one split after another.
-struct split_row {
-    std::string_view rule;
-    std::vector<exit_summary> splits;
-};
-
 namespace detail {
 
-/// 0 … count - 1 in an order that a seed decides (Fisher and Yates).
-inline std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
+XLENS_API std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
     std::vector<std::size_t> out(count);
     std::iota(out.begin(), out.end(), std::size_t{0});
     random_draws random(seed);
@@ -66,7 +109,7 @@ inline std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) 
     return out;
 }
 
-inline xt::xtensor<float, 2> rows_of(rows<const float> x, std::span<const std::size_t> which) {
+XLENS_API xt::xtensor<float, 2> rows_of(rows<const float> x, std::span<const std::size_t> which) {
     xt::xtensor<float, 2> out = xt::empty<float>({which.size(), x.width()});
     for (std::size_t i = 0; i < which.size(); ++i) {
         std::ranges::copy(x[which[i]], rows<float>(out)[i].begin());
@@ -74,14 +117,11 @@ inline xt::xtensor<float, 2> rows_of(rows<const float> x, std::span<const std::s
     return out;
 }
 
-/// The paper's baseline on one split: a regression a layer and a threshold of its own, the lowest
-/// that is right for three of four validation items. Trials of the test items, with a score of 1 at
-/// the layers where they may leave.
-inline std::vector<exit_trial> classifier_split(const exit_examples& e,
-                                                std::span<const cluster_item> items,
-                                                std::span<const std::size_t> saturation,
-                                                classifier_input input,
-                                                std::span<const std::size_t> order) {
+XLENS_API std::vector<exit_trial> classifier_split(const exit_examples& e,
+                                                   std::span<const cluster_item> items,
+                                                   std::span<const std::size_t> saturation,
+                                                   classifier_input input,
+                                                   std::span<const std::size_t> order) {
     constexpr double precision = 0.75;
     const std::size_t tenth = order.size() / 10;
     const auto test = order.last(tenth);
@@ -124,9 +164,9 @@ inline std::vector<exit_trial> classifier_split(const exit_examples& e,
     return out;
 }
 
-inline std::vector<exit_trial> cluster_split(const cluster_match& empty,
-                                             std::span<const cluster_item> items,
-                                             std::span<const std::size_t> order) {
+XLENS_API std::vector<exit_trial> cluster_split(const cluster_match& empty,
+                                                std::span<const cluster_item> items,
+                                                std::span<const std::size_t> order) {
     const std::size_t tenth = order.size() / 10;
     std::vector<cluster_item> train;
     std::vector<cluster_item> test;
@@ -140,17 +180,11 @@ inline std::vector<exit_trial> cluster_split(const cluster_match& empty,
 
 }  // namespace detail
 
-/// The paper's table on items of one text: random splits, the last tenth of each for measuring. The
-/// cluster rule compares with the other nine; the classifiers are fitted on eight and take their
-/// thresholds from one. `e` holds residuals and updates of every layer but the last, `items` the
-/// same positions. As in the paper, agreement is that of the plain lens at the exit. Throws
-/// xlens::error for fewer than 10 items. Cost: a regression a layer, classifier and seed, and T²/10
-/// comparisons of lists a layer for the clusters.
-inline std::vector<split_row> exit_splits(const exit_examples& e,
-                                          std::span<const cluster_item> items,
-                                          const cluster_match& empty,
-                                          std::span<const std::uint64_t> seeds,
-                                          const progress_function& progress) {
+XLENS_API std::vector<split_row> exit_splits(const exit_examples& e,
+                                             std::span<const cluster_item> items,
+                                             const cluster_match& empty,
+                                             std::span<const std::uint64_t> seeds,
+                                             const progress_function& progress) {
     struct baseline {
         std::string_view name;
         classifier_input input;
@@ -179,5 +213,7 @@ inline std::vector<split_row> exit_splits(const exit_examples& e,
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -13,7 +14,6 @@
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -22,6 +22,10 @@
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/nn/norm.hpp>
+#endif
 
 namespace xlens::early_exit {
 
@@ -139,16 +143,8 @@ private:
 };
 
 /// The whole model's top tokens of a pass that begins at position `first`.
-inline std::vector<token_id> tops_of(const transformer<>& model, const lens_read& read,
-                                     const sequence_state& state, std::size_t first) {
-    const std::size_t last = model.config.layers - 1;
-    check_residual(state.residual, last, first);
-    std::vector<token_id> out;
-    for (const reading& r : read(state.residual, 1)) {
-        out.push_back(top_of(r, last, first + out.size()));
-    }
-    return out;
-}
+XLENS_API std::vector<token_id> tops_of(const transformer<>& model, const lens_read& read,
+                                        const sequence_state& state, std::size_t first);
 
 }  // namespace detail
 
@@ -211,18 +207,53 @@ struct exit_summary {
 
     [[nodiscard]] double agreement() const { return share(agreeing); }
     [[nodiscard]] double saved_layers() const { return share(saved); }
-    [[nodiscard]] double saved_fraction() const {
-        return saved_layers() / static_cast<double>(layers);
-    }
+    [[nodiscard]] double saved_fraction() const;
 
 private:
-    [[nodiscard]] double share(std::size_t count) const {
-        return positions == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(positions);
-    }
+    [[nodiscard]] double share(std::size_t count) const;
 };
 
-inline exit_summary summarise(std::span<const exit_trial> trials, float threshold,
-                              std::size_t layers) {
+XLENS_API exit_summary summarise(std::span<const exit_trial> trials, float threshold,
+                                 std::size_t layers);
+
+/// What one threshold gives.
+struct exit_point {
+    float threshold = 0.0F;
+    exit_summary summary;
+};
+
+/// A rule's agreement against what it saves: thresholds at equal parts of the scores, from the
+/// surest down, at most `points` and none twice.
+XLENS_API std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, std::size_t layers,
+                                             std::size_t points);
+
+#if XLENS_DEFINES(early_exit)
+
+namespace detail {
+
+XLENS_API std::vector<token_id> tops_of(const transformer<>& model, const lens_read& read,
+                                        const sequence_state& state, std::size_t first) {
+    const std::size_t last = model.config.layers - 1;
+    check_residual(state.residual, last, first);
+    std::vector<token_id> out;
+    for (const reading& r : read(state.residual, 1)) {
+        out.push_back(top_of(r, last, first + out.size()));
+    }
+    return out;
+}
+
+}  // namespace detail
+
+XLENS_API double exit_summary::saved_fraction() const {
+    return saved_layers() / static_cast<double>(layers);
+}
+
+XLENS_API double exit_summary::share(std::size_t count) const {
+    return positions == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(positions);
+}
+
+XLENS_API exit_summary summarise(std::span<const exit_trial> trials, float threshold,
+                                 std::size_t layers) {
     exit_summary out{trials.size(), 0, 0, std::vector<std::size_t>(layers), layers};
     for (const exit_trial& t : trials) {
         const exit_trial::look* exit = t.exit(threshold);
@@ -234,16 +265,8 @@ inline exit_summary summarise(std::span<const exit_trial> trials, float threshol
     return out;
 }
 
-/// What one threshold gives.
-struct exit_point {
-    float threshold = 0.0F;
-    exit_summary summary;
-};
-
-/// A rule's agreement against what it saves: thresholds at equal parts of the scores, from the
-/// surest down, at most `points` and none twice.
-inline std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, std::size_t layers,
-                                          std::size_t points) {
+XLENS_API std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, std::size_t layers,
+                                             std::size_t points) {
     const std::vector<float> scores = falling_scores(trials);
     std::vector<exit_point> out;
     for (std::size_t i = 1; i <= points && !scores.empty(); ++i) {
@@ -253,5 +276,7 @@ inline std::vector<exit_point> exit_curve(std::span<const exit_trial> trials, st
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

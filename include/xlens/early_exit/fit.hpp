@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/calibrate.hpp>
@@ -9,11 +9,9 @@
 #include <xlens/early_exit/exit_options.hpp>
 #include <xlens/early_exit/exit_report.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
-#include <xlens/early_exit/fit_cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/model/transformer.hpp>
 
@@ -27,6 +25,12 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
+#include <xlens/early_exit/fit_cluster.hpp>
+#include <xlens/early_exit/model_reader.hpp>
+#endif
+
 namespace xlens::early_exit {
 
 /// A text in two parts that have nothing in common.
@@ -35,15 +39,9 @@ struct text_split {
     std::span<const token_id> second;
 };
 /// To fit on four fifths and to calibrate on the last.
-[[nodiscard]] inline text_split four_fifths(std::span<const token_id> tokens) {
-    const std::size_t count = tokens.size() / 5 * 4;
-    return {tokens.first(count), tokens.subspan(count)};
-}
+[[nodiscard]] XLENS_API text_split four_fifths(std::span<const token_id> tokens);
 /// To fit (and calibrate) on one half and to measure on the other.
-[[nodiscard]] inline text_split halves(std::span<const token_id> tokens) {
-    const std::size_t count = tokens.size() / 2;
-    return {tokens.first(count), tokens.subspan(count)};
-}
+[[nodiscard]] XLENS_API text_split halves(std::span<const token_id> tokens);
 
 namespace detail {
 
@@ -51,39 +49,15 @@ namespace detail {
 class rule_fits {
 public:
     rule_fits(const transformer<>& model, std::span<const token_id> tokens,
-              const exit_options& options, lens_read read)
-        : m_model(&model),
-          m_tokens(tokens),
-          m_options(&options),
-          m_read(std::move(read)),
-          m_layers(options.layers.empty() ? default_layers(model.config.layers) : options.layers) {}
+              const exit_options& options, lens_read read);
 
-    any_rule operator()(std::string_view name) {
-        std::optional<any_rule> out;
-        with_rule(name, [&](auto rule) { out = fit_one(rule); });
-        if (!out) { fail("exit rule: expected {}, got '{}'", rule_names(), printable(name)); }
-        return *std::move(out);
-    }
+    any_rule operator()(std::string_view name);
 
 private:
     // How each is fitted.
-    any_rule fit_one(std::type_identity<exit_gate>) {
-        return {fit_exit_gate(*m_model, examples(false), {})};
-    }
-    any_rule fit_one(std::type_identity<classifier>) {
-        const classifier_input input = m_options->reads;
-        const exit_examples e = examples(input != classifier_input::residual);
-        return {fit_classifier(e, saturation_of(*m_model, e), input)};
-    }
-    any_rule fit_one(std::type_identity<cluster_match>) {
-        if (!m_options->clusters) {
-            fail("clusters: the rule '{}' needs them, got none", cluster_match::name);
-        }
-        cluster_match rule = *m_options->clusters;
-        fit_cluster(rule, gather_cluster_items(*m_model, m_tokens, m_options->window, rule,
-                                               m_options->progress));
-        return {std::move(rule)};
-    }
+    any_rule fit_one(std::type_identity<exit_gate>);
+    any_rule fit_one(std::type_identity<classifier>);
+    any_rule fit_one(std::type_identity<cluster_match>);
     template <std::derived_from<lens_rule> Rule>
     any_rule fit_one(std::type_identity<Rule>) {
         if (!m_lens) {
@@ -95,10 +69,7 @@ private:
         }
         return {Rule(lens_reader(m_read, *m_lens), m_layers)};
     }
-    [[nodiscard]] exit_examples examples(bool updates) const {
-        return gather_examples(*m_model, m_tokens, m_options->window, m_layers, updates,
-                               m_options->progress);
-    }
+    [[nodiscard]] exit_examples examples(bool updates) const;
 
     const transformer<>* m_model;
     std::span<const token_id> m_tokens;
@@ -114,10 +85,96 @@ struct calibrated_rules {
     std::vector<std::vector<exit_trial>> trials;
 };
 
-inline calibrated_rules fit_and_calibrate(const transformer<>& model,
-                                          std::span<const token_id> tokens,
-                                          std::span<const std::string> names,
-                                          const exit_options& options, const lens_read& read) {
+XLENS_API calibrated_rules fit_and_calibrate(const transformer<>& model,
+                                             std::span<const token_id> tokens,
+                                             std::span<const std::string> names,
+                                             const exit_options& options, const lens_read& read);
+
+}  // namespace detail
+
+/// Rules by name: each is fitted on the first four fifths of a text and calibrated on the last, so
+/// that disagreement is below 1 - options.agreement with 95 % confidence (calibrate). They share
+/// the reading of the vocabulary, and a lens where they read with one. Borrows the model. Throws
+/// xlens::error for a name that no rule has, and for residuals that cannot be read.
+XLENS_API std::vector<fitted_exit> fit_several(const transformer<>& model,
+                                               std::span<const token_id> tokens,
+                                               std::span<const std::string> names,
+                                               const exit_options& options = {});
+
+/// A fitted rule, and what it does on the fifth of the text that calibrated it.
+struct fit_result {
+    fitted_exit exit;
+    exit_report held_back;
+};
+
+/// The fewest tokens that `fit` takes.
+inline constexpr std::size_t least_fit_tokens = 64;
+
+/// One rule, as fit_several does:
+///   const auto found = early_exit::fit(model, tokens, "gate", {.agreement = 0.955});
+///   early_exit::save(found.exit, "gate.exit", model);
+/// Throws xlens::error also for fewer than least_fit_tokens, and for a rule that knows the answers.
+XLENS_API fit_result fit(const transformer<>& model, std::span<const token_id> tokens,
+                         const std::string& name, const exit_options& options = {});
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API text_split four_fifths(std::span<const token_id> tokens) {
+    const std::size_t count = tokens.size() / 5 * 4;
+    return {tokens.first(count), tokens.subspan(count)};
+}
+
+XLENS_API text_split halves(std::span<const token_id> tokens) {
+    const std::size_t count = tokens.size() / 2;
+    return {tokens.first(count), tokens.subspan(count)};
+}
+
+namespace detail {
+
+XLENS_API rule_fits::rule_fits(const transformer<>& model, std::span<const token_id> tokens,
+                               const exit_options& options, lens_read read)
+    : m_model(&model),
+      m_tokens(tokens),
+      m_options(&options),
+      m_read(std::move(read)),
+      m_layers(options.layers.empty() ? default_layers(model.config.layers) : options.layers) {}
+
+XLENS_API any_rule rule_fits::operator()(std::string_view name) {
+    std::optional<any_rule> out;
+    with_rule(name, [&](auto rule) { out = fit_one(rule); });
+    if (!out) { fail("exit rule: expected {}, got '{}'", rule_names(), printable(name)); }
+    return *std::move(out);
+}
+
+XLENS_API any_rule rule_fits::fit_one(std::type_identity<exit_gate>) {
+    return {fit_exit_gate(*m_model, examples(false), {})};
+}
+
+XLENS_API any_rule rule_fits::fit_one(std::type_identity<classifier>) {
+    const classifier_input input = m_options->reads;
+    const exit_examples e = examples(input != classifier_input::residual);
+    return {fit_classifier(e, saturation_of(*m_model, e), input)};
+}
+
+XLENS_API any_rule rule_fits::fit_one(std::type_identity<cluster_match>) {
+    if (!m_options->clusters) {
+        fail("clusters: the rule '{}' needs them, got none", cluster_match::name);
+    }
+    cluster_match rule = *m_options->clusters;
+    fit_cluster(rule, gather_cluster_items(*m_model, m_tokens, m_options->window, rule,
+                                           m_options->progress));
+    return {std::move(rule)};
+}
+
+XLENS_API exit_examples rule_fits::examples(bool updates) const {
+    return gather_examples(*m_model, m_tokens, m_options->window, m_layers, updates,
+                           m_options->progress);
+}
+
+XLENS_API calibrated_rules fit_and_calibrate(const transformer<>& model,
+                                             std::span<const token_id> tokens,
+                                             std::span<const std::string> names,
+                                             const exit_options& options, const lens_read& read) {
     check(options, model.config.layers);
     if (names.empty()) { return {}; }
     const text_split parts = four_fifths(tokens);
@@ -139,33 +196,16 @@ inline calibrated_rules fit_and_calibrate(const transformer<>& model,
 
 }  // namespace detail
 
-/// Rules by name: each is fitted on the first four fifths of a text and calibrated on the last, so
-/// that disagreement is below 1 - options.agreement with 95 % confidence (calibrate). They share
-/// the reading of the vocabulary, and a lens where they read with one. Borrows the model. Throws
-/// xlens::error for a name that no rule has, and for residuals that cannot be read.
-inline std::vector<fitted_exit> fit_several(const transformer<>& model,
-                                            std::span<const token_id> tokens,
-                                            std::span<const std::string> names,
-                                            const exit_options& options = {}) {
+XLENS_API std::vector<fitted_exit> fit_several(const transformer<>& model,
+                                               std::span<const token_id> tokens,
+                                               std::span<const std::string> names,
+                                               const exit_options& options) {
     const lens_read read = options.read ? options.read : remembering(lens_read_of(model));
     return detail::fit_and_calibrate(model, tokens, names, options, read).rules;
 }
 
-/// A fitted rule, and what it does on the fifth of the text that calibrated it.
-struct fit_result {
-    fitted_exit exit;
-    exit_report held_back;
-};
-
-/// The fewest tokens that `fit` takes.
-inline constexpr std::size_t least_fit_tokens = 64;
-
-/// One rule, as fit_several does:
-///   const auto found = early_exit::fit(model, tokens, "gate", {.agreement = 0.955});
-///   early_exit::save(found.exit, "gate.exit", model);
-/// Throws xlens::error also for fewer than least_fit_tokens, and for a rule that knows the answers.
-inline fit_result fit(const transformer<>& model, std::span<const token_id> tokens,
-                      const std::string& name, const exit_options& options = {}) {
+XLENS_API fit_result fit(const transformer<>& model, std::span<const token_id> tokens,
+                         const std::string& name, const exit_options& options) {
     if (tokens.size() < least_fit_tokens) {
         fail("{}: {} tokens, expected at least {}", options.text, tokens.size(), least_fit_tokens);
     }
@@ -180,5 +220,7 @@ inline fit_result fit(const transformer<>& model, std::span<const token_id> toke
     report.fitted = four_fifths(tokens).first.size();
     return {std::move(rule), std::move(report)};
 }
+
+#endif
 
 }  // namespace xlens::early_exit

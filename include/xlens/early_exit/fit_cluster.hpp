@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/hooks/policy.hpp>
-#include <xlens/model/each_pass.hpp>
-#include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/trace/saturation.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/early_exit/model_reader.hpp>
+#include <xlens/model/each_pass.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/trace/saturation.hpp>
+
+#include <algorithm>
+#endif
 
 namespace xlens::early_exit {
 
@@ -42,18 +47,8 @@ public:
     [[nodiscard]] std::vector<cluster_item> take() { return std::move(m_items); }
 
     void embedding(const site&, rows<float> x) { m_items.assign(x.count(), cluster_item()); }
-    void coefficients(const site& where, rows<float> m) {
-        for (std::size_t t = 0; t < m.count(); ++t) {
-            m_items[t].lists.push_back(m_rule->dominant(where.layer, m[t]));
-        }
-    }
-    void after(const site& where, rows<float> x) {
-        check_residual(x, where.layer, where.first_position);
-        const std::vector<reading> read = (*m_read)(x, 1);
-        for (std::size_t t = 0; t < x.count(); ++t) {
-            m_items[t].tops.push_back(top_of(read[t], where.layer, where.first_position + t));
-        }
-    }
+    void coefficients(const site& where, rows<float> m);
+    void after(const site& where, rows<float> x);
 
 private:
     const cluster_match* m_rule;
@@ -64,10 +59,44 @@ private:
 }  // namespace detail
 
 /// The items of a text, one a position. Cost: an unembedding a position and layer.
-inline std::vector<cluster_item> gather_cluster_items(const transformer<>& model,
-                                                      std::span<const token_id> tokens,
-                                                      std::size_t window, const cluster_match& rule,
-                                                      const progress_function& progress) {
+XLENS_API std::vector<cluster_item> gather_cluster_items(const transformer<>& model,
+                                                         std::span<const token_id> tokens,
+                                                         std::size_t window,
+                                                         const cluster_match& rule,
+                                                         const progress_function& progress);
+
+/// Fits the paper's rule: each item goes to the layer where it saturates, with its list there.
+XLENS_API void fit_cluster(cluster_match& rule, std::span<const cluster_item> items);
+
+/// The paper's simulation on items: leaves at the first layer where the rule says so.
+XLENS_API std::vector<exit_trial> cluster_trials(const cluster_match& rule,
+                                                 std::span<const cluster_item> items);
+
+#if XLENS_DEFINES(early_exit)
+
+namespace detail {
+
+XLENS_API void gather_clusters::coefficients(const site& where, rows<float> m) {
+    for (std::size_t t = 0; t < m.count(); ++t) {
+        m_items[t].lists.push_back(m_rule->dominant(where.layer, m[t]));
+    }
+}
+
+XLENS_API void gather_clusters::after(const site& where, rows<float> x) {
+    check_residual(x, where.layer, where.first_position);
+    const std::vector<reading> read = (*m_read)(x, 1);
+    for (std::size_t t = 0; t < x.count(); ++t) {
+        m_items[t].tops.push_back(top_of(read[t], where.layer, where.first_position + t));
+    }
+}
+
+}  // namespace detail
+
+XLENS_API std::vector<cluster_item> gather_cluster_items(const transformer<>& model,
+                                                         std::span<const token_id> tokens,
+                                                         std::size_t window,
+                                                         const cluster_match& rule,
+                                                         const progress_function& progress) {
     constexpr std::size_t chunk = 64;
     const lens_read read = lens_read_of(model);
     detail::gather_clusters gather(rule, read);
@@ -80,17 +109,15 @@ inline std::vector<cluster_item> gather_cluster_items(const transformer<>& model
     return out;
 }
 
-/// Fits the paper's rule: each item goes to the layer where it saturates, with its list there.
-inline void fit_cluster(cluster_match& rule, std::span<const cluster_item> items) {
+XLENS_API void fit_cluster(cluster_match& rule, std::span<const cluster_item> items) {
     for (const cluster_item& item : items) {
         const std::size_t layer = saturation_layer(item.tops);
         rule.add(layer, item.lists[layer]);
     }
 }
 
-/// The paper's simulation on items: leaves at the first layer where the rule says so.
-inline std::vector<exit_trial> cluster_trials(const cluster_match& rule,
-                                              std::span<const cluster_item> items) {
+XLENS_API std::vector<exit_trial> cluster_trials(const cluster_match& rule,
+                                                 std::span<const cluster_item> items) {
     std::vector<exit_trial> out(items.size());
     for (std::size_t n = 0; n < items.size(); ++n) {
         const cluster_item& item = items[n];
@@ -102,5 +129,7 @@ inline std::vector<exit_trial> cluster_trials(const cluster_match& rule,
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

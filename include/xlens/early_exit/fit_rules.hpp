@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/exit_examples.hpp>
 #include <xlens/early_exit/exit_gate.hpp>
+#include <xlens/lens/linear_lens.hpp>
+#include <xlens/model/transformer.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/error.hpp>
 #include <xlens/early_exit/model_reader.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
-#include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
-#include <xlens/model/transformer.hpp>
 #include <xlens/numerics/logistic_regression.hpp>
-#include <xlens/storage/rows.hpp>
 #include <xlens/trace/saturation.hpp>
 
 #include <algorithm>
-#include <cstddef>
 #include <map>
 #include <numeric>
-#include <span>
-#include <vector>
+#endif
 
 namespace xlens::early_exit {
 
@@ -35,7 +40,40 @@ enum class exit_lens {
 
 /// The tokens that occur most among `answers`, at most `count`, most frequent first; of equals the
 /// lower id.
-inline std::vector<token_id> frequent_tokens(std::span<const token_id> answers, std::size_t count) {
+XLENS_API std::vector<token_id> frequent_tokens(std::span<const token_id> answers,
+                                                std::size_t count);
+
+/// Fits a lens to the layers of `e`, on its first `count` examples. `progress(done, total)` counts
+/// layers.
+XLENS_API linear_lens fit_lens(const transformer<>& model, const exit_examples& e,
+                               std::size_t count, exit_lens kind,
+                               const progress_function& progress);
+
+struct exit_gate_options {
+    std::size_t shortlist = 1024;  ///< tokens
+    float least = 0.4F;            ///< probability below which the first step says no
+    double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
+};
+
+/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens
+/// has not seen, since on its own it is too sure.
+XLENS_API exit_gate fit_exit_gate(const transformer<>& model, const exit_examples& e,
+                                  const progress_function& progress,
+                                  const exit_gate_options& options = {});
+
+/// The layer at which each example saturates: first among those of `e`, the last layer if none.
+/// Cost: an unembedding an example and layer.
+XLENS_API std::vector<std::size_t> saturation_of(const transformer<>& model,
+                                                 const exit_examples& e);
+
+/// Fits the paper's baselines: a layer's regression says whether a position has saturated there.
+XLENS_API classifier fit_classifier(const exit_examples& e, std::span<const std::size_t> saturation,
+                                    classifier_input input);
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API std::vector<token_id> frequent_tokens(std::span<const token_id> answers,
+                                                std::size_t count) {
     std::map<token_id, std::size_t> times;
     for (const token_id t : answers) { ++times[t]; }
     std::vector<std::pair<token_id, std::size_t>> ranked(times.begin(), times.end());
@@ -47,10 +85,9 @@ inline std::vector<token_id> frequent_tokens(std::span<const token_id> answers, 
     return out;
 }
 
-/// Fits a lens to the layers of `e`, on its first `count` examples. `progress(done, total)` counts
-/// layers.
-inline linear_lens fit_lens(const transformer<>& model, const exit_examples& e, std::size_t count,
-                            exit_lens kind, const progress_function& progress) {
+XLENS_API linear_lens fit_lens(const transformer<>& model, const exit_examples& e,
+                               std::size_t count, exit_lens kind,
+                               const progress_function& progress) {
     linear_lens out;
     if (kind == exit_lens::plain) { return out; }
     const std::vector<token_id> common = frequent_tokens(std::span(e.answers).first(count), 1500);
@@ -76,17 +113,9 @@ inline linear_lens fit_lens(const transformer<>& model, const exit_examples& e, 
     return out;
 }
 
-struct exit_gate_options {
-    std::size_t shortlist = 1024;  ///< tokens
-    float least = 0.4F;            ///< probability below which the first step says no
-    double lens_part = 0.75;       ///< of the examples: the lens is fitted on these …
-};
-
-/// Fits the rule `gate` to the layers of `e`. The two steps are fitted on examples that the lens
-/// has not seen, since on its own it is too sure.
-inline exit_gate fit_exit_gate(const transformer<>& model, const exit_examples& e,
-                               const progress_function& progress,
-                               const exit_gate_options& options = {}) {
+XLENS_API exit_gate fit_exit_gate(const transformer<>& model, const exit_examples& e,
+                                  const progress_function& progress,
+                                  const exit_gate_options& options) {
     const auto seen = static_cast<std::size_t>(options.lens_part * static_cast<double>(e.count()));
     const std::size_t held = e.count() - seen;
     if (seen == 0 || held == 0) { fail("exit fit: {} examples, expected more", e.count()); }
@@ -128,9 +157,8 @@ inline exit_gate fit_exit_gate(const transformer<>& model, const exit_examples& 
     return out;
 }
 
-/// The layer at which each example saturates: first among those of `e`, the last layer if none.
-/// Cost: an unembedding an example and layer.
-inline std::vector<std::size_t> saturation_of(const transformer<>& model, const exit_examples& e) {
+XLENS_API std::vector<std::size_t> saturation_of(const transformer<>& model,
+                                                 const exit_examples& e) {
     std::vector<std::size_t> out(e.count(), model.config.layers - 1);
     std::vector<bool> still(e.count(), true);
     const logit_lens lens(model);
@@ -144,9 +172,8 @@ inline std::vector<std::size_t> saturation_of(const transformer<>& model, const 
     return out;
 }
 
-/// Fits the paper's baselines: a layer's regression says whether a position has saturated there.
-inline classifier fit_classifier(const exit_examples& e, std::span<const std::size_t> saturation,
-                                 classifier_input input) {
+XLENS_API classifier fit_classifier(const exit_examples& e, std::span<const std::size_t> saturation,
+                                    classifier_input input) {
     classifier out(input);
     for (const auto& [layer, residual] : e.residuals) {
         std::vector<float> answers(e.count());
@@ -161,5 +188,7 @@ inline classifier fit_classifier(const exit_examples& e, std::span<const std::si
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/core/hash.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/exit_file.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/early_exit/lens_rule.hpp>
-#include <xlens/early_exit/model_reader.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
@@ -25,6 +24,11 @@
 #include <utility>
 #include <vector>
 
+#if XLENS_DEFINES(early_exit)
+#include <xlens/core/hash.hpp>
+#include <xlens/early_exit/model_reader.hpp>
+#endif
+
 namespace xlens::early_exit {
 
 /// A rule with the threshold that calibration found. A rule that reads the vocabulary borrows the
@@ -37,41 +41,20 @@ struct fitted_exit {
 };
 
 /// Tells texts apart: fitted_exit::fitted_on.
-[[nodiscard]] inline std::uint64_t hash_of(std::span<const token_id> tokens) {
-    fnv1a hash;
-    hash.add(std::as_bytes(tokens));
-    return hash.value();
-}
+[[nodiscard]] XLENS_API std::uint64_t hash_of(std::span<const token_id> tokens);
 
 /// Throws xlens::error for the text that a rule was fitted on: figures on it would be too good.
 /// `name` is what the error calls the text.
-inline void check_other_text(const fitted_exit& e, std::span<const token_id> tokens,
-                             std::string_view name) {
-    if (e.fitted_on == hash_of(tokens)) {
-        fail("{}: the rule was fitted on this very text; measure on another", name);
-    }
-}
+XLENS_API void check_other_text(const fitted_exit& e, std::span<const token_id> tokens,
+                                std::string_view name);
 
-[[nodiscard]] inline exit_sizes sizes_of(const hyperparameters& config) {
-    return {config.layers, config.width, config.inner_width, config.vocabulary};
-}
+[[nodiscard]] XLENS_API exit_sizes sizes_of(const hyperparameters& config);
 
 /// Into a file that was opened before the fit, so that one that cannot be written costs no work.
-inline void save(const fitted_exit& e, exit_writer& to) {
-    to.value(e.threshold);
-    to.value(e.agreement);
-    to.value(e.fitted_on);
-    e.rule.save(to);
-    to.commit();
-}
-inline void save(const fitted_exit& e, const std::filesystem::path& path,
-                 std::uint64_t fingerprint) {
-    exit_writer to(path, fingerprint);
-    save(e, to);
-}
-inline void save(const fitted_exit& e, const std::filesystem::path& path, const model& m) {
-    save(e, path, m.fingerprint());
-}
+XLENS_API void save(const fitted_exit& e, exit_writer& to);
+XLENS_API void save(const fitted_exit& e, const std::filesystem::path& path,
+                    std::uint64_t fingerprint);
+XLENS_API void save(const fitted_exit& e, const std::filesystem::path& path, const model& m);
 
 namespace detail {
 
@@ -89,7 +72,68 @@ Rule load_lens_rule(exit_reader& from, const exit_sizes& sizes, const lens_read&
                 std::vector<std::size_t>(stored.begin(), stored.end()));
 }
 
-inline any_rule load_rule(exit_reader& from, const exit_sizes& sizes, const lens_read& read) {
+XLENS_API any_rule load_rule(exit_reader& from, const exit_sizes& sizes, const lens_read& read);
+
+}  // namespace detail
+
+/// Reads what `save` wrote. `read` is the model's logit lens, for rules that need one. Throws
+/// xlens::error for anything but a whole file of this version and this model.
+XLENS_API fitted_exit load(const std::filesystem::path& path, std::uint64_t fingerprint,
+                           const exit_sizes& sizes, const lens_read& read);
+/// Rules with one lens that is `remembering` share what they read.
+XLENS_API fitted_exit load(const std::filesystem::path& path, const model& m,
+                           const lens_read& read);
+/// Borrows the model.
+XLENS_API fitted_exit load(const std::filesystem::path& path, const model& m);
+
+/// Layers at which a rule decides unless it is told otherwise: from a quarter of them on, every
+/// eighth part. Never the last, after which nothing is left to save.
+[[nodiscard]] XLENS_API std::vector<std::size_t> default_layers(std::size_t layers);
+
+/// A rule that needs no fit (rule_facts::threshold), with the plain lens, at the default layers.
+/// Borrows the model. Throws xlens::error for one that must be fitted.
+XLENS_API fitted_exit unfitted(const transformer<>& model, std::string_view name);
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API std::uint64_t hash_of(std::span<const token_id> tokens) {
+    fnv1a hash;
+    hash.add(std::as_bytes(tokens));
+    return hash.value();
+}
+
+XLENS_API void check_other_text(const fitted_exit& e, std::span<const token_id> tokens,
+                                std::string_view name) {
+    if (e.fitted_on == hash_of(tokens)) {
+        fail("{}: the rule was fitted on this very text; measure on another", name);
+    }
+}
+
+XLENS_API exit_sizes sizes_of(const hyperparameters& config) {
+    return {config.layers, config.width, config.inner_width, config.vocabulary};
+}
+
+XLENS_API void save(const fitted_exit& e, exit_writer& to) {
+    to.value(e.threshold);
+    to.value(e.agreement);
+    to.value(e.fitted_on);
+    e.rule.save(to);
+    to.commit();
+}
+
+XLENS_API void save(const fitted_exit& e, const std::filesystem::path& path,
+                    std::uint64_t fingerprint) {
+    exit_writer to(path, fingerprint);
+    save(e, to);
+}
+
+XLENS_API void save(const fitted_exit& e, const std::filesystem::path& path, const model& m) {
+    save(e, path, m.fingerprint());
+}
+
+namespace detail {
+
+XLENS_API any_rule load_rule(exit_reader& from, const exit_sizes& sizes, const lens_read& read) {
     const std::string word = from.string("rule");
     const rule_facts* facts = find_rule(word);
     if (facts == nullptr || facts->told) {
@@ -108,10 +152,8 @@ inline any_rule load_rule(exit_reader& from, const exit_sizes& sizes, const lens
 
 }  // namespace detail
 
-/// Reads what `save` wrote. `read` is the model's logit lens, for rules that need one. Throws
-/// xlens::error for anything but a whole file of this version and this model.
-inline fitted_exit load(const std::filesystem::path& path, std::uint64_t fingerprint,
-                        const exit_sizes& sizes, const lens_read& read) {
+XLENS_API fitted_exit load(const std::filesystem::path& path, std::uint64_t fingerprint,
+                           const exit_sizes& sizes, const lens_read& read) {
     exit_reader from(path, fingerprint);
     const auto threshold = from.value<float>("threshold");
     const auto agreement = from.value<double>("agreement");
@@ -120,18 +162,17 @@ inline fitted_exit load(const std::filesystem::path& path, std::uint64_t fingerp
     from.finish();
     return {std::move(rule), threshold, agreement, fitted_on};
 }
-/// Rules with one lens that is `remembering` share what they read.
-inline fitted_exit load(const std::filesystem::path& path, const model& m, const lens_read& read) {
+
+XLENS_API fitted_exit load(const std::filesystem::path& path, const model& m,
+                           const lens_read& read) {
     return load(path, m.fingerprint(), sizes_of(m.config), read);
 }
-/// Borrows the model.
-inline fitted_exit load(const std::filesystem::path& path, const model& m) {
+
+XLENS_API fitted_exit load(const std::filesystem::path& path, const model& m) {
     return load(path, m, lens_read_of(m));
 }
 
-/// Layers at which a rule decides unless it is told otherwise: from a quarter of them on, every
-/// eighth part. Never the last, after which nothing is left to save.
-[[nodiscard]] inline std::vector<std::size_t> default_layers(std::size_t layers) {
+XLENS_API std::vector<std::size_t> default_layers(std::size_t layers) {
     std::vector<std::size_t> out;
     for (std::size_t l = layers / 4; l + 1 < layers; l += std::max<std::size_t>(layers / 8, 1)) {
         out.push_back(l);
@@ -139,9 +180,7 @@ inline fitted_exit load(const std::filesystem::path& path, const model& m) {
     return out;
 }
 
-/// A rule that needs no fit (rule_facts::threshold), with the plain lens, at the default layers.
-/// Borrows the model. Throws xlens::error for one that must be fitted.
-inline fitted_exit unfitted(const transformer<>& model, std::string_view name) {
+XLENS_API fitted_exit unfitted(const transformer<>& model, std::string_view name) {
     std::optional<any_rule> rule;
     detail::with_rule(name, [&]<class Rule>(std::type_identity<Rule>) {
         if constexpr (std::derived_from<Rule, lens_rule>) {
@@ -155,5 +194,7 @@ inline fitted_exit unfitted(const transformer<>& model, std::string_view name) {
     }
     return {*std::move(rule), *facts->threshold, 0.0, 0};
 }
+
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/reading.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(early_exit)
+#include <algorithm>
+#include <memory>
+#endif
 
 namespace xlens::early_exit {
 
@@ -23,7 +27,26 @@ using lens_read = std::function<std::vector<reading>(rows<const float>, std::siz
 /// other cost one unembedding: what is asked for again, or in part, row by row in the same order,
 /// with as many tokens or fewer, is not read again. Copies share what is kept. Always two tokens or
 /// more.
-inline lens_read remembering(lens_read read) {
+XLENS_API lens_read remembering(lens_read read);
+
+/// The logit lens behind a linear lens, plain where that has no map for a layer.
+class lens_reader {
+public:
+    lens_reader(lens_read plain, linear_lens lens)
+        : m_plain(std::move(plain)), m_lens(std::move(lens)) {}
+
+    [[nodiscard]] const linear_lens& lens() const { return m_lens; }
+    [[nodiscard]] std::vector<reading> operator()(std::size_t layer, rows<const float> x,
+                                                  std::size_t k) const;
+
+private:
+    lens_read m_plain;
+    linear_lens m_lens;
+};
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API lens_read remembering(lens_read read) {
     struct answer {
         xt::xtensor<float, 2> x;
         std::vector<reading> readings;
@@ -50,24 +73,14 @@ inline lens_read remembering(lens_read read) {
     };
 }
 
-/// The logit lens behind a linear lens, plain where that has no map for a layer.
-class lens_reader {
-public:
-    lens_reader(lens_read plain, linear_lens lens)
-        : m_plain(std::move(plain)), m_lens(std::move(lens)) {}
+XLENS_API std::vector<reading> lens_reader::operator()(std::size_t layer, rows<const float> x,
+                                                       std::size_t k) const {
+    if (!m_lens.has(layer)) { return m_plain(x, k); }
+    xt::xtensor<float, 2> read = x.tensor();
+    m_lens.translate(layer, read);
+    return m_plain(read, k);
+}
 
-    [[nodiscard]] const linear_lens& lens() const { return m_lens; }
-    [[nodiscard]] std::vector<reading> operator()(std::size_t layer, rows<const float> x,
-                                                  std::size_t k) const {
-        if (!m_lens.has(layer)) { return m_plain(x, k); }
-        xt::xtensor<float, 2> read = x.tensor();
-        m_lens.translate(layer, read);
-        return m_plain(read, k);
-    }
-
-private:
-    lens_read m_plain;
-    linear_lens m_lens;
-};
+#endif
 
 }  // namespace xlens::early_exit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/generate/choice.hpp>
@@ -30,14 +31,10 @@ struct timed_exit {
     [[nodiscard]] double saved_layers() const { return share(saved); }
     /// Share of the decoding time that exits save, decisions included; below 0 where they cost
     /// more.
-    [[nodiscard]] double saved_time() const {
-        return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;
-    }
+    [[nodiscard]] double saved_time() const;
 
 private:
-    [[nodiscard]] double share(std::size_t count) const {
-        return tokens == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(tokens);
-    }
+    [[nodiscard]] double share(std::size_t count) const;
 };
 
 namespace detail {
@@ -114,5 +111,17 @@ timed_exit time_exit(const transformer<>& model, std::span<const token_id> token
     }
     return out;
 }
+
+#if XLENS_DEFINES(early_exit)
+
+XLENS_API double timed_exit::saved_time() const {
+    return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;
+}
+
+XLENS_API double timed_exit::share(std::size_t count) const {
+    return tokens == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(tokens);
+}
+
+#endif
 
 }  // namespace xlens::early_exit
