@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#if XLENS_DEFINES(report)
+#include <xlens/core/error.hpp>
+#endif
 
 namespace xlens {
 
@@ -20,7 +24,11 @@ struct placeholder {
 /// `page` with `{{name}}` replaced by its value, wherever it stands. Values are not looked into:
 /// `{{name}}` in one of them stays. Throws xlens::error for a placeholder without a value and for a
 /// value without a placeholder, so that no part of a page can get lost. O(size·values).
-inline std::string fill(std::string_view page, std::span<const placeholder> values) {
+XLENS_API std::string fill(std::string_view page, std::span<const placeholder> values);
+
+#if XLENS_DEFINES(report)
+
+XLENS_API std::string fill(std::string_view page, std::span<const placeholder> values) {
     std::vector<bool> used(values.size(), false);
     std::string out;
     for (;;) {
@@ -44,5 +52,7 @@ inline std::string fill(std::string_view page, std::span<const placeholder> valu
     }
     return out;
 }
+
+#endif
 
 }  // namespace xlens

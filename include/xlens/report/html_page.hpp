@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/json/writer.hpp>
-#include <xlens/report/assets.hpp>
-#include <xlens/report/fill.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/text/utf8.hpp>
-
-#include <fmt/format.h>
 
 #include <array>
 #include <cstddef>
@@ -15,6 +12,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+
+#if XLENS_DEFINES(report)
+#include <xlens/report/assets.hpp>
+#include <xlens/report/fill.hpp>
+
+#include <fmt/format.h>
+#endif
 
 namespace xlens {
 
@@ -41,7 +45,35 @@ void each_plain_character(std::string_view text, Each each) {
 /// ampersand, both angle brackets, both quotes), and what is no character U+FFFD. Marks that turn
 /// the direction of text pass: put names in a `bdi` element, or through `visible` first
 /// (text/visible.hpp).
-inline std::string html_text(std::string_view text) {
+XLENS_API std::string html_text(std::string_view text);
+
+/// `text` as a JSON string, quotes included, that may stand in a `script` element: angle brackets
+/// and the ampersand are escaped, so that the text can neither end the element nor open a comment,
+/// and the line ends of JavaScript.
+XLENS_API std::string script_string(std::string_view text);
+
+/// A page that needs nothing but itself: no network, no fonts, no files beside it.
+struct html_page {
+    std::string title{};   ///< plain text
+    std::string style{};   ///< CSS, after what all pages share
+    std::string body{};    ///< HTML; text in it has gone through html_text
+    std::string data{};    ///< JSON made with script_string: the element #data; may be empty
+    std::string script{};  ///< JavaScript, run when the body is there; may be empty
+};
+
+/// The page as one HTML document (web/shared/page.html), light or dark as its reader prefers. A
+/// content security policy in it refuses every request, so that it cannot reach out whatever its
+/// parts say.
+XLENS_API std::string to_string(const html_page& page);
+
+/// Writes the page and commits the file; returns the page's bytes. Throws xlens::error where it
+/// cannot be written: make the atomic_file before the work that the page shows, so that a bad path
+/// is told at once.
+XLENS_API std::size_t write_page(atomic_file& file, const html_page& page);
+
+#if XLENS_DEFINES(report)
+
+XLENS_API std::string html_text(std::string_view text) {
     std::string out;
     detail::each_plain_character(text, [&](char32_t value, std::string_view utf8) {
         switch (value) {
@@ -56,10 +88,7 @@ inline std::string html_text(std::string_view text) {
     return out;
 }
 
-/// `text` as a JSON string, quotes included, that may stand in a `script` element: angle brackets
-/// and the ampersand are escaped, so that the text can neither end the element nor open a comment,
-/// and the line ends of JavaScript.
-inline std::string script_string(std::string_view text) {
+XLENS_API std::string script_string(std::string_view text) {
     std::string plain;
     detail::each_plain_character(text, [&](char32_t, std::string_view utf8) { plain += utf8; });
     std::string out;
@@ -67,19 +96,7 @@ inline std::string script_string(std::string_view text) {
     return out;
 }
 
-/// A page that needs nothing but itself: no network, no fonts, no files beside it.
-struct html_page {
-    std::string title{};   ///< plain text
-    std::string style{};   ///< CSS, after what all pages share
-    std::string body{};    ///< HTML; text in it has gone through html_text
-    std::string data{};    ///< JSON made with script_string: the element #data; may be empty
-    std::string script{};  ///< JavaScript, run when the body is there; may be empty
-};
-
-/// The page as one HTML document (web/shared/page.html), light or dark as its reader prefers. A
-/// content security policy in it refuses every request, so that it cannot reach out whatever its
-/// parts say.
-inline std::string to_string(const html_page& page) {
+XLENS_API std::string to_string(const html_page& page) {
     std::string scripts;
     if (!page.data.empty()) {
         scripts += "<script type=\"application/json\" id=\"data\">";
@@ -97,14 +114,13 @@ inline std::string to_string(const html_page& page) {
     return fill(assets::page_html, values);
 }
 
-/// Writes the page and commits the file; returns the page's bytes. Throws xlens::error where it
-/// cannot be written: make the atomic_file before the work that the page shows, so that a bad path
-/// is told at once.
-inline std::size_t write_page(atomic_file& file, const html_page& page) {
+XLENS_API std::size_t write_page(atomic_file& file, const html_page& page) {
     const std::string text = to_string(page);
     file.write(std::as_bytes(std::span(text)));
     file.commit();
     return text.size();
 }
+
+#endif
 
 }  // namespace xlens

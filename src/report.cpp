@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for report/ (core/compiled.hpp).
+#define XLENS_BUILDING_report 1
+#include <xlens/report/events_comparison.hpp>
+#include <xlens/report/events_page.hpp>
+#include <xlens/report/fill.hpp>
+#include <xlens/report/html_page.hpp>
+#include <xlens/report/layer_chart.hpp>
+#include <xlens/report/trace_page_data.hpp>
