@@ -3,8 +3,10 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/direction.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
+#include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
 
