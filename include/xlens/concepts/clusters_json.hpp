@@ -37,7 +37,7 @@ namespace detail {
 
 /// As files of clusters spell numbers: 1.0, not 1.
 inline void write_number(json_writer& out, double number) {
-    out.literal(json_value(number).dump());
+    out.literal(json_value(number).text());
 }
 
 /// The double that prints as the float does: 0.1, not 0.10000000149011612.
@@ -87,13 +87,13 @@ void write_cluster(json_writer& out, std::size_t id, const cluster& c, const Tex
 }
 
 /// The array at a key.
-inline const json_value& array_at(const json_object& from, const std::string& key) {
-    const auto found = from.value().find(key);
-    if (found == from.value().end() || !found->is_array()) {
+inline const json_list& array_at(const json_object& from, const std::string& key) {
+    const json_value* found = from.value().find(key);
+    if (found == nullptr || !found->is_list()) {
         fail("{}: {}: expected an array, got {}", from.file(), key,
-             found == from.value().end() ? "no such key" : found->type_name());
+             found == nullptr ? "no such key" : found->type_name());
     }
-    return *found;
+    return found->list();
 }
 
 inline std::vector<scored> tokens_of(const json_object& from, const std::string& key) {
@@ -125,8 +125,7 @@ inline cluster cluster_of(const json_object& from, std::size_t id) {
             fail("{}: cluster {}: neurons: expected \"L:I\", got {}", from.file(), id,
                  item.type_name());
         }
-        out.neurons.push_back(
-            parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
+        out.neurons.push_back(parse_neuron(item.string(), from.file() + ": neurons"));
     }
     expect("id", id);
     expect("size", out.neurons.size());
@@ -136,7 +135,7 @@ inline cluster cluster_of(const json_object& from, std::size_t id) {
             fail("{}: cluster {}: centroid: expected a number, got {}", from.file(), id,
                  item.type_name());
         }
-        out.centroid.push_back(static_cast<float>(item.get<double>()));
+        out.centroid.push_back(static_cast<float>(item.number()));
     }
     out.concept_of_centroid = {tokens_of(from, "concept"), tokens_of(from, "suppresses")};
     return out;

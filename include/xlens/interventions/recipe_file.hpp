@@ -165,10 +165,10 @@ private:
         return value.id();
     }
     static float number(const json_field& value) {
-        value.expect(value.value().is_number() && std::abs(value.value().get<double>()) <=
+        value.expect(value.value().is_number() && std::abs(value.value().number()) <=
                                                       double{std::numeric_limits<float>::max()},
                      "a number that a float holds");
-        return value.value().get<float>();
+        return static_cast<float>(value.value().number());
     }
     static std::string_view one_of(const json_field& value,
                                    std::initializer_list<std::string_view> words) {
@@ -182,10 +182,10 @@ private:
     }
     static void only(const json_field& object, std::initializer_list<std::string_view> keys) {
         object.expect(object.value().is_object(), "an object");
-        for (const auto& item : object.value().items()) {
-            if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
+        for (const auto& item : object.value().object()) {
+            if (std::find(keys.begin(), keys.end(), item.first) == keys.end()) {
                 fail("{}: unknown key '{}', expected one of {}", object.place(),
-                     printable(item.key()), joined(keys, ", "));
+                     printable(item.first), joined(keys, ", "));
             }
         }
     }

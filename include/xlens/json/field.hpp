@@ -31,9 +31,9 @@ public:
     /// The member `key`, or nothing where it is absent or null. Throws where this is no object.
     [[nodiscard]] std::optional<json_field> find(std::string_view key) const {
         expect(m_value->is_object(), "an object");
-        const auto it = m_value->find(std::string(key));
-        if (it == m_value->end() || it->is_null()) { return std::nullopt; }
-        return json_field(*it, place_of(key));
+        const json_value* found = m_value->find(key);
+        if (found == nullptr || found->is_null()) { return std::nullopt; }
+        return json_field(*found, place_of(key));
     }
     [[nodiscard]] json_field at(std::string_view key) const {
         const auto found = find(key);
@@ -43,11 +43,11 @@ public:
 
     [[nodiscard]] std::string string() const {
         expect(m_value->is_string(), "a string");
-        return m_value->get<std::string>();
+        return m_value->string();
     }
     [[nodiscard]] bool boolean() const {
         expect(m_value->is_boolean(), "true or false");
-        return m_value->get<bool>();
+        return m_value->boolean();
     }
     /// The member `key` as a flag; `otherwise` where it is absent.
     [[nodiscard]] bool flag(std::string_view key, bool otherwise) const {
@@ -56,18 +56,16 @@ public:
     }
     /// A token id, 0 to 2^31 - 1.
     [[nodiscard]] std::int32_t id() const {
-        expect(m_value->is_number_integer(), "an id from 0 to 2147483647");
-        // Read as unsigned only where it is: a negative number would wrap.
-        const bool fits = m_value->is_number_unsigned() ? m_value->get<std::uint64_t>() <= INT32_MAX
-                                                        : m_value->get<std::int64_t>() >= 0;
-        expect(fits, "an id from 0 to 2147483647");
-        return m_value->get<std::int32_t>();
+        // -0 is 0.
+        expect(m_value->is_integer() && m_value->number() >= 0 && m_value->number() <= INT32_MAX,
+               "an id from 0 to 2147483647");
+        return static_cast<std::int32_t>(m_value->number());
     }
     [[nodiscard]] std::vector<json_field> items() const {
-        expect(m_value->is_array(), "a list");
+        expect(m_value->is_list(), "a list");
         std::vector<json_field> out;
-        for (std::size_t i = 0; i < m_value->size(); ++i) {
-            out.emplace_back((*m_value)[i], fmt::format("{}[{}]", m_place, i));
+        for (const json_value& item : m_value->list()) {
+            out.emplace_back(item, fmt::format("{}[{}]", m_place, out.size()));
         }
         return out;
     }
@@ -75,10 +73,7 @@ public:
     /// Throws "<place>: expected <what>, got <value>" unless `good`.
     void expect(bool good, std::string_view what) const {
         if (good) { return; }
-        // An object or list may be the whole file: name it instead of printing it.
-        const std::string got =
-            m_value->is_structured() ? std::string(m_value->type_name()) : m_value->dump();
-        fail("{}: expected {}, got {}", m_place, what, printable(got));
+        fail("{}: expected {}, got {}", m_place, what, printable(m_value->text()));
     }
 
 protected:
@@ -118,14 +113,14 @@ public:
 
     /// Is there such a key, with a value other than null?
     [[nodiscard]] bool has(std::string_view key) const {
-        const auto found = value().find(key);
-        return found != value().end() && !found->is_null();
+        const json_value* found = value().find(key);
+        return found != nullptr && !found->is_null();
     }
 
     [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key) const {
         const auto& found = get(key, "an integer of at least 0");
-        if (!found.is_number_unsigned()) { wrong(key, "an integer of at least 0", found); }
-        return found.get<std::uint64_t>();
+        if (!found.is_unsigned()) { wrong(key, "an integer of at least 0", found); }
+        return found.unsigned_integer();
     }
     [[nodiscard]] std::uint64_t unsigned_integer(std::string_view key,
                                                  std::uint64_t fallback) const {
@@ -135,11 +130,11 @@ public:
     [[nodiscard]] std::vector<std::uint64_t> unsigned_integers(std::string_view key) const {
         constexpr std::string_view expected = "an array of integers of at least 0";
         const auto& found = get(key, expected);
-        if (!found.is_array()) { wrong(key, expected, found); }
+        if (!found.is_list()) { wrong(key, expected, found); }
         std::vector<std::uint64_t> out;
-        for (const auto& item : found) {
-            if (!item.is_number_unsigned()) { wrong(key, expected, item); }
-            out.push_back(item.get<std::uint64_t>());
+        for (const json_value& item : found.list()) {
+            if (!item.is_unsigned()) { wrong(key, expected, item); }
+            out.push_back(item.unsigned_integer());
         }
         return out;
     }
@@ -148,7 +143,7 @@ public:
     [[nodiscard]] double number(std::string_view key) const {
         const auto& found = get(key, "a number");
         if (!found.is_number()) { wrong(key, "a number", found); }
-        return found.get<double>();
+        return found.number();
     }
     [[nodiscard]] double number(std::string_view key, double fallback) const {
         return has(key) ? number(key) : fallback;
@@ -157,7 +152,7 @@ public:
     [[nodiscard]] std::string string(std::string_view key) const {
         const auto& found = get(key, "a string");
         if (!found.is_string()) { wrong(key, "a string", found); }
-        return found.get<std::string>();
+        return found.string();
     }
     [[nodiscard]] std::string string(std::string_view key, std::string_view fallback) const {
         return has(key) ? string(key) : std::string(fallback);
@@ -166,7 +161,7 @@ public:
     [[nodiscard]] bool boolean(std::string_view key) const {
         const auto& found = get(key, "true or false");
         if (!found.is_boolean()) { wrong(key, "true or false", found); }
-        return found.get<bool>();
+        return found.boolean();
     }
     [[nodiscard]] bool boolean(std::string_view key, bool fallback) const {
         return has(key) ? boolean(key) : fallback;
@@ -180,19 +175,17 @@ public:
 private:
     static std::string text(const json_value& value) {
         if (value.is_object()) { return "an object"; }
-        if (value.is_array()) { return "an array"; }
-        if (value.is_string()) {
-            return "'" + printable(value.get_ref<const std::string&>()) + "'";
-        }
-        return value.dump();
+        if (value.is_list()) { return "an array"; }
+        if (value.is_string()) { return "'" + printable(value.string()) + "'"; }
+        return value.text();
     }
     [[noreturn]] void wrong(std::string_view key, std::string_view expected,
                             const json_value& found) const {
         fail("{}: expected {}, got {}", place_of(key, 200), expected, text(found));
     }
     [[nodiscard]] const json_value& get(std::string_view key, std::string_view expected) const {
-        const auto found = value().find(key);
-        if (found == value().end()) {
+        const json_value* found = value().find(key);
+        if (found == nullptr) {
             fail("{}: expected {}, got no such key", place_of(key, 200), expected);
         }
         return *found;

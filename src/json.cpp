@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for json/ (core/compiled.hpp).
+#define XLENS_BUILDING_json 1
+#include <xlens/json/reader.hpp>
+#include <xlens/json/value.hpp>
