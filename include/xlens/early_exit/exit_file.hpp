@@ -10,6 +10,8 @@
 #include <xlens/storage/byte_writer.hpp>
 #include <xlens/storage/mapped_file.hpp>
 
+#include <fmt/core.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -69,8 +71,8 @@ public:
         }
         const auto model = value<std::uint64_t>("model");
         if (model != fingerprint) {
-            fail("{}: exit rule: fitted to model {:016x}, this one is {:016x}", name(), model,
-                 fingerprint);
+            fail("{}: exit rule: fitted to model {}, this one is {}", name(),
+                 fmt::format("{:016x}", model), fmt::format("{:016x}", fingerprint));
         }
     }
     exit_reader(const exit_reader&) = delete;
