@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(what_nlohmann_refuses_is_refused_at_the_same_byte) {
         for (const char put : std::string("\"{}[]:,0-.e+utfn\\ \n\xc3/")) {
             std::string text = sound;
             text[i] = put;
-            std::string expected;
+            std::string expected = "(no error)";
             try {
                 (void)nlohmann::json::parse(text).size();
             } catch (const nlohmann::json::parse_error& e) {
@@ -110,7 +110,6 @@ BOOST_AUTO_TEST_CASE(what_nlohmann_refuses_is_refused_at_the_same_byte) {
             }
             const std::string got = error_message([&] { (void)xlens::parse_json("a.json", text); });
             BOOST_TEST(got.substr(0, expected.size()) == expected, text << ": " << got);
-            BOOST_TEST(got.empty() == expected.empty(), text << ": " << got);
         }
     }
 }

@@ -121,7 +121,7 @@ private:
 
 namespace detail {
 
-using part = const message_argument&;
+using message_part = const message_argument&;
 
 [[noreturn, gnu::cold]] inline void throw_error(
     std::string_view format, std::initializer_list<const message_argument*> arguments) {
@@ -143,44 +143,49 @@ using part = const message_argument&;
 [[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<0> format) {
     detail::throw_error(format.text(), {});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<1> format, detail::part a) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<1> format,
+                                                        detail::message_part a) {
     detail::throw_error(format.text(), {&a});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<2> format, detail::part a,
-                                                        detail::part b) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<2> format,
+                                                        detail::message_part a,
+                                                        detail::message_part b) {
     detail::throw_error(format.text(), {&a, &b});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<3> format, detail::part a,
-                                                        detail::part b, detail::part c) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<3> format,
+                                                        detail::message_part a,
+                                                        detail::message_part b,
+                                                        detail::message_part c) {
     detail::throw_error(format.text(), {&a, &b, &c});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<4> format, detail::part a,
-                                                        detail::part b, detail::part c,
-                                                        detail::part d) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<4> format,
+                                                        detail::message_part a,
+                                                        detail::message_part b,
+                                                        detail::message_part c,
+                                                        detail::message_part d) {
     detail::throw_error(format.text(), {&a, &b, &c, &d});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<5> format, detail::part a,
-                                                        detail::part b, detail::part c,
-                                                        detail::part d, detail::part e) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(
+    message_format<5> format, detail::message_part a, detail::message_part b,
+    detail::message_part c, detail::message_part d, detail::message_part e) {
     detail::throw_error(format.text(), {&a, &b, &c, &d, &e});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<6> format, detail::part a,
-                                                        detail::part b, detail::part c,
-                                                        detail::part d, detail::part e,
-                                                        detail::part f) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(
+    message_format<6> format, detail::message_part a, detail::message_part b,
+    detail::message_part c, detail::message_part d, detail::message_part e,
+    detail::message_part f) {
     detail::throw_error(format.text(), {&a, &b, &c, &d, &e, &f});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<7> format, detail::part a,
-                                                        detail::part b, detail::part c,
-                                                        detail::part d, detail::part e,
-                                                        detail::part f, detail::part g) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(
+    message_format<7> format, detail::message_part a, detail::message_part b,
+    detail::message_part c, detail::message_part d, detail::message_part e, detail::message_part f,
+    detail::message_part g) {
     detail::throw_error(format.text(), {&a, &b, &c, &d, &e, &f, &g});
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void fail(message_format<8> format, detail::part a,
-                                                        detail::part b, detail::part c,
-                                                        detail::part d, detail::part e,
-                                                        detail::part f, detail::part g,
-                                                        detail::part h) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(
+    message_format<8> format, detail::message_part a, detail::message_part b,
+    detail::message_part c, detail::message_part d, detail::message_part e, detail::message_part f,
+    detail::message_part g, detail::message_part h) {
     detail::throw_error(format.text(), {&a, &b, &c, &d, &e, &f, &g, &h});
 }
 
