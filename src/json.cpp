@@ -2,4 +2,6 @@
 // The compiled library's part for json/ (core/compiled.hpp).
 #define XLENS_BUILDING_json 1
 #include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+#include <xlens/json/value.hpp>
 #include <xlens/json/writer.hpp>

@@ -31,7 +31,7 @@ const tiny_model<>& gpt2() {  // 2 layers, 128 neurons each, no tokenizer
 }
 
 recipe read(const std::string& steps) {
-    return read_recipe(nlohmann::json::parse("{\"interventions\": [" + steps + "]}"), "r.json");
+    return read_recipe(parse_json("r.json", "{\"interventions\": [" + steps + "]}"), "r.json");
 }
 std::string refusal(const std::string& steps) {
     return error_message([&] { (void)read(steps); });
@@ -121,10 +121,10 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_files_that_search_and_cluster_write) {
 
 BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
     const std::string at = "r.json: interventions[0]";
-    BOOST_TEST(error_message([] { (void)read_recipe(nlohmann::json::parse("[1]"), "r.json"); }) ==
+    BOOST_TEST(error_message([] { (void)read_recipe(parse_json("r.json", "[1]"), "r.json"); }) ==
                "r.json: expected an object, got array");
     BOOST_TEST(error_message([] {
-                   (void)read_recipe(nlohmann::json::parse(R"({"edits": []})"), "r.json");
+                   (void)read_recipe(parse_json("r.json", R"({"edits": []})"), "r.json");
                }) == "r.json: unknown key 'edits', expected one of interventions");
     BOOST_TEST(refusal(R"({"neurons": []})") == at + ".do is missing");
     BOOST_TEST(refusal(R"({"do": "sett"})") ==

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(written_by_the_python_package) {
     BOOST_TEST(f.string("gone", "else") == "else");
     BOOST_TEST(f.boolean("gone", true));
     BOOST_TEST(f.fields().object("rope_scaling").number("factor") == 32.0);
-    BOOST_TEST(f.config().at("hidden_size").get<int>() == 64);
+    BOOST_TEST(f.fields().unsigned_integer("hidden_size") == 64U);
     BOOST_TEST(error_message([&] { (void)f.unsigned_integer("model_type"); }) ==
                (f.path() / "config.json").string() +
                    ": model_type: expected an integer of at least 0, got 'llama'");

@@ -14,8 +14,8 @@ using xlens::test::error_message;
 
 namespace {
 
-const nlohmann::json document = nlohmann::json::parse(
-    R"({"a":{"b":[1,"x",null,-1,2147483648,1.5,[]]},"flag":true,"none":null})");
+const auto document = xlens::parse_json(
+    "t.json", R"({"a":{"b":[1,"x",null,-1,2147483648,1.5,[]]},"flag":true,"none":null})");
 const json_field root(document, "t.json", ": ");
 
 }  // namespace
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_place) {
     BOOST_TEST(error_message([&] { (void)items[2].boolean(); }) ==
                "t.json: a.b[2]: expected true or false, got null");
     for (const std::size_t i : {1U, 3U, 4U, 5U, 6U}) {
-        const std::string got = i == 6 ? "array" : document["a"]["b"][i].dump();
+        const std::string got = i == 6 ? "array" : items[i].value().text();
         BOOST_TEST(error_message([&] { (void)items[i].id(); }) ==
                    "t.json: a.b[" + std::to_string(i) +
                        "]: expected an id from 0 to 2147483647, got " + got);

@@ -9,6 +9,8 @@
 
 #include <xlens/json/reader.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <cstddef>
 #include <limits>
 #include <string>
@@ -71,41 +73,78 @@ BOOST_AUTO_TEST_CASE(values) {
     const auto json = xlens::parse_json("a.json", R"( {"a":[1,-2,0.5,true,false,null,"x\u00e9\n"],
         "b":{"c":{},"d":[]}, "max":18446744073709551615, "over":18446744073709551616,
         "min":-9223372036854775808, "":"" } )");
-    BOOST_TEST(json.size() == 6U);
-    const auto& a = json.at("a");
+    BOOST_TEST(json.object().size() == 6U);
+    const xlens::json_list& a = json.find("a")->list();
     BOOST_TEST(a.size() == 7U);
-    BOOST_TEST(a[0].is_number_unsigned());
-    BOOST_TEST(a[0].get<int>() == 1);
-    BOOST_TEST(a[1].get<int>() == -2);
-    BOOST_TEST(a[2].get<double>() == 0.5);
-    BOOST_TEST(a[3].get<bool>() == true);
-    BOOST_TEST(a[4].get<bool>() == false);
+    BOOST_TEST(a[0].is_unsigned());
+    BOOST_TEST(a[0].unsigned_integer() == 1U);
+    BOOST_TEST(a[1].integer() == -2);
+    BOOST_TEST(a[2].number() == 0.5);
+    BOOST_TEST(a[3].boolean() == true);
+    BOOST_TEST(a[4].boolean() == false);
     BOOST_TEST(a[5].is_null());
-    BOOST_TEST(a[6].get<std::string>() == "x\xc3\xa9\n");
-    BOOST_TEST(json.at("b").at("c").is_object());
-    BOOST_TEST(json.at("b").at("d").is_array());
-    BOOST_TEST(json.at("max").get<std::uint64_t>() == std::numeric_limits<std::uint64_t>::max());
-    BOOST_TEST(json.at("over").is_number_float());
-    BOOST_TEST(json.at("min").get<std::int64_t>() == std::numeric_limits<std::int64_t>::min());
-    BOOST_TEST(json.at("").get<std::string>().empty());
-    BOOST_TEST(xlens::parse_json("a.json", "7").get<int>() == 7);
+    BOOST_TEST(a[6].string() == "x\xc3\xa9\n");
+    BOOST_TEST(json.find("b")->find("c")->is_object());
+    BOOST_TEST(json.find("b")->find("d")->is_list());
+    BOOST_TEST(json.find("max")->unsigned_integer() == std::numeric_limits<std::uint64_t>::max());
+    BOOST_TEST(!json.find("over")->is_integer());
+    BOOST_TEST(json.find("over")->number() == 0x1p64);
+    BOOST_TEST(json.find("min")->integer() == std::numeric_limits<std::int64_t>::min());
+    BOOST_TEST(json.find("")->string().empty());
+    BOOST_TEST(json.find("absent") == nullptr);
+    BOOST_TEST(xlens::parse_json("a.json", "7").number() == 7.0);
+}
+
+BOOST_AUTO_TEST_CASE(what_nlohmann_refuses_is_refused_at_the_same_byte) {
+    const std::string sound =
+        R"({"key":[1,-2.5e3,true,false,null,{}],"b":{"text":"a\u00e9\n\ud83d\ude00"},"last":0})";
+    for (std::size_t i = 0; i < sound.size(); ++i) {
+        for (const char put : std::string("\"{}[]:,0-.e+utfn\\ \n\xc3/")) {
+            std::string text = sound;
+            text[i] = put;
+            std::string expected = "(no error)";
+            try {
+                (void)nlohmann::json::parse(text).size();
+            } catch (const nlohmann::json::parse_error& e) {
+                expected = "a.json: byte " + std::to_string(e.byte - 1) + ": not valid JSON near";
+            }
+            const std::string got = error_message([&] { (void)xlens::parse_json("a.json", text); });
+            BOOST_TEST(got.substr(0, expected.size()) == expected, text << ": " << got);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(values_are_spelt_as_nlohmann_spells_them) {
+    for (const std::string text :
+         {"null", "true", "false", "0", "-0", "-7", "18446744073709551615", "18446744073709551616",
+          "1.0", "-0.0", "0.1", "1e-7", "1e15", "1e16", "123456.789e300", "5e-324",
+          "9.109383701528e-31", "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\u007f\\u00e9\""}) {
+        BOOST_TEST(xlens::parse_json("a.json", text).text() == nlohmann::json::parse(text).dump());
+    }
+    BOOST_TEST(xlens::parse_json("a.json", "[1]").text() == "array");
+    BOOST_TEST(xlens::parse_json("a.json", "{}").text() == "object");
+}
+
+BOOST_AUTO_TEST_CASE(another_kind_than_asked_for_is_an_error) {
+    BOOST_TEST(error_message([] { (void)xlens::parse_json("a.json", "\"x\"").number(); }) ==
+               "JSON: a value of another kind was asked for, got \"x\"");
 }
 
 BOOST_AUTO_TEST_CASE(the_same_key_in_two_objects) {
-    BOOST_TEST(xlens::parse_json("a.json", R"([{"a":1},{"a":{"a":2}}])").size() == 2U);
+    BOOST_TEST(xlens::parse_json("a.json", R"([{"a":1},{"a":{"a":2}}])").list().size() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(the_limits_are_the_last_that_pass) {
     const auto deepest = repeat("[", 64) + repeat("]", 64);
-    BOOST_TEST(xlens::parse_json("a.json", deepest).is_array());
+    BOOST_TEST(xlens::parse_json("a.json", deepest).is_list());
 
     const xlens::json_limits three{.depth = 2, .values = 3, .bytes = 8};
-    BOOST_TEST(xlens::parse_json("a.json", "[1,2]", three).size() == 2U);
+    BOOST_TEST(xlens::parse_json("a.json", "[1,2]", three).list().size() == 2U);
     BOOST_TEST(error_message([&] { (void)xlens::parse_json("a.json", "[1,2,3]", three); }) ==
                "a.json: expected at most 3 JSON values, got more");
     BOOST_TEST(error_message([&] { (void)xlens::parse_json("a.json", "[[[]]]", three); }) ==
                "a.json: expected JSON nested at most 2 deep, got deeper");
-    BOOST_TEST(xlens::parse_json("a.json", "12345678", three).get<int>() == 12345678);
+    BOOST_TEST(xlens::parse_json("a.json", "12345678", three).number() == 12345678.0);
     BOOST_TEST(error_message([&] { (void)xlens::parse_json("a.json", "123456789", three); }) ==
                "a.json: expected at most 8 bytes of JSON, got 9");
 }
@@ -113,7 +152,7 @@ BOOST_AUTO_TEST_CASE(the_limits_are_the_last_that_pass) {
 BOOST_AUTO_TEST_CASE(files) {
     const xlens::test::temporary_directory folder;
     const auto path = folder.write("a.json", "{\"a\":1}\n");
-    BOOST_TEST(xlens::read_json(path).at("a").get<int>() == 1);
+    BOOST_TEST(xlens::read_json(path).find("a")->number() == 1.0);
     const auto empty = folder.write("empty.json", "");
     BOOST_TEST(error_message([&] { (void)xlens::read_json(empty); }) ==
                empty.string() + ": byte 0: not valid JSON near ''");

@@ -4,13 +4,11 @@
 
 #include <support/error_message.hpp>
 
+#include <xlens/json/reader.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <string>
 
-using nlohmann::json;
 using xlens::json_field;
 using xlens::test::error_message;
 
@@ -19,14 +17,14 @@ using xlens::test::error_message;
 namespace {
 
 xlens::detail::spelling decoder(const std::string& text) {
-    const json value = json::parse(text);
+    const auto value = xlens::parse_json("f", text);
     xlens::detail::spelling out;
     xlens::detail::read_decoder(json_field(value, "f: decoder"), out);
     return out;
 }
 
 std::string cut_message(const std::string& text) {
-    const json value = json::parse(text);
+    const auto value = xlens::parse_json("f", text);
     std::vector<xlens::pre_tokenizer::step> out;
     return error_message(
         [&] { xlens::detail::read_pre_tokenizer(json_field(value, "f: pre_tokenizer"), out); });

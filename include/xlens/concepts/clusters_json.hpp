@@ -83,7 +83,7 @@ void write_cluster(json_writer& out, std::size_t id, const cluster& c, const Tex
 }
 
 /// The array at a key.
-XLENS_API const json_value& array_at(const json_object& from, const std::string& key);
+XLENS_API const json_list& array_at(const json_object& from, const std::string& key);
 
 XLENS_API std::vector<scored> tokens_of(const json_object& from, const std::string& key);
 
@@ -148,7 +148,7 @@ XLENS_API clusters read_clusters(const std::filesystem::path& path, std::uint64_
 namespace detail {
 
 XLENS_API void write_number(json_writer& out, double number) {
-    out.literal(json_value(number).dump());
+    out.literal(json_value(number).text());
 }
 
 XLENS_API void write_shortest(json_writer& out, float number) {
@@ -160,13 +160,13 @@ XLENS_API void write_shortest(json_writer& out, float number) {
     write_number(out, wide);
 }
 
-XLENS_API const json_value& array_at(const json_object& from, const std::string& key) {
-    const auto found = from.value().find(key);
-    if (found == from.value().end() || !found->is_array()) {
+XLENS_API const json_list& array_at(const json_object& from, const std::string& key) {
+    const json_value* found = from.value().find(key);
+    if (found == nullptr || !found->is_list()) {
         fail("{}: {}: expected an array, got {}", from.file(), key,
-             found == from.value().end() ? "no such key" : found->type_name());
+             found == nullptr ? "no such key" : found->type_name());
     }
-    return *found;
+    return found->list();
 }
 
 XLENS_API std::vector<scored> tokens_of(const json_object& from, const std::string& key) {
@@ -199,7 +199,7 @@ XLENS_API cluster cluster_of(const json_object& from, std::size_t id) {
                  item.type_name());
         }
         out.neurons.push_back(
-            parse_neuron(item.get_ref<const std::string&>(), from.file() + ": neurons"));
+            parse_neuron(item.string(), from.file() + ": neurons"));
     }
     expect("id", id);
     expect("size", out.neurons.size());
@@ -209,7 +209,7 @@ XLENS_API cluster cluster_of(const json_object& from, std::size_t id) {
             fail("{}: cluster {}: centroid: expected a number, got {}", from.file(), id,
                  item.type_name());
         }
-        out.centroid.push_back(static_cast<float>(item.get<double>()));
+        out.centroid.push_back(static_cast<float>(item.number()));
     }
     out.concept_of_centroid = {tokens_of(from, "concept"), tokens_of(from, "suppresses")};
     return out;

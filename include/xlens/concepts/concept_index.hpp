@@ -165,8 +165,8 @@ XLENS_API concept_index::concept_index(const std::filesystem::path& path, std::u
              m_header.version);
     }
     if (m_header.model != fingerprint) {
-        fail("{}: index: expected one of this model, {:016x}, got one of {:016x}", m_file.name(),
-             fingerprint, m_header.model);
+        fail("{}: index: expected one of this model, {}, got one of {}", m_file.name(),
+             fmt::format("{:016x}", fingerprint), fmt::format("{:016x}", m_header.model));
     }
     if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
         fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);

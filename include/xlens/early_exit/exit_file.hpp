@@ -114,8 +114,8 @@ XLENS_API exit_reader::exit_reader(const std::filesystem::path& path, std::uint6
     }
     const auto model = value<std::uint64_t>("model");
     if (model != fingerprint) {
-        fail("{}: exit rule: fitted to model {:016x}, this one is {:016x}", name(), model,
-             fingerprint);
+        fail("{}: exit rule: fitted to model {}, this one is {}", name(),
+             fmt::format("{:016x}", model), fmt::format("{:016x}", fingerprint));
     }
 }
 

@@ -60,7 +60,7 @@ XLENS_API json_field cluster_in(const json_field& document, std::int32_t id) {
 
 XLENS_API std::vector<neuron> read_neurons(const json_field& value,
                                            std::optional<std::int32_t> cluster) {
-    if (value.value().is_array()) { return detail::read_neurons(value.items()); }
+    if (value.value().is_list()) { return detail::read_neurons(value.items()); }
     if (const auto hits = value.find("hits")) { return detail::read_neurons(hits->items()); }
     if (const auto plain = value.find("neurons")) { return detail::read_neurons(plain->items()); }
     if (!value.find("clusters")) {

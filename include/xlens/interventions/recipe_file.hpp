@@ -208,10 +208,10 @@ XLENS_API token_name recipe_reader::token(const json_field& value) {
 }
 
 XLENS_API float recipe_reader::number(const json_field& value) {
-    value.expect(value.value().is_number() && std::abs(value.value().get<double>()) <=
+    value.expect(value.value().is_number() && std::abs(value.value().number()) <=
                                                   double{std::numeric_limits<float>::max()},
                  "a number that a float holds");
-    return value.value().get<float>();
+    return static_cast<float>(value.value().number());
 }
 
 XLENS_API std::string_view recipe_reader::one_of(const json_field& value,
@@ -228,9 +228,9 @@ XLENS_API std::string_view recipe_reader::one_of(const json_field& value,
 XLENS_API void recipe_reader::only(const json_field& object,
                                    std::initializer_list<std::string_view> keys) {
     object.expect(object.value().is_object(), "an object");
-    for (const auto& item : object.value().items()) {
-        if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
-            fail("{}: unknown key '{}', expected one of {}", object.place(), printable(item.key()),
+    for (const auto& item : object.value().object()) {
+        if (std::find(keys.begin(), keys.end(), item.first) == keys.end()) {
+            fail("{}: unknown key '{}', expected one of {}", object.place(), printable(item.first),
                  joined(keys, ", "));
         }
     }

@@ -8,6 +8,8 @@
 #include <xlens/storage/byte_reader.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
+#include <fmt/core.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -42,9 +44,8 @@ inline void check_gguf_magic(byte_reader& in) {
     }
     const auto version = in.number<std::uint32_t>("version");
     if (version != 0 && (version & 0xffffU) == 0) {
-        fail(
-            "{}: version: expected 2 or 3, got {:#010x}: a big-endian file, which is not supported",
-            in.file(), version);
+        fail("{}: version: expected 2 or 3, got {}: a big-endian file, which is not supported",
+             in.file(), fmt::format("{:#010x}", version));
     }
     if (version != 2 && version != 3) {
         fail("{}: version: expected 2 or 3, got {}", in.file(), version);

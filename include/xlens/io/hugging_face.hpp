@@ -111,8 +111,8 @@ private:
         const auto index = json_object(name, json).object("weight_map");
         weight_map map;
         std::set<std::string> shards;
-        for (const auto& item : index.value().items()) {
-            map.emplace(item.key(), *shards.insert(index.string(item.key())).first);
+        for (const auto& item : index.value().object()) {
+            map.emplace(item.first, *shards.insert(index.string(item.first)).first);
         }
         std::map<std::string, std::size_t> numbers;
         for (const auto& shard : shards) {

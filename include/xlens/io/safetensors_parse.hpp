@@ -42,26 +42,26 @@ struct safetensors_entry {
 
 /// What stands where an unsigned integer should, for messages. The parser keeps -0 as a signed 0.
 inline std::string unsigned_array_element(const json_value& element) {
-    if (element.is_number_integer() && element == 0) { return "-0"; }
-    return element.is_primitive() ? printable(element.dump()) : element.type_name();
+    if (element.is_integer() && element.number() == 0.0) { return "-0"; }
+    return printable(element.text());
 }
 
 /// Array `key` of a tensor's entry, every element an integer of at least 0.
 inline std::vector<std::uint64_t> read_unsigned_array(const std::string& file,
                                                       const std::string& label,
                                                       const json_value& entry, const char* key) {
-    const auto found = entry.find(key);
-    if (found == entry.end() || !found->is_array()) {
+    const json_value* found = entry.find(key);
+    if (found == nullptr || !found->is_list()) {
         fail("{}: {}: {}: expected an array of integers, got {}", file, label, key,
-             found == entry.end() ? "no such key" : found->type_name());
+             found == nullptr ? "no such key" : found->type_name());
     }
     std::vector<std::uint64_t> out;
-    for (const auto& element : *found) {
-        if (!element.is_number_unsigned()) {
+    for (const json_value& element : found->list()) {
+        if (!element.is_unsigned()) {
             fail("{}: {}: {}: expected integers from 0 to 2^64 - 1, got {}", file, label, key,
                  unsigned_array_element(element));
         }
-        out.push_back(element.get<std::uint64_t>());
+        out.push_back(element.unsigned_integer());
     }
     return out;
 }
@@ -142,7 +142,7 @@ inline std::map<std::string, std::string, std::less<>> read_safetensors_metadata
     const std::string& file, const json_value& json) {
     const json_object fields(file, json, "__metadata__");
     std::map<std::string, std::string, std::less<>> out;
-    for (const auto& item : json.items()) { out.emplace(item.key(), fields.string(item.key())); }
+    for (const auto& item : json.object()) { out.emplace(item.first, fields.string(item.first)); }
     return out;
 }
 
@@ -164,16 +164,17 @@ inline safetensors_contents parse_safetensors(const std::string& file,
         parse_json(file + ": header", in.take(length, "header"), {.values = 16 * max_tensors});
     const auto data = bytes.subspan(in.position());
     const json_object fields(file, header, "header");
-    if (header.size() > max_tensors) {
-        fail("{}: header: expected at most {} tensors, got {}", file, max_tensors, header.size());
+    const json_members& members = header.object();
+    if (members.size() > max_tensors) {
+        fail("{}: header: expected at most {} tensors, got {}", file, max_tensors, members.size());
     }
     safetensors_contents out;
     std::vector<detail::safetensors_entry> entries;
-    for (const auto& item : header.items()) {
-        if (item.key() == "__metadata__") {
-            out.metadata = detail::read_safetensors_metadata(file, item.value());
+    for (const auto& [name, value] : members) {
+        if (name == "__metadata__") {
+            out.metadata = detail::read_safetensors_metadata(file, value);
         } else {
-            entries.push_back(detail::read_safetensors_entry(file, item.key(), item.value()));
+            entries.push_back(detail::read_safetensors_entry(file, name, value));
         }
     }
     detail::check_safetensors_layout(file, entries, data.size());

@@ -105,9 +105,9 @@ private:
 
 XLENS_API std::optional<json_field> json_field::find(std::string_view key) const {
     expect(m_value->is_object(), "an object");
-    const auto it = m_value->find(std::string(key));
-    if (it == m_value->end() || it->is_null()) { return std::nullopt; }
-    return json_field(*it, place_of(key));
+    const json_value* found = m_value->find(key);
+    if (found == nullptr || found->is_null()) { return std::nullopt; }
+    return json_field(*found, place_of(key));
 }
 
 XLENS_API json_field json_field::at(std::string_view key) const {
@@ -118,12 +118,12 @@ XLENS_API json_field json_field::at(std::string_view key) const {
 
 XLENS_API std::string json_field::string() const {
     expect(m_value->is_string(), "a string");
-    return m_value->get<std::string>();
+    return m_value->string();
 }
 
 XLENS_API bool json_field::boolean() const {
     expect(m_value->is_boolean(), "true or false");
-    return m_value->get<bool>();
+    return m_value->boolean();
 }
 
 XLENS_API bool json_field::flag(std::string_view key, bool otherwise) const {
@@ -132,29 +132,24 @@ XLENS_API bool json_field::flag(std::string_view key, bool otherwise) const {
 }
 
 XLENS_API std::int32_t json_field::id() const {
-    expect(m_value->is_number_integer(), "an id from 0 to 2147483647");
-    // Read as unsigned only where it is: a negative number would wrap.
-    const bool fits = m_value->is_number_unsigned() ? m_value->get<std::uint64_t>() <= INT32_MAX
-                                                    : m_value->get<std::int64_t>() >= 0;
-    expect(fits, "an id from 0 to 2147483647");
-    return m_value->get<std::int32_t>();
+    // -0 is 0.
+    expect(m_value->is_integer() && m_value->number() >= 0 && m_value->number() <= INT32_MAX,
+           "an id from 0 to 2147483647");
+    return static_cast<std::int32_t>(m_value->number());
 }
 
 XLENS_API std::vector<json_field> json_field::items() const {
-    expect(m_value->is_array(), "a list");
+    expect(m_value->is_list(), "a list");
     std::vector<json_field> out;
-    for (std::size_t i = 0; i < m_value->size(); ++i) {
-        out.emplace_back((*m_value)[i], fmt::format("{}[{}]", m_place, i));
+    for (const json_value& item : m_value->list()) {
+        out.emplace_back(item, fmt::format("{}[{}]", m_place, out.size()));
     }
     return out;
 }
 
 XLENS_API void json_field::expect(bool good, std::string_view what) const {
     if (good) { return; }
-    // An object or list may be the whole file: name it instead of printing it.
-    const std::string got =
-        m_value->is_structured() ? std::string(m_value->type_name()) : m_value->dump();
-    fail("{}: expected {}, got {}", m_place, what, printable(got));
+    fail("{}: expected {}, got {}", m_place, what, printable(m_value->text()));
 }
 
 XLENS_API std::string json_field::place_of(std::string_view key, std::size_t limit) const {
@@ -174,14 +169,14 @@ XLENS_API json_object::json_object(std::string file, const json_value& value,
 }
 
 XLENS_API bool json_object::has(std::string_view key) const {
-    const auto found = value().find(key);
-    return found != value().end() && !found->is_null();
+    const json_value* found = value().find(key);
+    return found != nullptr && !found->is_null();
 }
 
 XLENS_API std::uint64_t json_object::unsigned_integer(std::string_view key) const {
     const auto& found = get(key, "an integer of at least 0");
-    if (!found.is_number_unsigned()) { wrong(key, "an integer of at least 0", found); }
-    return found.get<std::uint64_t>();
+    if (!found.is_unsigned()) { wrong(key, "an integer of at least 0", found); }
+    return found.unsigned_integer();
 }
 
 XLENS_API std::uint64_t json_object::unsigned_integer(std::string_view key,
@@ -192,11 +187,11 @@ XLENS_API std::uint64_t json_object::unsigned_integer(std::string_view key,
 XLENS_API std::vector<std::uint64_t> json_object::unsigned_integers(std::string_view key) const {
     constexpr std::string_view expected = "an array of integers of at least 0";
     const auto& found = get(key, expected);
-    if (!found.is_array()) { wrong(key, expected, found); }
+    if (!found.is_list()) { wrong(key, expected, found); }
     std::vector<std::uint64_t> out;
-    for (const auto& item : found) {
-        if (!item.is_number_unsigned()) { wrong(key, expected, item); }
-        out.push_back(item.get<std::uint64_t>());
+    for (const json_value& item : found.list()) {
+        if (!item.is_unsigned()) { wrong(key, expected, item); }
+        out.push_back(item.unsigned_integer());
     }
     return out;
 }
@@ -204,7 +199,7 @@ XLENS_API std::vector<std::uint64_t> json_object::unsigned_integers(std::string_
 XLENS_API double json_object::number(std::string_view key) const {
     const auto& found = get(key, "a number");
     if (!found.is_number()) { wrong(key, "a number", found); }
-    return found.get<double>();
+    return found.number();
 }
 
 XLENS_API double json_object::number(std::string_view key, double fallback) const {
@@ -214,7 +209,7 @@ XLENS_API double json_object::number(std::string_view key, double fallback) cons
 XLENS_API std::string json_object::string(std::string_view key) const {
     const auto& found = get(key, "a string");
     if (!found.is_string()) { wrong(key, "a string", found); }
-    return found.get<std::string>();
+    return found.string();
 }
 
 XLENS_API std::string json_object::string(std::string_view key, std::string_view fallback) const {
@@ -224,7 +219,7 @@ XLENS_API std::string json_object::string(std::string_view key, std::string_view
 XLENS_API bool json_object::boolean(std::string_view key) const {
     const auto& found = get(key, "true or false");
     if (!found.is_boolean()) { wrong(key, "true or false", found); }
-    return found.get<bool>();
+    return found.boolean();
 }
 
 XLENS_API bool json_object::boolean(std::string_view key, bool fallback) const {
@@ -238,9 +233,9 @@ XLENS_API json_object json_object::object(std::string_view key) const {
 
 XLENS_API std::string json_object::text(const json_value& value) {
     if (value.is_object()) { return "an object"; }
-    if (value.is_array()) { return "an array"; }
-    if (value.is_string()) { return "'" + printable(value.get_ref<const std::string&>()) + "'"; }
-    return value.dump();
+    if (value.is_list()) { return "an array"; }
+    if (value.is_string()) { return "'" + printable(value.string()) + "'"; }
+    return value.text();
 }
 
 XLENS_API void json_object::wrong(std::string_view key, std::string_view expected,
@@ -250,8 +245,8 @@ XLENS_API void json_object::wrong(std::string_view key, std::string_view expecte
 
 XLENS_API const json_value& json_object::get(std::string_view key,
                                              std::string_view expected) const {
-    const auto found = value().find(key);
-    if (found == value().end()) {
+    const json_value* found = value().find(key);
+    if (found == nullptr) {
         fail("{}: expected {}, got no such key", place_of(key, 200), expected);
     }
     return *found;

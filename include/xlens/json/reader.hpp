@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/error.hpp>
+#include <xlens/core/compiled.hpp>
 #include <xlens/json/value.hpp>
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+#if XLENS_DEFINES(json)
+#include <xlens/core/error.hpp>
+#include <xlens/json/lexer.hpp>
 #include <xlens/storage/guarded.hpp>
 #include <xlens/storage/mapped_file.hpp>
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <filesystem>
-#include <span>
+#include <cmath>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
+#endif
 
 namespace xlens {
 
@@ -25,6 +31,18 @@ struct json_limits {
     std::size_t bytes = 100'000'000;
 };
 
+/// The value of a JSON text (RFC 8259, UTF-8). Fails, naming `file` and the byte, for anything
+/// else; also for a byte order mark, NUL bytes, keys that appear twice, numbers that no double
+/// holds, and texts over the limits. Never recurses.
+XLENS_API json_value parse_json(std::string_view file, std::string_view text,
+                                const json_limits& limits = {});
+XLENS_API json_value parse_json(std::string_view file, std::span<const std::byte> bytes,
+                                const json_limits& limits = {});
+
+/// The value in a JSON file.
+XLENS_API json_value read_json(const std::filesystem::path& path, const json_limits& limits = {});
+
+#if XLENS_DEFINES(json)
 namespace detail {
 
 /// Fails with what is wrong at a byte of a JSON text, and the text that leads to it.
@@ -37,92 +55,125 @@ namespace detail {
          printable(text.substr(begin, end - begin)));
 }
 
-/// Builds the value from the parser's events, without recursion. Stricter than nlohmann's own
-/// builder: no key twice, bounded depth, bounded number of values.
-class json_builder final : public json_value::json_sax_t {
+/// Reads a JSON text, without recursion: bounded depth, a bounded number of values, no key twice.
+class json_parser {
 public:
-    using json = json_value;
+    json_parser(std::string_view file, std::string_view text, const json_limits& limits)
+        : m_file(file), m_text(text), m_limits(limits), m_lexer(json_lexer_input(text)) {}
 
-    json_builder(std::string_view file, std::string_view text, const json_limits& limits)
-        : m_file(file), m_text(text), m_limits(limits) {}
-
-    json take() { return std::move(m_root); }
-
-    bool null() override { return add(nullptr); }
-    bool boolean(bool value) override { return add(value); }
-    bool number_integer(std::int64_t value) override { return add(value); }
-    bool number_unsigned(std::uint64_t value) override { return add(value); }
-    bool number_float(double value, const std::string&) override { return add(value); }
-    bool string(std::string& value) override { return add(std::move(value)); }
-    bool binary(json::binary_t&) override { return false; }  // no JSON text has it
-
-    bool start_object(std::size_t) override { return open(json::object()); }
-    bool start_array(std::size_t) override { return open(json::array()); }
-    bool end_object() override { return close(); }
-    bool end_array() override { return close(); }
-    bool key(std::string& name) override {
-        const auto [place, is_new] = m_open.back()->get_ref<json::object_t&>().try_emplace(name);
-        if (!is_new) { fail("{}: key '{}' appears twice in one object", m_file, printable(name)); }
-        m_member = &place->second;
-        return true;
-    }
-
-    bool parse_error(std::size_t position, const std::string&, const json::exception& e) override {
-        constexpr int out_of_range = 406;  // a number that no double holds
-        // The parser counts the byte that it stopped at as read.
-        fail_json(m_file, m_text, position == 0 ? 0 : position - 1,
-                  e.id == out_of_range ? "number out of range" : "not valid JSON");
+    json_value whole() {
+        next();
+        while (true) {
+            begin_value();
+            while (m_value_ended) {
+                if (m_open.empty()) {
+                    next();
+                    expect(json_token::end_of_input);
+                    return std::move(m_root);
+                }
+                end_value();
+            }
+        }
     }
 
 private:
-    json* place(json&& value) {
-        if (++m_values > m_limits.values) {
-            fail("{}: expected at most {} JSON values, got more", m_file, m_limits.values);
-        }
-        if (m_open.empty()) {
-            m_root = std::move(value);
-            return &m_root;
-        }
-        if (m_open.back()->is_array()) {
-            auto& elements = m_open.back()->get_ref<json::array_t&>();
-            elements.push_back(std::move(value));
-            return &elements.back();
-        }
-        *m_member = std::move(value);
-        return m_member;
+    void next() { m_token = m_lexer.scan(); }
+    void expect(json_token token) const {
+        if (m_token != token) { not_valid("not valid JSON"); }
     }
-    bool add(json&& value) {
-        place(std::move(value));
-        return true;
+    [[noreturn]] void not_valid(std::string_view what) const {
+        // The lexer counts the byte that it stopped at as read.
+        const std::size_t read = m_lexer.get_position().chars_read_total;
+        fail_json(m_file, m_text, read == 0 ? 0 : read - 1, what);
     }
-    bool open(json&& container) {
+
+    /// At the first token of a value: a scalar is read, a container opened.
+    void begin_value() {
+        m_value_ended = true;
+        switch (m_token) {
+            case json_token::literal_null: add(json_value()); return;
+            case json_token::literal_true: add(json_value(true)); return;
+            case json_token::literal_false: add(json_value(false)); return;
+            case json_token::value_integer: add(json_value(m_lexer.get_number_integer())); return;
+            case json_token::value_unsigned: add(json_value(m_lexer.get_number_unsigned())); return;
+            case json_token::value_float:
+                if (!std::isfinite(m_lexer.get_number_float())) {
+                    not_valid("number out of range");
+                }
+                add(json_value(m_lexer.get_number_float()));
+                return;
+            case json_token::value_string: add(json_value(std::move(m_lexer.get_string()))); return;
+            case json_token::begin_array: open(json_value(json_list())); return;
+            case json_token::begin_object: open(json_value(json_members())); return;
+            default: not_valid("not valid JSON");
+        }
+    }
+    /// Behind a value in a container: to the next one, or out of the container.
+    void end_value() {
+        next();
+        if (m_token == json_token::value_separator) {
+            next();
+            begin_member();
+        } else {
+            expect(m_open.back()->is_list() ? json_token::end_array : json_token::end_object);
+            m_open.pop_back();
+        }
+    }
+    /// At the first token of what a container holds: behind an object's key follows the value.
+    void begin_member() {
+        m_value_ended = false;
+        if (m_open.back()->is_list()) { return; }
+        expect(json_token::value_string);
+        std::string& key = m_lexer.get_string();
+        const auto [member, is_new] = m_open.back()->object().try_emplace(std::move(key));
+        if (!is_new) {
+            fail("{}: key '{}' appears twice in one object", m_file, printable(member->first));
+        }
+        m_member = &member->second;
+        next();
+        expect(json_token::name_separator);
+        next();
+    }
+    void open(json_value container) {
         if (m_open.size() == m_limits.depth) {
             fail("{}: expected JSON nested at most {} deep, got deeper", m_file, m_limits.depth);
         }
-        m_open.push_back(place(std::move(container)));
-        return true;
+        const auto end = container.is_list() ? json_token::end_array : json_token::end_object;
+        m_open.push_back(add(std::move(container)));
+        next();
+        if (m_token == end) {
+            m_open.pop_back();
+        } else {
+            begin_member();
+        }
     }
-    bool close() {
-        m_open.pop_back();
-        return true;
+    json_value* add(json_value value) {
+        if (++m_values > m_limits.values) {
+            fail("{}: expected at most {} JSON values, got more", m_file, m_limits.values);
+        }
+        json_value* const place = m_open.empty()             ? &m_root
+                                  : m_open.back()->is_list() ? &m_open.back()->list().emplace_back()
+                                                             : m_member;
+        *place = std::move(value);
+        return place;
     }
 
     std::string_view m_file;
     std::string_view m_text;
     json_limits m_limits;
-    json m_root;
-    std::vector<json*> m_open;  // a container does not move while it is open
-    json* m_member = nullptr;   // of the innermost object: where the next value goes
+    json_lexer m_lexer;
+    json_token m_token = json_token::uninitialized;
+    bool m_value_ended = false;
+    json_value m_root;
+    std::vector<json_value*> m_open;  // a container does not move while it is open
+    json_value* m_member = nullptr;   // of the innermost object: where the next value goes
     std::size_t m_values = 0;
 };
 
 }  // namespace detail
 
-/// The value of a JSON text (RFC 8259, UTF-8). Fails, naming `file` and the byte, for anything
-/// else; also for a byte order mark, NUL bytes, keys that appear twice, numbers that no double
-/// holds, and texts over the limits. Never recurses.
-inline json_value parse_json(std::string_view file, std::string_view text,
-                             const json_limits& limits = {}) {
+XLENS_API json_value parse_json(std::string_view file, std::string_view text,
+                                const json_limits& limits) {
     if (text.size() > limits.bytes) {
         fail("{}: expected at most {} bytes of JSON, got {}", file, limits.bytes, text.size());
     }
@@ -131,23 +182,19 @@ inline json_value parse_json(std::string_view file, std::string_view text,
     if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
         detail::fail_json(file, text, nul, "not valid JSON");
     }
-    return guarded(file, [&] {
-        detail::json_builder builder(file, text, limits);
-        json_value::sax_parse(text.begin(), text.end(), &builder);
-        return builder.take();
-    });
+    return guarded(file, [&] { return detail::json_parser(file, text, limits).whole(); });
 }
 
-inline json_value parse_json(std::string_view file, std::span<const std::byte> bytes,
-                             const json_limits& limits = {}) {
+XLENS_API json_value parse_json(std::string_view file, std::span<const std::byte> bytes,
+                                const json_limits& limits) {
     return parse_json(
         file, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), limits);
 }
 
-/// The value in a JSON file.
-inline json_value read_json(const std::filesystem::path& path, const json_limits& limits = {}) {
+XLENS_API json_value read_json(const std::filesystem::path& path, const json_limits& limits) {
     const mapped_file file(path);
     return parse_json(file.name(), file.bytes(), limits);
 }
+#endif
 
 }  // namespace xlens

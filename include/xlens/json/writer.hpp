@@ -126,7 +126,8 @@ XLENS_API bool put_escape(std::string& out, char c, json_escapes escapes) {
     }
     const bool markup = escapes == json_escapes::script && (c == '<' || c == '>' || c == '&');
     if (byte >= 0x20 && !markup) { return false; }
-    fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(byte));
+    // fmt::format_to would compile fmt's formatting itself, a tenth of a program's code.
+    out += fmt::format("\\u{:04x}", static_cast<unsigned>(byte));
     return true;
 }
 

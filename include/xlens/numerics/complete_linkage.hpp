@@ -10,6 +10,8 @@
 #include <xlens/numerics/partition.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -92,10 +94,10 @@ void check_linkage_memory(std::size_t n, const linkage_options& options) {
     constexpr double mebibyte = 1U << 20U;
     const auto vectors = static_cast<double>(n);
     fail(
-        "complete linkage: {} vectors need {:.0f} MiB of distances, the limit is {:.0f} MiB; "
+        "complete linkage: {} vectors need {} MiB of distances, the limit is {} MiB; "
         "take a sample of them or raise the limit",
-        n, vectors * (vectors - 1.0) / 2.0 * sizeof(Distance) / mebibyte,
-        static_cast<double>(options.memory) / mebibyte);
+        n, fmt::format("{:.0f}", vectors * (vectors - 1.0) / 2.0 * sizeof(Distance) / mebibyte),
+        fmt::format("{:.0f}", static_cast<double>(options.memory) / mebibyte));
 }
 
 namespace detail {

@@ -36,7 +36,7 @@ XLENS_API std::string fill(std::string_view page, std::span<const placeholder> v
         out += page.substr(0, open);
         if (open == page.npos) { break; }
         const std::size_t close = page.find("}}", open);
-        if (close == page.npos) { fail("page: expected }}}} after {{{{, got none"); }
+        if (close == page.npos) { fail("page: expected {} after {}, got none", "}}", "{{"); }
         const std::string_view name = page.substr(open + 2, close - open - 2);
         bool found = false;
         for (std::size_t i = 0; i < values.size() && !found; ++i) {
@@ -44,11 +44,13 @@ XLENS_API std::string fill(std::string_view page, std::span<const placeholder> v
             out += values[i].value;
             used[i] = found = true;
         }
-        if (!found) { fail("page: {{{{{}}}}}: expected a value, got none", name); }
+        if (!found) { fail("page: {}{}{}: expected a value, got none", "{{", name, "}}"); }
         page.remove_prefix(close + 2);
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
-        if (!used[i]) { fail("page: expected {{{{{}}}}} for its value, got none", values[i].name); }
+        if (!used[i]) {
+            fail("page: expected {}{}{} for its value, got none", "{{", values[i].name, "}}");
+        }
     }
     return out;
 }

@@ -7,6 +7,8 @@
 #include <xlens/text/token_map.hpp>
 #include <xlens/text/utf8.hpp>
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -37,8 +39,8 @@ public:
         if (missing != m_byte_tokens.end() && !unknown) {
             fail(
                 "{}: tokenizer.ggml.tokens: expected all byte tokens or an unknown token, but "
-                "<0x{:02X}> is missing",
-                file, missing - m_byte_tokens.begin());
+                "{} is missing",
+                file, fmt::format("<0x{:02X}>", missing - m_byte_tokens.begin()));
         }
     }
 

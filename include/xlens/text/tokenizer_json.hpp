@@ -42,7 +42,7 @@ inline token_map read_vocabulary(const json_field& model) {
     const json_field field = model.at("vocab");
     field.expect(field.value().is_object(), "an object");
     token_map out;
-    for (const auto& [token, id] : field.value().items()) {
+    for (const auto& [token, id] : field.value().object()) {
         const json_field entry(id, fmt::format("{}.\"{}\"", field.place(), printable(token)));
         out.emplace(token, entry.id());
     }
@@ -53,8 +53,8 @@ inline token_map read_vocabulary(const json_field& model) {
 inline std::vector<merge_parts> read_merges(const json_field& model) {
     std::vector<merge_parts> out;
     const json_field field = model.at("merges");
-    field.expect(field.value().is_array(), "a list");
-    out.reserve(field.value().size());
+    field.expect(field.value().is_list(), "a list");
+    out.reserve(field.value().list().size());
     for (const json_field& item : field.items()) {
         if (item.value().is_string()) {
             out.push_back(parse_merge(item.string(), item.place()));
@@ -140,7 +140,9 @@ inline bpe read_bpe(const json_field& model, token_map vocabulary, const std::st
         }
     }
     if (const auto dropout = model.find("dropout")) {
-        dropout->expect(dropout->value() == 0.0, "null: merging at random is not supported");
+        const json_value& rate = dropout->value();
+        dropout->expect(rate.is_number() && rate.number() == 0.0,
+                        "null: merging at random is not supported");
     }
     bpe_options options;
     options.ignore_merges = model.flag("ignore_merges", false);

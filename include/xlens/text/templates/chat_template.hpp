@@ -163,15 +163,15 @@ private:
     }
     static void assign(const node& n, detail::template_scope& scope) {
         if (n.member.empty()) { return scope.set(n.text, n.value(scope)); }
-        json_value value = n.value(scope);
-        json_value* to = scope.find(n.text);
+        detail::template_value value = n.value(scope);
+        detail::template_value* to = scope.find(n.text);
         if (to == nullptr || !to->is_object()) {
             detail::fail_template("'" + n.text + "' has no members to set");
         }
         (*to)[n.member] = std::move(value);
     }
     static void repeat(const node& n, detail::template_scope& scope, std::string& out) {
-        const json_value items = n.value(scope);
+        const detail::template_value items = n.value(scope);
         if (items.is_discarded() || items.is_null() || items.empty()) {
             return run(n.otherwise, scope, out);
         }
@@ -211,7 +211,7 @@ XLENS_API std::string chat_template::render(std::span<const chat_message> messag
                                             bool add_generation_prompt, const std::string& bos,
                                             const std::string& eos) const {
     detail::template_scope scope;
-    auto list = json_value::array();
+    auto list = detail::template_value::array();
     for (const chat_message& m : messages) {
         list.push_back({{"role", m.role}, {"content", m.content}});
     }

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/json/value.hpp>
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -17,7 +18,7 @@
 
 namespace xlens::detail {
 
-using template_value = json_value;
+using template_value = nlohmann::json;
 
 [[noreturn]] inline void fail_template(std::string_view what) {
     fail("chat template: {}", printable(what, 200));
