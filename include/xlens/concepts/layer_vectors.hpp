@@ -44,7 +44,7 @@ inline neuron_side parse_side(std::string_view name) {
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
 /// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain
-/// γ.
+/// γ, or what they are written through is one.
 struct layer_vectors {
     any_matrix columns;             ///< (D, F); products are f32
     std::span<const float> gain{};  ///< γ (D), or empty
@@ -86,10 +86,14 @@ private:
 inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
                                 projection form) {
     const auto& ffn = block.ffn;
-    if (side == neuron_side::value) { return {ffn.values().in_f32()}; }
-    const auto& norm = block.ffn_norm.gain;
+    if (side == neuron_side::value) {
+        const value_matrix<any_matrix> values = ffn.values();
+        return {values.stored().in_f32(), values.gain()};
+    }
     std::span<const float> gain;
-    if (form == projection::folded) { gain = {norm.data(), norm.size()}; }
+    if (form == projection::folded && block.ffn_norm) {
+        gain = detail::as_span(block.ffn_norm->gain);
+    }
     const auto read_by = [&](const any_matrix& w) {
         return layer_vectors{w.in_f32().transpose(), gain};
     };

@@ -12,7 +12,6 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/numerics/directions.hpp>
-#include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -74,7 +73,7 @@ inline xt::xtensor<float, 2> value_vectors(const transformer<>& model,
     std::size_t next = 0;
     for (std::size_t l = 0; l < values.size(); ++l) {
         if (next < neurons.size() && neurons[next].layer == l) {
-            decode_columns(*values[l], layer);
+            values[l].columns(layer);
         }
         for (; next < neurons.size() && neurons[next].layer == l; ++next) {
             std::ranges::copy(rows<const float>(layer)[neurons[next].index],

@@ -41,9 +41,10 @@ inline std::vector<token_id> top_tokens(const transformer<>& model, const logit_
                                         rows<const float> x) {
     std::vector<token_id> out;
     const auto take = [&](std::span<const scored> top) { out.push_back(top.front().id); };
-    if (model.unembedding.sections.size() == 1) {
-        for (const token_ends& e : lens.project(x, 1, projection::normed)) { take(e.promotes); }
-    } else {  // an adaptive softmax shifts its sections against each other
+    const auto& e = model.unembedding;
+    if (e.sections.size() == 1 && e.bias.size() == 0 && e.cap == 0.0F) {
+        for (const token_ends& one : lens.project(x, 1, projection::normed)) { take(one.promotes); }
+    } else {  // what is no plain product: a bias, a cap's ties, sections shifted by their classes
         for (const reading& r : lens.read(x, 1)) { take(r.top); }
     }
     return out;

@@ -49,6 +49,14 @@ public:
         expect(m_value->is_boolean(), "true or false");
         return m_value->get<bool>();
     }
+    [[nodiscard]] double number() const {
+        expect(m_value->is_number(), "a number");
+        return m_value->get<double>();
+    }
+    /// The value as JSON: of an object or a list, its kind.
+    [[nodiscard]] std::string text() const {
+        return m_value->is_structured() ? std::string(m_value->type_name()) : m_value->dump();
+    }
     /// The member `key` as a flag; `otherwise` where it is absent.
     [[nodiscard]] bool flag(std::string_view key, bool otherwise) const {
         const auto found = find(key);
@@ -76,9 +84,7 @@ public:
     void expect(bool good, std::string_view what) const {
         if (good) { return; }
         // An object or list may be the whole file: name it instead of printing it.
-        const std::string got =
-            m_value->is_structured() ? std::string(m_value->type_name()) : m_value->dump();
-        fail("{}: expected {}, got {}", m_place, what, printable(got));
+        fail("{}: expected {}, got {}", m_place, what, printable(text()));
     }
 
 protected:
@@ -113,8 +119,9 @@ public:
     json_object(std::string file, json_value&& value, const std::string& where = {}) = delete;
 
     [[nodiscard]] const std::string& file() const { return m_file; }
+    [[nodiscard]] const std::string& name() const { return m_file; }
 
-    // A whole object is no string and no truth value: the getters of the same names take a key.
+    // A whole object is no string, number or truth value: the getters of the same names take a key.
 
     /// Is there such a key, with a value other than null?
     [[nodiscard]] bool has(std::string_view key) const {
