@@ -12,6 +12,10 @@
 #include <xlens/io/load.hpp>
 #include <xlens/trace/trace.hpp>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,35 +25,31 @@ namespace data = boost::unit_test::data;
 
 namespace {
 
-const std::vector<std::string> checkpoints = {"gpt2/hf",
-                                              "gpt2/hf_bare",
-                                              "gpt2/model.gguf",
-                                              "llama/hf",
-                                              "llama/model.gguf",
-                                              "llama3/hf",
-                                              "llama3/model.gguf",
-                                              "mistral/hf",
-                                              "mistral/model.gguf",
-                                              "qwen2/hf",
-                                              "qwen2/model.gguf",
-                                              "qwen3/hf",
-                                              "qwen3/model.gguf",
-                                              "gpt_neox/hf",
-                                              "gpt_neox/model.gguf",
-                                              "gpt_neox_sequential/hf",
-                                              "gpt_neox_sequential/model.gguf",
-                                              "llama_mixed/model.gguf",
-                                              "wikilm/hf",
-                                              "wikilm/model.gguf",
-                                              "wikilm_final_norm/hf",
-                                              "wikilm_final_norm/model.gguf"};
+/// Every checkpoint of tests/golden: folders and files beside a golden.json.
+std::vector<std::string> all_checkpoints() {
+    std::vector<std::string> out;
+    for (const char* part : {"models", "families"}) {
+        for (const auto& model :
+             std::filesystem::directory_iterator(xlens::test::golden_path(part))) {
+            for (const char* file : {"hf", "hf_bare", "model.gguf"}) {
+                if (std::filesystem::exists(model.path() / file)) {
+                    out.push_back(
+                        fmt::format("{}/{}/{}", part, model.path().filename().string(), file));
+                }
+            }
+        }
+    }
+    std::ranges::sort(out);
+    return out;
+}
+const std::vector<std::string> checkpoints = all_checkpoints();
 
 struct opened {
     explicit opened(const std::string& name)
-        : golden(xlens::test::read_golden(xlens::test::golden_path(
-              "models/" + name.substr(0, name.find('/')) + "/golden.json"))),
+        : golden(xlens::test::read_golden(
+              xlens::test::golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))),
           ids(golden["ids"].get<std::vector<token_id>>()),
-          model(load(xlens::test::golden_path("models/" + name))) {}
+          model(load(xlens::test::golden_path(name))) {}
     json golden;
     std::vector<token_id> ids;
     xlens::model model;

@@ -74,7 +74,6 @@ FeedForward read_ffn(const model_parts<Weights>& parts, const architecture& kind
     using activation = typename FeedForward::activation_type;
     activation how{};
     if constexpr (std::is_same_v<activation, any_activation>) { how = kind.activation; }
-    const linear<Weights> values = parts.dense(prefix + "ffn_down", p.width, p.inner_width);
     linear<Weights> gate;
     linear<Weights> up;
     if (kind.gated) {
@@ -82,6 +81,7 @@ FeedForward read_ffn(const model_parts<Weights>& parts, const architecture& kind
     } else {
         up = parts.dense(prefix + "ffn_up", p.inner_width, p.width);
     }
+    const linear<Weights> values = parts.dense(prefix + "ffn_down", p.width, p.inner_width);
     if constexpr (!std::is_constructible_v<FeedForward, linear<Weights>, linear<Weights>>) {
         return {gate, up, values, how};
     } else if constexpr (requires(FeedForward f) { f.gate_layer(); }) {
@@ -91,33 +91,39 @@ FeedForward read_ffn(const model_parts<Weights>& parts, const architecture& kind
     }
 }
 
-/// The norms of a layer. Falcon's files of two call them after what they precede.
+/// The norms before the parts of a layer. Falcon's files of two call them after what they precede.
 template <class Block, weight_matrix Weights>
-void read_norms(const model_parts<Weights>& parts, const architecture& kind,
-                const hyperparameters& p, const std::string& prefix, Block& out) {
+void read_norms_before(const model_parts<Weights>& parts, const architecture& kind,
+                       const hyperparameters& p, const std::string& prefix, Block& out) {
     using norm_type = typename Block::norm_type;
     const auto norm = [&](const char* name) {
         return parts.template norm<norm_type>(prefix + name, p.width, kind.norm, kind.norm_gain);
     };
-    const auto behind = [&](const char* name) {
+    const bool shared = kind.norms == norm_places::shared || p.shared_norm;
+    out.parallel_residual = p.parallel_residual || kind.norms == norm_places::shared;
+    if (kind.norms == norm_places::after) { return; }
+    const bool two = kind.name == "falcon" && p.parallel_residual && !shared;
+    out.attention_norm = norm(two ? "attn_norm_2" : "attn_norm");
+    out.ffn_norm = shared              ? *out.attention_norm
+                   : !two              ? norm("ffn_norm")
+                   : parts.in_folder() ? norm("attn_norm_1")
+                                       : norm("attn_norm");
+}
+
+/// The norms and multipliers behind the parts of a layer.
+template <class Block, weight_matrix Weights>
+void read_norms_behind(const model_parts<Weights>& parts, const architecture& kind,
+                       const hyperparameters& p, const std::string& prefix, Block& out) {
+    const auto norm = [&](const char* name) {
         return parts.template norm<rms_norm>(prefix + name, p.width);
     };
-    if (kind.norms != norm_places::after) {
-        const bool shared = kind.norms == norm_places::shared || p.shared_norm;
-        const bool two = kind.name == "falcon" && p.parallel_residual && !shared;
-        const bool folder = parts.in_folder();
-        out.attention_norm = norm(two ? "attn_norm_2" : "attn_norm");
-        out.ffn_norm = shared ? *out.attention_norm
-                              : norm(!two ? "ffn_norm" : folder ? "attn_norm_1" : "attn_norm");
-    }
-    std::optional<rms_norm> ffn_post_norm;
+    std::optional<rms_norm> of_ffn;
     if (kind.norms == norm_places::after || kind.norms == norm_places::both) {
-        out.attention_post_norm = behind("post_attention_norm");
-        ffn_post_norm = behind("post_ffw_norm");
+        out.attention_post_norm = norm("post_attention_norm");
+        of_ffn = norm("post_ffw_norm");
     }
-    out.parallel_residual = p.parallel_residual || kind.norms == norm_places::shared;
     out.residual_scale = p.residual_scale;
-    out.ffn.writes_through(std::move(ffn_post_norm), p.residual_scale);
+    out.ffn.writes_through(std::move(of_ffn), p.residual_scale);
 }
 
 template <class Preset, weight_matrix Weights>
@@ -126,9 +132,10 @@ block<Preset, Weights> read_block(const model_parts<Weights>& parts, const archi
     using block_type = block<Preset, Weights>;
     const std::string prefix = fmt::format("blk.{}.", layer);
     block_type out;
+    read_norms_before(parts, kind, p, prefix, out);
     read_attention(parts, kind, p, layer, prefix, out.attention);
     out.ffn = read_ffn<typename block_type::feed_forward_type>(parts, kind, p, prefix);
-    read_norms(parts, kind, p, prefix, out);
+    read_norms_behind(parts, kind, p, prefix, out);
     return out;
 }
 
@@ -197,7 +204,8 @@ transformer<Preset, Weights> assemble(const checkpoint& file) {
     }
     if (kind.embedding_norm) {
         using norm_type = typename Preset::norm;
-        model.embedding_norm = parts.template norm<norm_type>("token_embd_norm", p.width, kind.norm);
+        model.embedding_norm =
+            parts.template norm<norm_type>("token_embd_norm", p.width, kind.norm);
     }
     file.check_all_read();
     return model;

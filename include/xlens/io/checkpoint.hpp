@@ -64,9 +64,10 @@ public:
     void check_all_read() const {
         for (const auto& [name, t] : tensors()) {
             if (!m_read->contains(&t) && !is_buffer(name)) {
-                fail("{}: tensor '{}': no part of {} reads it; a model of another kind, or of more "
-                     "layers than {}?",
-                     t.file, printable(name), m_config.family, m_config.layers);
+                fail(
+                    "{}: tensor '{}': no part of {} reads it; a model of another kind, or of more "
+                    "layers than {}?",
+                    t.file, printable(name), m_config.family, m_config.layers);
             }
         }
     }
@@ -150,6 +151,10 @@ private:
     }
     /// What files hold besides weights: masks, and tables of rotations, which are computed.
     [[nodiscard]] static bool is_buffer(std::string_view name) {
+        // wikilm's: copies of what is tied to the embedding, and positions, which are computed.
+        const bool copied = name.find(".adaptive_softmax.") != name.npos ||
+                            name == "decoder.embed_positions._float_tensor" ||
+                            name == "decoder.version";
         constexpr std::array<std::string_view, 9> endings = {"attn.bias",
                                                              "attn.masked_bias",
                                                              "attention.bias",
@@ -159,7 +164,8 @@ private:
                                                              "rope_freqs.weight",
                                                              "rope_factors_long.weight",
                                                              "rope_factors_short.weight"};
-        return std::ranges::any_of(endings, [&](std::string_view e) { return name.ends_with(e); });
+        return copied ||
+               std::ranges::any_of(endings, [&](std::string_view e) { return name.ends_with(e); });
     }
     static void check_shape(const stored_tensor& t, const std::vector<std::size_t>& expected) {
         if (t.shape != expected) {

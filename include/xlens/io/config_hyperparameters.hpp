@@ -46,8 +46,8 @@ inline void read_sizes(const json_object& config, const family& f, hyperparamete
         return count(config, std::string(key), most);
     };
     p.layers = size(f.keys.layers, max_layers);
-    p.width = size(config.has(f.keys.width) || f.name != "bloom" ? f.keys.width : "n_embed",
-                   max_width);
+    p.width =
+        size(config.has(f.keys.width) || f.name != "bloom" ? f.keys.width : "n_embed", max_width);
     p.heads = size(f.keys.heads, max_width);
     const std::string inner(f.keys.inner_width);
     if (f.inner_factor == 0 || (!inner.empty() && config.has(inner))) {
@@ -61,8 +61,7 @@ inline void read_sizes(const json_object& config, const family& f, hyperparamete
     // BLOOM's positions have no end; its checkpoints say what they were trained for, or do not.
     p.context = f.name == "bloom" ? count(config, std::string(f.keys.context), max_context, 2048)
                                   : size(f.keys.context, max_context);
-    p.head_size =
-        count(config, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
+    p.head_size = count(config, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
     p.norm_epsilon = f.keys.epsilon.empty() || (f.epsilon > 0.0 && !config.has(f.keys.epsilon))
                          ? static_cast<float>(f.epsilon)
                          : epsilon(config, f.keys.epsilon);
@@ -109,18 +108,13 @@ inline void read_scales(const json_object& config, const family& f, hyperparamet
         p.logit_scale = positive_or(config, "logit_scale", 0.0625);
     }
     if (name == "gpt_neo") { p.attention_scale = 1.0F; }
-    if (name == "gpt2" && !config.boolean("scale_attn_weights", true)) {
-        p.attention_scale = 1.0F;
-    }
-    if (name == "olmo" && config.has("clip_qkv")) {
-        p.clip = positive_or(config, "clip_qkv", 0.0);
-    }
+    if (name == "gpt2" && !config.boolean("scale_attn_weights", true)) { p.attention_scale = 1.0F; }
+    if (name == "olmo" && config.has("clip_qkv")) { p.clip = positive_or(config, "clip_qkv", 0.0); }
     if (name == "bloom") { p.alibi_bias = 8.0F; }
     if (name == "mpt") {
         p.alibi_bias = 8.0F;
         if (!config.has("attn_config")) { return; }
         const json_object attention = config.object("attn_config");
-        p.alibi_bias = positive_or(attention, "alibi_bias_max", 8.0);
         if (attention.has("clip_qkv")) { p.clip = positive_or(attention, "clip_qkv", 0.0); }
         if (attention.has("softmax_scale")) {
             p.attention_scale = positive_or(attention, "softmax_scale", 1.0);

@@ -47,6 +47,7 @@ inline constexpr auto mpt_refusals = std::to_array<config_refusal>({
     {"mpt", "qk_ln", "false", "norms of queries and keys"},
     {"mpt", "prefix_lm", "false", "a prefix that sees all of itself"},
     {"mpt", "attn_uses_sequence_id", "false", "attention within marked sequences"},
+    {"mpt", "alibi_bias_max", "8", "slopes that transformers takes for those of 8"},
     {"mpt", "attn_type", "\"multihead_attention\"", "another kind of attention"},
 });
 

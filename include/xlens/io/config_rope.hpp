@@ -49,10 +49,9 @@ inline double original_context(const json_object& top, const json_object& rope,
 inline rope_scaling read_longrope(const json_object& top, const json_object& rope,
                                   hyperparameters& p) {
     const double original = original_context(top, rope, p);
-    const double factor =
-        top.has("original_max_position_embeddings") || !rope.has("factor")
-            ? static_cast<double>(p.context) / original
-            : rope.number("factor");
+    const double factor = top.has("original_max_position_embeddings") || !rope.has("factor")
+                              ? static_cast<double>(p.context) / original
+                              : rope.number("factor");
     const double usual =
         factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(factor) / std::log(original));
     const float magnitude =
@@ -64,8 +63,7 @@ inline rope_scaling read_longrope(const json_object& top, const json_object& rop
 inline rope_scaling read_yarn(const json_object& top, const json_object& rope,
                               const hyperparameters& p) {
     const double original = original_context(top, rope, p);
-    const double factor =
-        rope.number("factor", static_cast<double>(p.context) / original);
+    const double factor = rope.number("factor", static_cast<double>(p.context) / original);
     double usual = yarn_magnitude(factor);
     const double m = rope.number("mscale", 0.0);
     const double all = rope.number("mscale_all_dim", 0.0);

@@ -39,8 +39,8 @@ inline const family& family_of_gguf(const gguf_file& file) {
         if (f.gguf == name) { return f; }
         known.push_back(f.gguf);
     }
-    fail("{}: general.architecture: expected one of {}, got '{}'", file.name(),
-         joined(known, ", "), printable(name));
+    fail("{}: general.architecture: expected one of {}, got '{}'", file.name(), joined(known, ", "),
+         printable(name));
 }
 
 /// wikilm is no architecture of llama.cpp: its keys are our own, in llama.cpp's style. The cutoffs

@@ -65,8 +65,8 @@ inline void read_gguf_layers(const gguf_file& file, const std::string& prefix, c
     p.per_layer.assign(p.layers, {});
     const std::string key = prefix + "attention.sliding_window";
     // OLMo 3's files are OLMo 2's with a window.
-    const bool may_have = f.window == window_rule::all || f.window == window_rule::pattern ||
-                          f.name == "olmo2";
+    const bool may_have =
+        f.window == window_rule::all || f.window == window_rule::pattern || f.name == "olmo2";
     const std::size_t otherwise = f.name == "gemma2" ? 4096 : 0;
     std::uint64_t window = may_have ? file.unsigned_integer(key, otherwise) : 0;
     if (window != 0) { window = count_in(file, key, window, max_context); }

@@ -42,24 +42,28 @@ inline rope_scaling read_gguf_scaling(const gguf_file& file, const std::string& 
     const std::string key = newer ? "rope.scaling.factor" : "rope.scale_linear";
     const double given = file.number(prefix + key, 0.0);
     const double factor = given == 0.0 ? 1.0 : double{positive(file, prefix + key, given)};
-    // llama.cpp's default is linear.
-    const std::string type = file.string(prefix + "rope.scaling.type", "linear");
-    if (type == "none") { return {}; }
-    if (type == "linear") {
-        if (factor == 1.0) { return {}; }
-        return rope_linear{static_cast<float>(factor)};
-    }
+    // llama.cpp's default is linear, and files of LongRoPE may say nothing.
+    const bool longrope = file.find("rope_factors_short.weight") != nullptr;
+    const std::string type =
+        longrope ? "longrope" : file.string(prefix + "rope.scaling.type", "linear");
     const float attention = number("rope.scaling.attn_factor", 1.0);
     if (type == "longrope") { return read_gguf_longrope(file, prefix, attention, p); }
+    if (type == "none" || type == "linear") {
+        if (attention != 1.0F) {
+            fail("{}: {}rope.scaling.attn_factor: expected 1 with scaling {}, got {}", file.name(),
+                 prefix, type, attention);
+        }
+        if (type == "none" || factor == 1.0) { return {}; }
+        return rope_linear{static_cast<float>(factor)};
+    }
     if (type == "yarn") {
         const double longer = factor <= 1.0 ? 1.0 : 0.1 * std::log(factor) + 1.0;
-        return rope_yarn{
-            .factor = static_cast<float>(factor),
-            .original_context = number("rope.scaling.original_context_length",
-                                       static_cast<double>(p.context)),
-            .beta_fast = number("rope.scaling.yarn_beta_fast", 32.0),
-            .beta_slow = number("rope.scaling.yarn_beta_slow", 1.0),
-            .magnitude = static_cast<float>(longer) * attention};
+        return rope_yarn{.factor = static_cast<float>(factor),
+                         .original_context = number("rope.scaling.original_context_length",
+                                                    static_cast<double>(p.context)),
+                         .beta_fast = number("rope.scaling.yarn_beta_fast", 32.0),
+                         .beta_slow = number("rope.scaling.yarn_beta_slow", 1.0),
+                         .magnitude = static_cast<float>(longer) * attention};
     }
     fail("{}: {}rope.scaling.type: expected none, linear, yarn or longrope, got '{}'", file.name(),
          prefix, printable(type));

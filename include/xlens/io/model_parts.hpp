@@ -180,10 +180,9 @@ private:
         const std::size_t places[] = {0, queries, queries + size};
         for (std::size_t p = 0; p < 3; ++p) {
             const std::size_t count = p == 0 ? all : kv;
-            const row_groups rows =
-                grouped_rows
-                    ? row_groups{places[p], p == 0 ? queries : size, queries + 2 * size, count}
-                    : row_groups{starts[p], count, count, count};
+            const row_groups rows = grouped_rows ? row_groups{places[p], p == 0 ? queries : size,
+                                                              queries + 2 * size, count}
+                                                 : row_groups{starts[p], count, count, count};
             parts[p]->weight = weights_as<Weights>(fused.group_rows(rows), m_file.name(),
                                                    prefix + "attn_qkv.weight");
             parts[p]->bias = grouped(bias, rows);

@@ -68,10 +68,10 @@ inline constexpr auto glm4_inside =
                                 {"ffn_up", "mlp.gate_up_proj"},
                                 {"ffn_down", "mlp.down_proj"},
                                 {"post_ffw_norm", "post_mlp_layernorm"}});
-inline constexpr auto phi_outside = std::to_array<tensor_name>({{"token_embd", "model.embed_tokens"},
-                                                                {"output_norm",
-                                                                 "model.final_layernorm"},
-                                                                {"output", "lm_head"}});
+inline constexpr auto phi_outside =
+    std::to_array<tensor_name>({{"token_embd", "model.embed_tokens"},
+                                {"output_norm", "model.final_layernorm"},
+                                {"output", "lm_head"}});
 inline constexpr auto phi_inside = std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
                                                                {"attn_q", "self_attn.q_proj"},
                                                                {"attn_k", "self_attn.k_proj"},
@@ -110,12 +110,11 @@ inline constexpr auto stablelm_inside =
                                 {"ffn_up", "mlp.up_proj"},
                                 {"ffn_down", "mlp.down_proj"}});
 
-inline constexpr auto gpt2_outside = std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
-                                                                 {"position_embd",
-                                                                  "transformer.wpe"},
-                                                                 {"output_norm",
-                                                                  "transformer.ln_f"},
-                                                                 {"output", "lm_head"}});
+inline constexpr auto gpt2_outside =
+    std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
+                                {"position_embd", "transformer.wpe"},
+                                {"output_norm", "transformer.ln_f"},
+                                {"output", "lm_head"}});
 inline constexpr auto gpt2_inside = std::to_array<tensor_name>({{"attn_norm", "ln_1"},
                                                                 {"attn_qkv", "attn.c_attn"},
                                                                 {"attn_output", "attn.c_proj"},
@@ -182,10 +181,10 @@ inline constexpr auto bloom_inside =
                                 {"attn_norm_2", "ln_attn"},
                                 {"attn_norm_1", "ln_mlp"}});
 
-inline constexpr auto mpt_outside = std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
-                                                                {"output_norm",
-                                                                 "transformer.norm_f"},
-                                                                {"output", "lm_head"}});
+inline constexpr auto mpt_outside =
+    std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
+                                {"output_norm", "transformer.norm_f"},
+                                {"output", "lm_head"}});
 inline constexpr auto mpt_inside = std::to_array<tensor_name>({{"attn_norm", "norm_1"},
                                                                {"attn_qkv", "attn.Wqkv"},
                                                                {"attn_output", "attn.out_proj"},

@@ -29,11 +29,11 @@ struct attention_shape {
     std::size_t heads = 0;
     std::size_t kv_heads = 0;
     std::size_t head_size = 0;
-    std::size_t window = 0;  ///< keys a query sees, itself included; 0: all before it
-    float scale = 1.0F;      ///< usually 1/√head_size
-    float cap = 0.0F;        ///< c: a score s becomes c·tanh(s/c) (Gemma 2); 0: it stays
-    std::vector<float> slopes;  ///< (heads): ALiBi (2108.12409), see below; empty: none
-    std::vector<float> sinks;   ///< (heads): gpt-oss, see below; empty: none
+    std::size_t window = 0;       ///< keys a query sees, itself included; 0: all before it
+    float scale = 1.0F;           ///< usually 1/√head_size
+    float cap = 0.0F;             ///< c: a score s becomes c·tanh(s/c) (Gemma 2); 0: it stays
+    std::vector<float> slopes{};  ///< (heads): ALiBi (2108.12409), see below; empty: none
+    std::vector<float> sinks{};   ///< (heads): gpt-oss, see below; empty: none
 };
 
 /// Causal softmax attention of T new positions over a cache that already holds them:
@@ -115,7 +115,8 @@ inline void weigh(std::span<float> weights, const score_form& form, std::span<fl
     transform(weights, [scale](const batch& v) { return batch(scale) * v; });
     if (form.cap > 0.0F) {
         const float cap = form.cap;
-        transform(weights, [cap](const batch& v) { return batch(cap) * xsimd::tanh(v / batch(cap)); });
+        transform(weights,
+                  [cap](const batch& v) { return batch(cap) * xsimd::tanh(v / batch(cap)); });
     }
     if (form.slope != 0.0F) {
         for (std::size_t s = 0; s < weights.size(); ++s) {

@@ -106,8 +106,7 @@ private:
 };
 
 #if XLENS_DEFINES(kernels)
-XLENS_API rope_table::rope_table(std::size_t rotary_dims, float theta,
-                                 const rope_scaling& scaling)
+XLENS_API rope_table::rope_table(std::size_t rotary_dims, float theta, const rope_scaling& scaling)
     : m_theta(theta) {
     if (rotary_dims % 2 != 0) { fail("rope: expected even dimensions, got {}", rotary_dims); }
     require_positive("theta", theta);

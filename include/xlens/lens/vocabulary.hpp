@@ -82,8 +82,8 @@ private:
     struct partial;
 
     std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
-                                             std::span<const token_id> targets,
-                                             detail::bad_scores& bad) const;
+                                      std::span<const token_id> targets,
+                                      detail::bad_scores& bad) const;
 
     void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
                     detail::bad_scores& bad, std::vector<reading>& out) const;

@@ -46,10 +46,15 @@ inline any_head_norm erased(const rms_head_norm& n) { return {{any_norm(n.norm)}
 
 template <class Attention>
 auto erased_attention(const Attention& a) {
-    return attention<any_positions<any_matrix>, any_head_norm, any_matrix>{
-        erased(a.query),      erased(a.key),      erased(a.value), erased(a.output),
-        erased(a.query_norm), erased(a.key_norm), a.shape,         a.rope,
-        a.clip};
+    return attention<any_positions<any_matrix>, any_head_norm, any_matrix>{erased(a.query),
+                                                                           erased(a.key),
+                                                                           erased(a.value),
+                                                                           erased(a.output),
+                                                                           erased(a.query_norm),
+                                                                           erased(a.key_norm),
+                                                                           a.shape,
+                                                                           a.rope,
+                                                                           a.clip};
 }
 template <class Activation, class Gate, weight_matrix Weights>
 auto erased_ffn(const feed_forward<Activation, Gate, Weights>& f) {

@@ -44,7 +44,7 @@ struct hyperparameters {
     float rotary_base = 10000.0F;  ///< θ
     rope_scaling rotary_scaling;
     rope_style rotary_style = rope_style::halves;
-    float second_base = 0.0F;      ///< θ of layer_rope::second; 0: no layer has it
+    float second_base = 0.0F;  ///< θ of layer_rope::second; 0: no layer has it
     rope_scaling second_scaling;
     std::size_t position_offset = 0;  ///< rows of the position table before position 0 (OPT)
 

@@ -164,8 +164,7 @@ struct any_positions {
     void prepare(std::span<const std::size_t> positions, rotations& out) const {
         if (kind == position_kind::rotary) { rotary.prepare(positions, out); }
     }
-    void rotate(const rotations& by, layer_rope which, std::size_t head_size,
-                rows<float> x) const {
+    void rotate(const rotations& by, layer_rope which, std::size_t head_size, rows<float> x) const {
         if (kind == position_kind::rotary) { rotary.rotate(by, which, head_size, x); }
     }
 };

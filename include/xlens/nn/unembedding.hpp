@@ -60,8 +60,8 @@ struct unembedding {
     };
     std::vector<section> sections;   ///< in the order of their tokens
     std::optional<Weights> classes;  ///< (sections - 1, D): one row a tail
-    xt::xtensor<float, 1> bias;      ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
-    float cap = 0.0F;  ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
+    xt::xtensor<float, 1> bias;  ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
+    float cap = 0.0F;            ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
 
     [[nodiscard]] std::size_t vocabulary() const {
         return sections.back().first + sections.back().out.rows();

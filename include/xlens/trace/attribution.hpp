@@ -20,7 +20,6 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/kernels/dot_in_double.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #endif
@@ -249,8 +248,7 @@ XLENS_API void attributor::add_layer(const observed_update& update, std::size_t 
         const double attention_bias =
             block.attention_post_norm
                 ? 0.0
-                : double{block.residual_scale} *
-                      detail::dot_bias(d, block.attention.output.bias);
+                : double{block.residual_scale} * detail::dot_bias(d, block.attention.output.bias);
         const double ffn_bias =
             double{scale[n]} * detail::dot_bias(d, block.ffn.output_bias(), values.gain());
         const double attention =
