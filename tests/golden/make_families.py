@@ -228,6 +228,32 @@ def configs():
             **BASE, **window, head_dim=8, attention_bias=True,
             layer_types=["full_attention", "sliding_attention"] * 2,
         ),
+        "mixtral": t.MixtralConfig(**BASE, num_local_experts=4),
+        "mixtral_window": t.MixtralConfig(
+            **BASE, **window, num_local_experts=3, num_experts_per_tok=1
+        ),
+        "qwen2_moe": t.Qwen2MoeConfig(
+            **BASE,
+            moe_intermediate_size=12,
+            shared_expert_intermediate_size=8,
+            num_experts=6,
+            num_experts_per_tok=3,
+        ),
+        "qwen2_moe_norm": t.Qwen2MoeConfig(
+            **BASE,
+            moe_intermediate_size=12,
+            shared_expert_intermediate_size=8,
+            num_experts=4,
+            num_experts_per_tok=2,
+            norm_topk_prob=True,
+        ),
+        "qwen3_moe": t.Qwen3MoeConfig(
+            **BASE, head_dim=8, moe_intermediate_size=12, num_experts=6, num_experts_per_tok=2,
+            norm_topk_prob=True,
+        ),
+        "qwen3_moe_raw": t.Qwen3MoeConfig(
+            **BASE, head_dim=8, moe_intermediate_size=12, num_experts=4, num_experts_per_tok=4
+        ),
         "glm4": t.Glm4Config(**BASE, head_dim=8),
         "glm4_no_bias": t.Glm4Config(
             **BASE, head_dim=8, attention_bias=False,
@@ -250,6 +276,9 @@ NO_GGUF = {
     "phi_groups": "key-value heads",
     "starcoder2_window": "windows",
     "smollm3_window": "windows, which layers turn",
+    "mixtral_window": "windows",
+    "qwen2_moe_norm": "norm_topk_prob",
+    "qwen3_moe_raw": "norm_topk_prob",
 }
 
 # Where a family keeps: its layers, the final norm, and in a layer the modules whose outputs are
@@ -259,6 +288,7 @@ SANDWICH = ("model.layers", "model.norm", "post_attention_layernorm", "post_feed
             "mlp.down_proj")
 BLOOM_PLACES = ("transformer.h", "transformer.ln_f", "self_attention.dense", "mlp.dense_4h_to_h",
                 "mlp.dense_4h_to_h")
+MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe")
 PLACES = {
     "gpt2": ("transformer.h", "transformer.ln_f", "attn.c_proj", "mlp.c_proj", "mlp.c_proj"),
     "gpt_neo": ("transformer.h", "transformer.ln_f", "attn.attention.out_proj", "mlp.c_proj",
@@ -274,6 +304,7 @@ PLACES = {
             "ffn.down_proj"),
     "phi": ("model.layers", "model.final_layernorm", "self_attn.dense", "mlp.fc2", "mlp.fc2"),
     "starcoder2": ("model.layers", "model.norm", "self_attn.o_proj", "mlp.c_proj", "mlp.c_proj"),
+    **dict.fromkeys(MIXTURES, ("model.layers", "model.norm", "self_attn.o_proj", "mlp", "mlp")),
     "gemma2": SANDWICH,
     "gemma3_text": SANDWICH,
     "olmo2": SANDWICH,
@@ -349,6 +380,76 @@ class Places:
             return self.model(torch.tensor([ids]), use_cache=False).logits[0]
 
 
+class Mixture(Places):
+    """A mixture of experts as one layer of all their neurons: its coefficients and value vectors by
+    definition, the layer itself by transformers."""
+
+    def experts(self, layer):
+        """(gate, up, down) of every expert, the shared one last."""
+        mlp = self.layers[layer].mlp
+        out = [
+            (*gate_up.chunk(2), down)
+            for gate_up, down in zip(mlp.experts.gate_up_proj, mlp.experts.down_proj)
+        ]
+        if hasattr(mlp, "shared_expert"):
+            shared = mlp.shared_expert
+            out.append(
+                (shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)
+            )
+        return out
+
+    def weights(self, layer, x):
+        """(T, experts): what each expert counts; 0 where it is not chosen."""
+        mlp, config = self.layers[layer].mlp, self.model.config
+        best, which = torch.softmax(x @ mlp.gate.weight.T, -1).topk(config.num_experts_per_tok, -1)
+        if config.model_type == "mixtral" or config.norm_topk_prob:
+            best = best / best.sum(-1, keepdim=True)
+        p = torch.zeros(len(x), len(mlp.experts.gate_up_proj)).scatter(1, which, best)
+        if hasattr(mlp, "shared_expert"):
+            p = torch.cat([p, torch.sigmoid(x @ mlp.shared_expert_gate.weight.T)], 1)
+        return p
+
+    def coefficients(self, layer, x):
+        p = self.weights(layer, x)
+        return torch.cat(
+            [
+                p[:, e : e + 1] * torch.nn.functional.silu(x @ g.T) * (x @ u.T)
+                for e, (g, u, _) in enumerate(self.experts(layer))
+            ],
+            1,
+        )
+
+    def values(self, layer):
+        return torch.cat([down.T for _, _, down in self.experts(layer)])
+
+    @torch.no_grad()
+    def run(self, ids):
+        logits, records = super().run(ids)
+        for layer, record in enumerate(records):
+            record["m"] = self.coefficients(layer, record["m"])
+            difference = (record["m"] @ self.values(layer) - record["ffn"]).abs().max()
+            assert difference <= 1e-4 * record["ffn"].abs().max(), difference
+        return logits, records
+
+    @torch.no_grad()
+    def edited(self, ids, layer, index, value, positions):
+        def hook(module, inputs, output):
+            m = self.coefficients(layer, inputs[0][0])[:, index]
+            change = (value - m).unsqueeze(1) * self.values(layer)[index]
+            if positions == "last":
+                change[:-1] = 0
+            return output + change
+
+        handle = self.layers[layer].mlp.register_forward_hook(hook)
+        logits = self.model(torch.tensor([ids]), use_cache=False).logits[0]
+        handle.remove()
+        return logits
+
+
+def subject(model):
+    return (Mixture if model.config.model_type in MIXTURES else Places)(model)
+
+
 class FlatEdit(Edit):
     """Edit, also where a model runs its FFN on (T, F) instead of (1, T, F) (OPT)."""
 
@@ -380,7 +481,7 @@ def randomise(model, seed):
             elif "wpe" in name:
                 weight.copy_(0.2 * noise)
             else:
-                inputs = weight.shape[0] if kind == "gpt2" else weight.shape[1]
+                inputs = weight.shape[0] if kind == "gpt2" else weight.shape[-1]
                 weight.copy_(1.5 * inputs**-0.5 * noise)
 
 
@@ -434,7 +535,7 @@ def make(llama_cpp, name, config):
     for seed in range(60):
         model = save(folder / "hf", config, seed)
         golden = golden_of(
-            name, model.config.model_type, Places(model), random_ids(model.config.vocab_size, seed)
+            name, model.config.model_type, subject(model), random_ids(model.config.vocab_size, seed)
         )
         if golden:
             break

@@ -2,17 +2,14 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
-#include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/storage/decode_columns.hpp>
-#include <xlens/storage/rows.hpp>
-#include <xlens/storage/weight_matrix.hpp>
+#include <xlens/nn/value_matrix.hpp>
+#include <xlens/storage/any_matrix.hpp>
 
-#include <cstddef>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xlens {
@@ -43,41 +40,9 @@ inline neuron_side parse_side(std::string_view name) {
 }
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
-/// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain
+/// columns c_i of stored matrices (D, F), and γ⊙c_i where what reads them is behind a norm of gain
 /// γ, or what they are written through is one.
-struct layer_vectors {
-    any_matrix columns;             ///< (D, F); products are f32
-    std::span<const float> gain{};  ///< γ (D), or empty
-
-    [[nodiscard]] std::size_t count() const { return columns.cols(); }
-    [[nodiscard]] std::size_t width() const { return columns.rows(); }
-
-    /// out = vector i (D).
-    void decode(std::size_t i, std::span<float> out) const {
-        columns.column(i, out);
-        multiply(out);
-    }
-    /// All of them (F, D).
-    [[nodiscard]] xt::xtensor<float, 2> decoded() const {
-        xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
-        decode_columns(columns, out);
-        for (std::size_t i = 0; i < count() && !gain.empty(); ++i) {
-            multiply(rows<float>(out)[i]);
-        }
-        return out;
-    }
-    /// out_i = ⟨q, vector i⟩ (F): one pass over the stored weights.
-    void scores(std::span<const float> q, std::span<float> out) const {
-        std::vector<float> direction(q.begin(), q.end());
-        multiply(direction);
-        kernels::matvec_transposed(columns, direction, out);
-    }
-
-private:
-    void multiply(std::span<float> x) const {
-        for (std::size_t d = 0; d < gain.size(); ++d) { x[d] *= gain[d]; }
-    }
-};
+using layer_vectors = value_matrix<any_matrix>;
 
 /// One side of a layer. The read side of `folded` has the gain γ of the FFN's norm in it: γ⊙k_i is
 /// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
@@ -86,16 +51,14 @@ private:
 inline layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
                                 projection form) {
     const auto& ffn = block.ffn;
-    if (side == neuron_side::value) {
-        const value_matrix<any_matrix> values = ffn.values();
-        return {values.stored().in_f32(), values.gain()};
-    }
+    if (side == neuron_side::value) { return ffn.values(); }
     std::span<const float> gain;
     if (form == projection::folded && block.ffn_norm) {
         gain = detail::as_span(block.ffn_norm->gain);
     }
-    const auto read_by = [&](const any_matrix& w) {
-        return layer_vectors{w.in_f32().transpose(), gain};
+    const auto read_by = [&](std::vector<any_matrix> parts) {
+        for (any_matrix& w : parts) { w = w.in_f32().transpose(); }
+        return layer_vectors(std::move(parts), gain);
     };
     if (ffn.is_gated()) {
         if (side == neuron_side::gate) { return read_by(ffn.gating()); }

@@ -137,7 +137,7 @@ public:
         xt::xtensor<float, 2> out =
             xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
         for (std::size_t l = 0; l < out.shape(0); ++l) {
-            layer(l, options).scores(direction, rows<float>(out)[l]);
+            layer(l, options).product(direction, rows<float>(out)[l]);
         }
         if (options.scale != score_scale::none) { out /= scales(options); }
         return out;
@@ -183,7 +183,7 @@ public:
         xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), width()});
         for (std::size_t n = 0; n < hits.size(); ++n) {
             layer(hits[n].where.layer, options)
-                .decode(hits[n].where.index, rows<float>(vectors)[n]);
+                .column(hits[n].where.index, rows<float>(vectors)[n]);
         }
         return m_lens.project(vectors, k, options.form);
     }
@@ -230,7 +230,7 @@ private:
             xt::xtensor<float, 2> out =
                 xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
             for (std::size_t l = 0; l < out.shape(0); ++l) {
-                const xt::xtensor<float, 2> vectors = layer(l, options).decoded();
+                const xt::xtensor<float, 2> vectors = layer(l, options).columns();
                 scales_of(vectors, options, rows<float>(out)[l]);
             }
             return out;

@@ -74,6 +74,13 @@ FeedForward read_ffn(const model_parts<Weights>& parts, const architecture& kind
     using activation = typename FeedForward::activation_type;
     activation how{};
     if constexpr (std::is_same_v<activation, any_activation>) { how = kind.activation; }
+    if (p.experts != 0) {
+        if constexpr (std::is_constructible_v<FeedForward, experts<Weights>, activation>) {
+            return {parts.read_experts(prefix), how};
+        } else {
+            fail("{}: a mixture of experts, which a preset's layers are not", p.family);
+        }
+    }
     linear<Weights> gate;
     linear<Weights> up;
     if (kind.gated) {

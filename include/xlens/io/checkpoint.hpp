@@ -81,6 +81,19 @@ public:
         check_shape(t, transposed ? std::vector{cols, rows} : std::vector{rows, cols});
         return {t.format, t.data, t.shape[0], t.shape[1], transposed, m_precision};
     }
+    /// `count` matrices (rows, cols) in one tensor (count, rows, cols), one below the other.
+    [[nodiscard]] any_matrix stack(std::string_view tensor, std::size_t count, std::size_t rows,
+                                   std::size_t cols) const {
+        const stored_tensor& t = get(tensor);
+        check_shape(t, {count, rows, cols});
+        return {t.format, t.data, count * rows, cols, false, m_precision};
+    }
+    /// A matrix of one row (1, cols), which may be stored as a vector.
+    [[nodiscard]] any_matrix row_matrix(std::string_view tensor, std::size_t cols) const {
+        const stored_tensor& t = get(tensor);
+        check_shape(t, t.shape.size() == 1 ? std::vector{cols} : std::vector{std::size_t{1}, cols});
+        return {t.format, t.data, 1, cols, false, m_precision};
+    }
     /// A vector of `size` elements, decoded to f32 (biases and norms are small).
     [[nodiscard]] xt::xtensor<float, 1> vector(std::string_view tensor, std::size_t size) const {
         const stored_tensor& t = get(tensor);

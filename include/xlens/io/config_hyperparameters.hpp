@@ -67,6 +67,29 @@ inline void read_sizes(const json_object& config, const family& f, hyperparamete
                          : epsilon(config, f.keys.epsilon);
 }
 
+/// A mixture of experts is one layer of all their neurons.
+inline void read_experts(const json_object& config, const family& f, hyperparameters& p) {
+    const expert_keys& keys = f.experts;
+    if (keys.count.empty()) { return; }
+    // transformers 5 writes num_local_experts where 4 wrote num_experts.
+    const bool newer = !config.has(keys.count) && config.has("num_local_experts");
+    p.experts = count(config, std::string(newer ? "num_local_experts" : keys.count), max_experts);
+    p.experts_used = count(config, "num_experts_per_tok", p.experts);
+    p.expert_width = count(config, std::string(keys.width), max_width);
+    p.experts_renormalised = keys.always_renormalised || config.boolean("norm_topk_prob", false);
+    if (!keys.shared_width.empty()) {
+        p.shared_width = count(config, std::string(keys.shared_width), max_width);
+    }
+    if (config.unsigned_integer("decoder_sparse_step", 1) != 1 ||
+        (config.has("mlp_only_layers") && !config.at("mlp_only_layers").items().empty())) {
+        fail(
+            "{}: decoder_sparse_step, mlp_only_layers: layers with and without experts, which "
+            "xlens does not compute",
+            config.file());
+    }
+    p.inner_width = p.experts * p.expert_width + p.shared_width;
+}
+
 inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {
     if (f.keys.activation.empty()) { return; }
     std::string_view key = f.keys.activation;
@@ -158,6 +181,7 @@ inline hyperparameters read_config(const json_object& config, const std::string&
     p.architecture = f.architecture;
     refuse_keys(config, f.name);
     read_sizes(config, f, p);
+    read_experts(config, f, p);
     read_activation(config, f, p);
     read_scales(config, f, p);
     read_layout(config, f, p);

@@ -53,6 +53,14 @@ enum class rope_rule {
     no_rope_layers  ///< every n-th has none, or as no_rope_layers says (SmolLM 3)
 };
 
+/// What config.json calls the sizes of a mixture of experts.
+struct expert_keys {
+    std::string_view count{};  ///< empty: the family has no experts
+    std::string_view width = "intermediate_size";
+    std::string_view shared_width{};   ///< empty: no expert is shared
+    bool always_renormalised = false;  ///< else norm_topk_prob says
+};
+
 /// One kind of files: what names and layouts it has, in Hugging Face folders and in GGUF. Its parts
 /// are the architecture's (model/architectures.hpp).
 struct family {
@@ -73,6 +81,7 @@ struct family {
     window_rule window = window_rule::never;
     std::size_t window_period = 0;
     rope_rule layers_rope = rope_rule::one;
+    expert_keys experts{};
 };
 
 /// All families.
@@ -273,6 +282,28 @@ XLENS_API std::span<const family> families() {
                .window = window_rule::pattern,
                .window_period = 4,
                .layers_rope = rope_rule::windowed},
+        // llama.cpp's architecture llama reads Mixtral too: gguf_hyperparameters.hpp tells them apart.
+        family{.name = "mixtral",
+               .architecture = "mixtral",
+               .gguf = {},
+               .names = names::mixtral,
+               .gguf_rope = pairs,
+               .window = window_rule::all,
+               .experts = {.count = "num_local_experts", .always_renormalised = true}},
+        family{.name = "qwen2_moe",
+               .architecture = "qwen2_moe",
+               .gguf = "qwen2moe",
+               .names = names::qwen_moe,
+               .window = window_rule::optional,
+               .experts = {.count = "num_experts",
+                           .width = "moe_intermediate_size",
+                           .shared_width = "shared_expert_intermediate_size"}},
+        family{.name = "qwen3_moe",
+               .architecture = "qwen3_moe",
+               .gguf = "qwen3moe",
+               .names = names::qwen_moe,
+               .window = window_rule::optional,
+               .experts = {.count = "num_experts", .width = "moe_intermediate_size"}},
         family{.name = "glm4",
                .architecture = "glm4",
                .gguf = "glm4",

@@ -33,14 +33,39 @@ namespace detail {
 
 inline const family& family_of_gguf(const gguf_file& file) {
     const std::string name = file.string("general.architecture");
+    // Mixtral's files are llama's with experts.
+    const bool experts = file.unsigned_integer(name + ".expert_count", 0) != 0;
+    if (name == "llama" && experts) { return *find_family("mixtral"); }
     std::vector<std::string_view> known;
     for (const family& f : families()) {
         if (f.gguf.empty()) { continue; }
-        if (f.gguf == name) { return f; }
+        if (f.gguf == name && f.experts.count.empty() == !experts) { return f; }
+        if (f.gguf == name) {
+            fail("{}: {}.expert_count: expected {}, got {}", file.name(), name,
+                 experts ? "none" : "a number of experts",
+                 file.unsigned_integer(name + ".expert_count", 0));
+        }
         known.push_back(f.gguf);
     }
     fail("{}: general.architecture: expected one of {}, got '{}'", file.name(), joined(known, ", "),
          printable(name));
+}
+
+/// A mixture of experts is one layer of all their neurons.
+inline void read_gguf_experts(const gguf_file& file, const std::string& prefix, const family& f,
+                              hyperparameters& p) {
+    if (f.experts.count.empty()) { return; }
+    p.experts = count(file, prefix + "expert_count", max_experts);
+    p.experts_used = count(file, prefix + "expert_used_count", p.experts);
+    p.expert_width =
+        count_of_layers(file, prefix + "expert_feed_forward_length", p.layers, p.inner_width);
+    // llama.cpp divides by the sum in all but Qwen 2.
+    p.experts_renormalised = f.name != "qwen2_moe";
+    if (!f.experts.shared_width.empty()) {
+        p.shared_width =
+            count_of_layers(file, prefix + "expert_shared_feed_forward_length", p.layers, 0);
+    }
+    p.inner_width = p.experts * p.expert_width + p.shared_width;
 }
 
 /// wikilm is no architecture of llama.cpp: its keys are our own, in llama.cpp's style. The cutoffs
@@ -124,6 +149,7 @@ XLENS_API hyperparameters read_hyperparameters(const gguf_file& file) {
         return detail::count_of_layers(file, prefix + key, p.layers, otherwise);
     };
     p.inner_width = of_layers("feed_forward_length", 0);
+    detail::read_gguf_experts(file, prefix, f, p);
     p.heads = of_layers("attention.head_count", 0);
     p.kv_heads = of_layers("attention.head_count_kv", p.heads);
     p.context = count(file, prefix + "context_length", max_context);

@@ -94,9 +94,6 @@ inline void refuse_gguf_keys(const gguf_file& file, const std::string& prefix) {
         fail("{}: {}: {}, which xlens does not compute", file.name(), key, what);
     };
     const auto key = [&](const char* name) { return prefix + name; };
-    if (file.unsigned_integer(key("expert_count"), 0) != 0) {
-        refuse(key("expert_count"), "a mixture of experts");
-    }
     if (!file.boolean(key("attention.causal"), true)) {
         refuse(key("attention.causal"), "attention to later positions");
     }

@@ -113,6 +113,35 @@ public:
         out.cap = m_config.logit_cap;
     }
 
+    /// A mixture of experts: in folders a tensor an expert, in GGUF all in one.
+    [[nodiscard]] experts<Weights> read_experts(const std::string& prefix) const {
+        const std::size_t width = m_config.width;
+        const std::size_t own = m_config.expert_width;
+        const auto part = [&](const char* name, std::size_t e, std::size_t rows,
+                              std::size_t cols) -> linear<Weights> {
+            if (in_folder()) { return dense(fmt::format("{}{}.{}", prefix, name, e), rows, cols); }
+            const std::string tensor = fmt::format("{}{}.weight", prefix, name);
+            const any_matrix all = m_file.stack(tensor, m_config.experts, rows, cols);
+            return {weights_as<Weights>(all.slice_rows(e * rows, rows), m_file.name(), tensor), {}};
+        };
+        experts<Weights> out;
+        out.router = dense(prefix + "ffn_gate_inp", m_config.experts, width);
+        out.used = m_config.experts_used;
+        out.renormalised = m_config.experts_renormalised;
+        for (std::size_t e = 0; e < m_config.experts; ++e) {
+            out.all.push_back({part("ffn_gate_exps", e, own, width),
+                               part("ffn_up_exps", e, own, width),
+                               part("ffn_down_exps", e, width, own)});
+        }
+        if (const std::size_t shared = m_config.shared_width; shared != 0) {
+            out.shared_gate = row(prefix + "ffn_gate_inp_shexp.weight");
+            out.all.push_back({dense(prefix + "ffn_gate_shexp", shared, width),
+                               dense(prefix + "ffn_up_shexp", shared, width),
+                               dense(prefix + "ffn_down_shexp", width, shared)});
+        }
+        return out;
+    }
+
     /// The gate and the up matrix of a gated layer, from two tensors or one.
     void read_gated(const std::string& prefix, linear<Weights>& gate, linear<Weights>& up) const {
         const std::size_t f = m_config.inner_width;
@@ -187,6 +216,11 @@ private:
                                                    prefix + "attn_qkv.weight");
             parts[p]->bias = grouped(bias, rows);
         }
+    }
+    /// A matrix of one row (D), which GGUF keeps as a vector.
+    [[nodiscard]] linear<Weights> row(const std::string& name) const {
+        return {weights_as<Weights>(m_file.row_matrix(name, m_config.width), m_file.name(), name),
+                {}};
     }
     static xt::xtensor<float, 1> grouped(const xt::xtensor<float, 1>& from,
                                          const row_groups& rows) {

@@ -110,6 +110,35 @@ inline constexpr auto stablelm_inside =
                                 {"ffn_up", "mlp.up_proj"},
                                 {"ffn_down", "mlp.down_proj"}});
 
+inline constexpr auto mixtral_inside =
+    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
+                                {"attn_q", "self_attn.q_proj"},
+                                {"attn_k", "self_attn.k_proj"},
+                                {"attn_v", "self_attn.v_proj"},
+                                {"attn_output", "self_attn.o_proj"},
+                                {"ffn_norm", "post_attention_layernorm"},
+                                {"ffn_gate_inp", "block_sparse_moe.gate"},
+                                {"ffn_gate_exps.{}", "block_sparse_moe.experts.{}.w1"},
+                                {"ffn_up_exps.{}", "block_sparse_moe.experts.{}.w3"},
+                                {"ffn_down_exps.{}", "block_sparse_moe.experts.{}.w2"}});
+inline constexpr auto qwen_moe_inside =
+    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
+                                {"attn_q", "self_attn.q_proj"},
+                                {"attn_k", "self_attn.k_proj"},
+                                {"attn_v", "self_attn.v_proj"},
+                                {"attn_output", "self_attn.o_proj"},
+                                {"attn_q_norm", "self_attn.q_norm"},
+                                {"attn_k_norm", "self_attn.k_norm"},
+                                {"ffn_norm", "post_attention_layernorm"},
+                                {"ffn_gate_inp", "mlp.gate"},
+                                {"ffn_gate_exps.{}", "mlp.experts.{}.gate_proj"},
+                                {"ffn_up_exps.{}", "mlp.experts.{}.up_proj"},
+                                {"ffn_down_exps.{}", "mlp.experts.{}.down_proj"},
+                                {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+                                {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+                                {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+                                {"ffn_down_shexp", "mlp.shared_expert.down_proj"}});
+
 inline constexpr auto gpt2_outside =
     std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
                                 {"position_embd", "transformer.wpe"},
@@ -214,6 +243,8 @@ inline constexpr tensor_naming phi{"model.layers.{}.", phi_outside, phi_inside};
 inline constexpr tensor_naming phi3{"model.layers.{}.", llama_outside, phi3_inside};
 inline constexpr tensor_naming starcoder2{"model.layers.{}.", llama_outside, starcoder2_inside};
 inline constexpr tensor_naming stablelm{"model.layers.{}.", llama_outside, stablelm_inside};
+inline constexpr tensor_naming mixtral{"model.layers.{}.", llama_outside, mixtral_inside};
+inline constexpr tensor_naming qwen_moe{"model.layers.{}.", llama_outside, qwen_moe_inside};
 inline constexpr tensor_naming gpt2{"transformer.h.{}.", gpt2_outside, gpt2_inside};
 inline constexpr tensor_naming gpt_neo{"transformer.h.{}.", gpt2_outside, gpt_neo_inside};
 inline constexpr tensor_naming gptj{"transformer.h.{}.", gpt2_outside, gptj_inside};

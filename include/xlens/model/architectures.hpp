@@ -99,6 +99,10 @@ XLENS_API std::span<const architecture> architectures() {
                      .head_norm = head_norm_kind::own,
                      .activation = act_silu},
         architecture{.name = "cohere2", .norm = layer, .norms = shared, .activation = act_silu},
+        architecture{.name = "mixtral", .activation = act_silu},
+        architecture{.name = "qwen2_moe", .activation = act_silu},
+        architecture{
+            .name = "qwen3_moe", .head_norm = head_norm_kind::head, .activation = act_silu},
         architecture{.name = "glm4", .norms = both, .activation = act_silu},
     };
     return table;

@@ -48,6 +48,12 @@ struct hyperparameters {
     rope_scaling second_scaling;
     std::size_t position_offset = 0;  ///< rows of the position table before position 0 (OPT)
 
+    std::size_t experts = 0;       ///< N of a mixture, without the shared one; 0: none
+    std::size_t expert_width = 0;  ///< F_e
+    std::size_t experts_used = 0;  ///< a position
+    bool experts_renormalised = false;
+    std::size_t shared_width = 0;  ///< F of the shared expert, 0: there is none
+
     bool tied = true;                  ///< the unembedding may be the embedding
     bool parallel_residual = false;    ///< attention and FFN side by side (GPT-NeoX)
     bool shared_norm = false;          ///< ... behind one norm (Falcon 7B, Phi)

@@ -9,6 +9,7 @@
 #include <xlens/kernels/any_activation.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
+#include <xlens/nn/experts.hpp>
 #include <xlens/nn/linear.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/nn/sub_updates.hpp>
@@ -25,6 +26,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace xlens {
 
@@ -32,7 +34,7 @@ namespace xlens {
 struct ungated {};
 /// … or m = act(G·x)·(U·x), GLU variants (Shazeer 2020, 2002.05202) …
 struct gated {};
-/// … or either, as a file says.
+/// … or either, or a mixture of gated experts, as a file says.
 struct any_gate {};
 
 namespace detail {
@@ -49,6 +51,7 @@ template <weight_matrix Weights>
 struct gate_weights<any_gate, Weights> {
     bool present = false;
     linear<Weights> gate;
+    std::optional<experts<Weights>> mixture;
 };
 }  // namespace detail
 
@@ -64,6 +67,7 @@ template <class Activation, class Gate, weight_matrix Weights>
 class feed_forward {
     using gate_type = detail::gate_weights<Gate, Weights>;
     static constexpr bool may_be_gated = !std::is_same_v<Gate, ungated>;
+    static constexpr bool may_be_mixture = std::is_same_v<Gate, any_gate>;
 
 public:
     using activation_type = Activation;
@@ -81,13 +85,35 @@ public:
         if constexpr (std::is_same_v<Gate, any_gate>) { m_gate.present = true; }
     }
 
+    /// A mixture of experts, whose neurons are numbered through.
+    feed_forward(experts<Weights> mixture, Activation how)
+        requires may_be_mixture
+        : m_activation(how) {
+        m_gate.mixture = std::move(mixture);
+        m_gate.present = true;
+    }
+
     [[nodiscard]] bool is_gated() const { return m_gate.present; }
+    /// The experts, or null in a layer that is none of them.
+    [[nodiscard]] const experts<Weights>* mixture() const {
+        if constexpr (may_be_mixture) {
+            return m_gate.mixture ? &*m_gate.mixture : nullptr;
+        } else {
+            return nullptr;
+        }
+    }
     [[nodiscard]] const Activation& activation() const { return m_activation; }
-    [[nodiscard]] std::size_t width() const { return m_values.weight.rows(); }        ///< D
-    [[nodiscard]] std::size_t inner_width() const { return m_values.weight.cols(); }  ///< F
+    [[nodiscard]] std::size_t width() const {  ///< D
+        return mixture() == nullptr ? m_values.weight.rows()
+                                    : mixture()->all.front().values.weight.rows();
+    }
+    [[nodiscard]] std::size_t inner_width() const {  ///< F
+        return mixture() == nullptr ? m_values.weight.cols() : mixture()->inner_width();
+    }
 
     /// m (T, F) of inputs x (T, D), which are residuals after the layer's norm.
     void coefficients(rows<const float> x, rows<float> m) const {
+        if (mixture() != nullptr) { return coefficients_of_experts(x, m, nullptr); }
         const rows<float> up = up_rows(x.count());
         project(x, m, up, [&](std::size_t first, std::size_t count) {
             for (std::size_t t = 0; t < x.count(); ++t) { activate(m, up, t, first, count); }
@@ -97,6 +123,7 @@ public:
     /// b_u, or in a gated layer the gate's G·x + b_g. An edit that changes nothing changes no bit.
     void coefficients(rows<const float> x, rows<float> m,
                       function_ref<void(rows<float>)> edit) const {
+        if (mixture() != nullptr) { return coefficients_of_experts(x, m, &edit); }
         const rows<float> up = up_rows(x.count());
         project(x, m, up, [](std::size_t, std::size_t) {});
         edit(m);
@@ -113,6 +140,7 @@ public:
     /// Σ_i m_i·v_i, without the output bias. m (T, F) -> out (T, D). The layer's second half.
     /// Of the stored columns w_i where the layer writes through a norm or a multiplier.
     void sum(rows<const float> m, rows<float> out) const {
+        if (mixture() != nullptr) { return mixture()->sum(m, out); }
         kernels::matmul(m_values.weight, m, out);
     }
     /// What is written to the residual, of sums (T, D), in place: the output bias, and the norm and
@@ -198,16 +226,18 @@ public:
     }
     /// All value vectors; borrows the layer.
     [[nodiscard]] value_matrix<Weights> values() const {
-        return {m_values.weight, {m_gain.data(), m_gain.size()}};
+        return {parts(m_values, &experts<Weights>::expert::values), {m_gain.data(), m_gain.size()}};
     }
     [[nodiscard]] const xt::xtensor<float, 1>& output_bias() const { return m_values.bias; }
-    /// U (F, D): row i is the key k_i, or u_i of a gated layer.
-    [[nodiscard]] const Weights& up() const { return m_up.weight; }
-    /// G (F, D), where is_gated().
-    [[nodiscard]] const Weights& gating() const
+    /// U (F, D): row i is the key k_i, or u_i of a gated layer; (F_e, D) an expert, or one matrix.
+    [[nodiscard]] std::vector<Weights> up() const {
+        return parts(m_up, &experts<Weights>::expert::up);
+    }
+    /// G alike, where is_gated().
+    [[nodiscard]] std::vector<Weights> gating() const
         requires may_be_gated
     {
-        return m_gate.gate.weight;
+        return parts(m_gate.gate, &experts<Weights>::expert::gate);
     }
 
     /// The layers that it is made of: U, V, and G where is_gated().
@@ -229,6 +259,25 @@ public:
     }
 
 private:
+    using expert_linear = linear<Weights> experts<Weights>::expert::*;
+
+    /// One matrix, or that of each expert.
+    [[nodiscard]] std::vector<Weights> parts(const linear<Weights>& one, expert_linear of) const {
+        if (mixture() == nullptr) { return {one.weight}; }
+        std::vector<Weights> out;
+        for (const auto& e : mixture()->all) { out.push_back((e.*of).weight); }
+        return out;
+    }
+    void coefficients_of_experts(rows<const float> x, rows<float> m,
+                                 const function_ref<void(rows<float>)>* edit) const {
+        if constexpr (may_be_mixture) {
+            const rows<float> up = up_rows(x.count());
+            const xt::xtensor<float, 2> p = mixture()->weights(x);
+            mixture()->project(x, p, m, up);
+            if (edit != nullptr) { (*edit)(m); }
+            mixture()->activate(m_activation, p, m, up);
+        }
+    }
     /// Where a gated layer keeps U·x; empty in others.
     [[nodiscard]] rows<float> up_rows(std::size_t count) const {
         if (!is_gated()) { return {}; }
