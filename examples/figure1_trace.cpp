@@ -56,7 +56,7 @@ std::size_t most_helpful_layer(const Lens& lens, const xlens::observe& seen,
 /// before + Σ m_i·v_i + b, as the model itself adds them up.
 template <class FeedForward>
 tensor updated(const FeedForward& ffn, const tensor& before, vector sum) {
-    ffn.add_output_bias(xlens::as_rows(std::span<float>(sum.data(), sum.size())));
+    ffn.finish(xlens::as_rows(std::span<float>(sum.data(), sum.size())));
     return before + sum;
 }
 

@@ -67,8 +67,10 @@ std::vector<double> vector_of(const transformer<>& model, const neuron& n,
             out[d] = double{block.ffn.values()(d, n.index)};
             continue;
         }
-        out[d] = double{block.ffn.up()(n.index, d)};
-        if (options.side == neuron_side::gate) { out[d] = double{block.ffn.gating()(n.index, d)}; }
+        out[d] = double{block.ffn.up().front()(n.index, d)};
+        if (options.side == neuron_side::gate) {
+            out[d] = double{block.ffn.gating().front()(n.index, d)};
+        }
         if (options.form == projection::folded) { out[d] *= double{block.ffn_norm.gain(d)}; }
     }
     return out;

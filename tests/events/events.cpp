@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(screened_top_tokens_are_those_of_a_full_scan) {
     const auto& model = smollm2::get().model;
     const auto ids =
         read_golden(golden_path("smollm2/events.json"))["ids"].get<std::vector<token_id>>();
-    record_updates seen(model.value_norms(), 1, 0);
+    record_updates seen(model, 1, 0);
     sequence_state state = model.start();
     state.wanted = logit_rows::none;
     model.forward(state, ids, seen);

@@ -69,6 +69,28 @@ BOOST_AUTO_TEST_CASE(equals_the_reference_for_all_shapes) {
     }
 }
 
+// Gemma 2's cap, ALiBi's slopes, gpt-oss's sinks; each alone and all together, long and short, for
+// one query and for several.
+BOOST_AUTO_TEST_CASE(caps_slopes_and_sinks_equal_the_reference) {
+    for (const int which : {1, 2, 4, 7}) {
+        for (const std::size_t window : {0U, 4U}) {
+            for (const auto& [first, count] :
+                 {std::pair{0U, 9U}, {13U, 1U}, {500U, 1U}, {70U, 3U}}) {
+                kernels::attention_shape shape{6, 2, 16, window, 0.7F};
+                if ((which & 1) != 0) { shape.cap = 1.5F; }
+                if ((which & 2) != 0) { shape.slopes = {0.5F, 0.25F, 0.125F, 0.06F, 1.0F, 0.01F}; }
+                if ((which & 4) != 0) { shape.sinks = {0.5F, -2.0F, 3.0F, 0.0F, 1.0F, -9.0F}; }
+                const inputs in(shape, first, count);
+                const auto found = in.run(fast);
+                const auto expected = in.run(slow);
+                for (std::size_t i = 0; i < found.size(); ++i) {
+                    BOOST_REQUIRE_SMALL(found[i] - expected[i], 4e-6F);
+                }
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
     const inputs in({9, 3, 64, 0, 0.125F}, 20, 30);
     set_threads(1);

@@ -9,9 +9,20 @@
 #include <xlens/generate/generate.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/intervene.hpp>
+#include <xlens/io/families.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/trace/attribute.hpp>
+#include <xlens/trace/observe.hpp>
+#include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/trace.hpp>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,35 +32,31 @@ namespace data = boost::unit_test::data;
 
 namespace {
 
-const std::vector<std::string> checkpoints = {"gpt2/hf",
-                                              "gpt2/hf_bare",
-                                              "gpt2/model.gguf",
-                                              "llama/hf",
-                                              "llama/model.gguf",
-                                              "llama3/hf",
-                                              "llama3/model.gguf",
-                                              "mistral/hf",
-                                              "mistral/model.gguf",
-                                              "qwen2/hf",
-                                              "qwen2/model.gguf",
-                                              "qwen3/hf",
-                                              "qwen3/model.gguf",
-                                              "gpt_neox/hf",
-                                              "gpt_neox/model.gguf",
-                                              "gpt_neox_sequential/hf",
-                                              "gpt_neox_sequential/model.gguf",
-                                              "llama_mixed/model.gguf",
-                                              "wikilm/hf",
-                                              "wikilm/model.gguf",
-                                              "wikilm_final_norm/hf",
-                                              "wikilm_final_norm/model.gguf"};
+/// Every checkpoint of tests/golden: folders and files beside a golden.json.
+std::vector<std::string> all_checkpoints() {
+    std::vector<std::string> out;
+    for (const char* part : {"models", "families"}) {
+        for (const auto& model :
+             std::filesystem::directory_iterator(xlens::test::golden_path(part))) {
+            for (const char* file : {"hf", "hf_bare", "model.gguf"}) {
+                if (std::filesystem::exists(model.path() / file)) {
+                    out.push_back(
+                        fmt::format("{}/{}/{}", part, model.path().filename().string(), file));
+                }
+            }
+        }
+    }
+    std::ranges::sort(out);
+    return out;
+}
+const std::vector<std::string> checkpoints = all_checkpoints();
 
 struct opened {
     explicit opened(const std::string& name)
-        : golden(xlens::test::read_golden(xlens::test::golden_path(
-              "models/" + name.substr(0, name.find('/')) + "/golden.json"))),
+        : golden(xlens::test::read_golden(
+              xlens::test::golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))),
           ids(golden["ids"].get<std::vector<token_id>>()),
-          model(load(xlens::test::golden_path("models/" + name))) {}
+          model(load(xlens::test::golden_path(name))) {}
     json golden;
     std::vector<token_id> ids;
     xlens::model model;
@@ -100,11 +107,37 @@ void check_tokens(const json& expected, const reading& found) {
     for (std::size_t i = 0; i < expected.size(); ++i) {
         BOOST_TEST(found.top[i].id == expected[i]["id"].get<token_id>());
         const double probability = expected[i]["probability"];
-        BOOST_TEST(std::abs(found.probability(found.top[i]) - probability) < 1e-4);
+        BOOST_TEST(std::abs(found.probability(found.top[i]) - probability) < 1e-5);
     }
 }
 
+/// What a layer's FFN reads at the last position: its norm of `before`, or with a parallel residual
+/// of what entered the layer.
+xt::xtensor<float, 1> ffn_input(const transformer<>& model, std::size_t layer, const observe& seen,
+                                const observe_updates& updates) {
+    const auto& block = model.blocks[layer];
+    const rows<const float> entered =
+        layer == 0 ? updates.embedding() : rows<const float>(seen.layer(layer - 1).after);
+    const rows<const float> x =
+        block.parallel_residual ? entered : rows<const float>(seen.layer(layer).before);
+    xt::xtensor<float, 1> out = xt::empty<float>({model.config.width});
+    normalise(block.ffn_norm, x, as_rows(std::span<float>(out.data(), out.size())));
+    return out;
+}
+
 }  // namespace
+
+// A list that is read from a folder can be empty.
+BOOST_AUTO_TEST_CASE(there_are_checkpoints_of_every_family) {
+    BOOST_TEST(checkpoints.size() >= 115U);
+    std::set<std::string> families;
+    for (const std::string& name : checkpoints) {
+        families.insert(opened(name).model.config.family);
+    }
+    for (const family& f : xlens::families()) {
+        BOOST_TEST(families.contains(std::string(f.name)), f.name);
+    }
+}
 
 BOOST_DATA_TEST_CASE(logits_equal_the_reference, data::make(checkpoints), name) {
     const opened o(name);
@@ -153,6 +186,61 @@ BOOST_DATA_TEST_CASE(edited_coefficients_change_what_they_change_there, data::ma
         dynamic_policies policies;
         policies.add(intervene({change}));
         check_logits(e["logits"], all_logits(o, policies));
+    }
+}
+
+// The rows of sub_updates, scaled as the position is, are with the bias what the layer adds to the
+// residual: behind norms and multipliers too.
+BOOST_DATA_TEST_CASE(sub_updates_add_up_to_what_the_layer_adds, data::make(checkpoints), name) {
+    const opened o(name);
+    observe seen(o.model);
+    observe_updates updates;
+    sequence_state state = o.model.start();
+    o.model.forward(state, o.ids, seen, updates);
+    for (std::size_t l = 0; l < o.model.blocks.size(); ++l) {
+        const auto& ffn = o.model.blocks[l].ffn;
+        const xt::xtensor<float, 1> x = ffn_input(o.model, l, seen, updates);
+        const auto e = ffn.sub_updates(x);
+        const xt::xtensor<float, 2> all = e;
+        const value_matrix<any_matrix> values = ffn.values();
+        float largest = 1.0F;
+        for (const float v : seen.layer(l).after) { largest = std::max(largest, std::abs(v)); }
+        for (std::size_t d = 0; d < o.model.config.width; ++d) {
+            double sum = 0.0;
+            for (std::size_t i = 0; i < all.shape(0); ++i) { sum += double{all(i, d)}; }
+            if (ffn.output_bias().size() > 0) {
+                const double gain = values.gain().empty() ? 1.0 : double{values.gain()[d]};
+                sum += gain * double{ffn.output_bias()(d)};
+            }
+            const double added = double{seen.layer(l).after(0, d) - seen.layer(l).before(0, d)};
+            BOOST_TEST(std::abs(sum * double{e.scale()} - added) < 1e-5 * double{largest});
+        }
+    }
+}
+
+BOOST_DATA_TEST_CASE(an_attribution_adds_up_to_the_logit, data::make(checkpoints), name) {
+    const opened o(name);
+    const attribution a = attribute(o.model, o.ids);
+    double largest = std::abs(double{a.logit});
+    for (const float part : a.ffn) { largest = std::max(largest, std::abs(double{part})); }
+    BOOST_TEST(std::abs(double{a.gap}) < 1e-4 * largest, a.gap << " of " << a.logit);
+}
+
+// A prompt in chunks of another length than the windows of its layers.
+BOOST_DATA_TEST_CASE(one_pass_and_chunks_give_the_same_bits, data::make(checkpoints), name) {
+    const opened o(name);
+    dynamic_policies none;
+    const auto together = all_logits(o, none);
+    sequence_state state = o.model.start();
+    state.wanted = logit_rows::all;
+    const std::span<const token_id> ids = o.ids;
+    for (std::size_t at = 0; at < ids.size(); at += 5) {
+        const auto part = ids.subspan(at, std::min<std::size_t>(5, ids.size() - at));
+        o.model.forward(state, part);
+        for (std::size_t t = 0; t < part.size(); ++t) {
+            const auto apart = rows<const float>(state.logits)[t];
+            BOOST_TEST(std::ranges::equal(apart, rows<const float>(together)[at + t]));
+        }
     }
 }
 

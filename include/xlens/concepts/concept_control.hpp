@@ -23,7 +23,6 @@
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/lens/token_ends.hpp>
-#include <xlens/storage/decode_columns.hpp>
 #endif
 
 namespace xlens {
@@ -86,9 +85,9 @@ XLENS_API std::vector<concept_quality> concept_control::measure(rows<const float
 XLENS_API controlled_concept concept_control::compare(const neuron& where, std::size_t k,
                                                       std::size_t count, std::uint64_t seed) const {
     check_neuron(where, m_model->config.layers, m_model->config.inner_width);
-    const auto& values = m_model->blocks[where.layer].ffn.values();
+    const auto values = m_model->blocks[where.layer].ffn.values();
     xt::xtensor<float, 2> real = xt::empty<float>({values.cols(), values.rows()});
-    decode_columns(values, real);
+    values.columns(real);
     const rows<const float> vectors = real;
     const random_vectors random(vector_moments(vectors), seed, where.layer * count);
     const xt::xtensor<float, 2> drawn = random.some(0, count);

@@ -63,10 +63,8 @@ void project_all(const transformer<>& model, std::size_t top, projection form, T
     const logit_lens lens(model);
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
-        xt::xtensor<float, 2> vectors = xt::empty<float>({values[l]->cols(), values[l]->rows()});
-        for (std::size_t i = 0; i < vectors.shape(0); ++i) {
-            values[l]->column(i, rows<float>(vectors)[i]);
-        }
+        xt::xtensor<float, 2> vectors = xt::empty<float>({values[l].cols(), values[l].rows()});
+        values[l].columns(vectors);
         take(l, lens.project(vectors, top, form));
         progress(l + 1, values.size());
     }

@@ -2,21 +2,20 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
-#include <xlens/core/xtensor.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/transformer.hpp>
-#include <xlens/storage/decode_columns.hpp>
-#include <xlens/storage/rows.hpp>
+#include <xlens/nn/value_matrix.hpp>
+#include <xlens/storage/any_matrix.hpp>
 
-#include <cstddef>
-#include <span>
 #include <string_view>
-#include <vector>
 
 #if XLENS_DEFINES(concepts)
 #include <xlens/core/error.hpp>
-#include <xlens/kernels/matmul.hpp>
-#include <xlens/storage/weight_matrix.hpp>
+#include <xlens/nn/norm.hpp>
+
+#include <span>
+#include <utility>
+#include <vector>
 #endif
 
 namespace xlens {
@@ -41,25 +40,9 @@ inline constexpr std::string_view name_of(neuron_side side) {
 XLENS_API neuron_side parse_side(std::string_view name);
 
 /// The vectors (D) of the F neurons of a layer on one side, as directions of the residual: the
-/// columns c_i of a stored matrix (D, F), and γ⊙c_i where what reads them is behind a norm of gain
-/// γ.
-struct layer_vectors {
-    any_matrix columns;             ///< (D, F); products are f32
-    std::span<const float> gain{};  ///< γ (D), or empty
-
-    [[nodiscard]] std::size_t count() const { return columns.cols(); }
-    [[nodiscard]] std::size_t width() const { return columns.rows(); }
-
-    /// out = vector i (D).
-    void decode(std::size_t i, std::span<float> out) const;
-    /// All of them (F, D).
-    [[nodiscard]] xt::xtensor<float, 2> decoded() const;
-    /// out_i = ⟨q, vector i⟩ (F): one pass over the stored weights.
-    void scores(std::span<const float> q, std::span<float> out) const;
-
-private:
-    void multiply(std::span<float> x) const;
-};
+/// columns c_i of stored matrices (D, F), and γ⊙c_i where what reads them is behind a norm of gain
+/// γ, or what they are written through is one.
+using layer_vectors = value_matrix<any_matrix>;
 
 /// One side of a layer. The read side of `folded` has the gain γ of the FFN's norm in it: γ⊙k_i is
 /// how ⟨k_i, norm(x)⟩ responds to a change of the residual x, but for the norm's denominator (and a
@@ -78,37 +61,17 @@ XLENS_API neuron_side parse_side(std::string_view name) {
     fail("side: expected value, key, gate or up, got '{}'", printable(name));
 }
 
-XLENS_API void layer_vectors::decode(std::size_t i, std::span<float> out) const {
-    columns.column(i, out);
-    multiply(out);
-}
-
-XLENS_API xt::xtensor<float, 2> layer_vectors::decoded() const {
-    xt::xtensor<float, 2> out = xt::empty<float>({count(), width()});
-    decode_columns(columns, out);
-    for (std::size_t i = 0; i < count() && !gain.empty(); ++i) { multiply(rows<float>(out)[i]); }
-    return out;
-}
-
-XLENS_API void layer_vectors::scores(std::span<const float> q, std::span<float> out) const {
-    std::vector<float> direction(q.begin(), q.end());
-    multiply(direction);
-    kernels::matvec_transposed(columns, direction, out);
-}
-
-XLENS_API void layer_vectors::multiply(std::span<float> x) const {
-    for (std::size_t d = 0; d < gain.size(); ++d) { x[d] *= gain[d]; }
-}
-
 XLENS_API layer_vectors vectors_of(const transformer<>::block_type& block, neuron_side side,
                                    projection form) {
     const auto& ffn = block.ffn;
-    if (side == neuron_side::value) { return {ffn.values().in_f32()}; }
-    const auto& norm = block.ffn_norm.gain;
+    if (side == neuron_side::value) { return ffn.values(); }
     std::span<const float> gain;
-    if (form == projection::folded) { gain = {norm.data(), norm.size()}; }
-    const auto read_by = [&](const any_matrix& w) {
-        return layer_vectors{w.in_f32().transpose(), gain};
+    if (form == projection::folded && block.ffn_norm) {
+        gain = detail::as_span(block.ffn_norm->gain);
+    }
+    const auto read_by = [&](std::vector<any_matrix> parts) {
+        for (any_matrix& w : parts) { w = w.in_f32().transpose(); }
+        return layer_vectors(std::move(parts), gain);
     };
     if (ffn.is_gated()) {
         if (side == neuron_side::gate) { return read_by(ffn.gating()); }

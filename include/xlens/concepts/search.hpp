@@ -198,7 +198,7 @@ XLENS_API xt::xtensor<float, 2> concept_search::scores(std::span<const float> di
     xt::xtensor<float, 2> out =
         xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
     for (std::size_t l = 0; l < out.shape(0); ++l) {
-        layer(l, options).scores(direction, rows<float>(out)[l]);
+        layer(l, options).product(direction, rows<float>(out)[l]);
     }
     if (options.scale != score_scale::none) { out /= scales(options); }
     return out;
@@ -241,7 +241,7 @@ XLENS_API std::vector<token_ends> concept_search::concepts(std::span<const searc
                                                            const search_options& options) const {
     xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), width()});
     for (std::size_t n = 0; n < hits.size(); ++n) {
-        layer(hits[n].where.layer, options).decode(hits[n].where.index, rows<float>(vectors)[n]);
+        layer(hits[n].where.layer, options).column(hits[n].where.index, rows<float>(vectors)[n]);
     }
     return m_lens.project(vectors, k, options.form);
 }
@@ -282,7 +282,7 @@ XLENS_API const xt::xtensor<float, 2>& concept_search::scales(const search_optio
         xt::xtensor<float, 2> out =
             xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
         for (std::size_t l = 0; l < out.shape(0); ++l) {
-            const xt::xtensor<float, 2> vectors = layer(l, options).decoded();
+            const xt::xtensor<float, 2> vectors = layer(l, options).columns();
             scales_of(vectors, options, rows<float>(out)[l]);
         }
         return out;

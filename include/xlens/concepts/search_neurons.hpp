@@ -87,7 +87,7 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
     std::vector<search_report::hit> out;
     std::vector<float> vector(search.model().config.width);
     for (std::size_t i = 0; i < hits.size(); ++i) {
-        search.layer(hits[i].where.layer, options.search).decode(hits[i].where.index, vector);
+        search.layer(hits[i].where.layer, options.search).column(hits[i].where.index, vector);
         out.push_back({hits[i].where, hits[i].score, kernels::norm2(vector), std::nullopt,
                        std::move(concepts[i])});
     }

@@ -42,14 +42,14 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
 /// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
 /// besides the result.
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
+    const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
     std::span<const neuron> neurons);
 
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
 /// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
 /// them, and is called twice.
 template <class Each>
-void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& values,
+void add_concepts(const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values,
                   std::size_t top, Each each) {
     std::map<neuron, std::size_t> numbers;
     std::vector<neuron> order;
@@ -75,15 +75,15 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
 }
 
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const logit_lens& lens, const std::vector<const any_matrix*>& values, std::size_t top,
+    const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
     std::span<const neuron> neurons) {
     std::vector<std::shared_ptr<const token_ends>> out;
     constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
     for (std::size_t first = 0; first < neurons.size(); first += round) {
         const auto part = neurons.subspan(first, std::min(round, neurons.size() - first));
-        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0]->rows()});
+        xt::xtensor<float, 2> vectors = xt::empty<float>({part.size(), values[0].rows()});
         for (std::size_t i = 0; i < part.size(); ++i) {
-            values[part[i].layer]->column(part[i].index, rows<float>(vectors)[i]);
+            values[part[i].layer].column(part[i].index, rows<float>(vectors)[i]);
         }
         for (token_ends& ends : lens.project(vectors, top)) {
             out.push_back(std::make_shared<const token_ends>(std::move(ends)));

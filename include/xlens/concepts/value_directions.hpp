@@ -106,9 +106,7 @@ XLENS_API xt::xtensor<float, 2> value_vectors(const transformer<>& model,
     xt::xtensor<float, 2> layer = xt::empty<float>({model.config.inner_width, model.config.width});
     std::size_t next = 0;
     for (std::size_t l = 0; l < values.size(); ++l) {
-        if (next < neurons.size() && neurons[next].layer == l) {
-            decode_columns(*values[l], layer);
-        }
+        if (next < neurons.size() && neurons[next].layer == l) { values[l].columns(layer); }
         for (; next < neurons.size() && neurons[next].layer == l; ++next) {
             std::ranges::copy(rows<const float>(layer)[neurons[next].index],
                               rows<float>(out)[next].begin());

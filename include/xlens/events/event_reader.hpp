@@ -116,9 +116,10 @@ XLENS_API std::vector<token_id> top_tokens(const transformer<>& model, const log
                                            rows<const float> x) {
     std::vector<token_id> out;
     const auto take = [&](std::span<const scored> top) { out.push_back(top.front().id); };
-    if (model.unembedding.sections.size() == 1) {
-        for (const token_ends& e : lens.project(x, 1, projection::normed)) { take(e.promotes); }
-    } else {  // an adaptive softmax shifts its sections against each other
+    const auto& e = model.unembedding;
+    if (e.sections.size() == 1 && e.bias.size() == 0 && e.cap == 0.0F) {
+        for (const token_ends& one : lens.project(x, 1, projection::normed)) { take(one.promotes); }
+    } else {  // what is no plain product: a bias, a cap's ties, sections shifted by their classes
         for (const reading& r : lens.read(x, 1)) { take(r.top); }
     }
     return out;
@@ -129,7 +130,7 @@ XLENS_API event_reader::event_reader(const transformer<>& model, const event_opt
       m_options(options),
       m_lens(model),
       m_scores(model, options.seed),
-      m_recorder(model.value_norms(), options.sub_updates, options.seed),
+      m_recorder(model, options.sub_updates, options.seed),
       m_found(model.config.layers, model.config.inner_width) {
     if (options.window < 1 || options.window > model.config.context) {
         fail("window: expected 1 to {}, got {}", model.config.context, options.window);

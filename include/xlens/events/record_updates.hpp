@@ -4,6 +4,7 @@
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/observe.hpp>
@@ -33,6 +34,7 @@ struct recorded_layer {
     std::vector<sub_update> dominant;  ///< (T, k), most dominant first
     std::vector<sub_update> random;    ///< (T, k)
     std::vector<float> dominant_share;  ///< (T): Σ over the dominant of |m_i|·‖v_i‖ / Σ over all
+    std::vector<float> scale;  ///< (T): the layer adds scale·m_i·v_i (feed_forward::scale)
 };
 
 /// Policy that records what the events of a pass are found from: residuals before and after every
@@ -43,9 +45,10 @@ class record_updates {
 public:
     static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
 
-    /// `value_norms[l]` = ‖v_i‖ of layer l (transformer::value_norms); borrowed.
-    record_updates(std::vector<std::span<const float>> value_norms, std::size_t sub_updates,
-                   std::uint64_t seed);
+    /// Of passes of this model, which it borrows.
+    record_updates(const transformer<>& model, std::size_t sub_updates, std::uint64_t seed);
+    /// Refused: it borrows the model. Keep the model in a variable that outlives it.
+    record_updates(const transformer<>&& model, std::size_t, std::uint64_t) = delete;
 
     /// Position 0 of the sequences to come is this token of the text.
     void sequence_begins_at(std::size_t token) { m_origin = token; }
@@ -71,6 +74,7 @@ private:
     void pick_random(std::size_t layer, std::size_t position, std::span<const float> m,
                      std::span<sub_update> out) const;
 
+    const transformer<>* m_model;
     std::vector<std::span<const float>> m_norms;
     std::size_t m_sub_updates;
     std::uint64_t m_seed;
@@ -81,9 +85,10 @@ private:
 
 #if XLENS_DEFINES(events)
 
-XLENS_API record_updates::record_updates(std::vector<std::span<const float>> value_norms,
-                                         std::size_t sub_updates, std::uint64_t seed)
-    : m_norms(std::move(value_norms)),
+XLENS_API record_updates::record_updates(const transformer<>& model, std::size_t sub_updates,
+                                         std::uint64_t seed)
+    : m_model(&model),
+      m_norms(model.value_norms()),
       m_sub_updates(std::min(sub_updates, m_norms.front().size())),
       m_seed(seed) {}
 
@@ -97,6 +102,8 @@ XLENS_API void record_updates::coefficients(const site& where, rows<float> m) {
     to.dominant.resize(m.count() * m_sub_updates);
     to.random.resize(m.count() * m_sub_updates);
     to.dominant_share.resize(m.count());
+    to.scale.resize(m.count());
+    m_model->blocks[where.layer].ffn.scale(m, to.scale);
     std::atomic<bool> finite = true;
     parallel_for(m.count(), 8 * m.width(), [&](std::size_t t) {
         const auto part = [&](std::vector<sub_update>& all) {

@@ -138,11 +138,11 @@ private:
     /// which(sub-update, its place) names.
     template <class Which>
     static std::array<score_summary, score_forms.size()> summarise(
-        const detail::scored_vectors& from, std::span<const sub_update> sub_updates, Which which,
-        std::span<const float> raw, std::span<const float> fold) {
+        const detail::scored_vectors& from, std::span<const sub_update> sub_updates, float scale,
+        Which which, std::span<const float> raw, std::span<const float> fold) {
         std::array<detail::running_summary, score_forms.size()> forms;
         for (std::size_t i = 0; i < sub_updates.size(); ++i) {
-            const float m = sub_updates[i].coefficient;
+            const float m = scale * sub_updates[i].coefficient;
             const std::size_t v = which(sub_updates[i], i);
             const float by_fold = kernels::dot(fold, vector(from, v));
             const float by_raw = kernels::dot(raw, vector(from, v));
@@ -242,7 +242,8 @@ XLENS_API token_scores sub_update_scores::operator()(const recorded_layer& layer
     for (std::size_t i = 0; i < own.size(); ++i) {
         const auto& e = form == projection::raw ? raw : fold;
         own[i] =
-            dominant[i].coefficient * kernels::dot(e, vector(m_values, dominant[i].where.index));
+            layer.scale[t] * dominant[i].coefficient *
+            kernels::dot(e, vector(m_values, dominant[i].where.index));
     }
     const auto itself = [](const sub_update& s, std::size_t) { return s.where.index; };
     const auto control = [&](const sub_update&, std::size_t i) {
@@ -250,9 +251,9 @@ XLENS_API token_scores sub_update_scores::operator()(const recorded_layer& layer
             detail::drawn(detail::draw::vector, m_seed, position, m_layer, i);
         return static_cast<std::size_t>(number % gaussian_vectors);
     };
-    return {{summarise(m_values, dominant, itself, raw, fold),
-             summarise(m_values, random, itself, raw, fold),
-             summarise(m_controls[m_layer], dominant, control, raw, fold)}};
+    return {{summarise(m_values, dominant, layer.scale[t], itself, raw, fold),
+             summarise(m_values, random, layer.scale[t], itself, raw, fold),
+             summarise(m_controls[m_layer], dominant, layer.scale[t], control, raw, fold)}};
 }
 
 XLENS_API whole_score sub_update_scores::whole(const recorded_layer& layer, std::size_t t,
@@ -279,7 +280,7 @@ XLENS_API float sub_update_scores::norm_share(const recorded_layer& layer, std::
     const std::size_t k = layer.dominant.size() / layer.dominant_share.size();
     for (std::size_t i = 0; i < k; ++i) {
         const sub_update& s = layer.dominant[t * k + i];
-        kernels::add_scaled(s.coefficient, vector(m_values, s.where.index), sum);
+        kernels::add_scaled(layer.scale[t] * s.coefficient, vector(m_values, s.where.index), sum);
     }
     const float part = kernels::norm2(sum);
     for (std::size_t d = 0; d < width; ++d) { sum[d] = layer.after(t, d) - layer.before(t, d); }

@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/io/families.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/storage/any_matrix.hpp>
@@ -11,10 +12,12 @@
 
 #include <algorithm>
 #include <any>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +57,20 @@ public:
     /// Whose names and layouts the file has.
     [[nodiscard]] tensor_names names() const { return m_names; }
     [[nodiscard]] bool has(std::string_view tensor) const { return find(tensor) != nullptr; }
+    /// How its kind of files names and lays out tensors.
+    [[nodiscard]] const xlens::family& family() const { return *m_family; }
+    /// Throws xlens::error for a tensor that no call above has read, known buffers apart: something
+    /// of the model would be left out.
+    void check_all_read() const {
+        for (const auto& [name, t] : tensors()) {
+            if (!m_read->contains(&t) && !is_buffer(name)) {
+                fail(
+                    "{}: tensor '{}': no part of {} reads it; a model of another kind, or of more "
+                    "layers than {}?",
+                    t.file, printable(name), m_config.family, m_config.layers);
+            }
+        }
+    }
 
     /// The weight (rows, cols) of that GGUF name, in place. Throws xlens::error if it is missing or
     /// has another shape.
@@ -63,6 +80,19 @@ public:
         const bool transposed = is_transposed(tensor);
         check_shape(t, transposed ? std::vector{cols, rows} : std::vector{rows, cols});
         return {t.format, t.data, t.shape[0], t.shape[1], transposed, m_precision};
+    }
+    /// `count` matrices (rows, cols) in one tensor (count, rows, cols), one below the other.
+    [[nodiscard]] any_matrix stack(std::string_view tensor, std::size_t count, std::size_t rows,
+                                   std::size_t cols) const {
+        const stored_tensor& t = get(tensor);
+        check_shape(t, {count, rows, cols});
+        return {t.format, t.data, count * rows, cols, false, m_precision};
+    }
+    /// A matrix of one row (1, cols), which may be stored as a vector.
+    [[nodiscard]] any_matrix row_matrix(std::string_view tensor, std::size_t cols) const {
+        const stored_tensor& t = get(tensor);
+        check_shape(t, t.shape.size() == 1 ? std::vector{cols} : std::vector{std::size_t{1}, cols});
+        return {t.format, t.data, 1, cols, false, m_precision};
     }
     /// A vector of `size` elements, decoded to f32 (biases and norms are small).
     [[nodiscard]] xt::xtensor<float, 1> vector(std::string_view tensor, std::size_t size) const {
@@ -95,32 +125,60 @@ private:
           m_tensors(&source->tensors()),
           m_names(Source::names),
           m_source(std::move(source)),
-          m_precision(how) {
+          m_precision(how),
+          m_family(find_family(m_config.family)),
+          m_read(std::make_shared<std::set<const stored_tensor*>>()) {
         if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
         m_config.quantization = main_format();
     }
     /// GPT-2's Conv1D layers keep (inputs, outputs); GGUF's converters transpose them.
     [[nodiscard]] bool is_transposed(std::string_view tensor) const {
-        return m_names == tensor_names::hugging_face && m_config.architecture == "gpt2" &&
+        return m_names == tensor_names::hugging_face && m_family->transposed &&
                tensor.starts_with("blk.");
     }
     [[nodiscard]] std::string spelt(std::string_view tensor) const {
         return m_names == tensor_names::gguf ? std::string(tensor)
-                                             : hugging_face_name(m_config.architecture, tensor);
+                                             : hugging_face_name(m_family->names, tensor);
     }
+    /// Folders of base models lack the first part of a name ("model.", "transformer."), those of
+    /// models that see have one more.
     [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
         const std::string name = spelt(tensor);
-        auto found = m_tensors->find(name);
-        constexpr std::string_view optional_prefix = "transformer.";  // not in all gpt2 files
-        if (found == m_tensors->end() && name.starts_with(optional_prefix)) {
-            found = m_tensors->find(std::string_view(name).substr(optional_prefix.size()));
+        const std::string_view inner = std::string_view(name).substr(name.find('.') + 1);
+        const std::array spellings{name, std::string(inner), "language_model." + name,
+                                   "model.language_model." + std::string(inner)};
+        for (const std::string& s : spellings) {
+            const auto found = m_tensors->find(s);
+            if (found != m_tensors->end()) { return &found->second; }
+            if (m_names == tensor_names::gguf) { break; }
         }
-        return found == m_tensors->end() ? nullptr : &found->second;
+        return nullptr;
     }
     [[nodiscard]] const stored_tensor& get(std::string_view tensor) const {
-        if (const stored_tensor* found = find(tensor)) { return *found; }
+        if (const stored_tensor* found = find(tensor)) {
+            m_read->insert(found);
+            return *found;
+        }
         fail("{}: tensor '{}': expected by {}, got no such tensor", name(), spelt(tensor),
-             m_config.architecture);
+             m_config.family);
+    }
+    /// What files hold besides weights: masks, and tables of rotations, which are computed.
+    [[nodiscard]] static bool is_buffer(std::string_view name) {
+        // wikilm's: copies of what is tied to the embedding, and positions, which are computed.
+        const bool copied = name.find(".adaptive_softmax.") != name.npos ||
+                            name == "decoder.embed_positions._float_tensor" ||
+                            name == "decoder.version";
+        constexpr std::array<std::string_view, 9> endings = {"attn.bias",
+                                                             "attn.masked_bias",
+                                                             "attention.bias",
+                                                             "attention.masked_bias",
+                                                             "rotary_emb.inv_freq",
+                                                             "attention.rope.freqs",
+                                                             "rope_freqs.weight",
+                                                             "rope_factors_long.weight",
+                                                             "rope_factors_short.weight"};
+        return copied ||
+               std::ranges::any_of(endings, [&](std::string_view e) { return name.ends_with(e); });
     }
     static void check_shape(const stored_tensor& t, const std::vector<std::size_t>& expected) {
         if (t.shape != expected) {
@@ -146,6 +204,8 @@ private:
     tensor_names m_names;
     std::any m_source;  // std::shared_ptr<const Source>
     precision m_precision = precision::f32;
+    const xlens::family* m_family;
+    std::shared_ptr<std::set<const stored_tensor*>> m_read;
 };
 
 }  // namespace xlens

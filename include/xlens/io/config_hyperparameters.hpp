@@ -5,169 +5,200 @@
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
+#if XLENS_DEFINES(io)
+#include <xlens/core/error.hpp>
+#include <xlens/io/config_layers.hpp>
+#include <xlens/io/config_refusals.hpp>
+#include <xlens/io/config_rope.hpp>
+#include <xlens/io/families.hpp>
+#include <xlens/io/hyperparameter_checks.hpp>
+#include <xlens/model/architecture.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
-
-#if XLENS_DEFINES(io)
-#include <xlens/core/error.hpp>
-#include <xlens/io/hyperparameter_checks.hpp>
 #endif
 
 namespace xlens {
 
-inline constexpr std::string_view supported_architectures =
-    "gpt2, llama, mistral, qwen2, qwen3, gpt_neox, wikilm";
-
 /// The hyperparameters of a Hugging Face folder's config.json.
-/// Throws xlens::error naming the file, the key and both values.
+/// Throws xlens::error naming the file, the key and both values; also for a key that changes what
+/// transformers would compute and that xlens does not apply (io/config_refusals.hpp).
 XLENS_API hyperparameters read_hyperparameters(const hugging_face_folder& folder);
 
 #if XLENS_DEFINES(io)
 namespace detail {
 
-/// What config.json calls each hyperparameter; empty: the architecture has none.
-struct config_keys {
-    std::string layers = "num_hidden_layers";
-    std::string width = "hidden_size";
-    std::string inner_width = "intermediate_size";
-    std::string heads = "num_attention_heads";
-    std::string context = "max_position_embeddings";
-    std::string epsilon = "rms_norm_eps";
-    std::string activation = "hidden_act";
-};
-
-inline config_keys keys_of(std::string_view preset) {
-    if (preset == "gpt2") {
-        return {"n_layer",
-                "n_embd",
-                "n_inner",
-                "n_head",
-                "n_positions",
-                "layer_norm_epsilon",
-                "activation_function"};
-    }
-    config_keys keys;
-    if (preset == "gpt_neox" || preset == "wikilm") { keys.epsilon = "layer_norm_eps"; }
-    return keys;
+inline const family& family_of_config(const json_object& config) {
+    const std::string name = config.string("model_type");
+    if (const family* found = find_family(name)) { return *found; }
+    std::vector<std::string_view> known;
+    for (const family& f : families()) { known.push_back(f.name); }
+    fail("{}: model_type: expected one of {}, got '{}'", config.file(), joined(known, ", "),
+         printable(name));
 }
 
-inline void check_activation(const hugging_face_folder& folder, const std::string& key,
-                             std::string_view preset) {
-    if (preset == "wikilm") { return; }
-    const std::string found = folder.string(key);
-    const auto is_one_of = [&](std::initializer_list<std::string_view> names) {
-        return std::find(names.begin(), names.end(), found) != names.end();
+/// Counts, all checked.
+inline void read_sizes(const json_object& config, const family& f, hyperparameters& p) {
+    const auto size = [&](std::string_view key, std::uint64_t most) {
+        return count(config, std::string(key), most);
     };
-    const bool fits = preset == "gpt2"       ? is_one_of({"gelu_new", "gelu_pytorch_tanh"})
-                      : preset == "gpt_neox" ? is_one_of({"gelu"})
-                                             : is_one_of({"silu", "swish"});
-    if (!fits) {
-        fail("{}: {}: expected {} for {}, got '{}'", folder.fields().file(), key,
-             preset == "gpt2"       ? "gelu_new"
-             : preset == "gpt_neox" ? "gelu"
-                                    : "silu",
-             preset, printable(found));
+    p.layers = size(f.keys.layers, max_layers);
+    p.width =
+        size(config.has(f.keys.width) || f.name != "bloom" ? f.keys.width : "n_embed", max_width);
+    p.heads = size(f.keys.heads, max_width);
+    const std::string inner(f.keys.inner_width);
+    if (f.inner_factor == 0 || (!inner.empty() && config.has(inner))) {
+        p.inner_width = size(inner, max_width);
+    } else {
+        p.inner_width = f.inner_factor * p.width;
+    }
+    const std::string kv(f.keys.kv_heads);
+    p.kv_heads = kv.empty() ? p.heads : count(config, kv, max_width, p.heads);
+    p.vocabulary = size("vocab_size", max_vocabulary);
+    // BLOOM's positions have no end; its checkpoints say what they were trained for, or do not.
+    p.context = f.name == "bloom" ? count(config, std::string(f.keys.context), max_context, 2048)
+                                  : size(f.keys.context, max_context);
+    p.head_size = count(config, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
+    p.norm_epsilon = f.keys.epsilon.empty() || (f.epsilon > 0.0 && !config.has(f.keys.epsilon))
+                         ? static_cast<float>(f.epsilon)
+                         : epsilon(config, f.keys.epsilon);
+}
+
+/// A mixture of experts is one layer of all their neurons.
+inline void read_experts(const json_object& config, const family& f, hyperparameters& p) {
+    const expert_keys& keys = f.experts;
+    if (keys.count.empty()) { return; }
+    // transformers 5 writes num_local_experts where 4 wrote num_experts.
+    const bool newer = !config.has(keys.count) && config.has("num_local_experts");
+    p.experts = count(config, std::string(newer ? "num_local_experts" : keys.count), max_experts);
+    p.experts_used = count(config, "num_experts_per_tok", p.experts);
+    p.expert_width = count(config, std::string(keys.width), max_width);
+    p.experts_renormalised = keys.always_renormalised || config.boolean("norm_topk_prob", false);
+    if (!keys.shared_width.empty()) {
+        p.shared_width = count(config, std::string(keys.shared_width), max_width);
+    }
+    if (config.unsigned_integer("decoder_sparse_step", 1) != 1 ||
+        (config.has("mlp_only_layers") && !config.at("mlp_only_layers").items().empty())) {
+        fail(
+            "{}: decoder_sparse_step, mlp_only_layers: layers with and without experts, which "
+            "xlens does not compute",
+            config.file());
+    }
+    p.inner_width = p.experts * p.expert_width + p.shared_width;
+}
+
+inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {
+    if (f.keys.activation.empty()) { return; }
+    std::string_view key = f.keys.activation;
+    if (key == "hidden_activation" && !config.has(key)) { return; }  // Gemma's own
+    p.activation = config.string(key);
+    if (!activation_named(p.activation)) {
+        fail("{}: {}: expected silu, gelu, gelu_new, gelu_pytorch_tanh or relu, got '{}'",
+             config.file(), key, printable(p.activation));
     }
 }
 
-/// Refuses what the one attention cannot do.
-inline void check_unset(const hugging_face_folder& folder, std::string_view key) {
-    if (folder.boolean(key, false)) {
-        fail("{}: {}: expected false, got true", folder.fields().file(), key);
+inline float positive_or(const json_object& config, std::string_view key, double otherwise) {
+    return positive(config, key, config.number(key, otherwise));
+}
+
+/// Multipliers, caps and what else is a number of one family.
+inline void read_scales(const json_object& config, const family& f, hyperparameters& p) {
+    const std::string_view name = f.name;
+    if (f.gain_plus_one) { p.embedding_scale = std::sqrt(static_cast<float>(p.width)); }
+    if (name == "gemma2" || name == "gemma3_text") {
+        const float scalar = positive_or(config, "query_pre_attn_scalar", 256.0);
+        p.attention_scale = 1.0F / std::sqrt(scalar);
+        const bool usual = name == "gemma2";
+        const auto cap = [&](std::string_view key, double otherwise) {
+            return config.has(key) || (usual && config.value().find(key) == nullptr)
+                       ? positive_or(config, key, otherwise)
+                       : 0.0F;
+        };
+        p.attention_cap = cap("attn_logit_softcapping", 50.0);
+        p.logit_cap = cap("final_logit_softcapping", 30.0);
+    }
+    if (name == "granite") {
+        p.embedding_scale = positive_or(config, "embedding_multiplier", 1.0);
+        p.residual_scale = positive_or(config, "residual_multiplier", 1.0);
+        p.attention_scale = positive_or(config, "attention_multiplier", 1.0);
+        p.logit_scale = 1.0F / positive_or(config, "logits_scaling", 1.0);
+    }
+    if (name == "cohere" || name == "cohere2") {
+        p.logit_scale = positive_or(config, "logit_scale", 0.0625);
+    }
+    if (name == "gpt_neo") { p.attention_scale = 1.0F; }
+    if (name == "gpt2" && !config.boolean("scale_attn_weights", true)) { p.attention_scale = 1.0F; }
+    if (name == "olmo" && config.has("clip_qkv")) { p.clip = positive_or(config, "clip_qkv", 0.0); }
+    if (name == "bloom") { p.alibi_bias = 8.0F; }
+    if (name == "mpt") {
+        p.alibi_bias = 8.0F;
+        if (!config.has("attn_config")) { return; }
+        const json_object attention = config.object("attn_config");
+        if (attention.has("clip_qkv")) { p.clip = positive_or(attention, "clip_qkv", 0.0); }
+        if (attention.has("softmax_scale")) {
+            p.attention_scale = positive_or(attention, "softmax_scale", 1.0);
+        }
     }
 }
 
-/// transformers 4 keeps θ beside rope_scaling, 5 keeps both in rope_parameters.
-inline void read_config_rope(const hugging_face_folder& folder, hyperparameters& p) {
-    const json_object top = folder.fields();
-    const bool together = top.has("rope_parameters");
-    const json_object rope = together                  ? top.object("rope_parameters")
-                             : top.has("rope_scaling") ? top.object("rope_scaling")
-                                                       : top;
-    const double base = top.number("rope_theta", top.number("rotary_emb_base", 10000.0));
-    p.rotary_base =
-        positive(folder, "rope_theta", together ? rope.number("rope_theta", base) : base);
-    const double part = top.number("partial_rotary_factor", top.number("rotary_pct", 1.0));
-    const double share = together ? rope.number("partial_rotary_factor", part) : part;
-    if (!(share > 0.0) || share > 1.0) {
-        fail("{}: rotary_pct: expected above 0 and up to 1, got {}", top.file(), share);
+/// Which parts of a layer stand side by side, and which norms there are.
+inline void read_layout(const json_object& config, const family& f, hyperparameters& p) {
+    const std::string_view name = f.name;
+    if (name == "gpt_neox") { p.parallel_residual = config.boolean("use_parallel_residual", true); }
+    if (name == "stablelm") {
+        p.parallel_residual = p.shared_norm = config.boolean("use_parallel_residual", false);
+        p.head_norms = config.boolean("qk_layernorm", false);
     }
-    p.rotary_size = static_cast<std::size_t>(share * static_cast<double>(p.head_size));
-    const bool scaled = together || top.has("rope_scaling");
-    const std::string type =
-        scaled ? rope.string("rope_type", rope.string("type", "default")) : "default";
-    const auto value = [&](const char* key) { return positive(folder, key, rope.number(key)); };
-    if (type == "linear") {
-        p.rotary_scaling = rope_linear{value("factor")};
-    } else if (type == "llama3") {
-        p.rotary_scaling =
-            rope_llama3{value("factor"), value("low_freq_factor"), value("high_freq_factor"),
-                        value("original_max_position_embeddings")};
-    } else if (type != "default") {
-        fail("{}: rope_type: expected default, linear or llama3, got '{}'", top.file(),
-             printable(type));
+    if (name == "cohere") { p.head_norms = config.boolean("use_qk_norm", false); }
+    if (name == "opt") { p.position_offset = 2; }
+    if (name == "falcon") {
+        const bool newer = config.boolean("new_decoder_architecture", false);
+        p.parallel_residual = newer || config.boolean("parallel_attn", true);
+        const std::uint64_t norms =
+            config.unsigned_integer("num_ln_in_parallel_attn", newer ? 2 : 1);
+        p.shared_norm = p.parallel_residual && norms == 1;
+        if (!newer && config.boolean("multi_query", true)) { p.kv_heads = 1; }
     }
 }
 
-inline std::string preset_of_config(const hugging_face_folder& folder) {
-    std::string name = folder.string("model_type");
-    if (name == "mistral") { return "llama"; }
-    for (const auto* known : {"gpt2", "llama", "qwen2", "qwen3", "gpt_neox", "wikilm"}) {
-        if (name == known) { return name; }
-    }
-    fail("{}: model_type: expected one of {}, got '{}'", folder.fields().file(),
-         supported_architectures, printable(name));
-}
-
-inline void read_wikilm(const hugging_face_folder& folder, hyperparameters& p) {
-    const auto cutoffs = folder.fields().unsigned_integers("adaptive_cutoffs");
-    read_cutoffs(folder.fields().file(), "adaptive_cutoffs", cutoffs, p);
-    p.final_norm = folder.boolean("final_norm", true);
-    read_sinusoidal(folder, "pad_token_id", p);
-    const bool scaled = folder.boolean("scale_embedding", true);
+inline void read_wikilm(const json_object& config, hyperparameters& p) {
+    const auto cutoffs = config.unsigned_integers("adaptive_cutoffs");
+    read_cutoffs(config.file(), "adaptive_cutoffs", cutoffs, p);
+    p.final_norm = config.boolean("final_norm", true);
+    read_sinusoidal(config, "pad_token_id", p);
+    const bool scaled = config.boolean("scale_embedding", true);
     p.embedding_scale = scaled ? std::sqrt(static_cast<float>(p.width)) : 1.0F;
+}
+
+inline hyperparameters read_config(const json_object& config, const std::string& folder) {
+    const family& f = family_of_config(config);
+    hyperparameters p;
+    p.family = f.name;
+    p.architecture = f.architecture;
+    refuse_keys(config, f.name);
+    read_sizes(config, f, p);
+    read_experts(config, f, p);
+    read_activation(config, f, p);
+    read_scales(config, f, p);
+    read_layout(config, f, p);
+    p.tied = config.boolean("tie_word_embeddings", true);
+    if (f.name == "wikilm") { read_wikilm(config, p); }
+    read_config_layers(config, f, p);
+    if (architecture_named(p.architecture).position == position_kind::rotary) {
+        read_config_rope(config, f, p);
+    }
+    check_heads(folder, p, config.has("head_dim"));
+    return p;
 }
 
 }  // namespace detail
 
 XLENS_API hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
-    using detail::count;
-    hyperparameters p;
-    p.architecture = detail::preset_of_config(folder);
-    const detail::config_keys keys = detail::keys_of(p.architecture);
-    p.layers = count(folder, keys.layers, max_layers);
-    p.width = count(folder, keys.width, max_width);
-    p.inner_width = p.architecture == "gpt2"
-                        ? count(folder, keys.inner_width, max_width, 4 * p.width)
-                        : count(folder, keys.inner_width, max_width);
-    p.heads = count(folder, keys.heads, max_width);
-    p.kv_heads = count(folder, "num_key_value_heads", max_width, p.heads);
-    p.context = count(folder, keys.context, max_context);
-    p.vocabulary = count(folder, "vocab_size", max_vocabulary);
-    p.norm_epsilon = detail::epsilon(folder, keys.epsilon);
-    p.head_size = count(folder, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
-    p.tied = folder.boolean("tie_word_embeddings", true);
-    // Qwen's windows hold for some layers only; llama's (Mistral) for all.
-    detail::check_unset(folder, "use_sliding_window");
-    detail::check_unset(folder, "scale_attn_by_inverse_layer_idx");
-    const bool windowed = folder.has("sliding_window") && p.architecture == "llama";
-    p.window = windowed ? count(folder, "sliding_window", max_context) : 0;
-    detail::check_activation(folder, keys.activation, p.architecture);
-    if (p.architecture == "wikilm") {
-        detail::read_wikilm(folder, p);
-    } else if (p.architecture != "gpt2") {
-        detail::read_config_rope(folder, p);
-    }
-    if (p.architecture == "gpt_neox") {
-        p.parallel_residual = folder.boolean("use_parallel_residual", true);
-    }
-    detail::check_heads(folder.name(), p, folder.has("head_dim"));
-    return p;
+    return detail::read_config(folder.fields(), folder.name());
 }
 #endif
 

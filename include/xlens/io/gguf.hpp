@@ -92,6 +92,22 @@ public:
         return has(key) ? boolean(key) : fallback;
     }
 
+    [[nodiscard]] bool is_array(std::string_view key) const {
+        const auto found = m_contents.metadata.find(key);
+        return found != m_contents.metadata.end() && found->second.is_array;
+    }
+    /// A list of truth values.
+    [[nodiscard]] std::vector<bool> booleans(std::string_view key) const {
+        constexpr std::string_view expected = "array of bool";
+        const gguf_value& value = get(key, expected);
+        if (!value.is_array || value.type != gguf_type::boolean) {
+            wrong_type(key, expected, value);
+        }
+        std::vector<bool> out;
+        for (const std::byte b : value.bytes) { out.push_back(b != std::byte{0}); }
+        return out;
+    }
+
     [[nodiscard]] std::vector<std::string> strings(std::string_view key) const {
         constexpr std::string_view expected = "array of string";
         const gguf_value& value = get(key, expected);

@@ -19,6 +19,7 @@ namespace xlens {
 
 inline constexpr std::uint64_t max_layers = 4096;
 inline constexpr std::uint64_t max_width = 1U << 20U;
+inline constexpr std::uint64_t max_experts = 4096;
 inline constexpr std::uint64_t max_context = 1U << 28U;
 inline constexpr std::uint64_t max_vocabulary = 1U << 27U;
 

@@ -38,6 +38,9 @@ public:
 
     [[nodiscard]] std::string string() const;
     [[nodiscard]] bool boolean() const;
+    [[nodiscard]] double number() const;
+    /// The value as JSON: of an object or a list, its kind.
+    [[nodiscard]] std::string text() const { return m_value->text(); }
     /// The member `key` as a flag; `otherwise` where it is absent.
     [[nodiscard]] bool flag(std::string_view key, bool otherwise) const;
     /// A token id, 0 to 2^31 - 1.
@@ -67,8 +70,9 @@ public:
     json_object(std::string file, json_value&& value, const std::string& where = {}) = delete;
 
     [[nodiscard]] const std::string& file() const { return m_file; }
+    [[nodiscard]] const std::string& name() const { return m_file; }
 
-    // A whole object is no string and no truth value: the getters of the same names take a key.
+    // A whole object is no string, number or truth value: the getters of the same names take a key.
 
     /// Is there such a key, with a value other than null?
     [[nodiscard]] bool has(std::string_view key) const;
@@ -124,6 +128,11 @@ XLENS_API std::string json_field::string() const {
 XLENS_API bool json_field::boolean() const {
     expect(m_value->is_boolean(), "true or false");
     return m_value->boolean();
+}
+
+XLENS_API double json_field::number() const {
+    expect(m_value->is_number(), "a number");
+    return m_value->number();
 }
 
 XLENS_API bool json_field::flag(std::string_view key, bool otherwise) const {

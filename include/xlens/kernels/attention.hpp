@@ -5,8 +5,10 @@
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #if XLENS_DEFINES(kernels)
 #include <xlens/core/parallel.hpp>
@@ -27,13 +29,18 @@ struct attention_shape {
     std::size_t heads = 0;
     std::size_t kv_heads = 0;
     std::size_t head_size = 0;
-    std::size_t window = 0;  ///< keys a query sees, itself included; 0: all before it
-    float scale = 1.0F;      ///< usually 1/√head_size
+    std::size_t window = 0;       ///< keys a query sees, itself included; 0: all before it
+    float scale = 1.0F;           ///< usually 1/√head_size
+    float cap = 0.0F;             ///< c: a score s becomes c·tanh(s/c) (Gemma 2); 0: it stays
+    std::vector<float> slopes{};  ///< (heads): ALiBi (2108.12409), see below; empty: none
+    std::vector<float> sinks{};   ///< (heads): gpt-oss, see below; empty: none
 };
 
 /// Causal softmax attention of T new positions over a cache that already holds them:
-///   out(t, h) = Σ_s softmax_s(scale·⟨q(t, h), k(s, g)⟩)·v(s, g),  g = h·kv_heads/heads,
+///   out(t, h) = Σ_s softmax_s(cap(scale·⟨q(t, h), k(s, g)⟩))·v(s, g),  g = h·kv_heads/heads,
 ///   s from max(0, p - window + 1) to p = first_position + t.
+/// With slopes the score of key s is less by slope_h·(p - s); with sinks the softmax of head h has
+/// a score sink_h more, whose weight falls away: weights then sum to less than 1.
 /// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
 /// Memory O(attention_positions·positions) a thread, never T×T.
 XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
@@ -87,10 +94,43 @@ inline void mix(rows<const float> weights, std::size_t origin, rows<const float>
              });
 }
 
-/// weights(t, ·) := softmax(scale·weights(t, ·)), out_t := 0.
-inline void weigh(std::span<float> weights, float scale, std::span<float> out) {
+/// What makes scores, and weights of them, of a head's products ⟨q, k⟩.
+struct score_form {
+    score_form(const attention_shape& shape, std::size_t head)
+        : scale(shape.scale),
+          cap(shape.cap),
+          slope(shape.slopes.empty() ? 0.0F : shape.slopes[head]),
+          sink(shape.sinks.empty() ? nullptr : &shape.sinks[head]) {}
+
+    float scale;
+    float cap;
+    float slope;
+    const float* sink;
+};
+
+/// weights(t, ·) := softmax of the products weights(t, ·), of which the last is the query's own
+/// position; out_t := 0.
+inline void weigh(std::span<float> weights, const score_form& form, std::span<float> out) {
+    const float scale = form.scale;
     transform(weights, [scale](const batch& v) { return batch(scale) * v; });
-    softmax(weights);
+    if (form.cap > 0.0F) {
+        const float cap = form.cap;
+        transform(weights,
+                  [cap](const batch& v) { return batch(cap) * xsimd::tanh(v / batch(cap)); });
+    }
+    if (form.slope != 0.0F) {
+        for (std::size_t s = 0; s < weights.size(); ++s) {
+            weights[s] -= form.slope * static_cast<float>(weights.size() - 1 - s);
+        }
+    }
+    if (form.sink == nullptr) {
+        softmax(weights);
+    } else {
+        const float keys = log_sum_exp(weights);
+        const float share = 1.0F / (1.0F + std::exp(*form.sink - keys));
+        softmax(weights);
+        transform(weights, [share](const batch& v) { return batch(share) * v; });
+    }
     std::fill(out.begin(), out.end(), 0.0F);
 }
 
@@ -98,7 +138,7 @@ inline void weigh(std::span<float> weights, float scale, std::span<float> out) {
 /// begin and end in the order of the queries.
 template <class Seen>
 void attend(rows<const float> queries, rows<const float> keys, rows<const float> values, Seen seen,
-            float scale, rows<float> out) {
+            const score_form& form, rows<float> out) {
     const std::size_t last = queries.count() - 1;
     const key_range all{seen(0).first, seen(last).end};
     const std::size_t width = all.end - all.first;
@@ -107,7 +147,7 @@ void attend(rows<const float> queries, rows<const float> keys, rows<const float>
     score(queries, keys, all, weights);
     for (std::size_t t = 0; t <= last; ++t) {
         const key_range own = seen(t);
-        weigh(weights[t].subspan(own.first - all.first, own.end - own.first), scale, out[t]);
+        weigh(weights[t].subspan(own.first - all.first, own.end - own.first), form, out[t]);
     }
     // What every query sees is mixed for all of them together, the rest query by query. A weight of
     // 0 would not do: times an infinite value it is a NaN.
@@ -154,7 +194,9 @@ inline void attend_once(const attention_shape& shape, rows<const float> queries,
         if (!many_keys) { score_some(g, seen); }
         const rows<float> own = weights.subrows(g * group, group);
         const rows<float> mixed(out.data() + g * group * size, group, size);
-        for (std::size_t i = 0; i < group; ++i) { weigh(own[i], shape.scale, mixed[i]); }
+        for (std::size_t i = 0; i < group; ++i) {
+            weigh(own[i], score_form(shape, g * group + i), mixed[i]);
+        }
         mix(own, seen.first, values.columns(g * size, size), seen, mixed);
     });
 }
@@ -187,7 +229,8 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
                      const auto seen = [&](std::size_t i) { return seen_by(t + i); };
                      detail::attend(queries.subrows(t, count).columns(h * size, size),
                                     keys.columns(h / group * size, size),
-                                    values.columns(h / group * size, size), seen, shape.scale,
+                                    values.columns(h / group * size, size), seen,
+                                    detail::score_form(shape, h),
                                     out.subrows(t, count).columns(h * size, size));
                  });
 }

@@ -44,12 +44,27 @@ struct rope_llama3 {
     float original_context = 8192.0F;
 };
 
-/// A divisor for each frequency: GGUF's tensor rope_freqs.weight.
+/// A divisor for each frequency: GGUF's tensor rope_freqs.weight, and the factors of LongRoPE
+/// (2402.13753), whose cosines and sines are `magnitude` times as large.
 struct rope_divisors {
     std::vector<float> values;
+    float magnitude = 1.0F;
 };
 
-using rope_scaling = std::variant<std::monostate, rope_linear, rope_llama3, rope_divisors>;
+/// YaRN (2309.00071): waves that turn more than beta_fast times in the original context are kept,
+/// those that turn less than beta_slow times divided by `factor`, the ones between blended; cosines
+/// and sines are `magnitude` times as large.
+struct rope_yarn {
+    float factor = 1.0F;
+    float original_context = 4096.0F;
+    float beta_fast = 32.0F;
+    float beta_slow = 1.0F;
+    float magnitude = 1.0F;
+    bool whole = true;  ///< the bounds of the blend are rounded outwards to whole pairs
+};
+
+using rope_scaling =
+    std::variant<std::monostate, rope_linear, rope_llama3, rope_divisors, rope_yarn>;
 
 /// The angles of a model: position p turns pair i by p·f_i, f_i = θ^(-2i/n) scaled. In float, step
 /// by step as transformers computes them, since its rounding is part of what models were trained
@@ -64,7 +79,8 @@ public:
     /// f_i, in radians a position.
     [[nodiscard]] std::span<const float> frequencies() const { return m_frequencies; }
 
-    /// cos_i = cos(position·f_i) and sin_i alike, of n/2 elements each.
+    /// cos_i = a·cos(position·f_i) and sin_i alike, of n/2 elements each; a is the scaling's
+    /// magnitude, 1 in most.
     void angles(std::size_t position, std::span<float> cos, std::span<float> sin) const;
 
 private:
@@ -82,12 +98,16 @@ private:
 
     void scale(const rope_divisors& s);
 
+    void scale(const rope_yarn& s);
+
+    float m_theta = 10000.0F;
+    float m_magnitude = 1.0F;
     std::vector<float> m_frequencies;
 };
 
 #if XLENS_DEFINES(kernels)
-XLENS_API rope_table::rope_table(std::size_t rotary_dims, float theta,
-                                 const rope_scaling& scaling) {
+XLENS_API rope_table::rope_table(std::size_t rotary_dims, float theta, const rope_scaling& scaling)
+    : m_theta(theta) {
     if (rotary_dims % 2 != 0) { fail("rope: expected even dimensions, got {}", rotary_dims); }
     require_positive("theta", theta);
     m_frequencies.resize(rotary_dims / 2);
@@ -105,6 +125,10 @@ XLENS_API void rope_table::angles(std::size_t position, std::span<float> cos,
         const float angle = p * m_frequencies[i];
         cos[i] = std::cos(angle);
         sin[i] = std::sin(angle);
+        if (m_magnitude != 1.0F) {
+            cos[i] *= m_magnitude;
+            sin[i] *= m_magnitude;
+        }
     }
 }
 
@@ -139,6 +163,38 @@ XLENS_API void rope_table::scale(const rope_divisors& s) {
     for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
         require_positive("divisor", s.values[i]);
         m_frequencies[i] /= s.values[i];
+    }
+    require_positive("magnitude", s.magnitude);
+    m_magnitude = s.magnitude;
+}
+
+XLENS_API void rope_table::scale(const rope_yarn& s) {
+    require_positive("factor", s.factor);
+    require_positive("original_context", s.original_context);
+    require_positive("beta_fast", s.beta_fast);
+    require_positive("beta_slow", s.beta_slow);
+    require_positive("magnitude", s.magnitude);
+    m_magnitude = s.magnitude;
+    // The pair that turns `turns` times in the original context, as a real number.
+    const auto dims = static_cast<double>(2 * m_frequencies.size());
+    const auto pair_of = [&](double turns) {
+        return dims * std::log(double{s.original_context} / (turns * 2.0 * std::numbers::pi)) /
+               (2.0 * std::log(double{m_theta}));
+    };
+    double low = pair_of(double{s.beta_fast});
+    double high = pair_of(double{s.beta_slow});
+    if (s.whole) {
+        low = std::floor(low);
+        high = std::ceil(high);
+    }
+    low = std::max(low, 0.0);
+    high = std::min(high, dims - 1.0);
+    if (low == high) { high += 0.001; }
+    for (std::size_t i = 0; i < m_frequencies.size(); ++i) {
+        const double ramp = (static_cast<double>(i) - low) / (high - low);
+        const auto slowed = static_cast<float>(std::clamp(ramp, 0.0, 1.0));
+        const float f = m_frequencies[i];
+        m_frequencies[i] = f / s.factor * slowed + f * (1.0F - slowed);
     }
 }
 #endif

@@ -57,8 +57,8 @@ public:
 
     [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
 
-    /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers; for an
-    /// adaptive softmax the logits are log-probabilities. With `targets` (N), also the
+    /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers and the
+    /// unembedding's bias and cap; for an adaptive softmax the logits are log-probabilities. With `targets` (N), also the
     /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k). Throws xlens::error
     /// where a number of x or a score is not finite, and for vectors of another width.
     [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
@@ -81,9 +81,9 @@ private:
     /// One vector's result over one section, by one group of tiles or, merged, by all.
     struct partial;
 
-    static std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
-                                             std::span<const token_id> targets,
-                                             detail::bad_scores& bad);
+    std::vector<partial> read_section(const section& s, rows<const float> x, std::size_t k,
+                                      std::span<const token_id> targets,
+                                      detail::bad_scores& bad) const;
 
     void read_batch(rows<const float> x, std::size_t k, std::span<const token_id> targets,
                     detail::bad_scores& bad, std::vector<reading>& out) const;
@@ -228,7 +228,7 @@ XLENS_API bool vocabulary::can_screen(rows<const float> x) const {
 
 XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
     const section& s, rows<const float> x, std::size_t k, std::span<const token_id> targets,
-    detail::bad_scores& bad) {
+    detail::bad_scores& bad) const {
     xt::xtensor<float, 2> narrow;
     const rows<const float> in = unembedding<any_matrix>::narrowed(s, x, narrow);
     const std::size_t n = x.count();
@@ -237,6 +237,7 @@ XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
                  [&](std::size_t group, std::size_t first, rows<float> scores) {
                      const std::size_t id = s.first + first;
                      for (std::size_t i = 0; i < n; ++i) {
+                         m_unembedding->finish(id, scores[i]);
                          partial& p = parts[group * n + i];
                          p.best.offer_range(static_cast<token_id>(id), scores[i]);
                          p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));

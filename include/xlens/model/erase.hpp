@@ -28,6 +28,7 @@ template <weight_matrix Weights>
 learned_positions<any_matrix> erased(const learned_positions<Weights>& p) {
     learned_positions<any_matrix> out;
     out.table = any_matrix(p.table);
+    out.offset = p.offset;
     return out;
 }
 template <weight_matrix Weights>
@@ -38,26 +39,35 @@ sinusoidal_positions<any_matrix> erased(const sinusoidal_positions<Weights>& p) 
 }
 template <weight_matrix Weights>
 rotary_positions<any_matrix> erased(const rotary_positions<Weights>& p) {
-    return {p.table, p.style};
+    return {p.table, p.second, p.style};
 }
 inline any_head_norm erased(const no_head_norm&) { return {}; }
-inline any_head_norm erased(const rms_head_norm& n) { return {n}; }
+inline any_head_norm erased(const rms_head_norm& n) { return {{any_norm(n.norm)}}; }
 
 template <class Attention>
 auto erased_attention(const Attention& a) {
-    return attention<any_positions<any_matrix>, any_head_norm, any_matrix>{
-        erased(a.query),      erased(a.key),      erased(a.value), erased(a.output),
-        erased(a.query_norm), erased(a.key_norm), a.shape};
+    return attention<any_positions<any_matrix>, any_head_norm, any_matrix>{erased(a.query),
+                                                                           erased(a.key),
+                                                                           erased(a.value),
+                                                                           erased(a.output),
+                                                                           erased(a.query_norm),
+                                                                           erased(a.key_norm),
+                                                                           a.shape,
+                                                                           a.rope,
+                                                                           a.clip};
 }
 template <class Activation, class Gate, weight_matrix Weights>
 auto erased_ffn(const feed_forward<Activation, Gate, Weights>& f) {
     using out = feed_forward<any_activation, any_gate, any_matrix>;
+    out erased_ffn;
     if constexpr (std::is_same_v<Gate, gated>) {
-        return out(erased(f.gate_layer()), erased(f.up_layer()), erased(f.value_layer()),
-                   f.activation());
+        erased_ffn = out(erased(f.gate_layer()), erased(f.up_layer()), erased(f.value_layer()),
+                         f.activation());
     } else {
-        return out(erased(f.up_layer()), erased(f.value_layer()), f.activation());
+        erased_ffn = out(erased(f.up_layer()), erased(f.value_layer()), f.activation());
     }
+    erased_ffn.writes_through(f.post_norm(), f.multiplier());
+    return erased_ffn;
 }
 
 }  // namespace detail
@@ -74,16 +84,20 @@ template <class Preset, weight_matrix Weights>
             out.embedding.clusters.push_back({c.first, any_matrix(c.table), c.projection});
         }
         out.embedding.scale = from.embedding.scale;
+        if (from.embedding_norm) { out.embedding_norm = *from.embedding_norm; }
         out.position = detail::erased(from.position);
         for (const auto& b : from.blocks) {
             out.blocks.push_back({b.attention_norm, detail::erased_attention(b.attention),
-                                  b.ffn_norm, detail::erased_ffn(b.ffn), b.parallel_residual});
+                                  b.attention_post_norm, b.ffn_norm, detail::erased_ffn(b.ffn),
+                                  b.residual_scale, b.parallel_residual});
         }
         if (from.final_norm) { out.final_norm = *from.final_norm; }
         for (const auto& s : from.unembedding.sections) {
             out.unembedding.sections.push_back({s.first, any_matrix(s.out), s.projection});
         }
         if (from.unembedding.classes) { out.unembedding.classes = *from.unembedding.classes; }
+        out.unembedding.bias = from.unembedding.bias;
+        out.unembedding.cap = from.unembedding.cap;
         return out;
     }
 }

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -21,7 +20,7 @@
 // types, for programs that fix it when they are compiled (a preset), and as a row of the table
 // `architectures`, made from the preset, for xlens::model, whose parts are data. What differs from
 // checkpoint to checkpoint of one architecture (sizes, biases, θ, parallel residual) is read from
-// the file. A new architecture is a row of the table and its tensor names in io/tensor_names.hpp.
+// the file. Architectures without a preset are rows of the table alone (model/architectures.hpp).
 
 namespace xlens {
 
@@ -99,21 +98,12 @@ constexpr architecture architecture_of(std::string_view name) {
                     : std::is_same_v<position, learned_positions<any_matrix>>
                         ? position_kind::learned
                         : position_kind::sinusoidal,
-        .head_norm = !std::is_same_v<typename Preset::head_norm, no_head_norm>,
+        .head_norm = std::is_same_v<typename Preset::head_norm, no_head_norm>
+                         ? head_norm_kind::none
+                         : head_norm_kind::head,
         .activation = typename Preset::activation(),
         .gated = std::is_same_v<typename Preset::gate, xlens::gated>,
     };
 }
-
-#if XLENS_DEFINES(model)
-XLENS_API std::span<const architecture> architectures() {
-    static constexpr std::array table = {
-        architecture_of<presets::gpt2>("gpt2"),         architecture_of<presets::llama>("llama"),
-        architecture_of<presets::llama>("qwen2"),       architecture_of<presets::qwen3>("qwen3"),
-        architecture_of<presets::gpt_neox>("gpt_neox"), architecture_of<presets::wikilm>("wikilm"),
-    };
-    return table;
-}
-#endif
 
 }  // namespace xlens

@@ -44,6 +44,7 @@ public:
 
     hyperparameters config;
     xlens::embedding<Weights> embedding;
+    std::optional<norm_type> embedding_norm;  ///< of what the embedding gives (BLOOM)
     position_type position;
     std::vector<block_type> blocks;
     std::optional<norm_type> final_norm;
@@ -110,10 +111,10 @@ public:
         return out;
     }
 
-    /// The value matrix V (D, F) of every layer.
-    [[nodiscard]] std::vector<const Weights*> value_matrices() const {
-        std::vector<const Weights*> out;
-        for (const block_type& b : blocks) { out.push_back(&b.ffn.values()); }
+    /// The value vectors of every layer; borrows the model.
+    [[nodiscard]] std::vector<value_matrix<Weights>> value_matrices() const {
+        std::vector<value_matrix<Weights>> out;
+        for (const block_type& b : blocks) { out.push_back(b.ffn.values()); }
         return out;
     }
     [[nodiscard]] model_sizes sizes() const {

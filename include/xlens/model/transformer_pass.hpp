@@ -14,6 +14,7 @@ template <class Preset, weight_matrix Weights>
 template <class Pass, policy... P>
 void transformer<Preset, Weights>::run(Pass& pass, P&... policies) const {
     embedding(pass.tokens(), pass.fresh());
+    if (embedding_norm) { (*embedding_norm)(pass.fresh(), pass.fresh()); }
     pass.add_positions(position);
     pass.template offer<hook::embedding>(pass.fresh(), policies...);
     for (std::size_t l = 0; l < blocks.size(); ++l) {

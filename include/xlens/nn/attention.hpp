@@ -14,12 +14,12 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <span>
+#include <vector>
 
 namespace xlens {
 
-/// Norm of each query and key head: none, or an RMS norm (Qwen3).
+/// Norm of queries or keys, before they turn: none, or an RMS norm of each head (Qwen3).
 struct no_head_norm {
     void operator()(rows<float>, std::size_t) const {}
 };
@@ -35,12 +35,22 @@ struct rms_head_norm {
     }
 };
 
-/// Either, as a file says.
+/// Any, as a file says: no norm; one for every head, or for all heads as one vector (OLMo 2), which
+/// its size tells apart; or one a head (Cohere, StableLM).
 struct any_head_norm {
-    std::optional<rms_head_norm> present;
+    std::vector<any_norm> norms;
 
-    void operator()(rows<float> x, std::size_t head_size) const {
-        if (present) { (*present)(x, head_size); }
+    /// x (T, heads·head_size), in place.
+    void operator()(rows<float> x, std::size_t) const {
+        if (norms.empty()) { return; }
+        const std::size_t size = norms.front().gain.size();
+        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
+            const rows<float> parts(x[t].data(), x.width() / size, size);
+            if (norms.size() == 1) { return norms.front()(parts, parts); }
+            for (std::size_t h = 0; h < norms.size(); ++h) {
+                norms[h](parts.subrows(h, 1), parts.subrows(h, 1));
+            }
+        });
     }
 };
 
@@ -56,6 +66,8 @@ struct attention {
     HeadNorm query_norm;
     HeadNorm key_norm;
     kernels::attention_shape shape;
+    layer_rope rope = layer_rope::first;
+    float clip = 0.0F;  ///< q, k and v are cut to ±clip (OLMo, MPT); 0: they are not
 
     /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
@@ -91,8 +103,11 @@ struct attention {
                 const workspace& ws) const {
         const std::size_t first = cache.extend(x.count());
         const rows<float> keys = cache.keys_from(first);
+        const rows<float> values = cache.values_from(first);
         key(x, keys);
-        value(x, cache.values_from(first));
+        value(x, values);
+        cut(keys);
+        cut(values);
         place_keys(position, ws, keys);
     }
 
@@ -107,13 +122,19 @@ private:
         kernels::run(products, [&](std::size_t i, std::size_t begin, std::size_t count) {
             layers[i]->add_bias(outs[i], begin, count);
         });
+        for (const rows<float>& out : outs) { cut(out); }
         place_keys(position, ws, keys);
         query_norm(ws.queries, shape.head_size);
-        position.rotate(ws.turned, shape.head_size, ws.queries);
+        position.rotate(ws.turned, rope, shape.head_size, ws.queries);
     }
     void place_keys(const Position& position, const workspace& ws, rows<float> keys) const {
         key_norm(keys, shape.head_size);
-        position.rotate(ws.turned, shape.head_size, keys);
+        position.rotate(ws.turned, rope, shape.head_size, keys);
+    }
+    void cut(rows<float> x) const {
+        for (std::size_t t = 0; clip > 0.0F && t < x.count(); ++t) {
+            for (float& v : x[t]) { v = std::clamp(v, -clip, clip); }
+        }
     }
 };
 

@@ -7,19 +7,24 @@
 #include <xlens/nn/attention.hpp>
 #include <xlens/nn/feed_forward.hpp>
 #include <xlens/nn/kv_cache.hpp>
+#include <xlens/nn/norm.hpp>
 #include <xlens/nn/workspace.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
+#include <optional>
 
 namespace xlens {
 
 /// One transformer layer, the same for every architecture. On the residual x (T, D):
-///   x ← x + attention(norm_a(x))       then it is `before`
+///   h = norm_post_a(attention(norm_a(x)))
+///   x ← x + r·h                                        then it is `before`
 ///   m = coefficients(norm_f(x))
-///   x ← x + Σ_i m_i·v_i + b            then it is `after`
-/// With a parallel residual (GPT-NeoX) norm_f reads the x that entered the layer.
+///   x ← x + r·norm_post_f(Σ_i m_i·w_i + b)             then it is `after`
+/// Each norm may be absent; r is 1 in most models, norm_post_f and the second r are the FFN's own
+/// (feed_forward::writes_through). With a parallel residual (GPT-NeoX) norm_f reads the x that
+/// entered the layer.
 template <class Preset, weight_matrix Weights>
 struct block {
     using norm_type = typename Preset::norm;
@@ -28,10 +33,12 @@ struct block {
     using feed_forward_type =
         feed_forward<typename Preset::activation, typename Preset::gate, Weights>;
 
-    norm_type attention_norm;
+    std::optional<norm_type> attention_norm;
     attention_type attention;
-    norm_type ffn_norm;
+    std::optional<rms_norm> attention_post_norm;
+    std::optional<norm_type> ffn_norm;
     feed_forward_type ffn;
+    float residual_scale = 1.0F;  ///< r
     bool parallel_residual = false;
 
     /// x (T, D) in place. Policies see and may edit every step (hooks/policy.hpp). `pass` knows
@@ -44,14 +51,16 @@ struct block {
             if (pass.template offer<H>(r, policies...) == flow::stop) { result = flow::stop; }
         };
         workspace& ws = pass.work();
-        attention_norm(x, ws.normed);
+        normalise(attention_norm, x, ws.normed);
         pass.attend(attention, ws.normed, position, ws.update);
+        if (attention_post_norm) { (*attention_post_norm)(ws.update, ws.update); }
+        if (residual_scale != 1.0F) { multiply(ws.update, residual_scale); }
         offer.template operator()<hook::attention_out>(ws.update);
 
-        if (parallel_residual) { ffn_norm(x, ws.normed); }
+        if (parallel_residual) { normalise(ffn_norm, x, ws.normed); }
         add(ws.update, x);
         offer.template operator()<hook::before>(x);
-        if (!parallel_residual) { ffn_norm(x, ws.normed); }
+        if (!parallel_residual) { normalise(ffn_norm, x, ws.normed); }
 
         if (wants<hook::pre_activations>(policies...)) {
             ffn.coefficients(ws.normed, ws.coefficients, [&](rows<float> g) {
@@ -62,7 +71,7 @@ struct block {
         }
         offer.template operator()<hook::coefficients>(ws.coefficients);
         ffn.sum(ws.coefficients, ws.update);
-        ffn.add_output_bias(ws.update);
+        ffn.finish(ws.update);
         add(ws.update, x);
         offer.template operator()<hook::after>(x);
         return result;
@@ -71,11 +80,16 @@ struct block {
     /// What a skipped layer owes to later positions: keys and values from the exit residual x.
     void fill_cache(rows<const float> x, const position_type& position, kv_cache& cache,
                     workspace& ws) const {
-        attention_norm(x, ws.normed);
+        normalise(attention_norm, x, ws.normed);
         attention.extend(ws.normed, position, cache, ws);
     }
 
 private:
+    static void multiply(rows<float> x, float by) {
+        parallel_for(x.count(), x.width(), [&](std::size_t t) {
+            for (float& v : x[t]) { v *= by; }
+        });
+    }
     static void add(rows<const float> update, rows<float> x) {
         parallel_for(x.count(), 2 * x.width(),
                      [&](std::size_t t) { kernels::add_scaled(1.0F, update[t], x[t]); });

@@ -8,6 +8,7 @@
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -27,24 +28,33 @@ struct rotation {
     xt::xtensor<float, 2> sin;
 };
 
+/// Which rotation a layer's queries and keys take: a model has one or two, whose θ and scaling
+/// differ (Gemma 3: one for layers with a window, one for the others).
+enum class layer_rope { first, second, none };
+
+/// Those of a run of positions.
+using rotations = std::array<rotation, 2>;
+
 namespace detail {
 /// Positions that rotate nothing.
 struct unrotated {
-    void prepare(std::size_t, std::size_t, rotation&) const {}
-    void prepare(std::span<const std::size_t>, rotation&) const {}
-    void rotate(const rotation&, std::size_t, rows<float>) const {}
+    void prepare(std::size_t, std::size_t, rotations&) const {}
+    void prepare(std::span<const std::size_t>, rotations&) const {}
+    void rotate(const rotations&, layer_rope, std::size_t, rows<float>) const {}
 };
 }  // namespace detail
 
-/// A learned vector a position, added to the embedding: x_t += P(first + t). (GPT-2)
+/// A learned vector a position, added to the embedding: x_t += P(first + t + offset). (GPT-2; OPT,
+/// whose table begins with rows of no position)
 template <weight_matrix Weights>
 struct learned_positions : detail::unrotated {
-    Weights table;  ///< (context, D)
+    Weights table;  ///< (context + offset, D)
+    std::size_t offset = 0;
 
     void add(rows<float> x, std::size_t first) const {
         std::vector<float> row(x.width());
         for (std::size_t t = 0; t < x.count(); ++t) {
-            table.row(first + t, row);
+            table.row(first + t + offset, row);
             kernels::add_scaled(1.0F, row, x[t]);
         }
     }
@@ -75,19 +85,23 @@ struct sinusoidal_positions : detail::unrotated {
 /// with the position. Source: Su et al. 2021 (2104.09864).
 template <weight_matrix Weights>
 struct rotary_positions {
-    rope_table table;
+    rope_table table;   ///< of layer_rope::first
+    rope_table second;  ///< of layer_rope::second, where layers have it
     rope_style style = rope_style::halves;
 
     void add(rows<float>, std::size_t) const {}
-    void prepare(std::size_t first, std::size_t count, rotation& out) const {
+    void prepare(std::size_t first, std::size_t count, rotations& out) const {
         prepare(count, out, [first](std::size_t t) { return first + t; });
     }
     /// The same for any positions, one a row.
-    void prepare(std::span<const std::size_t> positions, rotation& out) const {
+    void prepare(std::span<const std::size_t> positions, rotations& out) const {
         prepare(positions.size(), out, [positions](std::size_t t) { return positions[t]; });
     }
     /// Turns every head of x (T, heads·head_size) in place.
-    void rotate(const rotation& by, std::size_t head_size, rows<float> x) const {
+    void rotate(const rotations& prepared, layer_rope which, std::size_t head_size,
+                rows<float> x) const {
+        if (which == layer_rope::none) { return; }
+        const rotation& by = prepared[which == layer_rope::first ? 0 : 1];
         parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
             const auto cos = rows<const float>(by.cos)[t];
             const auto sin = rows<const float>(by.sin)[t];
@@ -99,7 +113,13 @@ struct rotary_positions {
 
 private:
     template <class PositionOf>
-    void prepare(std::size_t count, rotation& out, PositionOf position_of) const {
+    void prepare(std::size_t count, rotations& out, PositionOf position_of) const {
+        prepare(table, count, out[0], position_of);
+        if (!second.frequencies().empty()) { prepare(second, count, out[1], position_of); }
+    }
+    template <class PositionOf>
+    static void prepare(const rope_table& table, std::size_t count, rotation& out,
+                        PositionOf position_of) {
         const std::size_t half = table.frequencies().size();
         out.cos.resize({count, half});
         out.sin.resize({count, half});
@@ -110,9 +130,14 @@ private:
 };
 
 /// How a model knows where a token stands.
-enum class position_kind { learned, sinusoidal, rotary };
+enum class position_kind {
+    learned,
+    sinusoidal,
+    rotary,
+    none,  ///< nothing is added and nothing turns: attention alone knows (ALiBi)
+};
 
-/// Any of the three, as a file says: what xlens::model is made of.
+/// Any of them, as a file says: what xlens::model is made of.
 template <weight_matrix Weights>
 struct any_positions {
     position_kind kind = position_kind::rotary;
@@ -133,14 +158,14 @@ struct any_positions {
         if (kind == position_kind::learned) { learned.add(x, first); }
         if (kind == position_kind::sinusoidal) { sinusoidal.add(x, first); }
     }
-    void prepare(std::size_t first, std::size_t count, rotation& out) const {
+    void prepare(std::size_t first, std::size_t count, rotations& out) const {
         if (kind == position_kind::rotary) { rotary.prepare(first, count, out); }
     }
-    void prepare(std::span<const std::size_t> positions, rotation& out) const {
+    void prepare(std::span<const std::size_t> positions, rotations& out) const {
         if (kind == position_kind::rotary) { rotary.prepare(positions, out); }
     }
-    void rotate(const rotation& by, std::size_t head_size, rows<float> x) const {
-        if (kind == position_kind::rotary) { rotary.rotate(by, head_size, x); }
+    void rotate(const rotations& by, layer_rope which, std::size_t head_size, rows<float> x) const {
+        if (kind == position_kind::rotary) { rotary.rotate(by, which, head_size, x); }
     }
 };
 

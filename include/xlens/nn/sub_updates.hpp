@@ -5,7 +5,6 @@
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/dominance.hpp>
 #include <xlens/nn/row_stepper.hpp>
 #include <xlens/nn/selection.hpp>
@@ -91,14 +90,25 @@ public:
     // --- the sum and its parts -----------------------------------------------------------------
 
     /// Σ_r m_i·v_i (D) over the rows, through the product that the layer itself uses: for an
-    /// expression without selection or edit, FFN(x) minus the output bias, bit for bit.
+    /// expression without selection or edit, FFN(x) minus the output bias, bit for bit; times
+    /// `scale` where a norm stands behind the sum.
     [[nodiscard]] xt::xtensor<float, 1> sum() const {
         const xt::xtensor<float, 1> m = scattered();
         xt::xtensor<float, 1> out = xt::empty<float>({m_layer->width()});
         m_layer->sum({m.data(), 1, m.size()}, {out.data(), 1, out.size()});
+        const std::span<const float> gain = m_layer->values().gain();
+        for (std::size_t d = 0; d < gain.size(); ++d) { out(d) *= gain[d]; }
         return out;
     }
-    /// m_i·⟨e_w, v_i⟩ of every row: how much each sub-update adds to token w's score in the
+    /// 1/ρ of the layer at x, selections and edits apart: the layer adds scale·m_i·v_i to the
+    /// residual. 1 in a layer without a norm behind the sum, else it costs the sum.
+    [[nodiscard]] float scale() const {
+        const auto& m = m_coefficients.get([this] { return m_layer->coefficients(m_x); });
+        float out = 1.0F;
+        m_layer->scale({m.data(), 1, m.size()}, {&out, 1});
+        return out;
+    }
+    /// scale·m_i·⟨e_w, v_i⟩ of every row: how much each sub-update adds to token w's score in the
     /// unembedding's terms. One pass over the value matrix: Vᵀ·e_w.
     template <token_directions Unembedding>
     [[nodiscard]] xt::xtensor<float, 1> promote(const Unembedding& unembedding,
@@ -106,12 +116,13 @@ public:
         xt::xtensor<float, 1> direction = xt::empty<float>({m_layer->width()});
         unembedding.direction(token, {direction.data(), direction.size()});
         xt::xtensor<float, 1> scores = xt::empty<float>({m_layer->inner_width()});
-        kernels::matvec_transposed(m_layer->values(), {direction.data(), direction.size()},
-                                   {scores.data(), scores.size()});
+        m_layer->values().products({direction.data(), 1, direction.size()},
+                                   {scores.data(), 1, scores.size()});
+        const float common = scale();
         const detail::selection& s = selected();
         xt::xtensor<float, 1> out = xt::empty<float>({s.neurons.size()});
         for (std::size_t r = 0; r < out.size(); ++r) {
-            out(r) = s.coefficients[r] * scores(s.neurons[r]);
+            out(r) = common * s.coefficients[r] * scores(s.neurons[r]);
         }
         return out;
     }

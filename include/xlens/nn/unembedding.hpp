@@ -12,6 +12,7 @@
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -59,6 +60,8 @@ struct unembedding {
     };
     std::vector<section> sections;   ///< in the order of their tokens
     std::optional<Weights> classes;  ///< (sections - 1, D): one row a tail
+    xt::xtensor<float, 1> bias;  ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
+    float cap = 0.0F;            ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
 
     [[nodiscard]] std::size_t vocabulary() const {
         return sections.back().first + sections.back().out.rows();
@@ -118,7 +121,23 @@ struct unembedding {
         return kernels::log_sum_exp(head) + (tail > 0 ? log_sum(sections[tail]) : 0.0F);
     }
 
-    /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩; for an adaptive softmax
+    /// b_w; 0 where there is no bias.
+    [[nodiscard]] float bias_of(token_id token) const {
+        return bias.size() == 0 ? 0.0F : bias(static_cast<std::size_t>(token));
+    }
+    /// Logits of scores ⟨e_w, x⟩ of the tokens first, first + 1, ..., in place: the bias, then the
+    /// cap. A score that is not finite stays so.
+    void finish(std::size_t first, std::span<float> scores) const {
+        for (std::size_t i = 0; i < scores.size() && bias.size() > 0; ++i) {
+            scores[i] += bias(first + i);
+        }
+        if (!(cap > 0.0F)) { return; }
+        for (float& z : scores) {
+            if (std::isfinite(z)) { z = cap * std::tanh(z / cap); }
+        }
+    }
+
+    /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩ with bias and cap; for an adaptive softmax
     /// log-probabilities, which are logits as well (their softmax is themselves). Throws
     /// xlens::error where a number of x or a logit is not finite: a row of E with an infinity would
     /// leave its token out, or put it first.
@@ -129,6 +148,7 @@ struct unembedding {
         for (std::size_t n = 0; n < out.count(); ++n) {
             const std::size_t token = kernels::first_not_finite(out[n]);
             if (token < out.width()) { detail::refuse_score(token); }
+            finish(0, out[n]);
         }
     }
 

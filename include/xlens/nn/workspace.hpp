@@ -26,7 +26,7 @@ struct workspace {
     aligned_tensor coefficients;  ///< (T, F)
     aligned_tensor keys;          ///< (T, kv_heads·head_size), where rows are of sequences
     aligned_tensor values;        ///< of their own: attention::each
-    rotation turned;
+    rotations turned;
     std::size_t first_position = 0;  ///< of the rows that these were prepared for
 
     void resize(std::size_t count, const layer_shape& shape) {

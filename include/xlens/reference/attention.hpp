@@ -15,6 +15,18 @@ bool attends(const Shape& shape, std::size_t at, std::size_t key) {
     return key <= at && (shape.window == 0 || key + shape.window > at);
 }
 
+/// The score of a product ⟨q, k⟩ of head h and a key `distance` positions before the query.
+template <class Shape>
+double score_of(const Shape& shape, std::size_t h, double product, std::size_t distance) {
+    double score = product * static_cast<double>(shape.scale);
+    if (shape.cap > 0.0F) {
+        const double cap = static_cast<double>(shape.cap);
+        score = cap * std::tanh(score / cap);
+    }
+    if (shape.slopes.empty()) { return score; }
+    return score - static_cast<double>(shape.slopes[h]) * static_cast<double>(distance);
+}
+
 /// Causal softmax attention with grouped queries, as kernels::attention defines it, in double
 /// precision and over a full row of weights. queries, out (T, heads·head_size);
 /// keys, values (positions, kv_heads·head_size). Shape: kernels::attention_shape.
@@ -34,9 +46,10 @@ void attention(const Shape& shape, rows<const float> queries, rows<const float> 
                     score += static_cast<double>(queries[t][h * size + i]) *
                              static_cast<double>(keys[s][kv + i]);
                 }
-                weight[s] = std::exp(score * static_cast<double>(shape.scale));
+                weight[s] = std::exp(score_of(shape, h, score, first_position + t - s));
                 total += weight[s];
             }
+            if (!shape.sinks.empty()) { total += std::exp(static_cast<double>(shape.sinks[h])); }
             for (std::size_t i = 0; i < size; ++i) {
                 double sum = 0.0;
                 for (std::size_t s = 0; s < keys.count(); ++s) {

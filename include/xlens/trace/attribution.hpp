@@ -20,7 +20,6 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/kernels/dot_in_double.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #endif
@@ -36,14 +35,14 @@ struct attribution {
     std::size_t position = 0;
     token_id token = 0;
     std::optional<token_id> against;  ///< the logit is token's less this one's
-    float logit = 0.0F;               ///< as the pass computed it
+    float logit = 0.0F;               ///< as the pass computed it; before the cap, if there is one
 
     float embedding = 0.0F;        ///< learned positions included
     std::vector<float> attention;  ///< (L), without output biases
     std::vector<float> ffn;        ///< (L): Σ_i m_i·⟨d, v_i⟩
     float attention_bias = 0.0F;   ///< output biases of all attentions
     float ffn_bias = 0.0F;         ///< output biases of all FFNs
-    float final_norm_bias = 0.0F;  ///< ⟨e_w, β⟩
+    float final_norm_bias = 0.0F;  ///< ⟨e_w, β⟩, and the unembedding's own bias of the token
     float normaliser = 0.0F;       ///< of an adaptive softmax, whose logits are log-probabilities
     float gap = 0.0F;              ///< logit less the sum of all parts
 
@@ -106,9 +105,16 @@ private:
 #if XLENS_DEFINES(trace)
 namespace detail {
 
-/// ⟨a, b⟩ over the elements of b: none where a bias is missing.
-inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b) {
-    return kernels::dot_in_double(a.first(b.size()), std::span<const float>(b.data(), b.size()));
+/// ⟨a, g⊙b⟩ over the elements of b: none where a bias is missing. An empty g is 1.
+inline double dot_bias(std::span<const float> a, const xt::xtensor<float, 1>& b,
+                       std::span<const float> g = {}) {
+    const std::span<const float> bias(b.data(), b.size());
+    if (g.empty()) { return kernels::dot_in_double(a.first(b.size()), bias); }
+    double sum = 0.0;
+    for (std::size_t d = 0; d < b.size(); ++d) {
+        sum += double{a[d]} * double{g[d]} * double{bias[d]};
+    }
+    return sum;
 }
 
 }  // namespace detail
@@ -193,7 +199,14 @@ XLENS_API attributor::running attributor::begin(const observe_updates& seen,
         for (std::size_t i = 0; i < d.size(); ++i) { d[i] -= other(i); }
         normaliser += double{unembedding.normaliser(*target.against, in)};
     }
-    const double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
+    double constant = m_model->final_norm ? m_model->final_norm->constant(d) : 0.0;
+    constant += double{unembedding.bias_of(target.token)};
+    if (target.against) { constant -= double{unembedding.bias_of(*target.against)}; }
+    if (unembedding.cap > 0.0F) {  // a sum explains what is capped
+        out.to.logit = static_cast<float>(kernels::dot_in_double(d, in)) +
+                       unembedding.bias_of(target.token) -
+                       (target.against ? unembedding.bias_of(*target.against) : 0.0F);
+    }
     if (m_model->final_norm) { m_model->final_norm->fold_at(x, d); }
     const double embedding = kernels::dot_in_double(d, seen.embedding()[target.row]);
     out.to.embedding = static_cast<float>(embedding);
@@ -210,19 +223,32 @@ XLENS_API void attributor::add_layer(const observed_update& update, std::size_t 
     const auto& block = m_model->blocks[layer];
     // In f32 whatever the pass is computed in: attribution is a lens.
     const std::size_t inner = block.ffn.inner_width();
+    const value_matrix<any_matrix> values = block.ffn.values();
     xt::xtensor<float, 2> scores = xt::empty<float>({targets.size(), inner});
-    kernels::matmul_transposed(block.ffn.values().in_f32(), directions, scores);
+    values.products(directions, scores);
+    std::vector<float> scale(targets.size());
+    xt::xtensor<float, 2> coefficients = xt::empty<float>({targets.size(), inner});
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        std::ranges::copy(rows<const float>(update.coefficients)[targets[n].row],
+                          rows<float>(coefficients)[n].begin());
+    }
+    block.ffn.scale(coefficients, scale);
     parallel_for(targets.size(), 4 * (inner + width()), [&](std::size_t n) {
         const std::span<const float> d = rows<const float>(directions)[n];
         const std::span<float> each = rows<float>(scores)[n];
         const std::size_t row = targets[n].row;
         double ffn = 0.0;
         for (std::size_t i = 0; i < inner; ++i) {
-            each[i] *= update.coefficients(row, i);
+            each[i] *= scale[n] * update.coefficients(row, i);
             ffn += double{each[i]};
         }
-        const double attention_bias = detail::dot_bias(d, block.attention.output.bias);
-        const double ffn_bias = detail::dot_bias(d, block.ffn.output_bias());
+        // Behind a norm the bias of an attention is no part of its own.
+        const double attention_bias =
+            block.attention_post_norm
+                ? 0.0
+                : double{block.residual_scale} * detail::dot_bias(d, block.attention.output.bias);
+        const double ffn_bias =
+            double{scale[n]} * detail::dot_bias(d, block.ffn.output_bias(), values.gain());
         const double attention =
             kernels::dot_in_double(d, rows<const float>(update.attention)[row]) - attention_bias;
         running& to = sums[n];

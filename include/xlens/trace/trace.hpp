@@ -152,8 +152,9 @@ inline std::vector<traced_position> read_pass(const logit_lens& lens, const obse
 }
 
 /// Fills in the concepts of all sub-updates.
-inline void add_concepts(const logit_lens& lens, const std::vector<const any_matrix*>& values,
-                         std::size_t top, std::vector<traced_position>& positions) {
+inline void add_concepts(const logit_lens& lens,
+                         const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
+                         std::vector<traced_position>& positions) {
     xlens::add_concepts(lens, values, top, [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {

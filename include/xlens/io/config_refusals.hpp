@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/error.hpp>
+#include <xlens/json/field.hpp>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+// What of config.json xlens does not apply although it changes what transformers computes: refused
+// by name, unless it has the value that changes nothing. Everything else in transformers'
+// configuration classes is applied (io/config_*.hpp), or harmless to a forward pass: rates of
+// dropout, initialisation, ids of special tokens, caches. tests/io/config_keys.cpp walks through
+// all keys of all classes. Keys that a class does not have are ignored by transformers, and here.
+
+namespace xlens::detail {
+
+/// A key with the only value that is read; null is always fine.
+struct config_refusal {
+    std::string_view family;  ///< empty: all
+    std::string_view key;
+    std::string_view only;  ///< as JSON: "false", "1", "\"x\"", or "the width"
+    std::string_view what;  ///< it is, for the message
+};
+
+inline constexpr auto config_refusals = std::to_array<config_refusal>({
+    {"", "quantization_config", "null", "weights that another library has quantised"},
+    {"", "add_cross_attention", "false", "attention to another model"},
+    {"", "is_encoder_decoder", "false", "a model with an encoder"},
+    {"", "use_bidirectional_attention", "false", "attention to later positions"},
+    {"gpt2", "scale_attn_by_inverse_layer_idx", "false", "scores divided by the layer's number"},
+    {"opt", "do_layer_norm_before", "true", "norms behind attention and FFN"},
+    {"opt", "_remove_final_layer_norm", "false", "no final norm"},
+    {"opt", "layer_norm_elementwise_affine", "true", "norms without gain"},
+    {"opt", "word_embed_proj_dim", "hidden_size", "a projection of the embedding"},
+    {"bloom", "apply_residual_connection_post_layernorm", "false", "residuals behind the norm"},
+    {"falcon", "alibi", "false", "ALiBi, which Falcon rounds to bfloat16"},
+    {"phi", "qk_layernorm", "false", "norms of queries and keys"},
+    {"mpt", "no_bias", "true", "biases"},
+    {"mpt", "embedding_fraction", "1", "a damped embedding"},
+});
+
+/// What stands in MPT's attn_config.
+inline constexpr auto mpt_refusals = std::to_array<config_refusal>({
+    {"mpt", "alibi", "true", "learned positions"},
+    {"mpt", "qk_ln", "false", "norms of queries and keys"},
+    {"mpt", "prefix_lm", "false", "a prefix that sees all of itself"},
+    {"mpt", "attn_uses_sequence_id", "false", "attention within marked sequences"},
+    {"mpt", "alibi_bias_max", "8", "slopes that transformers takes for those of 8"},
+    {"mpt", "attn_type", "\"multihead_attention\"", "another kind of attention"},
+});
+
+inline void refuse_key(const json_object& config, const config_refusal& r) {
+    const auto found = config.find(r.key);
+    if (!found) { return; }
+    const std::string got = found->text();
+    if (got == r.only || (r.only == "1" && got == "1.0")) { return; }
+    if (r.only == "hidden_size" && got == config.at("hidden_size").text()) { return; }
+    fail("{}: {}: {}, which xlens does not compute: expected {}, got {}", config.file(), r.key,
+         r.what, r.only, printable(got));
+}
+
+/// Throws xlens::error for a key whose value would change what is computed.
+inline void refuse_keys(const json_object& config, std::string_view family) {
+    for (const config_refusal& r : config_refusals) {
+        if (r.family.empty() || r.family == family) { refuse_key(config, r); }
+    }
+    if (family == "mpt" && config.has("attn_config")) {
+        const json_object attention = config.object("attn_config");
+        for (const config_refusal& r : mpt_refusals) { refuse_key(attention, r); }
+    }
+}
+
+}  // namespace xlens::detail
