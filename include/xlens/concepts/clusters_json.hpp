@@ -198,8 +198,7 @@ XLENS_API cluster cluster_of(const json_object& from, std::size_t id) {
             fail("{}: cluster {}: neurons: expected \"L:I\", got {}", from.file(), id,
                  item.type_name());
         }
-        out.neurons.push_back(
-            parse_neuron(item.string(), from.file() + ": neurons"));
+        out.neurons.push_back(parse_neuron(item.string(), from.file() + ": neurons"));
     }
     expect("id", id);
     expect("size", out.neurons.size());

@@ -241,9 +241,8 @@ XLENS_API token_scores sub_update_scores::operator()(const recorded_layer& layer
     const auto random = std::span(layer.random).subspan(t * k, k);
     for (std::size_t i = 0; i < own.size(); ++i) {
         const auto& e = form == projection::raw ? raw : fold;
-        own[i] =
-            layer.scale[t] * dominant[i].coefficient *
-            kernels::dot(e, vector(m_values, dominant[i].where.index));
+        own[i] = layer.scale[t] * dominant[i].coefficient *
+                 kernels::dot(e, vector(m_values, dominant[i].where.index));
     }
     const auto itself = [](const sub_update& s, std::size_t) { return s.where.index; };
     const auto control = [&](const sub_update&, std::size_t i) {

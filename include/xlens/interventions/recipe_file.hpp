@@ -208,8 +208,8 @@ XLENS_API token_name recipe_reader::token(const json_field& value) {
 }
 
 XLENS_API float recipe_reader::number(const json_field& value) {
-    value.expect(value.value().is_number() && std::abs(value.value().number()) <=
-                                                  double{std::numeric_limits<float>::max()},
+    value.expect(value.value().is_number() &&
+                     std::abs(value.value().number()) <= double{std::numeric_limits<float>::max()},
                  "a number that a float holds");
     return static_cast<float>(value.value().number());
 }
