@@ -129,7 +129,9 @@ def configs():
             activation_function="gelu",
             **{**NO_IDS, "pad_token_id": 1},
         ),
-        "bloom": t.BloomConfig(vocab_size=96, hidden_size=16, n_layer=3, n_head=4, seq_length=64, **NO_IDS),
+        "bloom": t.BloomConfig(
+            vocab_size=96, hidden_size=16, n_layer=3, n_head=4, seq_length=64, **NO_IDS
+        ),
         "bloom_six_heads": t.BloomConfig(
             vocab_size=96, hidden_size=24, n_layer=2, n_head=6, seq_length=64, **NO_IDS
         ),

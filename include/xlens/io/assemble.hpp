@@ -21,7 +21,7 @@ namespace xlens {
 
 namespace detail {
 
-/// ALiBi's slopes (Press et al. 2022, 2108.12409), largest exponent `bias`; none for 0. Heads beyond
+/// ALiBi's slopes (2108.12409), largest exponent `bias`; none for 0. Heads beyond
 /// a power of two take every second slope of twice as many.
 inline std::vector<float> alibi_slopes(std::size_t heads, float bias) {
     std::vector<float> out;

@@ -282,7 +282,7 @@ XLENS_API std::span<const family> families() {
                .window = window_rule::pattern,
                .window_period = 4,
                .layers_rope = rope_rule::windowed},
-        // llama.cpp's architecture llama reads Mixtral too: gguf_hyperparameters.hpp tells them apart.
+        // llama.cpp's llama is Mixtral's too: gguf_hyperparameters.hpp tells them apart.
         family{.name = "mixtral",
                .architecture = "mixtral",
                .gguf = {},

@@ -58,9 +58,9 @@ public:
     [[nodiscard]] std::size_t size() const { return m_unembedding->vocabulary(); }
 
     /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers and the
-    /// unembedding's bias and cap; for an adaptive softmax the logits are log-probabilities. With `targets` (N), also the
-    /// log-probability of targets[n] under row n. Cost 2·N·V·D, memory O(N·k). Throws xlens::error
-    /// where a number of x or a score is not finite, and for vectors of another width.
+    /// unembedding's bias and cap; for an adaptive softmax the logits are log-probabilities. With
+    /// `targets` (N), also the log-probability of targets[n] under row n. Cost 2·N·V·D, memory
+    /// O(N·k). Throws xlens::error for what is not finite, and for vectors of another width.
     [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
                                             std::span<const token_id> targets = {}) const;
 
