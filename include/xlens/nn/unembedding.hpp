@@ -139,7 +139,7 @@ struct unembedding {
 
     /// x (N, D), after the final norm -> out (N, V): logits ⟨e_w, x⟩ with bias and cap; for an
     /// adaptive softmax log-probabilities, which are logits as well (their softmax is themselves).
-    /// Throws xlens::error where a number of x or a logit is not finite: a row of E with an infinity
+    /// Throws xlens::error where a number of x or a logit is not finite: an infinite row of E
     /// would leave its token out, or put it first.
     void logits(rows<const float> x, rows<float> out) const {
         detail::check_scored(x, width());
