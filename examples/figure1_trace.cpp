@@ -53,11 +53,16 @@ std::size_t most_helpful_layer(const Lens& lens, const xlens::observe& seen,
     return static_cast<std::size_t>(std::max_element(gain.begin(), gain.end()) - gain.begin());
 }
 
-/// before + Σ m_i·v_i + b, as the model itself adds them up.
+/// before + scale·(Σ m_i·v_i + b): what the model adds, the scale being 1 without a norm behind the
+/// sum, and b written as the value vectors are.
 template <class FeedForward>
-tensor updated(const FeedForward& ffn, const tensor& before, vector sum) {
-    ffn.finish(xlens::as_rows(std::span<float>(sum.data(), sum.size())));
-    return before + sum;
+tensor updated(const FeedForward& ffn, const tensor& before, vector sum, float scale) {
+    const std::span<const float> gain = ffn.values().gain();
+    const auto& bias = ffn.output_bias();
+    for (std::size_t d = 0; d < bias.size(); ++d) {
+        sum(d) += gain.empty() ? bias(d) : gain[d] * bias(d);
+    }
+    return before + scale * sum;
 }
 
 /// The rows of an expression: neuron, coefficient, what it adds to the token, and its concept.
@@ -120,7 +125,7 @@ void figure(const xlens::transformer<>& model, const xlens::tokenizer& text,
 
     const tensor& before = seen.layers()[l].before;  // (1, D): the last position
     tensor normed = xt::empty_like(before);
-    block.ffn_norm(before, normed);
+    xlens::normalise(block.ffn_norm, before, normed);
     const vector x = xt::view(normed, 0, xt::all());
 
     // The layer's update as an expression of shape (F, D). Nothing is computed in this line.
@@ -133,8 +138,8 @@ void figure(const xlens::transformer<>& model, const xlens::tokenizer& text,
                quoted(text, token));
     print_rows(model, text, l, dominant, token);
     fmt::print("  all of them {:24.3f}\n", xt::sum(e.promote(lens, token))());
-    const tensor after = updated(block.ffn, before, e.sum());
-    const tensor without = updated(block.ffn, before, rest.sum());
+    const tensor after = updated(block.ffn, before, e.sum(), e.scale());
+    const tensor without = updated(block.ffn, before, rest.sum(), e.scale());
     print(text, "after", lens.read(after, 5)[0]);
     print(text, "after, without the 10", lens.read(without, 5)[0]);
 

@@ -15,10 +15,12 @@
 #include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
 #include <xlens/lens/logit_lens.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -52,8 +54,9 @@ json continued(const transformer<>& model, const task& t) {
     dynamic_policies policies = policies_for(model, t);
     const tokenizer& text = t.file.tokenizer();
     std::vector<std::vector<token_id>> prompts;
-    for (const json& prompt : parse_json("prompts", t.input)) {
-        prompts.push_back(text.encode_prompt(prompt.get<std::string>()));
+    const json_value input = parse_json("prompts", t.input);
+    for (const json_field& prompt : json_field(input, "prompts").items()) {
+        prompts.push_back(text.encode_prompt(prompt.string()));
     }
     // As the paper's code has it: exactly so many tokens, none of them the end token.
     const beam_options o{
