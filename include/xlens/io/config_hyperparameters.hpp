@@ -58,9 +58,9 @@ inline void read_sizes(const json_object& config, const family& f, hyperparamete
     const std::string kv(f.keys.kv_heads);
     p.kv_heads = kv.empty() ? p.heads : count(config, kv, max_width, p.heads);
     p.vocabulary = size("vocab_size", max_vocabulary);
-    // BLOOM's positions have no end; its checkpoints say what they were trained for, or do not.
-    p.context = f.name == "bloom" ? count(config, std::string(f.keys.context), max_context, 2048)
-                                  : size(f.keys.context, max_context);
+    p.context = f.context == 0
+                    ? size(f.keys.context, max_context)
+                    : count(config, std::string(f.keys.context), max_context, f.context);
     p.head_size = count(config, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
     p.norm_epsilon = f.keys.epsilon.empty() || (f.epsilon > 0.0 && !config.has(f.keys.epsilon))
                          ? static_cast<float>(f.epsilon)
@@ -93,7 +93,7 @@ inline void read_experts(const json_object& config, const family& f, hyperparame
 inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {
     if (f.keys.activation.empty()) { return; }
     std::string_view key = f.keys.activation;
-    if (key == "hidden_activation" && !config.has(key)) { return; }  // Gemma's own
+    if (!config.has(key)) { return; }  // the architecture's own
     p.activation = config.string(key);
     if (!activation_named(p.activation)) {
         fail("{}: {}: expected silu, gelu, gelu_new, gelu_pytorch_tanh or relu, got '{}'",

@@ -45,17 +45,25 @@ inline std::optional<std::vector<bool>> listed_windows(const json_object& config
     return out;
 }
 
-/// GPT-Neo's attention_types, [[["global", "local"], 12]], as "does it have a window".
+/// GPT-Neo's attention_types, [[["global", "local"], 12]], as "does it have a window"; before them
+/// go attention_layers, the same written out.
 inline std::vector<bool> attention_types(const json_object& config, std::size_t layers) {
     std::vector<bool> out;
-    for (const json_field& run : config.at("attention_types").items()) {
-        const std::vector<json_field> parts = run.items();
-        if (parts.size() != 2) { run.expect(false, "a list of kinds and a number"); }
-        for (std::int32_t left = parts[1].id(); left > 0 && out.size() <= layers; --left) {
-            for (const json_field& item : parts[0].items()) {
-                const std::string kind = item.string();
-                item.expect(kind == "global" || kind == "local", "global or local");
-                out.push_back(kind == "local");
+    const auto add = [&](const std::vector<json_field>& kinds) {
+        for (const json_field& item : kinds) {
+            const std::string kind = item.string();
+            item.expect(kind == "global" || kind == "local", "global or local");
+            out.push_back(kind == "local");
+        }
+    };
+    if (const auto layers_of = config.find("attention_layers")) {
+        add(layers_of->items());
+    } else {
+        for (const json_field& run : config.at("attention_types").items()) {
+            const std::vector<json_field> parts = run.items();
+            if (parts.size() != 2) { run.expect(false, "a list of kinds and a number"); }
+            for (std::int32_t left = parts[1].id(); left > 0 && out.size() <= layers; --left) {
+                add(parts[0].items());
             }
         }
     }
@@ -87,8 +95,8 @@ inline void read_config_windows(const json_object& config, const family& f, hype
     const auto window = [&](std::string_view key) {
         return config.has(key) ? count(config, std::string(key), max_context) : std::size_t{0};
     };
-    const auto listed = listed_windows(config, p.layers);
     const auto listed_or = [&](auto otherwise) {
+        const auto listed = listed_windows(config, p.layers);
         set_windows(window("sliding_window"), p,
                     [&](std::size_t l) { return listed ? bool{(*listed)[l]} : otherwise(l); });
     };

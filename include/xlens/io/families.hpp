@@ -76,8 +76,10 @@ struct family {
     bool gain_plus_one = false;  ///< folders keep γ - 1 (Gemma)
     bool transposed = false;     ///< folders keep the layers' matrices as (inputs, outputs): GPT-2
     std::size_t inner_factor = 0;  ///< F = so many D where the file does not say; 0: it must
-    double epsilon = 0.0;          ///< where the file does not say; 0: it must
-    double rotary_part = 1.0;      ///< of a head, where the file does not say
+    std::size_t context = 0;       ///< where the file does not say; 0: it must
+    double epsilon = 0.0;          ///< likewise
+    double theta = 10000.0;        ///< likewise, of a folder
+    double rotary_part = 0.0;      ///< of a head, where the file does not say; 0: all, always
     window_rule window = window_rule::never;
     std::size_t window_period = 0;
     rope_rule layers_rope = rope_rule::one;
@@ -114,7 +116,8 @@ XLENS_API std::span<const family> families() {
                .names = names::gpt2,
                .keys = gpt2_keys,
                .transposed = true,
-               .inner_factor = 4},
+               .inner_factor = 4,
+               .epsilon = 1e-5},
         family{.name = "llama", .architecture = "llama", .gguf = "llama", .gguf_rope = pairs},
         family{.name = "mistral",
                .architecture = "llama",
@@ -134,7 +137,8 @@ XLENS_API std::span<const family> families() {
                .gguf = "gptneox",
                .names = names::gpt_neox,
                .keys = layer_norm_keys,
-               .qkv = qkv_rows::groups},
+               .qkv = qkv_rows::groups,
+               .rotary_part = 0.25},
         family{.name = "wikilm",
                .architecture = "wikilm",
                .gguf = "wikilm",
@@ -150,6 +154,7 @@ XLENS_API std::span<const family> families() {
                         .epsilon = "layer_norm_epsilon",
                         .activation = "activation_function"},
                .inner_factor = 4,
+               .epsilon = 1e-5,
                .window = window_rule::listed},
         family{.name = "gptj",
                .architecture = "gptj",
@@ -157,7 +162,8 @@ XLENS_API std::span<const family> families() {
                .names = names::gptj,
                .keys = gpt2_keys,
                .rope = pairs,
-               .inner_factor = 4},
+               .inner_factor = 4,
+               .epsilon = 1e-5},
         family{.name = "opt",
                .architecture = "opt",
                .gguf = {},
@@ -179,7 +185,9 @@ XLENS_API std::span<const family> families() {
                         .epsilon = "layer_norm_epsilon",
                         .activation = {}},
                .qkv = qkv_rows::groups,
-               .inner_factor = 4},
+               .inner_factor = 4,
+               .context = 2048,
+               .epsilon = 1e-5},
         family{.name = "mpt",
                .architecture = "mpt",
                .gguf = "mpt",
@@ -193,6 +201,7 @@ XLENS_API std::span<const family> families() {
                         .epsilon = "layer_norm_epsilon",
                         .activation = {}},
                .inner_factor = 4,
+               .context = 2048,
                .epsilon = 1e-5},
         family{.name = "falcon",
                .architecture = "falcon",
@@ -203,7 +212,9 @@ XLENS_API std::span<const family> families() {
                         .epsilon = "layer_norm_epsilon",
                         .activation = "activation"},
                .qkv = qkv_rows::groups,
-               .inner_factor = 4},
+               .inner_factor = 4,
+               .context = 2048,
+               .epsilon = 1e-5},
         family{.name = "phi",
                .architecture = "phi",
                .gguf = "phi2",
@@ -215,6 +226,7 @@ XLENS_API std::span<const family> families() {
                .gguf = "phi3",
                .names = names::phi3,
                .gate_in_up = true,
+               .rotary_part = 1.0,
                .window = window_rule::all},
         family{.name = "stablelm",
                .architecture = "stablelm",
@@ -243,6 +255,7 @@ XLENS_API std::span<const family> families() {
                .names = names::sandwich,
                .keys = {.activation = "hidden_activation"},
                .gain_plus_one = true,
+               .theta = 1'000'000.0,
                .window = window_rule::pattern,
                .window_period = 6,
                .layers_rope = rope_rule::by_window},
@@ -257,6 +270,7 @@ XLENS_API std::span<const family> families() {
                .architecture = "olmo2",
                .gguf = {},
                .names = names::sandwich,
+               .theta = 500'000.0,
                .window = window_rule::pattern,
                .window_period = 4,
                .layers_rope = rope_rule::by_window},
@@ -265,6 +279,7 @@ XLENS_API std::span<const family> families() {
                .architecture = "smollm3",
                .gguf = "smollm3",
                .gguf_rope = pairs,
+               .theta = 2'000'000.0,
                .window = window_rule::optional,
                .layers_rope = rope_rule::no_rope_layers},
         family{.name = "cohere",
@@ -272,7 +287,8 @@ XLENS_API std::span<const family> families() {
                .gguf = "command-r",
                .keys = layer_norm_keys,
                .rope = pairs,
-               .gguf_rope = pairs},
+               .gguf_rope = pairs,
+               .theta = 500'000.0},
         family{.name = "cohere2",
                .architecture = "cohere2",
                .gguf = "cohere2",
