@@ -92,8 +92,9 @@ inline void read_no_rope_layers(const json_object& config, hyperparameters& p) {
 }
 
 inline void read_config_windows(const json_object& config, const family& f, hyperparameters& p) {
-    const auto window = [&](std::string_view key) {
-        return config.has(key) ? count(config, std::string(key), max_context) : std::size_t{0};
+    const auto window = [&](const char* key) {
+        const bool said = config.value().contains(key);
+        return config.has(key) ? count(config, key, max_context) : said ? 0 : f.window_size;
     };
     const auto listed_or = [&](auto otherwise) {
         const auto listed = listed_windows(config, p.layers);

@@ -10,9 +10,7 @@
 
 // What of config.json xlens does not apply although it changes what transformers computes: refused
 // by name, unless it has the value that changes nothing. Everything else in transformers'
-// configuration classes is applied (io/config_*.hpp), or harmless to a forward pass: rates of
-// dropout, initialisation, ids of special tokens, caches. tests/io/config_keys.cpp walks through
-// all keys of all classes. Keys that a class does not have are ignored by transformers, and here.
+// configuration classes stands in io/config_keys.hpp.
 
 namespace xlens::detail {
 
@@ -29,6 +27,9 @@ inline constexpr auto config_refusals = std::to_array<config_refusal>({
     {"", "add_cross_attention", "false", "attention to another model"},
     {"", "is_encoder_decoder", "false", "a model with an encoder"},
     {"", "use_bidirectional_attention", "false", "attention to later positions"},
+    {"", "is_causal", "true", "attention to later positions"},
+    {"", "per_layer_config", "null", "settings of single layers"},
+    {"", "transformers_weights", "null", "weights in a file of another name"},
     {"gpt2", "scale_attn_by_inverse_layer_idx", "false", "scores divided by the layer's number"},
     {"opt", "do_layer_norm_before", "true", "norms behind attention and FFN"},
     {"opt", "_remove_final_layer_norm", "false", "no final norm"},
@@ -51,6 +52,33 @@ inline constexpr auto mpt_refusals = std::to_array<config_refusal>({
     {"mpt", "attn_type", "\"multihead_attention\"", "another kind of attention"},
 });
 
+/// Other names of keys, which transformers takes before them.
+struct config_alias {
+    std::string_view family;
+    std::string_view alias;
+    std::string_view key;
+};
+
+inline constexpr auto config_aliases = std::to_array<config_alias>({
+    {"gpt2", "hidden_size", "n_embd"},
+    {"gpt2", "max_position_embeddings", "n_positions"},
+    {"gpt2", "num_attention_heads", "n_head"},
+    {"gpt2", "num_hidden_layers", "n_layer"},
+    {"gptj", "hidden_size", "n_embd"},
+    {"gptj", "max_position_embeddings", "n_positions"},
+    {"gptj", "num_attention_heads", "n_head"},
+    {"gptj", "num_hidden_layers", "n_layer"},
+    {"gpt_neo", "num_attention_heads", "num_heads"},
+    {"gpt_neo", "num_hidden_layers", "num_layers"},
+    {"bloom", "num_attention_heads", "n_head"},
+    {"bloom", "num_hidden_layers", "n_layer"},
+    {"bloom", "n_embed", "hidden_size"},
+    {"mpt", "hidden_size", "d_model"},
+    {"mpt", "num_attention_heads", "n_heads"},
+    {"mpt", "num_hidden_layers", "n_layers"},
+    {"falcon", "n_embed", "hidden_size"},
+});
+
 inline void refuse_key(const json_object& config, const config_refusal& r) {
     const auto found = config.find(r.key);
     if (!found) { return; }
@@ -65,6 +93,15 @@ inline void refuse_key(const json_object& config, const config_refusal& r) {
 inline void refuse_keys(const json_object& config, std::string_view family) {
     for (const config_refusal& r : config_refusals) {
         if (r.family.empty() || r.family == family) { refuse_key(config, r); }
+    }
+    for (const config_alias& a : config_aliases) {
+        if (a.family != family || !config.has(a.alias) || !config.has(a.key)) { continue; }
+        const std::string expected = config.at(a.key).text();
+        const std::string got = config.at(a.alias).text();
+        if (expected != got) {
+            fail("{}: {}: expected {} as for {}, got {}", config.file(), a.alias,
+                 printable(expected), a.key, printable(got));
+        }
     }
     if (family == "mpt" && config.has("attn_config")) {
         const json_object attention = config.object("attn_config");

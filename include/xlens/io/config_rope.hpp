@@ -137,7 +137,8 @@ inline double rotary_share(const json_object& top, const json_object& rope, cons
 inline void read_rotation(const json_object& top, const json_object& rope, const family& f,
                           bool scaled, hyperparameters& p) {
     if (scaled) { refuse_rope_keys(rope); }
-    const double base = top.number(f.name == "gpt_neox" ? "rotary_emb_base" : "rope_theta", f.theta);
+    const double base =
+        top.number(f.name == "gpt_neox" ? "rotary_emb_base" : "rope_theta", f.theta);
     p.rotary_base = positive(top, "rope_theta", scaled ? rope.number("rope_theta", base) : base);
     p.rotary_size =
         static_cast<std::size_t>(rotary_share(top, rope, f) * static_cast<double>(p.head_size));
@@ -147,11 +148,14 @@ inline void read_rotation(const json_object& top, const json_object& rope, const
 /// Layers with a window have a rotation of their own.
 inline void read_rotations_by_window(const json_object& top, const family& f, hyperparameters& p) {
     const bool gemma = f.architecture == "gemma3";
-    p.second_base = gemma ? positive(top, "rope_local_base_freq",
-                                     top.number("rope_local_base_freq", 10000.0))
-                          : static_cast<float>(f.theta);
+    p.second_base =
+        gemma ? positive(top, "rope_local_base_freq", top.number("rope_local_base_freq", 10000.0))
+              : static_cast<float>(f.theta);
     if (!top.has("rope_parameters")) {
         const bool scaled = top.has("rope_scaling");
+        if (scaled && !top.object("rope_scaling").has("rope_type")) {  // transformers: "default"
+            fail("{}: rope_scaling: expected a rope_type, got no such key", top.file());
+        }
         return read_rotation(top, scaled ? top.object("rope_scaling") : top, f, scaled, p);
     }
     if (top.has("rope_scaling")) {
