@@ -8,6 +8,7 @@
 #if XLENS_DEFINES(io)
 #include <xlens/core/error.hpp>
 #include <xlens/io/families.hpp>
+#include <xlens/io/gguf_keys.hpp>
 #include <xlens/io/gguf_layers.hpp>
 #include <xlens/io/gguf_rope.hpp>
 #include <xlens/io/hyperparameter_checks.hpp>
