@@ -23,7 +23,6 @@ struct config_refusal {
 };
 
 inline constexpr auto config_refusals = std::to_array<config_refusal>({
-    {"", "quantization_config", "null", "weights that another library has quantised"},
     {"", "add_cross_attention", "false", "attention to another model"},
     {"", "is_encoder_decoder", "false", "a model with an encoder"},
     {"", "use_bidirectional_attention", "false", "attention to later positions"},
@@ -87,6 +86,56 @@ inline void refuse_key(const json_object& config, const config_refusal& r) {
     if (r.only == "hidden_size" && got == config.at("hidden_size").text()) { return; }
     fail("{}: {}: {}, which xlens does not compute: expected {}, got {}", config.file(), r.key,
          r.what, r.only, printable(got));
+}
+
+/// Kinds of models that people may well try, and what of them xlens does not compute.
+struct model_refusal {
+    std::string_view names;  ///< model_type, apart by spaces
+    std::string_view what;
+};
+
+inline constexpr auto model_refusals = std::to_array<model_refusal>({
+    {"deepseek_v2 deepseek_v3 deepseek_v32 kimi_k2 minicpm3 longcat_flash",
+     "keys and values behind a low rank (MLA)"},
+    {"qwen3_next qwen3_5 qwen3_5_moe qwen3_5_text qwen3_5_moe_text kimi_linear olmo_hybrid",
+     "layers of linear attention (Gated DeltaNet)"},
+    {"gemma3n gemma3n_text gemma4 gemma4_text",
+     "embeddings in every layer, and layers that share keys and values"},
+    {"llama4 llama4_text", "attention in chunks, and norms behind rotations"},
+    {"mamba mamba2 falcon_mamba rwkv xlstm", "no attention, but a state"},
+    {"jamba zamba zamba2 bamba falcon_h1 nemotron_h granitemoehybrid recurrent_gemma lfm2 lfm2_moe",
+     "layers with a state beside attention"},
+    {"bert roberta xlm-roberta distilbert albert electra deberta deberta-v2 modernbert mpnet",
+     "an encoder, whose attention sees later positions"},
+    {"t5 mt5 umt5 bart mbart pegasus marian m2m_100 whisper t5gemma longt5",
+     "a model with an encoder"},
+    {"gemma3 qwen2_vl qwen2_5_vl qwen3_vl mllama llava llava_next paligemma mistral3 idefics3 "
+     "smolvlm internvl",
+     "images beside texts: only a folder of its text model is read"},
+    {"phimoe olmoe dbrx granitemoe glm4_moe ernie4_5_moe dots1 minimax jetmoe",
+     "a mixture of experts of another kind"},
+    {"gpt_bigcode codegen xglm nemotron persimmon bitnet nanochat apertus exaone4",
+     "parts that no family here has"},
+    {"chatglm baichuan internlm internlm2 qwen phi-msft", "code of its own, not transformers'"},
+});
+
+/// Throws xlens::error for a folder that is refused whatever its weights are.
+inline void refuse_folder(const json_object& config) {
+    if (const auto kind = config.find("model_type"); kind && kind->value().is_string()) {
+        const std::string name = kind->string();
+        for (const model_refusal& r : model_refusals) {
+            if ((" " + std::string(r.names) + " ").find(" " + name + " ") != std::string::npos) {
+                fail("{}: model_type: {}: {}, which xlens does not compute", config.file(), name,
+                     r.what);
+            }
+        }
+    }
+    if (!config.has("quantization_config")) { return; }
+    const auto method = config.at("quantization_config").find("quant_method");
+    fail(
+        "{}: quantization_config: weights that another library has quantised ({}), which xlens "
+        "does not read: take a folder in F32, F16 or BF16, or a GGUF file",
+        config.file(), method ? printable(method->text()) : "by no method that it names");
 }
 
 /// Throws xlens::error for a key whose value would change what is computed.
