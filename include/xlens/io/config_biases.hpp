@@ -79,6 +79,12 @@ inline constexpr auto bias_rules = std::to_array<bias_rule>({
     {"cohere2", "attention_bias", false, attention_stems},
     {"cohere2", "", false, ffn_stems},
     {"cohere2", "", false, norm_stems},
+    {"mixtral", "", false, attention_stems},
+    {"qwen2_moe", "qkv_bias", true, qkv_stems},
+    {"qwen2_moe", "", false, "attn_output"},
+    {"qwen3_moe", "attention_bias", false, attention_stems},
+    {"glm", "attention_bias", true, qkv_stems},
+    {"glm", "", false, "attn_output ffn_up ffn_down"},
     {"glm4", "attention_bias", true, qkv_stems},
     {"glm4", "", false, "attn_output ffn_up ffn_down"},
 });

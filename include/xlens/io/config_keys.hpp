@@ -42,7 +42,9 @@ inline constexpr auto applied_keys = std::to_array<config_key_list>({
      "n_embd n_layer n_head n_inner n_positions activation_function layer_norm_epsilon rotary_dim"},
     {"opt", "ffn_dim activation_function enable_bias"},
     {"bloom", "n_layer n_head layer_norm_epsilon"},
-    {"mpt", "d_model n_layers n_heads max_seq_len layer_norm_epsilon attn_config"},
+    {"mpt",
+     "d_model n_layers n_heads max_seq_len layer_norm_epsilon attn_config "
+     "attn_config.clip_qkv attn_config.softmax_scale"},
     {"falcon",
      "ffn_hidden_size num_kv_heads layer_norm_epsilon activation bias multi_query parallel_attn "
      "new_decoder_architecture num_ln_in_parallel_attn"},
@@ -68,7 +70,16 @@ inline constexpr auto applied_keys = std::to_array<config_key_list>({
      "no_rope_layer_interval"},
     {"cohere", "layer_norm_eps attention_bias logit_scale use_qk_norm"},
     {"cohere2", "layer_norm_eps attention_bias logit_scale sliding_window layer_types"},
+    {"glm", "attention_bias"},
     {"glm4", "attention_bias"},
+    {"mixtral", "sliding_window num_local_experts num_experts_per_tok"},
+    {"qwen2_moe",
+     "use_sliding_window sliding_window max_window_layers layer_types num_experts "
+     "num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size norm_topk_prob "
+     "decoder_sparse_step mlp_only_layers qkv_bias"},
+    {"qwen3_moe",
+     "use_sliding_window sliding_window num_local_experts num_experts_per_tok "
+     "moe_intermediate_size norm_topk_prob decoder_sparse_step mlp_only_layers attention_bias"},
 });
 
 inline constexpr auto harmless_keys = std::to_array<config_key_list>({
@@ -87,12 +98,16 @@ inline constexpr auto harmless_keys = std::to_array<config_key_list>({
     {"bloom", "hidden_dropout pretraining_tp slow_but_exact"},
     // MPT's class has keys that its code does not read: F is 4·D whatever expansion_ratio says.
     {"mpt",
-     "emb_pdrop resid_pdrop init_device expansion_ratio learned_pos_emb logit_scale norm_type"},
+     "emb_pdrop resid_pdrop init_device expansion_ratio learned_pos_emb logit_scale norm_type "
+     "attn_config.attn_impl attn_config.attn_pdrop"},
     {"falcon", "hidden_dropout"},
     {"phi", "embd_pdrop resid_pdrop"},
     {"phi3", "embd_pdrop resid_pdrop"},
     {"stablelm", "hidden_dropout"},
     {"starcoder2", "embedding_dropout residual_dropout"},
+    {"mixtral", "output_router_logits router_aux_loss_coef router_jitter_noise"},
+    {"qwen2_moe", "output_router_logits router_aux_loss_coef"},
+    {"qwen3_moe", "output_router_logits router_aux_loss_coef"},
     // The pattern is read where layer_types is missing, then without its first sign.
     {"gemma3_text", "_sliding_window_pattern attn_logit_softcapping"},
 });

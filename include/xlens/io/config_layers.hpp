@@ -96,8 +96,10 @@ inline void read_config_windows(const json_object& config, const family& f, hype
         const bool said = config.value().contains(key);
         return config.has(key) ? count(config, key, max_context) : said ? 0 : f.window_size;
     };
+    const bool may_be_listed =
+        f.window == window_rule::pattern || f.window == window_rule::optional;
+    const auto listed = may_be_listed ? listed_windows(config, p.layers) : std::nullopt;
     const auto listed_or = [&](auto otherwise) {
-        const auto listed = listed_windows(config, p.layers);
         set_windows(window("sliding_window"), p,
                     [&](std::size_t l) { return listed ? bool{(*listed)[l]} : otherwise(l); });
     };
@@ -115,8 +117,11 @@ inline void read_config_windows(const json_object& config, const family& f, hype
                 return set_windows(0, p, [](std::size_t) { return false; });
             }
             if (f.layers_rope == rope_rule::no_rope_layers) {
-                return listed_or(
-                    [&](std::size_t l) { return p.per_layer[l].rope == layer_rope::none; });
+                const std::vector<layer_settings> turns = p.per_layer;  // before windows are set
+                return listed_or([&](std::size_t l) { return turns[l].rope == layer_rope::none; });
+            }
+            if (f.name == "qwen3_moe") {  // whatever the other lists say
+                return set_windows(window("sliding_window"), p, [](std::size_t) { return true; });
             }
             const std::uint64_t first = config.unsigned_integer("max_window_layers", 28);
             return listed_or([&](std::size_t l) { return l >= first; });
