@@ -322,7 +322,8 @@ XLENS_API std::span<const family> families() {
                .window_size = 4096,
                .window_period = 4,
                .layers_rope = rope_rule::windowed},
-        // llama.cpp's architecture llama reads Mixtral too: gguf_hyperparameters.hpp tells them apart.
+        // llama.cpp's architecture llama reads Mixtral too: gguf_hyperparameters.hpp tells them
+        // apart.
         family{.name = "mixtral",
                .architecture = "mixtral",
                .gguf = {},

@@ -112,7 +112,8 @@ inline std::uint64_t gguf_parts(const std::string& file, const gguf_contents& co
 }  // namespace detail
 
 /// Checks the whole header of a GGUF file, version 2 or 3, and returns what it declares. The data
-/// of the tensors are not touched. Of a file in parts (split.count) it reads the one. O(header); memory at most a few times the header.
+/// of the tensors are not touched. Of a file in parts (split.count) it reads the one.
+/// O(header); memory at most a few times the header.
 /// Format: docs/gguf.md of ggml-org/ggml.
 inline gguf_contents parse_gguf(const std::string& file, std::span<const std::byte> bytes) {
     gguf_contents out;
