@@ -256,6 +256,11 @@ def configs():
         "qwen3_moe_raw": t.Qwen3MoeConfig(
             **BASE, head_dim=8, moe_intermediate_size=12, num_experts=4, num_experts_per_tok=4
         ),
+        "glm": t.GlmConfig(**{**BASE, "hidden_size": 32}, head_dim=8, rms_norm_eps=1e-5),
+        "glm_no_bias": t.GlmConfig(
+            **BASE, head_dim=8, attention_bias=False,
+            rope_parameters=theta(partial_rotary_factor=1.0),
+        ),
         "glm4": t.Glm4Config(**BASE, head_dim=8),
         "glm4_no_bias": t.Glm4Config(
             **BASE, head_dim=8, attention_bias=False,
@@ -276,6 +281,7 @@ NO_GGUF = {
     "gemma2_scalar": "the scale of attention",
     "gemma3_text_layers": "the scale of attention",
     "phi_groups": "key-value heads",
+    "glm_no_bias": "the size of a head; its converter takes the width for the context",
     "starcoder2_window": "windows",
     "smollm3_window": "windows, which layers turn",
     "mixtral_window": "windows",

@@ -39,7 +39,16 @@ struct bad_config {
 };
 
 const std::vector<bad_config> bad_configs = {
-    {"llama", R"({"model_type": "bert"})", "glm4, got 'bert'"},
+    {"llama", R"({"model_type": "martian"})", ", got 'martian'"},
+    {"llama", R"({"model_type": "bert"})",
+     "model_type: bert: an encoder, whose attention sees later positions, which xlens does not "
+     "compute"},
+    {"llama", R"({"model_type": "deepseek_v3"})", "deepseek_v3: keys and values behind a low rank"},
+    {"llama", R"({"model_type": "qwen3_5"})", "qwen3_5: layers of linear attention"},
+    {"llama", R"({"model_type": "gemma4"})", "gemma4: embeddings in every layer"},
+    {"llama", R"({"model_type": "gemma3"})", "gemma3: images beside texts"},
+    {"llama", R"({"model_type": "mamba"})", "mamba: no attention, but a state"},
+    {"llama", R"({"model_type": "t5"})", "t5: a model with an encoder"},
     {"llama", R"({"model_type": null})", "model_type: expected a string, got"},
     {"llama", R"({"num_hidden_layers": 0})", "num_hidden_layers: expected 1 to 4096, got 0"},
     {"llama", R"({"num_hidden_layers": -1})",
@@ -80,7 +89,8 @@ const std::vector<bad_config> bad_configs = {
     {"qwen2", R"({"layer_types": ["full_attention", "linear_attention"]})",
      "layer_types: expected full_attention or sliding_attention, got 'linear_attention'"},
     {"llama", R"({"quantization_config": {"quant_method": "gptq"}})",
-     "quantization_config: weights that another library has quantised"},
+     "quantization_config: weights that another library has quantised (\"gptq\"), which xlens does "
+     "not read: take a folder in F32, F16 or BF16, or a GGUF file"},
     {"llama", R"({"num_hidden_layers": 1})",
      "no part of llama reads it; a model of another kind, or of more layers than 1?"},
     {"qwen2", R"({"tie_word_embeddings": false})",
@@ -266,7 +276,7 @@ const std::vector<bad_gguf> bad_ggufs = {
     with_key([](auto& f) { f.text("llama.rope.scaling.type", "spiral"); },
              "llama.rope.scaling.type: expected none, linear, yarn or longrope, got 'spiral'"),
     with_key([](auto& f) { f.key("llama.expert_count", gguf_builder::u32, 8U); },
-             "llama.expert_count: a mixture of experts, which xlens does not compute"),
+             "key 'llama.expert_used_count': expected an integer of at least 0, got no such key"),
     with_key(
         [](auto& f) { f.key("llama.attention.causal", gguf_builder::boolean, std::uint8_t{0}); },
         "llama.attention.causal: attention to later positions, which xlens does not compute"),

@@ -167,11 +167,9 @@ std::vector<malformed_file> alignment_cases() {
          "general.alignment: expected uint32, got array of uint32"},
         {"one part of three",
          bytes_of([](b& f) { f.key("split.count", b::u16, std::uint16_t{3}); }),
-         "split.count: expected 1, got 3: merge the parts into one file first (llama-gguf-split "
-         "--merge)"},
+         "split.count: a part of 3 files, whose name must end in -00001-of-00003.gguf"},
         {"split.count string", bytes_of([](b& f) { f.text("split.count", "one"); }),
-         "split.count: expected 1, got string: merge the parts into one file first "
-         "(llama-gguf-split --merge)"},
+         "split.count: expected an integer, got string"},
     };
 }
 

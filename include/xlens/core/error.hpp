@@ -57,7 +57,7 @@ std::string joined(const Range& items, std::string_view separator) {
 
 /// What stands for a {} of a message: text or a number, seen as one of few types.
 class message_argument {
-public:
+public:  // NOLINTBEGIN(google-explicit-constructor): it is one of them.
     message_argument(std::string_view text) : m_kind(kind::text), m_text(text) {}
     message_argument(const std::string& text) : message_argument(std::string_view(text)) {}
     message_argument(const char* text) : message_argument(std::string_view(text)) {}
@@ -68,7 +68,7 @@ public:
     message_argument(Integer number) : m_kind(kind::integer), m_integer(number) {}
     template <std::unsigned_integral Integer>
     message_argument(Integer number) : m_kind(kind::natural), m_natural(number) {}
-    message_argument(char) = delete;  // a letter or a number?
+    message_argument(char) = delete;  // a number? NOLINTEND(google-explicit-constructor)
 
     void append_to(std::string& out) const {
         switch (m_kind) {
@@ -103,7 +103,7 @@ void another_number_of_braces_than_arguments();
 template <std::size_t Arguments>
 class message_format {
 public:
-    consteval message_format(const char* text) : m_text(text) {
+    consteval message_format(const char* text) : m_text(text) {  // NOLINT: it is one
         std::size_t found = 0;
         for (const char* c = text; *c != '\0'; ++c) {
             if (*c != '{' && *c != '}') { continue; }

@@ -15,6 +15,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -128,8 +129,15 @@ private:
           m_precision(how),
           m_family(find_family(m_config.family)),
           m_read(std::make_shared<std::set<const stored_tensor*>>()) {
+        if constexpr (requires { source_of<Source>().skipped(); }) {
+            m_skipped = &source_of<Source>().skipped();
+        }
         if (m_config.vocabulary == 0) { m_config.vocabulary = shape_of("token_embd.weight")[0]; }
         m_config.quantization = main_format();
+    }
+    template <class Source>
+    [[nodiscard]] const Source& source_of() const {
+        return *origin<Source>();
     }
     /// GPT-2's Conv1D layers keep (inputs, outputs); GGUF's converters transpose them.
     [[nodiscard]] bool is_transposed(std::string_view tensor) const {
@@ -143,24 +151,46 @@ private:
     /// Folders of base models lack the first part of a name ("model.", "transformer."), those of
     /// models that see have one more.
     [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
-        const std::string name = spelt(tensor);
-        const std::string_view inner = std::string_view(name).substr(name.find('.') + 1);
-        const std::array spellings{name, std::string(inner), "language_model." + name,
-                                   "model.language_model." + std::string(inner)};
-        for (const std::string& s : spellings) {
+        for (const std::string& s : spellings(tensor)) {
             const auto found = m_tensors->find(s);
             if (found != m_tensors->end()) { return &found->second; }
-            if (m_names == tensor_names::gguf) { break; }
         }
         return nullptr;
+    }
+    [[nodiscard]] std::vector<std::string> spellings(std::string_view tensor) const {
+        const std::string name = spelt(tensor);
+        if (m_names == tensor_names::gguf) { return {name}; }
+        const std::string inner = name.substr(name.find('.') + 1);
+        return {name, inner, "language_model." + name, "model.language_model." + inner};
     }
     [[nodiscard]] const stored_tensor& get(std::string_view tensor) const {
         if (const stored_tensor* found = find(tensor)) {
             m_read->insert(found);
             return *found;
         }
+        say_what_stands_there(tensor);
         fail("{}: tensor '{}': expected by {}, got no such tensor", name(), spelt(tensor),
              m_config.family);
+    }
+    /// Throws where a weight is missing because it is kept in a way that is not read.
+    void say_what_stands_there(std::string_view tensor) const {
+        if (m_skipped == nullptr) { return; }
+        for (const std::string& s : spellings(tensor)) {
+            const auto found = m_skipped->find(s);
+            if (found != m_skipped->end()) {
+                fail("{}: tensor '{}': dtype {} is not supported: expected F32, F16 or BF16",
+                     name(), printable(s), found->second);
+            }
+            const std::string stem = s.substr(0, s.rfind('.') + 1);
+            const auto beside = m_skipped->lower_bound(stem);
+            if (beside != m_skipped->end() && beside->first.starts_with(stem)) {
+                fail(
+                    "{}: tensor '{}': expected by {}, got '{}' in {}: weights that another library "
+                    "has quantised",
+                    name(), printable(s), m_config.family, printable(beside->first),
+                    beside->second);
+            }
+        }
     }
     /// What files hold besides weights: masks, and tables of rotations, which are computed.
     [[nodiscard]] static bool is_buffer(std::string_view name) {
@@ -206,6 +236,7 @@ private:
     precision m_precision = precision::f32;
     const xlens::family* m_family;
     std::shared_ptr<std::set<const stored_tensor*>> m_read;
+    const std::map<std::string, std::string, std::less<>>* m_skipped = nullptr;  // of the source
 };
 
 }  // namespace xlens

@@ -7,6 +7,7 @@
 
 #if XLENS_DEFINES(io)
 #include <xlens/core/error.hpp>
+#include <xlens/io/config_biases.hpp>
 #include <xlens/io/config_layers.hpp>
 #include <xlens/io/config_refusals.hpp>
 #include <xlens/io/config_rope.hpp>
@@ -58,9 +59,8 @@ inline void read_sizes(const json_object& config, const family& f, hyperparamete
     const std::string kv(f.keys.kv_heads);
     p.kv_heads = kv.empty() ? p.heads : count(config, kv, max_width, p.heads);
     p.vocabulary = size("vocab_size", max_vocabulary);
-    // BLOOM's positions have no end; its checkpoints say what they were trained for, or do not.
-    p.context = f.name == "bloom" ? count(config, std::string(f.keys.context), max_context, 2048)
-                                  : size(f.keys.context, max_context);
+    p.context = f.context == 0 ? size(f.keys.context, max_context)
+                               : count(config, std::string(f.keys.context), max_context, f.context);
     p.head_size = count(config, "head_dim", max_width, std::max<std::size_t>(p.width / p.heads, 1));
     p.norm_epsilon = f.keys.epsilon.empty() || (f.epsilon > 0.0 && !config.has(f.keys.epsilon))
                          ? static_cast<float>(f.epsilon)
@@ -93,8 +93,11 @@ inline void read_experts(const json_object& config, const family& f, hyperparame
 inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {
     if (f.keys.activation.empty()) { return; }
     std::string_view key = f.keys.activation;
-    if (key == "hidden_activation" && !config.has(key)) { return; }  // Gemma's own
+    if (!config.has(key)) { return; }  // the architecture's own
     p.activation = config.string(key);
+    if (f.name == "gemma" && p.activation == "gelu") {  // so the first files call it
+        p.activation = "gelu_pytorch_tanh";
+    }
     if (!activation_named(p.activation)) {
         fail("{}: {}: expected silu, gelu, gelu_new, gelu_pytorch_tanh or relu, got '{}'",
              config.file(), key, printable(p.activation));
@@ -118,7 +121,7 @@ inline void read_scales(const json_object& config, const family& f, hyperparamet
                        ? positive_or(config, key, otherwise)
                        : 0.0F;
         };
-        p.attention_cap = cap("attn_logit_softcapping", 50.0);
+        p.attention_cap = usual ? cap("attn_logit_softcapping", 50.0) : 0.0F;
         p.logit_cap = cap("final_logit_softcapping", 30.0);
     }
     if (name == "granite") {
@@ -185,7 +188,7 @@ inline hyperparameters read_config(const json_object& config, const std::string&
     read_activation(config, f, p);
     read_scales(config, f, p);
     read_layout(config, f, p);
-    p.tied = config.boolean("tie_word_embeddings", true);
+    p.tied = config.boolean("tie_word_embeddings", f.tied);
     if (f.name == "wikilm") { read_wikilm(config, p); }
     read_config_layers(config, f, p);
     if (architecture_named(p.architecture).position == position_kind::rotary) {
@@ -198,7 +201,10 @@ inline hyperparameters read_config(const json_object& config, const std::string&
 }  // namespace detail
 
 XLENS_API hyperparameters read_hyperparameters(const hugging_face_folder& folder) {
-    return detail::read_config(folder.fields(), folder.name());
+    const json_object config = folder.fields();
+    hyperparameters p = detail::read_config(config, folder.name());
+    detail::check_biases(config, *find_family(p.family), folder.tensors());
+    return p;
 }
 #endif
 

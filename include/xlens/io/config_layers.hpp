@@ -45,17 +45,25 @@ inline std::optional<std::vector<bool>> listed_windows(const json_object& config
     return out;
 }
 
-/// GPT-Neo's attention_types, [[["global", "local"], 12]], as "does it have a window".
+/// GPT-Neo's attention_types, [[["global", "local"], 12]], as "does it have a window"; before them
+/// go attention_layers, the same written out.
 inline std::vector<bool> attention_types(const json_object& config, std::size_t layers) {
     std::vector<bool> out;
-    for (const json_field& run : config.at("attention_types").items()) {
-        const std::vector<json_field> parts = run.items();
-        if (parts.size() != 2) { run.expect(false, "a list of kinds and a number"); }
-        for (std::int32_t left = parts[1].id(); left > 0 && out.size() <= layers; --left) {
-            for (const json_field& item : parts[0].items()) {
-                const std::string kind = item.string();
-                item.expect(kind == "global" || kind == "local", "global or local");
-                out.push_back(kind == "local");
+    const auto add = [&](const std::vector<json_field>& kinds) {
+        for (const json_field& item : kinds) {
+            const std::string kind = item.string();
+            item.expect(kind == "global" || kind == "local", "global or local");
+            out.push_back(kind == "local");
+        }
+    };
+    if (const auto layers_of = config.find("attention_layers")) {
+        add(layers_of->items());
+    } else {
+        for (const json_field& run : config.at("attention_types").items()) {
+            const std::vector<json_field> parts = run.items();
+            if (parts.size() != 2) { run.expect(false, "a list of kinds and a number"); }
+            for (std::int32_t left = parts[1].id(); left > 0 && out.size() <= layers; --left) {
+                add(parts[0].items());
             }
         }
     }
@@ -84,10 +92,13 @@ inline void read_no_rope_layers(const json_object& config, hyperparameters& p) {
 }
 
 inline void read_config_windows(const json_object& config, const family& f, hyperparameters& p) {
-    const auto window = [&](std::string_view key) {
-        return config.has(key) ? count(config, std::string(key), max_context) : std::size_t{0};
+    const auto window = [&](const char* key) {
+        const bool said = config.value().find(key) != nullptr;
+        return config.has(key) ? count(config, key, max_context) : said ? 0 : f.window_size;
     };
-    const auto listed = listed_windows(config, p.layers);
+    const bool may_be_listed =
+        f.window == window_rule::pattern || f.window == window_rule::optional;
+    const auto listed = may_be_listed ? listed_windows(config, p.layers) : std::nullopt;
     const auto listed_or = [&](auto otherwise) {
         set_windows(window("sliding_window"), p,
                     [&](std::size_t l) { return listed ? bool{(*listed)[l]} : otherwise(l); });
@@ -106,8 +117,11 @@ inline void read_config_windows(const json_object& config, const family& f, hype
                 return set_windows(0, p, [](std::size_t) { return false; });
             }
             if (f.layers_rope == rope_rule::no_rope_layers) {
-                return listed_or(
-                    [&](std::size_t l) { return p.per_layer[l].rope == layer_rope::none; });
+                const std::vector<layer_settings> turns = p.per_layer;  // before windows are set
+                return listed_or([&](std::size_t l) { return turns[l].rope == layer_rope::none; });
+            }
+            if (f.name == "qwen3_moe") {  // whatever the other lists say
+                return set_windows(window("sliding_window"), p, [](std::size_t) { return true; });
             }
             const std::uint64_t first = config.unsigned_integer("max_window_layers", 28);
             return listed_or([&](std::size_t l) { return l >= first; });

@@ -18,12 +18,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace xlens {
 
-/// A GGUF file (v2 or v3, little endian, one part), mapped and checked when it is opened. Tensors
-/// point into the mapping and live as long as this object, which may be moved.
+/// A GGUF file (v2 or v3, little endian), mapped and checked when it is opened. Tensors point into
+/// the mapping and live as long as this object, which may be moved.
+///
+/// A file in parts ("x-00001-of-00003.gguf") is opened by the path of any of them; the others must
+/// lie beside it. Its keys are the first part's.
 ///
 /// The getters fail where a key is missing or has another type, naming the file, the key and both
 /// types. Those with a fallback accept a missing key, never a wrong type.
@@ -34,9 +39,10 @@ public:
 
     explicit gguf_file(const std::filesystem::path& path);
 
-    [[nodiscard]] const std::string& name() const { return m_file.name(); }
-    /// The whole file.
-    [[nodiscard]] std::span<const std::byte> bytes() const { return m_file.bytes(); }
+    /// The path as it was given.
+    [[nodiscard]] const std::string& name() const { return m_name; }
+    /// The whole file; of one in parts the first.
+    [[nodiscard]] std::span<const std::byte> bytes() const { return m_files.front().bytes(); }
 
     [[nodiscard]] const tensor_map& tensors() const { return m_contents.tensors; }
     /// The tensor of that name, or null.
@@ -46,6 +52,12 @@ public:
     }
 
     [[nodiscard]] bool has(std::string_view key) const { return m_contents.metadata.contains(key); }
+
+    [[nodiscard]] std::vector<std::string> keys() const {
+        std::vector<std::string> out;
+        for (const auto& [key, value] : m_contents.metadata) { out.push_back(key); }
+        return out;
+    }
 
     [[nodiscard]] std::string string(std::string_view key) const {
         const gguf_value& value = scalar(key, gguf_type::string, "a string");
@@ -92,6 +104,11 @@ public:
         return has(key) ? boolean(key) : fallback;
     }
 
+    [[nodiscard]] bool is_boolean(std::string_view key) const {
+        const auto found = m_contents.metadata.find(key);
+        return found != m_contents.metadata.end() && !found->second.is_array &&
+               found->second.type == gguf_type::boolean;
+    }
     [[nodiscard]] bool is_array(std::string_view key) const {
         const auto found = m_contents.metadata.find(key);
         return found != m_contents.metadata.end() && found->second.is_array;
@@ -172,15 +189,83 @@ private:
         });
     }
 
-    mapped_file m_file;
+    void read_parts(const std::filesystem::path& path, std::uint64_t parts);
+
+    std::string m_name;
+    std::vector<mapped_file> m_files;
     gguf_contents m_contents;
 };
 
 #if XLENS_DEFINES(io)
+namespace detail {
+
+/// The path of a part, from that of any: "x-00002-of-00003.gguf".
+inline std::filesystem::path gguf_part(const std::filesystem::path& any, std::uint64_t part,
+                                       std::uint64_t parts) {
+    const std::string name = any.filename().string();
+    const std::string end = fmt::format("-of-{:05}.gguf", parts);
+    constexpr std::size_t digits = 6;  // with the dash before them
+    const bool good = name.size() > end.size() + digits && name.ends_with(end) &&
+                      name[name.size() - end.size() - digits] == '-';
+    if (!good) {
+        fail("{}: split.count: a part of {} files, whose name must end in -00001{}",
+             printable(any.string(), 1024), parts, end);
+    }
+    const std::string stem = name.substr(0, name.size() - end.size() - digits);
+    std::filesystem::path out = any.parent_path() / fmt::format("{}-{:05}{}", stem, part + 1, end);
+    std::error_code ignored;
+    if (!std::filesystem::exists(out, ignored)) {
+        fail("{}: expected part {} of {} beside it, {}, got no such file",
+             printable(any.string(), 1024), part + 1, parts,
+             printable(out.filename().string(), 1024));
+    }
+    return out;
+}
+
+}  // namespace detail
+
+void gguf_file::read_parts(const std::filesystem::path& path, std::uint64_t parts) {
+    constexpr std::uint64_t most = 65'535;  // llama.cpp counts them in 16 bits
+    if (parts > most) { fail("{}: split.count: expected 1 to {}, got {}", m_name, most, parts); }
+    m_files.clear();
+    for (std::uint64_t i = 0; i < parts; ++i) {
+        const mapped_file& file = m_files.emplace_back(detail::gguf_part(path, i, parts));
+        gguf_contents part = parse_gguf(file.name(), file.bytes());
+        const std::uint64_t count = detail::gguf_split_number(file.name(), part, "split.count");
+        const std::uint64_t number = detail::gguf_split_number(file.name(), part, "split.no");
+        if (count != parts || number != i) {
+            fail("{}: split.no, split.count: expected {} of {}, got {} of {}", file.name(), i,
+                 parts, number, count);
+        }
+        if (i == 0) {
+            m_contents = std::move(part);
+            continue;
+        }
+        for (auto& [name, tensor] : part.tensors) {
+            const auto [place, is_new] = m_contents.tensors.emplace(name, std::move(tensor));
+            if (!is_new) {
+                fail("{}: tensor '{}' is also in {}", file.name(), printable(name),
+                     place->second.file);
+            }
+        }
+    }
+    const char* key = "split.tensors.count";
+    const std::uint64_t tensors = detail::gguf_split_number(m_name, m_contents, key);
+    if (tensors != m_contents.tensors.size()) {
+        fail("{}: {}: expected {}, as many as its parts have, got {}", m_name, key,
+             m_contents.tensors.size(), tensors);
+    }
+}
+
 XLENS_API gguf_file::gguf_file(const std::filesystem::path& path)
-    : m_file(path),
-      m_contents(
-          guarded(m_file.name(), [this] { return parse_gguf(m_file.name(), m_file.bytes()); })) {}
+    : m_name(printable(path.string(), 1024)) {
+    guarded(m_name, [&] {
+        const mapped_file& file = m_files.emplace_back(path);
+        m_contents = parse_gguf(file.name(), file.bytes());
+        const std::uint64_t parts = detail::gguf_parts(m_name, m_contents);
+        if (parts > 1) { read_parts(path, parts); }
+    });
+}
 #endif
 
 }  // namespace xlens

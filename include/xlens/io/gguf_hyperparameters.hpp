@@ -8,6 +8,7 @@
 #if XLENS_DEFINES(io)
 #include <xlens/core/error.hpp>
 #include <xlens/io/families.hpp>
+#include <xlens/io/gguf_keys.hpp>
 #include <xlens/io/gguf_layers.hpp>
 #include <xlens/io/gguf_rope.hpp>
 #include <xlens/io/hyperparameter_checks.hpp>
@@ -94,7 +95,8 @@ inline void read_gguf_scales(const gguf_file& file, const std::string& prefix, c
     if (f.name == "gemma2" || f.name == "gemma3_text") {
         // The models of 27 thousand million parameters, which files know by their layers alone.
         if (p.layers == (f.name == "gemma2" ? 46U : 62U)) {
-            p.attention_scale = 1.0F / std::sqrt(static_cast<float>(p.width / p.heads));
+            const std::size_t share = p.width / p.heads;
+            p.attention_scale = 1.0F / std::sqrt(static_cast<float>(share));
         }
         const bool second = f.name == "gemma2";
         p.attention_cap = second ? number("attn_logit_softcapping", 50.0) : 0.0F;

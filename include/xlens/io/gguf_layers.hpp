@@ -88,30 +88,4 @@ inline void read_gguf_layers(const gguf_file& file, const std::string& prefix, c
     }
 }
 
-/// Throws xlens::error for what changes the computation and xlens does not compute.
-inline void refuse_gguf_keys(const gguf_file& file, const std::string& prefix) {
-    const auto refuse = [&](const std::string& key, std::string_view what) {
-        fail("{}: {}: {}, which xlens does not compute", file.name(), key, what);
-    };
-    const auto key = [&](const char* name) { return prefix + name; };
-    if (!file.boolean(key("attention.causal"), true)) {
-        refuse(key("attention.causal"), "attention to later positions");
-    }
-    if (file.has(key("rope.dimension_sections"))) {
-        refuse(key("rope.dimension_sections"), "rotations of several axes");
-    }
-    if (file.has(key("deepstack_mapping"))) { refuse(key("deepstack_mapping"), "images"); }
-    const std::string values = key("attention.value_length");
-    const std::string keys = key("attention.key_length");
-    if (file.has(values) && file.has(keys) &&
-        file.unsigned_integer(values) != file.unsigned_integer(keys)) {
-        fail("{}: {}: expected {} as for keys, got {}", file.name(), values,
-             file.unsigned_integer(keys), file.unsigned_integer(values));
-    }
-    if (file.unsigned_integer("split.count", 1) > 1) {
-        fail("{}: split.count: expected a file that is whole, got one of {}", file.name(),
-             file.unsigned_integer("split.count"));
-    }
-}
-
 }  // namespace xlens::detail

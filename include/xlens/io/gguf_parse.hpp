@@ -88,25 +88,33 @@ inline std::uint64_t gguf_alignment(std::string_view file, const gguf_contents& 
     return alignment;
 }
 
-inline void check_gguf_not_split(const std::string& file, const gguf_contents& contents) {
-    const auto found = contents.metadata.find("split.count");
-    if (found == contents.metadata.end()) { return; }
-    const gguf_value& value = found->second;
-    const auto parts = value.is_array
-                           ? std::nullopt
-                           : load_gguf_integer<std::uint64_t>(value.type, value.bytes.data());
-    if (!parts || *parts > 1) {
-        fail(
-            "{}: split.count: expected 1, got {}: merge the parts into one file first "
-            "(llama-gguf-split --merge)",
-            file, parts ? std::to_string(*parts) : describe(value));
+/// An integer that a file of several parts must have.
+inline std::uint64_t gguf_split_number(const std::string& file, const gguf_contents& contents,
+                                       const char* key) {
+    const auto found = contents.metadata.find(key);
+    if (found == contents.metadata.end()) {
+        fail("{}: {}: expected an integer, got no such key", file, key);
     }
+    const gguf_value& value = found->second;
+    const auto number = value.is_array
+                            ? std::nullopt
+                            : load_gguf_integer<std::uint64_t>(value.type, value.bytes.data());
+    if (!number) { fail("{}: {}: expected an integer, got {}", file, key, describe(value)); }
+    return *number;
+}
+
+/// Of how many files this one is a part; 1 where it says nothing.
+inline std::uint64_t gguf_parts(const std::string& file, const gguf_contents& contents) {
+    if (!contents.metadata.contains("split.count")) { return 1; }
+    const std::uint64_t parts = gguf_split_number(file, contents, "split.count");
+    return parts == 0 ? 1 : parts;
 }
 
 }  // namespace detail
 
 /// Checks the whole header of a GGUF file, version 2 or 3, and returns what it declares. The data
-/// of the tensors are not touched. O(header); memory at most a few times the header.
+/// of the tensors are not touched. Of a file in parts (split.count) it reads the one.
+/// O(header); memory at most a few times the header.
 /// Format: docs/gguf.md of ggml-org/ggml.
 inline gguf_contents parse_gguf(const std::string& file, std::span<const std::byte> bytes) {
     gguf_contents out;
@@ -115,7 +123,6 @@ inline gguf_contents parse_gguf(const std::string& file, std::span<const std::by
     const auto tensors = detail::read_gguf_count(in, "number of tensors", max_tensors);
     const auto keys = detail::read_gguf_count(in, "number of keys", max_gguf_keys);
     detail::read_gguf_metadata(in, keys, out);
-    detail::check_gguf_not_split(file, out);
     const auto alignment = detail::gguf_alignment(file, out);
     const auto list = detail::read_gguf_tensors(in, tensors, alignment, out.tensors);
     detail::place_gguf_tensors(file, bytes, in.position(), alignment, list);

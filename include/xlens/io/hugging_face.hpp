@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/io/config_refusals.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/json/field.hpp>
@@ -11,6 +12,7 @@
 #include <xlens/storage/open_files.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -43,6 +45,10 @@ public:
 
     /// The weights of all files together: F32, F16 and BF16.
     [[nodiscard]] const tensor_map& tensors() const { return m_tensors; }
+    /// Tensors that are no weights, integers and booleans: name -> dtype.
+    [[nodiscard]] const std::map<std::string, std::string, std::less<>>& skipped() const {
+        return m_skipped;
+    }
     /// The weight of that name, or null.
     [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {
         const auto found = m_tensors.find(tensor);
@@ -89,13 +95,48 @@ private:
         } else if (std::filesystem::exists(index, ignored)) {
             read_shards(index);
         } else {
+            refuse_other_weights();
             fail("{}: expected model.safetensors or model.safetensors.index.json, got neither",
                  m_name);
         }
     }
 
+    /// Says what to do with weights of another kind.
+    void refuse_other_weights() const {
+        std::error_code ignored;
+        std::vector<std::string> found;
+        for (const auto& item : std::filesystem::directory_iterator(m_path, ignored)) {
+            found.push_back(item.path().filename().string());
+        }
+        std::ranges::sort(found);
+        for (const std::string& name : found) {
+            const auto ends = [&](auto... end) { return (name.ends_with(end) || ...); };
+            if (name.starts_with("adapter_model.") || name == "adapter_config.json") {
+                fail(
+                    "{}: {}: a LoRA adapter without its model: merge it into that first (peft: "
+                    "merge_and_unload, then save_pretrained)",
+                    m_name, name);
+            }
+            if (ends(".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")) {
+                fail(
+                    "{}: {}: expected model.safetensors: convert it first (transformers: "
+                    "from_pretrained, then save_pretrained)",
+                    m_name, printable(name));
+            }
+            if (ends(".gguf")) {
+                fail("{}: {}: expected model.safetensors: give the path of the .gguf file itself",
+                     m_name, printable(name));
+            }
+            if (ends(".safetensors")) {
+                fail("{}: {}: expected model.safetensors, or an index that names the files", m_name,
+                     printable(name));
+            }
+        }
+    }
+
     void add(const std::filesystem::path& path) {
         const auto& file = m_files.emplace_back(path);
+        m_skipped.insert(file.skipped().begin(), file.skipped().end());
         for (const auto& [name, tensor] : file.tensors()) {
             const auto [place, is_new] = m_tensors.emplace(name, tensor);
             if (!is_new) {
@@ -158,6 +199,7 @@ private:
     json_value m_config;
     std::vector<safetensors_file> m_files;
     tensor_map m_tensors;
+    std::map<std::string, std::string, std::less<>> m_skipped;
 };
 
 #if XLENS_DEFINES(io)
@@ -174,8 +216,9 @@ XLENS_API hugging_face_folder::hugging_face_folder(const std::filesystem::path& 
               "special_tokens_map.json", "chat_template.jinja", "model.safetensors.index.json"}) {
             m_inputs.emplace_back(m_path / name);
         }
+        if (!std::filesystem::exists(m_path / "config.json", ignored)) { refuse_other_weights(); }
         m_config = read_json(m_path / "config.json");
-        static_cast<void>(fields());  // fails if it is no object
+        detail::refuse_folder(fields());  // fails if it is no object
         read_weights();
     });
 }

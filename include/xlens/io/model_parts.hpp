@@ -102,7 +102,8 @@ public:
     void read(embedding<Weights>& in, unembedding<Weights>& out) const {
         const std::size_t v = m_config.vocabulary;
         // Tied ones may be stored under either name, or under both.
-        const bool by_output = m_config.tied && !m_file.has("token_embd.weight");
+        const bool by_output =
+            m_config.tied && !m_file.has("token_embd.weight") && m_file.has("output.weight");
         const Weights table =
             matrix(by_output ? "output.weight" : "token_embd.weight", v, m_config.width);
         in.clusters.push_back({0, table, {}});

@@ -57,6 +57,15 @@ inline constexpr auto sandwich_inside =
                                 {"ffn_up", "mlp.up_proj"},
                                 {"ffn_down", "mlp.down_proj"},
                                 {"post_ffw_norm", "post_feedforward_layernorm"}});
+inline constexpr auto glm_inside =
+    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
+                                {"attn_q", "self_attn.q_proj"},
+                                {"attn_k", "self_attn.k_proj"},
+                                {"attn_v", "self_attn.v_proj"},
+                                {"attn_output", "self_attn.o_proj"},
+                                {"ffn_norm", "post_attention_layernorm"},
+                                {"ffn_up", "mlp.gate_up_proj"},
+                                {"ffn_down", "mlp.down_proj"}});
 inline constexpr auto glm4_inside =
     std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
                                 {"attn_q", "self_attn.q_proj"},
@@ -238,6 +247,7 @@ inline constexpr auto wikilm_inside =
 
 inline constexpr tensor_naming llama{"model.layers.{}.", llama_outside, llama_inside};
 inline constexpr tensor_naming sandwich{"model.layers.{}.", llama_outside, sandwich_inside};
+inline constexpr tensor_naming glm{"model.layers.{}.", llama_outside, glm_inside};
 inline constexpr tensor_naming glm4{"model.layers.{}.", llama_outside, glm4_inside};
 inline constexpr tensor_naming phi{"model.layers.{}.", phi_outside, phi_inside};
 inline constexpr tensor_naming phi3{"model.layers.{}.", llama_outside, phi3_inside};

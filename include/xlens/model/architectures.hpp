@@ -103,6 +103,7 @@ XLENS_API std::span<const architecture> architectures() {
         architecture{.name = "qwen2_moe", .activation = act_silu},
         architecture{
             .name = "qwen3_moe", .head_norm = head_norm_kind::head, .activation = act_silu},
+        architecture{.name = "glm", .activation = act_silu},
         architecture{.name = "glm4", .norms = both, .activation = act_silu},
     };
     return table;
