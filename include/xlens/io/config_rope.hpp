@@ -198,7 +198,7 @@ inline void read_config_rope(const json_object& top, const family& f, hyperparam
     if (f.layers_rope == rope_rule::by_window) { return read_rotations_by_window(top, f, p); }
     // What transformers 4 wrote goes before what 5 writes, if both are there.
     for (const char* key : {"rope_scaling", "rope_parameters"}) {
-        if (top.has(key) && !top.object(key).value().empty()) {
+        if (top.has(key) && !top.object(key).value().object().empty()) {
             return read_rotation(top, top.object(key), f, true, p);
         }
     }
