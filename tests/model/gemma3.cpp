@@ -166,8 +166,7 @@ BOOST_AUTO_TEST_CASE(concepts_are_equal) {
     for (const json& e : golden()["concepts"]) {
         BOOST_TEST_CONTEXT(e["neuron"]) {
             const neuron n = parse_neuron(e["neuron"].get<std::string>(), "golden");
-            xt::xtensor<float, 2> value =
-                xt::empty<float>({std::size_t{1}, gemma().config.width});
+            xt::xtensor<float, 2> value = xt::empty<float>({std::size_t{1}, gemma().config.width});
             gemma().blocks[n.layer].ffn.value(n.index, rows<float>(value)[0]);
             const auto ends = lens.project(value, 10, parse_projection("folded"))[0];
             check_ends(e["promotes"], ends.promotes);
