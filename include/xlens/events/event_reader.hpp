@@ -62,7 +62,7 @@ public:
           m_options(options),
           m_lens(model),
           m_scores(model, options.seed),
-          m_recorder(model.value_norms(), options.sub_updates, options.seed),
+          m_recorder(model, options.sub_updates, options.seed),
           m_found(model.config.layers, model.config.inner_width) {
         if (options.window < 1 || options.window > model.config.context) {
             fail("window: expected 1 to {}, got {}", model.config.context, options.window);

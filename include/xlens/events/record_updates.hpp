@@ -6,6 +6,7 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/events/options.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/model/transformer.hpp>
 #include <xlens/nn/dominance.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/trace/observe.hpp>
@@ -28,6 +29,8 @@ struct recorded_layer {
     std::vector<sub_update> dominant;  ///< (T, k), most dominant first
     std::vector<sub_update> random;    ///< (T, k)
     std::vector<float> dominant_share;  ///< (T): Σ over the dominant of |m_i|·‖v_i‖ / Σ over all
+    /// (T): 1/ρ of the norm behind the FFN, or 1. What a sub-update writes is scale·m_i·v_i.
+    std::vector<float> scale;
 };
 
 /// Policy that records what the events of a pass are found from: residuals before and after every
@@ -38,10 +41,10 @@ class record_updates {
 public:
     static constexpr hook hooks = hook::embedding | hook::before | hook::coefficients | hook::after;
 
-    /// `value_norms[l]` = ‖v_i‖ of layer l (transformer::value_norms); borrowed.
-    record_updates(std::vector<std::span<const float>> value_norms, std::size_t sub_updates,
-                   std::uint64_t seed)
-        : m_norms(std::move(value_norms)),
+    /// Of passes of this model, which it borrows.
+    record_updates(const transformer<>& model, std::size_t sub_updates, std::uint64_t seed)
+        : m_model(&model),
+          m_norms(model.value_norms()),
           m_sub_updates(std::min(sub_updates, m_norms.front().size())),
           m_seed(seed) {}
 
@@ -65,6 +68,8 @@ public:
         to.dominant.resize(m.count() * m_sub_updates);
         to.random.resize(m.count() * m_sub_updates);
         to.dominant_share.resize(m.count());
+        to.scale.resize(m.count());
+        m_model->blocks[where.layer].ffn.scale(m, to.scale);
         std::atomic<bool> finite = true;
         parallel_for(m.count(), 8 * m.width(), [&](std::size_t t) {
             const auto part = [&](std::vector<sub_update>& all) {
@@ -118,6 +123,7 @@ private:
         }
     }
 
+    const transformer<>* m_model;
     std::vector<std::span<const float>> m_norms;
     std::size_t m_sub_updates;
     std::uint64_t m_seed;

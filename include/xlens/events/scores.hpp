@@ -173,7 +173,7 @@ public:
         const auto random = std::span(layer.random).subspan(t * k, k);
         for (std::size_t i = 0; i < own.size(); ++i) {
             const auto& e = form == projection::raw ? raw : fold;
-            own[i] = dominant[i].coefficient *
+            own[i] = layer.scale[t] * dominant[i].coefficient *
                      kernels::dot(e, vector(m_values, dominant[i].where.index));
         }
         const auto itself = [](const sub_update& s, std::size_t) { return s.where.index; };
@@ -182,9 +182,10 @@ public:
                 detail::drawn(detail::draw::vector, m_seed, position, m_layer, i);
             return static_cast<std::size_t>(number % gaussian_vectors);
         };
-        return {{summarise(m_values, dominant, itself, raw, fold),
-                 summarise(m_values, random, itself, raw, fold),
-                 summarise(m_controls[m_layer], dominant, control, raw, fold)}};
+        const float scale = layer.scale[t];
+        return {{summarise(m_values, dominant, scale, itself, raw, fold),
+                 summarise(m_values, random, scale, itself, raw, fold),
+                 summarise(m_controls[m_layer], dominant, scale, control, raw, fold)}};
     }
 
     /// The score of token w by row t's whole update: that of all sub-updates and the output bias.
@@ -204,7 +205,7 @@ public:
         return {score, score - kernels::dot(form == projection::raw ? m_mean : m_folded_mean, o)};
     }
 
-    /// ‖Σ m_i·v_i over the dominant‖ / ‖after - before‖ of row t; 0 where nothing was added.
+    /// ‖scale·Σ m_i·v_i over the dominant‖ / ‖after - before‖ of row t; 0 where nothing was added.
     [[nodiscard]] float norm_share(const recorded_layer& layer, std::size_t t) const {
         struct partial_sum;
         const std::size_t width = m_gain.size();
@@ -213,7 +214,8 @@ public:
         const std::size_t k = layer.dominant.size() / layer.dominant_share.size();
         for (std::size_t i = 0; i < k; ++i) {
             const sub_update& s = layer.dominant[t * k + i];
-            kernels::add_scaled(s.coefficient, vector(m_values, s.where.index), sum);
+            kernels::add_scaled(layer.scale[t] * s.coefficient, vector(m_values, s.where.index),
+                                sum);
         }
         const float part = kernels::norm2(sum);
         for (std::size_t d = 0; d < width; ++d) { sum[d] = layer.after(t, d) - layer.before(t, d); }
@@ -239,15 +241,15 @@ private:
             v.shared_folded[i] = kernels::dot(m_folded_mean, vector(v, i));
         }
     }
-    /// The scores of the coefficients of some sub-updates, each with the vector that
-    /// which(sub-update, its place) names.
+    /// The scores of the coefficients, times `scale`, of some sub-updates, each with the vector
+    /// that which(sub-update, its place) names.
     template <class Which>
     static std::array<score_summary, score_forms.size()> summarise(
-        const detail::scored_vectors& from, std::span<const sub_update> sub_updates, Which which,
-        std::span<const float> raw, std::span<const float> fold) {
+        const detail::scored_vectors& from, std::span<const sub_update> sub_updates, float scale,
+        Which which, std::span<const float> raw, std::span<const float> fold) {
         std::array<detail::running_summary, score_forms.size()> forms;
         for (std::size_t i = 0; i < sub_updates.size(); ++i) {
-            const float m = sub_updates[i].coefficient;
+            const float m = scale * sub_updates[i].coefficient;
             const std::size_t v = which(sub_updates[i], i);
             const float by_fold = kernels::dot(fold, vector(from, v));
             const float by_raw = kernels::dot(raw, vector(from, v));
