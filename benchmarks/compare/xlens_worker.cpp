@@ -168,10 +168,10 @@ private:
     }
     [[nodiscard]] xt::xtensor<float, 2> value_vectors(std::size_t layers) const {
         const auto values = m_model.value_matrices();
-        const std::size_t count = values.front()->cols();
-        xt::xtensor<float, 2> v = xt::empty<float>({layers * count, values.front()->rows()});
+        const std::size_t count = values.front().cols();
+        xt::xtensor<float, 2> v = xt::empty<float>({layers * count, values.front().rows()});
         for (std::size_t i = 0; i < layers * count; ++i) {
-            values[i / count]->column(i % count, xlens::rows<float>(v)[i]);
+            values[i / count].column(i % count, xlens::rows<float>(v)[i]);
         }
         return v;
     }

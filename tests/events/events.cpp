@@ -9,6 +9,7 @@
 #include <xlens/events/functional_rows.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/io/open_checkpoint.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 
 #include "support/error_message.hpp"
@@ -170,6 +171,30 @@ BOOST_AUTO_TEST_CASE(events_of_a_position_by_hand) {
     const auto twice = find_events(tokens{3, 7, 5, 7}, tokens{7, 5, 7, 7});
     BOOST_TEST(twice.saturation_layer == 2U);
     BOOST_TEST(twice.events.size() == 4U);
+}
+
+// Behind a norm or a multiplier too: all sub-updates are the update, in length and in score.
+BOOST_AUTO_TEST_CASE(all_sub_updates_score_as_the_whole_update) {
+    for (const std::string name : {"gemma2", "gemma3_text", "olmo2", "glm4", "granite"}) {
+        BOOST_TEST_CONTEXT(name) {
+            const checkpoint file = open_checkpoint(golden_path("families/" + name + "/hf"));
+            const transformer<> model = assemble(file);
+            const auto ids = read_golden(golden_path("families/" + name + "/golden.json"))["ids"]
+                                 .get<std::vector<token_id>>();
+            event_options options;
+            options.window = 16;
+            options.sub_updates = model.config.inner_width;
+            const auto events = read(model, std::span(ids).first(16), options);
+            BOOST_TEST(events.size() >= 5U);
+            for (const text_event& e : events) {
+                const update_measures& u = e.measures;
+                check_close(u.norm_share, 1.0);
+                const score_summary& folded =
+                    u.scores.of(score_group::dominant, static_cast<score_form>(0));
+                check_close(folded.mean * static_cast<double>(options.sub_updates), u.whole.score);
+            }
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_clustered_mean_is_the_ratio_estimator) {

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/rankings.hpp"
 
 #include <xlens/core/neuron.hpp>
 #include <xlens/generate/generate.hpp>
@@ -20,6 +21,8 @@
 
 using namespace xlens;
 using nlohmann::json;
+using xlens::test::check_ends;
+using xlens::test::check_ranking;
 namespace data = boost::unit_test::data;
 
 namespace {
@@ -44,37 +47,6 @@ struct prompt {
     json golden;
     std::vector<token_id> ids;
 };
-
-/// Equal lists, but tokens whose probabilities are closer than 1e-4 may stand in either order.
-void check_ranking(const json& expected, const reading& found, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-        const double probability = expected[i]["probability"];
-        BOOST_TEST(std::abs(found.probability(found.top[i]) - probability) < 1e-4);
-        if (found.top[i].id == expected[i]["id"].get<token_id>()) { continue; }
-        bool tied = false;
-        for (const json& other : expected) {
-            tied = tied || (other["id"].get<token_id>() == found.top[i].id &&
-                            std::abs(other["probability"].get<double>() - probability) < 1e-4);
-        }
-        BOOST_TEST(tied, "rank " << i << ": token " << found.top[i].id << ", expected "
-                                 << expected[i]["id"]);
-    }
-}
-
-void check_ends(const json& expected, const std::vector<scored>& found) {
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-        const double score = expected[i]["score"];
-        BOOST_TEST(std::abs(double{found[i].score} - score) <
-                   1e-3 * std::max(1.0, std::abs(score)));
-        bool tied = found[i].id == expected[i]["id"].get<token_id>();
-        for (const json& other : expected) {
-            tied = tied || (other["id"].get<token_id>() == found[i].id &&
-                            std::abs(other["score"].get<double>() - score) < 1e-4);
-        }
-        const bool at_the_end = i + 1 == expected.size();
-        BOOST_TEST((tied || at_the_end), "rank " << i << ": token " << found[i].id);
-    }
-}
 
 }  // namespace
 
