@@ -97,21 +97,22 @@ std::size_t check(const unembedding<Weights>& e, bool centred) {
 
 BOOST_AUTO_TEST_CASE(is_that_of_plain_loops_in_any_format) {
     const stored_matrix<f32> dense(1300, 48, 1);
-    BOOST_TEST(check(unembedding<any_matrix>{{{0, dense.view(), {}}}, {}}, false) == 48U);
-    BOOST_TEST(check(unembedding<any_matrix>{{{0, dense.view(), {}}}, {}}, true) == 48U);
+    BOOST_TEST(check(unembedding<any_matrix>{{{0, dense.view(), {}}}, {}, {}}, false) == 48U);
+    BOOST_TEST(check(unembedding<any_matrix>{{{0, dense.view(), {}}}, {}, {}}, true) == 48U);
     const stored_matrix<q4_1> quantised(700, 64, 2);
     const any_matrix native(quantised.view(), precision::native);
-    BOOST_TEST(check(unembedding<any_matrix>{{{0, native, {}}}, {}}, false) == 64U);
-    BOOST_TEST(check(unembedding<any_matrix>{{{0, native, {}}}, {}}, true) == 64U);
+    BOOST_TEST(check(unembedding<any_matrix>{{{0, native, {}}}, {}, {}}, false) == 64U);
+    BOOST_TEST(check(unembedding<any_matrix>{{{0, native, {}}}, {}, {}}, true) == 64U);
     const stored_matrix<f16> transposed(24, 90, 3, 0, true);
-    BOOST_TEST(check(unembedding<any_matrix>{{{0, transposed.view(), {}}}, {}}, false) == 24U);
+    BOOST_TEST(check(unembedding<any_matrix>{{{0, transposed.view(), {}}}, {}, {}}, false) == 24U);
 }
 
 BOOST_AUTO_TEST_CASE(sections_have_projections) {
     const stored_matrix<f32> head(600, 32, 4);
     const stored_matrix<f32> tail(530, 8, 5);
     const stored_matrix<f32> narrow(8, 32, 6);
-    const unembedding<any_matrix> e{{{0, head.view(), {}}, {600, tail.view(), narrow.view()}}, {}};
+    const unembedding<any_matrix> e{{{0, head.view(), {}, {}}, {600, tail.view(), narrow.view()}},
+                                    {}};
     BOOST_TEST(check(e, false) == 32U);
     BOOST_TEST(check(e, true) == 32U);
 }
@@ -121,7 +122,7 @@ BOOST_AUTO_TEST_CASE(what_all_tokens_share_does_not_drown_the_rest) {
     const std::size_t tokens = 2000;
     std::vector<float> values = random_row(tokens * 16, 7, 0.25F);
     for (std::size_t w = 0; w < tokens; ++w) { values[w * 16 + 3] += 100.0F; }
-    const unembedding<any_matrix> e{{{0, matrix_of(values, tokens, 16), {}}}, {}};
+    const unembedding<any_matrix> e{{{0, matrix_of(values, tokens, 16), {}}}, {}, {}};
     const square slow = slow_gram(e, true);
     const square fast = gram_matrix(e, true, no_progress);
     BOOST_TEST(largest_difference(fast, slow) < 1e-5 * trace_of(slow));
@@ -132,7 +133,7 @@ BOOST_AUTO_TEST_CASE(what_all_tokens_share_does_not_drown_the_rest) {
 BOOST_AUTO_TEST_CASE(a_root_ends_at_the_rank) {
     // Rounding may add some, of no weight.
     const std::vector<float> five = random_row(5 * 20, 8);
-    const unembedding<any_matrix> e{{{0, matrix_of(five, 5, 20), {}}}, {}};
+    const unembedding<any_matrix> e{{{0, matrix_of(five, 5, 20), {}}}, {}, {}};
     const std::size_t rank = check(e, false);
     BOOST_TEST(rank >= 5U);
     BOOST_TEST(rank <= 8U);
@@ -140,13 +141,13 @@ BOOST_AUTO_TEST_CASE(a_root_ends_at_the_rank) {
     BOOST_TEST(centred_rank >= 4U);
     BOOST_TEST(centred_rank <= 8U);
     const std::vector<float> zero(60);
-    const unembedding<any_matrix> nothing{{{0, matrix_of(zero, 3, 20), {}}}, {}};
+    const unembedding<any_matrix> nothing{{{0, matrix_of(zero, 3, 20), {}}}, {}, {}};
     BOOST_TEST(gram_root(gram_matrix(nothing, false, no_progress)).shape(0) == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
     const stored_matrix<q4_1> quantised(1100, 64, 9);
-    const unembedding<any_matrix> e{{{0, quantised.view(), {}}}, {}};
+    const unembedding<any_matrix> e{{{0, quantised.view(), {}}}, {}, {}};
     const auto run = [&](std::size_t threads) {
         set_threads(threads);
         const auto root = gram_root(gram_matrix(e, false, no_progress));

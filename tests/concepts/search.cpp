@@ -71,7 +71,7 @@ std::vector<double> vector_of(const transformer<>& model, const neuron& n,
         if (options.side == neuron_side::gate) {
             out[d] = double{block.ffn.gating().front()(n.index, d)};
         }
-        if (options.form == projection::folded) { out[d] *= double{block.ffn_norm.gain(d)}; }
+        if (options.form == projection::folded) { out[d] *= double{block.ffn_norm->gain(d)}; }
     }
     return out;
 }
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(random_vectors_are_scored_as_neurons_are) {
                 score_random_vectors(search, direction, options, 3, 8, nothing);
             std::vector<double> expected;
             for (std::size_t l = 0; l < tiny.model.config.layers; ++l) {
-                const xt::xtensor<float, 2> real = search.layer(l, options).decoded();
+                const xt::xtensor<float, 2> real = search.layer(l, options).columns();
                 const auto drawn = random_vectors(vector_moments(real), 8, l * 3).some(0, 3);
                 for (std::size_t n = 0; n < 3; ++n) {
                     std::vector<double> v(drawn.shape(1));
@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
         // The random figures are those of the vectors themselves.
         const search_options options{.form = form};
         const xt::xtensor<float, 2> real =
-            concept_search(tiny.model).layer(where.layer, options).decoded();
+            concept_search(tiny.model).layer(where.layer, options).columns();
         const auto drawn = random_vectors(vector_moments(real), 2, where.layer * 40).some(0, 40);
         double total = 0.0;
         for (const concept_quality& q : control.measure(drawn, k)) {

@@ -79,9 +79,9 @@ void plain_fill(const tiny_model<>& m, std::size_t layer, std::vector<float> x,
     double squares = 0.0;
     for (const float v : x) { squares += double{v} * v; }
     const double scale =
-        1.0 / std::sqrt(squares / static_cast<double>(x.size()) + b.attention_norm.epsilon);
+        1.0 / std::sqrt(squares / static_cast<double>(x.size()) + b.attention_norm->epsilon);
     for (std::size_t d = 0; d < x.size(); ++d) {
-        x[d] = static_cast<float>(x[d] * scale * b.attention_norm.gain(d));
+        x[d] = static_cast<float>(x[d] * scale * b.attention_norm->gain(d));
     }
     const auto product = [&](const auto& layer_of, std::vector<float>& out) {
         const std::size_t outputs = layer_of.weight.rows();

@@ -9,6 +9,7 @@
 #include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/json/reader.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"

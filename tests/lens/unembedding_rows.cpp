@@ -49,23 +49,24 @@ void check(const unembedding<Weights>& e) {
 
 BOOST_AUTO_TEST_CASE(tokens_in_order_and_their_mean_in_any_format) {
     const stored_matrix<f32> dense(1300, 48, 1);
-    check(unembedding<matrix<f32>>{{{0, dense.view(), {}}}, {}});
+    check(unembedding<matrix<f32>>{{{0, dense.view(), {}}}, {}, {}});
     const stored_matrix<q4_1> quantised(700, 64, 2);
     const any_matrix native(quantised.view(), precision::native);
-    check(unembedding<any_matrix>{{{0, native, {}}}, {}});
+    check(unembedding<any_matrix>{{{0, native, {}}}, {}, {}});
     const stored_matrix<f16> transposed(24, 90, 3, 0, true);
-    check(unembedding<matrix<f16>>{{{0, transposed.view(), {}}}, {}});
+    check(unembedding<matrix<f16>>{{{0, transposed.view(), {}}}, {}, {}});
 }
 
 BOOST_AUTO_TEST_CASE(sections_have_projections) {
     const stored_matrix<f32> head(600, 32, 4);
     const stored_matrix<f32> tail(530, 8, 5);
     const stored_matrix<f32> narrow(8, 32, 6);
-    check(unembedding<matrix<f32>>{{{0, head.view(), {}}, {600, tail.view(), narrow.view()}}, {}});
+    check(unembedding<matrix<f32>>{{{0, head.view(), {}, {}}, {600, tail.view(), narrow.view()}},
+                                   {}});
 }
 
 BOOST_AUTO_TEST_CASE(the_mean_of_a_matrix_is_that_of_the_same_unembedding) {
     const stored_matrix<q4_1> quantised(1100, 64, 9);
-    const unembedding<matrix<q4_1>> e{{{0, quantised.view(), {}}}, {}};
+    const unembedding<matrix<q4_1>> e{{{0, quantised.view(), {}}}, {}, {}};
     BOOST_TEST(same_bits(mean_row(quantised.view()), mean_unembedding(e)));
 }

@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(an_early_exit_leaves_layers_out_and_keys_for_later_position
 
     // The skipped layer holds what it would compute from that residual, so the text can go on.
     xt::xtensor<float, 2> normed = xt::empty<float>({std::size_t{6}, m.config.width});
-    m.blocks[1].attention_norm(state.residual, normed);
+    normalise(m.blocks[1].attention_norm, state.residual, normed);
     xt::xtensor<float, 2> values =
         xt::empty<float>({std::size_t{6}, m.blocks[1].attention.value.weight.rows()});
     m.blocks[1].attention.value(normed, values);
