@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_CASE(sections_have_projections) {
     const stored_matrix<f32> head(600, 32, 4);
     const stored_matrix<f32> tail(530, 8, 5);
     const stored_matrix<f32> narrow(8, 32, 6);
-    const unembedding<any_matrix> e{{{0, head.view(), {}, {}}, {600, tail.view(), narrow.view()}},
-                                    {}};
+    const unembedding<any_matrix> e{
+        {{0, head.view(), {}}, {600, tail.view(), narrow.view()}}, {}, {}};
     BOOST_TEST(check(e, false) == 32U);
     BOOST_TEST(check(e, true) == 32U);
 }

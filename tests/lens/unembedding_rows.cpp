@@ -61,8 +61,8 @@ BOOST_AUTO_TEST_CASE(sections_have_projections) {
     const stored_matrix<f32> head(600, 32, 4);
     const stored_matrix<f32> tail(530, 8, 5);
     const stored_matrix<f32> narrow(8, 32, 6);
-    check(unembedding<matrix<f32>>{{{0, head.view(), {}, {}}, {600, tail.view(), narrow.view()}},
-                                   {}});
+    check(unembedding<matrix<f32>>{
+        {{0, head.view(), {}}, {600, tail.view(), narrow.view()}}, {}, {}});
 }
 
 BOOST_AUTO_TEST_CASE(the_mean_of_a_matrix_is_that_of_the_same_unembedding) {
