@@ -4,6 +4,7 @@
 // Makefile, CMakeLists.txt and meson.build beside it each show one way to find the library.
 #include <fmt/core.h>
 #include <xlens/kernels/matmul.hpp>
+#include <xlens/report/assets.hpp>
 #include <xlens/storage/matrix.hpp>
 
 #include <array>
