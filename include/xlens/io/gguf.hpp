@@ -224,7 +224,7 @@ inline std::filesystem::path gguf_part(const std::filesystem::path& any, std::ui
 
 }  // namespace detail
 
-void gguf_file::read_parts(const std::filesystem::path& path, std::uint64_t parts) {
+XLENS_API void gguf_file::read_parts(const std::filesystem::path& path, std::uint64_t parts) {
     constexpr std::uint64_t most = 65'535;  // llama.cpp counts them in 16 bits
     if (parts > most) { fail("{}: split.count: expected 1 to {}, got {}", m_name, most, parts); }
     m_files.clear();
