@@ -70,5 +70,5 @@ struct architecture {
 }  // namespace xlens
 
 #if XLENS_DEFINES(model)
-#include <xlens/model/architectures.hpp>
+#include <xlens/model/presets.hpp>
 #endif

@@ -107,3 +107,8 @@ constexpr architecture architecture_of(std::string_view name) {
 }
 
 }  // namespace xlens
+
+// The table is made of presets too, so it stands behind them whichever header comes first.
+#if XLENS_DEFINES(model)
+#include <xlens/model/architectures.hpp>
+#endif
