@@ -32,6 +32,7 @@
 using namespace xlens;
 using nlohmann::json;
 using xlens::test::check_ends;
+using xlens::test::check_layers;
 using xlens::test::check_ranking;
 namespace data = boost::unit_test::data;
 
@@ -93,23 +94,7 @@ BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts),
     BOOST_TEST(traced[0].saturation_layer == p.expected["saturation_layer"].get<std::size_t>());
     check_ranking(p.expected["prediction"], traced[0].prediction(), 9);
     BOOST_TEST_REQUIRE(traced[0].layers.size() == 18U);
-    for (std::size_t l = 0; l < 18; ++l) {
-        BOOST_TEST_CONTEXT("layer " << l) {
-            const traced_layer& found = traced[0].layers[l];
-            const json& expected = p.expected["layers"][l];
-            check_ranking(expected["before"], found.before, 5);
-            check_ranking(expected["after"], found.after, 5);
-            for (std::size_t i = 0; i < 10; ++i) {
-                const json& e = expected["sub_updates"][i];
-                const traced_sub_update& f = found.sub_updates[i];
-                BOOST_TEST(f.where.index == e["neuron"].get<std::size_t>());
-                const auto near = boost::test_tools::tolerance(1e-3F);
-                BOOST_TEST(f.coefficient == e["coefficient"].get<float>(), near);
-                BOOST_TEST(f.norm == e["norm"].get<float>(), near);
-                BOOST_TEST(f.dominance == std::abs(f.coefficient) * f.norm, near);
-            }
-        }
-    }
+    check_layers(p.expected["layers"], traced[0]);
 }
 
 BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) {

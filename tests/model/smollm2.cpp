@@ -22,6 +22,7 @@
 using namespace xlens;
 using nlohmann::json;
 using xlens::test::check_ends;
+using xlens::test::check_layers;
 using xlens::test::check_ranking;
 namespace data = boost::unit_test::data;
 
@@ -81,27 +82,7 @@ BOOST_DATA_TEST_CASE(every_layer_reads_as_in_the_reference, data::make(prompts),
     BOOST_TEST(traced[0].saturation_layer == p.golden["saturation_layer"].get<std::size_t>());
     check_ranking(p.golden["prediction"], traced[0].prediction(), 9);
     BOOST_TEST_REQUIRE(traced[0].layers.size() == 30U);
-    for (std::size_t l = 0; l < 30; ++l) {
-        BOOST_TEST_CONTEXT("layer " << l) {
-            const traced_layer& found = traced[0].layers[l];
-            const json& expected = p.golden["layers"][l];
-            check_ranking(expected["before"], found.before, 5);
-            check_ranking(expected["after"], found.after, 5);
-            for (std::size_t i = 0; i < 10; ++i) {
-                const json& e = expected["sub_updates"][i];
-                const traced_sub_update& f = found.sub_updates[i];
-                BOOST_TEST(f.where.index == e["neuron"].get<std::size_t>());
-                const auto near = boost::test_tools::tolerance(1e-3F);
-                BOOST_TEST(f.coefficient == e["coefficient"].get<float>(), near);
-                BOOST_TEST(f.norm == e["norm"].get<float>(), near);
-                BOOST_TEST(f.dominance == e["dominance"].get<float>(), near);
-                if (e.contains("promotes")) {
-                    check_ends(e["promotes"], f.concept_of_value->promotes);
-                    check_ends(e["suppresses"], f.concept_of_value->suppresses);
-                }
-            }
-        }
-    }
+    check_layers(p.golden["layers"], traced[0]);
 }
 
 BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) {

@@ -3,6 +3,7 @@
 
 #include <xlens/lens/reading.hpp>
 #include <xlens/lens/token_ends.hpp>
+#include <xlens/trace/trace.hpp>
 
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,33 @@ inline void check_ends(const nlohmann::json& expected, const std::vector<scored>
         }
         const bool at_the_end = i + 1 == expected.size();
         BOOST_TEST((tied || at_the_end), "rank " << i << ": token " << found[i].id);
+    }
+}
+
+/// The layers of a traced position: both readings, and the dominant sub-updates with their concepts
+/// where the golden has them.
+inline void check_layers(const nlohmann::json& expected, const traced_position& found) {
+    BOOST_TEST_REQUIRE(found.layers.size() == expected.size());
+    for (std::size_t l = 0; l < expected.size(); ++l) {
+        BOOST_TEST_CONTEXT("layer " << l) {
+            check_ranking(expected[l]["before"], found.layers[l].before, 5);
+            check_ranking(expected[l]["after"], found.layers[l].after, 5);
+            for (std::size_t i = 0; i < 10; ++i) {
+                const nlohmann::json& e = expected[l]["sub_updates"][i];
+                const traced_sub_update& f = found.layers[l].sub_updates[i];
+                const auto near = boost::test_tools::tolerance(1e-3F);
+                BOOST_TEST(f.where.index == e["neuron"].get<std::size_t>());
+                BOOST_TEST(f.coefficient == e["coefficient"].get<float>(), near);
+                BOOST_TEST(f.norm == e["norm"].get<float>(), near);
+                const float dominance = e.contains("dominance") ? e["dominance"].get<float>()
+                                                                : std::abs(f.coefficient) * f.norm;
+                BOOST_TEST(f.dominance == dominance, near);
+                if (e.contains("promotes")) {
+                    check_ends(e["promotes"], f.concept_of_value->promotes);
+                    check_ends(e["suppresses"], f.concept_of_value->suppresses);
+                }
+            }
+        }
     }
 }
 

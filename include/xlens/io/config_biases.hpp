@@ -29,6 +29,8 @@ inline constexpr std::string_view qkv_stems = "attn_q attn_k attn_v";
 inline constexpr std::string_view ffn_stems = "ffn_gate ffn_up ffn_down";
 inline constexpr std::string_view all_stems =
     "attn_qkv attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down";
+inline constexpr std::string_view ungated_stems =
+    "attn_q attn_k attn_v attn_output ffn_up ffn_down";
 inline constexpr std::string_view norm_stems = "attn_norm ffn_norm output_norm";
 
 inline constexpr auto bias_rules = std::to_array<bias_rule>({
@@ -51,12 +53,12 @@ inline constexpr auto bias_rules = std::to_array<bias_rule>({
     {"mpt", "", false, all_stems},
     {"mpt", "", false, norm_stems},
     {"falcon", "bias", false, all_stems},
-    {"phi", "", true, all_stems},
+    {"phi", "", true, ungated_stems},
     {"phi", "", true, "output"},
     {"phi3", "", false, all_stems},
     {"stablelm", "use_qkv_bias", false, qkv_stems},
     {"stablelm", "", false, "attn_output ffn_gate ffn_up ffn_down"},
-    {"starcoder2", "use_bias", true, all_stems},
+    {"starcoder2", "use_bias", true, ungated_stems},
     {"gemma", "attention_bias", false, attention_stems},
     {"gemma", "", false, ffn_stems},
     {"gemma2", "attention_bias", false, attention_stems},

@@ -18,7 +18,7 @@ namespace xlens::detail {
 struct config_refusal {
     std::string_view family;  ///< empty: all
     std::string_view key;
-    std::string_view only;  ///< as JSON: "false", "1", "\"x\"", or "the width"
+    std::string_view only;  ///< as JSON: "false", "1", "\"x\"", or "hidden_size": that key's
     std::string_view what;  ///< it is, for the message
 };
 
@@ -101,6 +101,7 @@ inline constexpr auto model_refusals = std::to_array<model_refusal>({
      "layers of linear attention (Gated DeltaNet)"},
     {"gemma3n gemma3n_text gemma4 gemma4_text",
      "embeddings in every layer, and layers that share keys and values"},
+    {"gpt_oss", "experts with biases in MXFP4, and sinks of attention"},
     {"llama4 llama4_text", "attention in chunks, and norms behind rotations"},
     {"mamba mamba2 falcon_mamba rwkv xlstm", "no attention, but a state"},
     {"jamba zamba zamba2 bamba falcon_h1 nemotron_h granitemoehybrid recurrent_gemma lfm2 lfm2_moe",

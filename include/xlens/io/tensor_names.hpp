@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -28,6 +30,15 @@ struct tensor_naming {
 
 namespace names {
 
+/// What a family's layers call otherwise than llama's, before all of llama's names.
+template <std::size_t Own, std::size_t All>
+consteval std::array<tensor_name, Own + All> before(const std::array<tensor_name, Own>& own,
+                                                    const std::array<tensor_name, All>& all) {
+    std::array<tensor_name, Own + All> out;
+    std::ranges::copy(all, std::ranges::copy(own, out.begin()).out);
+    return out;
+}
+
 inline constexpr auto llama_outside = std::to_array<tensor_name>(
     {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}});
 inline constexpr auto llama_inside =
@@ -44,109 +55,54 @@ inline constexpr auto llama_inside =
                                 {"ffn_down", "mlp.down_proj"}});
 /// With norms behind attention and FFN: all that Gemma 2 and 3 and OLMo 2 have.
 inline constexpr auto sandwich_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"attn_q_norm", "self_attn.q_norm"},
-                                {"attn_k_norm", "self_attn.k_norm"},
-                                {"post_attention_norm", "post_attention_layernorm"},
-                                {"ffn_norm", "pre_feedforward_layernorm"},
-                                {"ffn_gate", "mlp.gate_proj"},
-                                {"ffn_up", "mlp.up_proj"},
-                                {"ffn_down", "mlp.down_proj"},
-                                {"post_ffw_norm", "post_feedforward_layernorm"}});
+    before(std::to_array<tensor_name>({{"post_attention_norm", "post_attention_layernorm"},
+                                       {"ffn_norm", "pre_feedforward_layernorm"},
+                                       {"post_ffw_norm", "post_feedforward_layernorm"}}),
+           llama_inside);
 inline constexpr auto glm_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_up", "mlp.gate_up_proj"},
-                                {"ffn_down", "mlp.down_proj"}});
+    before(std::to_array<tensor_name>({{"ffn_up", "mlp.gate_up_proj"}}), llama_inside);
 inline constexpr auto glm4_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"post_attention_norm", "post_self_attn_layernorm"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_up", "mlp.gate_up_proj"},
-                                {"ffn_down", "mlp.down_proj"},
-                                {"post_ffw_norm", "post_mlp_layernorm"}});
+    before(std::to_array<tensor_name>({{"post_attention_norm", "post_self_attn_layernorm"},
+                                       {"ffn_up", "mlp.gate_up_proj"},
+                                       {"post_ffw_norm", "post_mlp_layernorm"}}),
+           llama_inside);
 inline constexpr auto phi_outside =
     std::to_array<tensor_name>({{"token_embd", "model.embed_tokens"},
                                 {"output_norm", "model.final_layernorm"},
                                 {"output", "lm_head"}});
-inline constexpr auto phi_inside = std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                                               {"attn_q", "self_attn.q_proj"},
-                                                               {"attn_k", "self_attn.k_proj"},
-                                                               {"attn_v", "self_attn.v_proj"},
-                                                               {"attn_output", "self_attn.dense"},
-                                                               {"ffn_up", "mlp.fc1"},
-                                                               {"ffn_down", "mlp.fc2"}});
+inline constexpr auto phi_inside = before(
+    std::to_array<tensor_name>(
+        {{"attn_output", "self_attn.dense"}, {"ffn_up", "mlp.fc1"}, {"ffn_down", "mlp.fc2"}}),
+    llama_inside);
 inline constexpr auto phi3_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_qkv", "self_attn.qkv_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_up", "mlp.gate_up_proj"},
-                                {"ffn_down", "mlp.down_proj"}});
-inline constexpr auto starcoder2_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_up", "mlp.c_fc"},
-                                {"ffn_down", "mlp.c_proj"}});
+    before(std::to_array<tensor_name>(
+               {{"attn_qkv", "self_attn.qkv_proj"}, {"ffn_up", "mlp.gate_up_proj"}}),
+           llama_inside);
+inline constexpr auto starcoder2_inside = before(
+    std::to_array<tensor_name>({{"ffn_up", "mlp.c_fc"}, {"ffn_down", "mlp.c_proj"}}), llama_inside);
 
 /// With a norm for each query and key head.
 inline constexpr auto stablelm_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"attn_q_norm.{}", "self_attn.q_layernorm.norms.{}"},
-                                {"attn_k_norm.{}", "self_attn.k_layernorm.norms.{}"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_gate", "mlp.gate_proj"},
-                                {"ffn_up", "mlp.up_proj"},
-                                {"ffn_down", "mlp.down_proj"}});
+    before(std::to_array<tensor_name>({{"attn_q_norm.{}", "self_attn.q_layernorm.norms.{}"},
+                                       {"attn_k_norm.{}", "self_attn.k_layernorm.norms.{}"}}),
+           llama_inside);
 
 inline constexpr auto mixtral_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_gate_inp", "block_sparse_moe.gate"},
-                                {"ffn_gate_exps.{}", "block_sparse_moe.experts.{}.w1"},
-                                {"ffn_up_exps.{}", "block_sparse_moe.experts.{}.w3"},
-                                {"ffn_down_exps.{}", "block_sparse_moe.experts.{}.w2"}});
+    before(std::to_array<tensor_name>({{"ffn_gate_inp", "block_sparse_moe.gate"},
+                                       {"ffn_gate_exps.{}", "block_sparse_moe.experts.{}.w1"},
+                                       {"ffn_up_exps.{}", "block_sparse_moe.experts.{}.w3"},
+                                       {"ffn_down_exps.{}", "block_sparse_moe.experts.{}.w2"}}),
+           llama_inside);
 inline constexpr auto qwen_moe_inside =
-    std::to_array<tensor_name>({{"attn_norm", "input_layernorm"},
-                                {"attn_q", "self_attn.q_proj"},
-                                {"attn_k", "self_attn.k_proj"},
-                                {"attn_v", "self_attn.v_proj"},
-                                {"attn_output", "self_attn.o_proj"},
-                                {"attn_q_norm", "self_attn.q_norm"},
-                                {"attn_k_norm", "self_attn.k_norm"},
-                                {"ffn_norm", "post_attention_layernorm"},
-                                {"ffn_gate_inp", "mlp.gate"},
-                                {"ffn_gate_exps.{}", "mlp.experts.{}.gate_proj"},
-                                {"ffn_up_exps.{}", "mlp.experts.{}.up_proj"},
-                                {"ffn_down_exps.{}", "mlp.experts.{}.down_proj"},
-                                {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
-                                {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
-                                {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
-                                {"ffn_down_shexp", "mlp.shared_expert.down_proj"}});
+    before(std::to_array<tensor_name>({{"ffn_gate_inp", "mlp.gate"},
+                                       {"ffn_gate_exps.{}", "mlp.experts.{}.gate_proj"},
+                                       {"ffn_up_exps.{}", "mlp.experts.{}.up_proj"},
+                                       {"ffn_down_exps.{}", "mlp.experts.{}.down_proj"},
+                                       {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+                                       {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+                                       {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+                                       {"ffn_down_shexp", "mlp.shared_expert.down_proj"}}),
+           llama_inside);
 
 inline constexpr auto gpt2_outside =
     std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
