@@ -2,6 +2,7 @@
 // The compiled library's part for interventions/ (core/compiled.hpp).
 #define XLENS_BUILDING_interventions 1
 #include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/ban_words.hpp>
 #include <xlens/interventions/direction.hpp>
 #include <xlens/interventions/edit.hpp>
 #include <xlens/interventions/intervene.hpp>

@@ -60,7 +60,7 @@ json continued(const transformer<>& model, const task& t) {
     }
     // As the paper's code has it: exactly so many tokens, none of them the end token.
     const beam_options o{
-        .beams = t.number(1), .count = t.number(0), .least = t.number(0), .stop = text.eos()};
+        .beams = t.number(1), .count = t.number(0), .least = t.number(0), .ends = text.ends()};
     const auto never = [](std::span<const generated>, token_id) { return false; };
     json out = json::array();
     const std::size_t batch = t.number(2);

@@ -74,6 +74,7 @@
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/hooks/skeleton.hpp>
 #include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/ban_words.hpp>
 #include <xlens/interventions/direction.hpp>
 #include <xlens/interventions/edit.hpp>
 #include <xlens/interventions/intervene.hpp>
@@ -163,7 +164,10 @@
 #include <xlens/storage/stored_tensor.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>
+#include <xlens/text/encode_options.hpp>
+#include <xlens/text/end_tokens.hpp>
 #include <xlens/text/find_tokens.hpp>
+#include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/text_windows.hpp>

@@ -216,6 +216,8 @@ const std::vector<bad_case> cases{
     tiny_generate({"--ban", "word"}, "--ban: the model has no tokenizer; give token ids"),
     tiny_generate({"--recipe", "/no/such"},
                   "/no/such: cannot be opened: No such file or directory"),
+    {{"trace", model, "--prompt", "a", "--ban", "b"},
+     "trace: unknown argument '--ban'; xlens trace --help lists them"},
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
     {{"perplexity", model, "--file", "/no/such"},
@@ -254,7 +256,14 @@ const std::vector<bad_case> cases{
     {{"perplexity", model, "--file", "x", "--stride", "0"},
      "--stride: expected a whole number from 1 to 268435456, got '0'"},
     {{"perplexity", model, "--file", "x", "--window", "64", "--stride", "65"},
-     "--stride: expected 1 to 64, the window, got 65"},
+     "--stride: expected 1 to 64, the tokens that a window has room for, got 65"},
+    // How a text becomes tokens.
+    {{"trace", tiny, "--ids", "1", "--special"}, "--special: expected --prompt, got --ids"},
+    {{"trace", tiny, "--ids", "1", "--no-bos"}, "--no-bos: expected --prompt, got --ids"},
+    {{"generate", model, "--prompt", "a", "--chat", "--no-bos"},
+     "--no-bos: expected no --chat with it, got one: the template writes the start token"},
+    {{"trace", model, "--prompt", "", "--no-bos"},
+     "--prompt: expected at least 1 token, got 0 ('')"},
 };
 
 }  // namespace

@@ -123,6 +123,8 @@ BOOST_AUTO_TEST_CASE(tokenize_gives_ids_and_texts) {
     BOOST_TEST(tokens["tokens"] == json({"The", " capital", " of", " France", " is"}));
     // Special tokens are plain text, brackets are no list and an empty text has no tokens.
     BOOST_TEST(run({"tokenize", model, "--text", "<|endoftext|>"})["ids"].size() > 1U);
+    BOOST_TEST(run({"tokenize", model, "--special", "--text", "a<|im_end|>b"})["tokens"] ==
+               json({"a", "<|im_end|>", "b"}));
     BOOST_TEST(run({"tokenize", model, "--text", "[a,b]"})["tokens"] ==
                json({"[", "a", ",", "b", "]"}));
     BOOST_TEST(run({"tokenize", model, "--text", ""})["ids"] == json::array());
@@ -238,7 +240,7 @@ BOOST_AUTO_TEST_CASE(cluster_has_every_neuron_once) {
 
 BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
     const json big = run({"generate", model, "--prompt", "The capital of France is", "-n", "3"});
-    check_keys(big, {"text", "ids", "steps", "tokens_per_second"});
+    check_keys(big, {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
     BOOST_TEST(big["text"].get<std::string>().starts_with(" Paris."));
     BOOST_TEST(big["tokens_per_second"].get<double>() > 0.0);
     const json small = run({"generate", tiny, "--ids", "3,1,4", "-n", "5"});
@@ -337,7 +339,7 @@ BOOST_AUTO_TEST_CASE(beams_give_the_text_that_the_golden_has) {
         xlens::test::read_golden(xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
     const json found =
         run({"generate", model, "--prompt", "The capital of France is", "-n", "20", "--beam", "3"});
-    check_keys(found, {"text", "ids", "steps", "tokens_per_second"});
+    check_keys(found, {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
     BOOST_TEST(found["ids"] == golden["hypotheses"][0]["ids"]);
 }
 
@@ -356,8 +358,8 @@ BOOST_AUTO_TEST_CASE(a_banned_word_is_not_written_and_the_comparison_shows_both)
     const json found = run({"generate", model, "--prompt", "The capital of France is", "-n", "4",
                             "--ban", "Paris", "--compare"});
     check_keys(found, {"before", "after"});
-    check_keys(found["before"], {"text", "ids", "steps", "tokens_per_second"});
-    check_keys(found["after"], {"text", "ids", "steps", "tokens_per_second"});
+    check_keys(found["before"], {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
+    check_keys(found["after"], {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
     BOOST_TEST(found["before"]["text"].get<std::string>().starts_with(" Paris."));
     BOOST_TEST(found["after"]["text"].get<std::string>().find("Paris") == std::string::npos);
 }

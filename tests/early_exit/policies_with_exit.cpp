@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(only_greedy_text_is_named_by_exits) {
         exit_policy exit(gate_at_0(), -1e6F);
         std::vector<token_id> out;
         const generate_options options{.count = 6, .choose = std::move(choose)};
-        for (const generated& g : generate(llama().model, prompt(), options, exit)) {
+        for (const generated& g : generate(llama().model, prompt(), options, exit).tokens) {
             out.push_back(g.id);
         }
         return out;

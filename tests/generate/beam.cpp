@@ -72,7 +72,7 @@ BOOST_DATA_TEST_CASE(texts_and_scores_are_those_of_transformers, data::xrange(20
     o.beams = g["beams"];
     o.count = g["new_tokens"];
     o.length_penalty = g["length_penalty"];
-    o.stop = 2;
+    o.ends = {2};
     const auto found =
         beam_search(smollm2(), std::span<const token_id>(g["ids"].get<std::vector<token_id>>()), o);
     BOOST_TEST_CONTEXT(g["name"]) {
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(with_a_beam_a_token_it_finds_the_most_probable_text) {
 
 BOOST_AUTO_TEST_CASE(one_beam_is_greedy) {
     const std::span<const token_id> prompt = tiny().ids;
-    const auto expected = generate(tiny().model, prompt, {.count = 8});
+    const auto expected = generate(tiny().model, prompt, {.count = 8}).tokens;
     const auto found = beam_search(tiny().model, prompt, {.beams = 1, .count = 8});
     BOOST_TEST_REQUIRE(found.size() == 1U);
     BOOST_TEST_REQUIRE(found[0].tokens.size() == 8U);
@@ -155,10 +155,10 @@ BOOST_AUTO_TEST_CASE(banned_sequences_and_early_ends_appear_in_no_text) {
     }
     const token_id end = free[0].tokens[0].id;
     const auto early = beam_search(tiny().model, prompt,
-                                   {.beams = 3, .count = 6, .length_penalty = 0.0F, .stop = end});
+                                   {.beams = 3, .count = 6, .length_penalty = 0.0F, .ends = {end}});
     BOOST_TEST(std::ranges::any_of(early, [](const auto& h) { return h.tokens.size() == 1; }));
     const auto late =
-        beam_search(tiny().model, prompt, {.beams = 3, .count = 6, .least = 6, .stop = end});
+        beam_search(tiny().model, prompt, {.beams = 3, .count = 6, .least = 6, .ends = {end}});
     for (const hypothesis& h : late) {
         BOOST_TEST(h.tokens.size() == 6U);
         BOOST_TEST(!std::ranges::count(ids_of(h), end));
@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(several_prompts_at_once_give_what_each_gives_alone) {
     const auto ids = tiny().ids;
     const std::vector<std::vector<token_id>> prompts{
         ids, {ids.begin(), ids.begin() + 2}, {ids.begin() + 5, ids.begin() + 12}};
-    const beam_options o{.beams = 3, .count = 9, .stop = 5};
+    const beam_options o{.beams = 3, .count = 9, .ends = {5}};
     const auto found = beam_search_each(tiny().model, std::span(prompts), o, never);
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         const auto alone = beam_search(tiny().model, std::span<const token_id>(prompts[i]), o);

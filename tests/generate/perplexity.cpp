@@ -86,3 +86,37 @@ BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
     BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids.first(1), 8); }) ==
                "perplexity: 1 tokens, expected at least 2");
 }
+
+// The windows are those of `with_prefixes`, read one by one.
+BOOST_AUTO_TEST_CASE(every_window_begins_with_the_prefix) {
+    const tiny_model<> m("llama/hf");
+    const std::span<const token_id> ids = m.ids;
+    perplexity_windows windows(5);
+    windows.stride = 4;
+    windows.prefix = {3};
+    windows.pass = 2;
+    const auto found = perplexity(m.model, ids, windows);
+    BOOST_TEST(found.tokens == ids.size());
+    double total = 0.0;
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        std::vector<token_id> before{3};
+        for (std::size_t i = t - t % 4; i < t; ++i) { before.push_back(ids[i]); }
+        sequence_state state = m.model.start();
+        m.model.forward(state, before);
+        double sum = 0.0;
+        for (const float z : state.logits) { sum += std::exp(double{z}); }
+        const std::size_t last = state.logits.shape(0) - 1;
+        total += std::log(sum) - double{state.logits(last, static_cast<std::size_t>(ids[t]))};
+    }
+    BOOST_TEST(found.nll == total / static_cast<double>(ids.size()),
+               boost::test_tools::tolerance(1e-5));
+    windows.stride = 2;  // each predicts what no window before it has
+    BOOST_TEST(perplexity(m.model, ids, windows).tokens == ids.size());
+    windows.stride = 5;
+    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids, windows); }) ==
+               "stride: expected 1 to 4, the window without what begins it, got 5");
+    windows = 1;
+    windows.prefix = {3};
+    BOOST_TEST(error_message([&] { (void)perplexity(m.model, ids, windows); }) ==
+               "window: expected 2 to 64, got 1");
+}

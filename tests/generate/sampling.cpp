@@ -41,7 +41,7 @@ std::vector<token_id> sampled_text(std::uint64_t seed) {
                     .min_p = 0.001F,
                     .repetition_penalty = 1.1F});
     std::vector<token_id> out;
-    for (const generated& g : generate(m.model, m.ids, {.count = 12, .choose = choose})) {
+    for (const generated& g : generate(m.model, m.ids, {.count = 12, .choose = choose}).tokens) {
         out.push_back(g.id);
     }
     return out;
@@ -171,8 +171,10 @@ BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
     const tiny_model<> m("llama/hf");
     const std::span<const token_id> ids = m.ids;
     std::size_t seen = 0;
-    const auto all =
+    const auto whole =
         generate(m.model, ids, {.count = 1000, .seen = [&](const generated&) { ++seen; }});
+    const std::vector<generated>& all = whole.tokens;
+    BOOST_TEST(finish_name(whole.why) == "context");
     // Position 64 is the last; the token after it is predicted, but cannot be read.
     BOOST_TEST(all.size() == 64 - ids.size() + 1);
     BOOST_TEST(seen == all.size());
@@ -181,9 +183,14 @@ BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {
         generate(m.model, ids, {.count = 1000, .seen = [&](const generated& g) {
                                     return g.id == all[1].id ? flow::stop : flow::proceed;
                                 }});
-    BOOST_TEST(two.size() <= 2U);
-    BOOST_TEST(two.back().id == all[1].id);
-    const auto stopped = generate(m.model, ids, {.count = 1000, .stop = all[2].id});
-    BOOST_TEST(stopped.size() <= 2U);
-    BOOST_TEST(generate(m.model, ids, {.count = 0}).empty());
+    BOOST_TEST(two.tokens.size() <= 2U);
+    BOOST_TEST(two.tokens.back().id == all[1].id);
+    BOOST_TEST(finish_name(two.why) == "stop");
+    const auto ended = generate(m.model, ids, {.count = 1000, .ends = {-1, all[2].id, 999}});
+    BOOST_TEST(ended.tokens.size() <= 2U);
+    BOOST_TEST(finish_name(ended.why) == "end");
+    const auto some = generate(m.model, ids, {.count = 2});
+    BOOST_TEST(some.tokens.size() == 2U);
+    BOOST_TEST(finish_name(some.why) == "length");
+    BOOST_TEST(generate(m.model, ids, {.count = 0}).tokens.empty());
 }

@@ -192,3 +192,20 @@ BOOST_AUTO_TEST_CASE(what_the_model_does_not_have_is_refused) {
                at + ".when: expected always, for there is no prompt here, got generating");
     BOOST_TEST(misfit(later, 3) == "(no error)");
 }
+
+BOOST_AUTO_TEST_CASE(a_step_that_selects_nothing_is_refused) {
+    const std::string at = "r.json: interventions[0]";
+    BOOST_TEST(refusal(R"({"do": "zero", "neurons": []})") ==
+               at + ".neurons: expected at least 1 neuron, got 0");
+    BOOST_TEST(refusal(R"({"do": "zero", "neurons": ["0:1"], "positions": []})") ==
+               at + ".positions: expected at least 1 position, got 0");
+    const recipe late = read(R"({"do": "zero", "neurons": ["0:1"], "positions": [2, 500]})");
+    dynamic_policies pack;
+    const recipe_context short_run{.model = gpt2().model, .prompt_length = 10, .positions = 10};
+    BOOST_TEST(error_message([&] { add_interventions(pack, late, short_run); }) ==
+               at + ".positions: position 500: expected 0 to 9");
+    const recipe ban_ids = read(R"({"do": "ban", "ids": [[1]]})");
+    const recipe_context reads{.model = gpt2().model, .writes = false};
+    BOOST_TEST(error_message([&] { add_interventions(pack, ban_ids, reads); }) ==
+               at + ": a ban acts on a text that is written (generate), and here none is");
+}

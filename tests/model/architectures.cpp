@@ -78,7 +78,7 @@ std::vector<traced_position> traced(const opened& o) {
 
 std::vector<generated> continued(const opened& o, std::size_t count) {
     const auto& m = o.model;
-    return generate(m, o.ids, {.count = count});
+    return generate(m, o.ids, {.count = count}).tokens;
 }
 
 /// Logits of all positions, each token read in a pass of its own.

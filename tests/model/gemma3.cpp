@@ -101,7 +101,7 @@ BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) 
     const prompt p(name);
     const auto expected = p.expected["greedy"].get<std::vector<token_id>>();
     BOOST_TEST_REQUIRE(expected.size() == 32U);
-    const auto found = generate(gemma(), p.ids, {.count = 32});
+    const auto found = generate(gemma(), p.ids, {.count = 32}).tokens;
     BOOST_TEST_REQUIRE(found.size() == 32U);
     for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
 }
@@ -144,6 +144,23 @@ BOOST_DATA_TEST_CASE(perplexity_is_within_a_tenth_of_a_percent,
     BOOST_TEST(found.tokens == expected["predicted"].get<std::size_t>());
     BOOST_TEST(found.perplexity() == expected["perplexity"].get<double>(),
                boost::test_tools::tolerance(1e-3));
+}
+
+// As `xlens perplexity` reads it: the start token is no token of the text but begins the window.
+BOOST_AUTO_TEST_CASE(a_window_that_begins_with_the_start_token_is_that_text) {
+    const json& expected = golden()["perplexity"]["with_start"];
+    const auto ids = gemma().tokenizer().encode(text_of("gemma3_270m/perplexity.txt"));
+    perplexity_windows windows(2048);
+    windows.prefix = gemma().prefix();
+    windows.stride = 2047;
+    const auto found = perplexity(gemma(), std::span<const token_id>(ids), windows);
+    BOOST_TEST(found.tokens == expected["predicted"].get<std::size_t>());
+    BOOST_TEST(found.perplexity() == expected["perplexity"].get<double>(),
+               boost::test_tools::tolerance(1e-3));
+}
+
+BOOST_AUTO_TEST_CASE(a_turn_ends_a_text_too) {
+    BOOST_TEST((gemma().ends() == std::vector<token_id>{1, 106}));  // <eos>, <end_of_turn>
 }
 
 BOOST_AUTO_TEST_CASE(concepts_are_equal) {

@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(byte_level) {
     data.eos = 1;
     data.chat_template = "{{ x }}";
     const xlens::tokenizer tok = xlens::make_tokenizer(data);
-    BOOST_TEST((tok.encode("ab ab<s>", true) == ids{4, 5, 0}));
+    BOOST_TEST((tok.encode("ab ab<s>", {.special = true}) == ids{4, 5, 0}));
     BOOST_TEST((tok.encode_prompt("b") == ids{0, 2, 1}));
     BOOST_TEST(tok.bytes(5) == " ab");
     BOOST_TEST(tok.bytes(0) == "<s>");
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(byte_level) {
 BOOST_AUTO_TEST_CASE(pieces) {
     const xlens::tokenizer tok = xlens::make_tokenizer(llama());
     BOOST_TEST((tok.encode_prompt("b a") == ids{1, 5, 3, 2}));
-    BOOST_TEST((tok.encode("<s>b", true) == ids{1, 5}));
+    BOOST_TEST((tok.encode("<s>b", {.special = true}) == ids{1, 5}));
     BOOST_TEST(tok.decode(ids{5, 3, 2}) == "b a");
     BOOST_TEST(tok.bytes(2) == "a");
     tokenizer_data bare = llama();

@@ -126,7 +126,7 @@ BOOST_DATA_TEST_CASE(tokenizer_json_equals_hugging_face,
     check_all(tok, name);
     const std::string file = std::string(name) + ".prompt.bin";
     for (const auto& [line, expected] : xlens::test::golden_ids(file)) {
-        check_ids("prompt", line, tok.encode_prompt(strings()[line], true), expected);
+        check_ids("prompt", line, tok.encode_prompt(strings()[line], {.special = true}), expected);
     }
 }
 
@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(special_tokens_are_text_unless_asked) {
     const ids plain = tok.encode("<|endoftext|>");
     BOOST_TEST(plain.size() > 1U);
     BOOST_TEST(tok.decode(plain) == "<|endoftext|>");
-    BOOST_TEST(tok.encode("<|endoftext|>", true) == ids{0});
+    BOOST_TEST(tok.encode("<|endoftext|>", {.special = true}) == ids{0});
     BOOST_TEST(tok.is_special(0));
     BOOST_TEST(tok.decode(ids{0}) == "<|endoftext|>");
 }

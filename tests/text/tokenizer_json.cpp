@@ -164,7 +164,7 @@ const std::vector<bad_file> bad_files{
 BOOST_AUTO_TEST_CASE(a_sound_file) {
     const xlens::tokenizer tok = written(sound).load();
     BOOST_TEST(tok.size() == 5U);
-    BOOST_TEST((tok.encode("aba<s>", true) == ids{3, 4}));
+    BOOST_TEST((tok.encode("aba<s>", {.special = true}) == ids{3, 4}));
     BOOST_TEST((tok.encode("x<s>b") == ids{1}));  // <, s and > have no token
     BOOST_TEST((tok.encode_prompt("ab") == ids{2}));
     BOOST_TEST(tok.is_special(4));

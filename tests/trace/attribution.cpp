@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE(a_log_explains_each_token_as_it_was_chosen) {
     edits.set({0, 3}, 2.0F);
     attribution_log log(file, 4);
     const auto add = [&](const generated& token) { log.add(token.id); };
-    const auto text = generate(file, prompt, {.count = 3, .seen = add}, edits, log.record());
+    const auto text = generate(file, prompt, {.count = 3, .seen = add}, edits, log.record()).tokens;
     BOOST_TEST_REQUIRE(log.steps().size() == 3U);
     std::vector<token_id> read = prompt;
     for (std::size_t n = 0; n < text.size(); ++n) {

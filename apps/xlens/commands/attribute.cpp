@@ -53,7 +53,8 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
 void run(const attribute_flags& flags) {
     const engine opened(flags.common);
     const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    dynamic_policies edits =
+        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     attribution_options options = options_of(flags, opened, tokens.size());
     note(opened.manifest());
     attribution found = [&] {

@@ -31,6 +31,7 @@ namespace {
 struct events_flags {
     common_flags common;
     std::optional<std::string> file;
+    text_flags how;
     std::optional<std::string> folder;
     std::optional<std::string> clusters;
     std::optional<std::size_t> limit;
@@ -51,6 +52,7 @@ event_run run_of(const events_flags& flags, const xlens::model& model) {
     run.model = model.fingerprint();
     run.precision = flags.common.precision;
     run.text = *flags.file;
+    run.how = flags.how.options();
     run.limit = flags.limit;
     if (flags.folder) { run.folder = *flags.folder; }
     event_options& o = run.options;
@@ -146,7 +148,8 @@ void add_events(command_line& program) {
         "events", "Find what FFN updates promote and eliminate in a text, and how",
         "xlens events default --file book.txt --limit 20000 -o book", [flags] { run(*flags); });
     flags->common.declare(a);
-    a.text("--file", flags->file, "FILE", "The text, in UTF-8");
+    a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
+    flags->how.declare(a);
     a.text("-o", flags->folder, "FOLDER",
            "Folder for report.html, events.json and events.csv (a row an event);\n"
            "a run that was interrupted goes on from there");

@@ -57,6 +57,7 @@ struct exit_flags {
     common_flags common;
     std::string action;
     std::optional<std::string> file;
+    text_flags how;
     std::optional<std::string> rule;
     std::optional<float> agreement;
     std::optional<std::string> layers;
@@ -307,6 +308,7 @@ std::vector<exit_report> measure(const engine& opened, const exit_flags& flags,
     const xlens::model& model = opened.model();
     exit_options options = request.options;
     options.progress = progress;
+    options.prefix = window_prefix(opened, flags.how);
     if (flags.action != "fit") {
         if (request.clusters) { options.clusters = cluster_rule(model, *request.clusters); }
         return evaluate_words(model, tokens, request.rules, options, fitted_on);
@@ -323,14 +325,16 @@ void run_table(const engine& opened, const exit_flags& flags, const exit_request
     for (const token_id s : parse_ids(flags.seeds.value_or("38,39,40,41,42"))) {
         seeds.push_back(static_cast<std::uint64_t>(s));
     }
-    const std::vector<token_id> tokens = read_text(opened, *flags.file);
+    const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     note(opened.manifest());
     const std::vector<split_row> table = [&] {
         progress_bar bar("exit");
         const xlens::model& model = opened.model();
-        return paper_table(
-            model, tokens, cluster_rule(model, *request.clusters),
-            {.seeds = seeds, .window = request.options.window, .progress = std::ref(bar)});
+        return paper_table(model, tokens, cluster_rule(model, *request.clusters),
+                           {.seeds = seeds,
+                            .window = request.options.window,
+                            .prefix = window_prefix(opened, flags.how),
+                            .progress = std::ref(bar)});
     }();
     flags.common.json ? write_json(table, seeds) : print(table);
 }
@@ -344,9 +348,9 @@ void run(const exit_flags& flags) {
     check_rules(request);
     if (flags.action == "fit") { check_fit(*flags.rule); }
     check_layers(request.options.layers, opened.config().layers, "--layers");
-    const std::vector<token_id> tokens = read_text(opened, *flags.file);
+    const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     const std::vector<token_id> fitted_on =
-        flags.fit_file ? read_text(opened, *flags.fit_file) : std::vector<token_id>();
+        flags.fit_file ? read_text(opened, *flags.fit_file, flags.how) : std::vector<token_id>();
     note(opened.manifest());
     const std::vector<exit_report> reports = [&] {
         progress_bar bar("exit");
@@ -367,7 +371,8 @@ void add_exit(command_line& program) {
                     [flags] { run(*flags); });
     a.positional("ACTION", flags->action, "fit, eval, or table: the paper's rules over splits");
     flags->common.declare(a);
-    a.text("--file", flags->file, "FILE", "The text");
+    a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
+    flags->how.declare(a);
     a.text("--rule", flags->rule, "RULE",
            rule_names() +
                ",\nor a file that exit fit wrote; eval by name fits on the text's first\n"

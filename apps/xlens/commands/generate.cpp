@@ -112,7 +112,8 @@ void run(const generate_flags& flags) {
     }
     engine opened(flags.common);
     const std::vector<token_id> prompt = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), prompt.size());
+    dynamic_policies edits = interventions_of(flags.edits, opened.model(),
+                                              {prompt.size(), prompt.size() + flags.count, true});
     if (flags.exit) { opened.use_exit(*flags.exit); }
     note(opened.manifest() + ", " + words_for(how));
     if (flags.compare) { return compare(opened, flags, prompt, how, std::move(edits)); }
@@ -123,8 +124,8 @@ void run(const generate_flags& flags) {
         write_generated(out, opened, found);
     } else {
         if (flags.attribute) { print_attributions(opened, found.attributions); }
-        note(
-            fmt::format("{} tokens, {:.1f} a second", found.steps.size(), found.tokens_per_second));
+        note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
+                         found.tokens_per_second, finish_name(found.why)));
     }
 }
 
@@ -169,6 +170,7 @@ void add_generate(command_line& program) {
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to each token's logit");
     flags->edits.declare(a);
+    flags->edits.declare_ban(a);
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");

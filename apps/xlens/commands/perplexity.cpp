@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -30,27 +31,40 @@ struct perplexity_flags {
     edit_flags edits;
     std::optional<std::string> exit;
     std::optional<std::string> file;
+    text_flags how;
     std::optional<std::size_t> window;
     std::optional<std::size_t> stride;
 };
 
-perplexity_windows windows_of(const perplexity_flags& flags, std::size_t context) {
+perplexity_windows windows_of(const perplexity_flags& flags, const engine& opened) {
+    const std::size_t context = opened.config().context;
     constexpr std::size_t usual = 1024;
     const std::size_t window = flags.window.value_or(std::min(usual, context));
     if (window > context) {
         fail("--window: expected 2 to {}, the model's context, got {}", context, window);
     }
-    const std::size_t stride = flags.stride.value_or(window);
-    if (stride > window) { fail("--stride: expected 1 to {}, the window, got {}", window, stride); }
-    return {window, stride};
+    std::vector<token_id> prefix = window_prefix(opened, flags.how);
+    if (window <= prefix.size()) {
+        fail("--window: expected more than the {} tokens that begin it, got {}", prefix.size(),
+             window);
+    }
+    const std::size_t room = window - prefix.size();
+    const std::size_t stride = flags.stride.value_or(room);
+    if (stride > room) {
+        fail("--stride: expected 1 to {}, the tokens that a window has room for, got {}", room,
+             stride);
+    }
+    perplexity_windows out(window, stride);
+    out.prefix = std::move(prefix);
+    return out;
 }
 
 void run(const perplexity_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     engine opened(flags.common);
-    perplexity_windows windows = windows_of(flags, opened.config().context);
-    const std::vector<token_id> tokens = read_text(opened, *flags.file);
-    dynamic_policies policies = interventions_of(flags.edits, opened.model());
+    perplexity_windows windows = windows_of(flags, opened);
+    const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
+    dynamic_policies policies = interventions_of(flags.edits, opened.model(), {{}, windows.window});
     if (flags.exit) {
         opened.use_exit(*flags.exit);
         windows.pass = 1;
@@ -75,7 +89,9 @@ void run(const perplexity_flags& flags) {
     fmt::print("nll         {:.6f} nats a token\n", result.nll);
     fmt::print("tokens      {} predicted, of {} in windows of {}{}\n", result.tokens, tokens.size(),
                windows.window,
-               windows.stride < windows.window ? fmt::format(" every {}", windows.stride) : "");
+               windows.stride + windows.prefix.size() < windows.window
+                   ? fmt::format(" every {}", windows.stride)
+                   : "");
 }
 
 }  // namespace
@@ -86,13 +102,15 @@ void add_perplexity(command_line& program) {
                               "xlens perplexity default --file book.txt --window 512",
                               [flags] { run(*flags); });
     flags->common.declare(a);
-    a.text("--file", flags->file, "FILE", "The text");
+    a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
+    flags->how.declare(a);
     a.whole("--window", flags->window, 2, 1U << 28U,
-            "Tokens that are read together; the first of each window is not predicted\n"
+            "Tokens that are read together, the start token among them; the first of each\n"
+            "window is not predicted"
             "(1024, or the model's context where that is shorter)");
     a.whole("--stride", flags->stride, 1, 1U << 28U,
             "Start a window every N tokens; what an earlier one predicted is context\n"
-            "(as many as the window, so that windows do not overlap)");
+            "(as many as a window has room for, so that windows do not overlap)");
     flags->edits.declare(a);
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early, reading token by token: a file of exit fit, or a\n"

@@ -16,6 +16,7 @@ namespace {
 struct tokenize_flags {
     common_flags common;
     std::optional<std::string> text;
+    text_flags how;
 };
 
 void write_tokens(const engine& opened, const std::vector<token_id>& ids) {
@@ -35,7 +36,7 @@ void write_tokens(const engine& opened, const std::vector<token_id>& ids) {
 void run(const tokenize_flags& flags) {
     if (!flags.text) { fail("--text: expected a text, got nothing"); }
     const engine opened(flags.common);
-    const std::vector<token_id> ids = opened.text().encode(*flags.text);
+    const std::vector<token_id> ids = opened.text().encode_prompt(*flags.text, flags.how.options());
     if (flags.common.json) {
         write_tokens(opened, ids);
         return;
@@ -49,11 +50,12 @@ void run(const tokenize_flags& flags) {
 
 void add_tokenize(command_line& program) {
     const auto flags = std::make_shared<tokenize_flags>();
-    arguments a = program.add("tokenize", "Show the tokens of a text, nothing added around them",
+    arguments a = program.add("tokenize", "Show the tokens of a text, as a prompt would have them",
                               "xlens tokenize default --text \"The capital of France is\"",
                               [flags] { run(*flags); });
     flags->common.declare(a);
-    a.text("--text", flags->text, "TEXT", "The text; strings such as <|endoftext|> are plain text");
+    a.text("--text", flags->text, "TEXT", "The text");
+    flags->how.declare(a);
 }
 
 }  // namespace xlens::program

@@ -100,7 +100,8 @@ std::vector<traced_position> trace_prompt(const engine& opened, std::span<const 
 std::vector<attribution> attribute_prompt(const engine& opened, std::span<const token_id> tokens,
                                           const trace_flags& flags) {
     if (!flags.attribute) { return {}; }
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    dynamic_policies edits =
+        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     progress_bar bar("attribute");
     return attribute_predictions(opened.model(), tokens,
                                  {flags.observed(), attributed_sub_updates, std::ref(bar)}, edits);
@@ -120,7 +121,8 @@ void run(const trace_flags& flags) {
     engine opened(flags.common);
     if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
     const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    dynamic_policies edits =
+        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     if (flags.exit) { opened.use_exit(*flags.exit); }
     note(opened.manifest());
     const std::vector<traced_position> positions =

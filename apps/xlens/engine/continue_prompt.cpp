@@ -70,13 +70,9 @@ private:
     clock::time_point m_last;
 };
 
-std::optional<token_id> end_token(const xlens::model& model) {
-    return model.has_tokenizer() ? model.tokenizer().eos() : std::nullopt;
-}
-
 /// The best text that beam search finds, without its end token.
-std::vector<generated> best_beam(const engine& opened, std::span<const token_id> prompt,
-                                 const decoding& how, dynamic_policies& edits) {
+continuation best_beam(const engine& opened, std::span<const token_id> prompt, const decoding& how,
+                       dynamic_policies& edits) {
     const auto complete = [&](std::span<const generated> steps, token_id next) {
         std::string text;
         for (const generated& step : steps) { text += opened.token_bytes(step.id); }
@@ -87,11 +83,19 @@ std::vector<generated> best_beam(const engine& opened, std::span<const token_id>
     };
     beam_options options = *how.beam;
     options.count = how.count;
-    options.stop = end_token(opened.model());
+    options.ends = opened.model().ends();
     auto found = beam_search(opened.model(), prompt, options, complete, edits);
-    if (found.empty()) { return {}; }
-    std::vector<generated> best = std::move(found.front().tokens);
-    if (options.stop && !best.empty() && best.back().id == *options.stop) { best.pop_back(); }
+    if (found.empty() || found.front().tokens.empty()) { return {}; }
+    continuation best{std::move(found.front().tokens)};
+    const token_id last = best.tokens.back().id;
+    if (options.is_end(last)) {
+        best.why = finish::end;
+        best.tokens.pop_back();
+    } else if (complete(std::span(best.tokens).first(best.tokens.size() - 1), last)) {
+        best.why = finish::stop;
+    } else if (best.tokens.size() < how.count) {
+        best.why = finish::context;
+    }
     return best;
 }
 
@@ -99,7 +103,9 @@ generated_text search_beams(const engine& opened, std::span<const token_id> prom
                             const decoding& how, dynamic_policies& edits, bool prints) {
     generated_text out;
     const auto start = clock::now();
-    out.steps = best_beam(opened, prompt, how, edits);
+    continuation found = best_beam(opened, prompt, how, edits);
+    out.steps = std::move(found.tokens);
+    out.why = found.why;
     out.tokens_per_second = per_second(out.steps.size(), clock::now() - start);
     listener whole(opened, how.stops, prints);
     for (const generated& step : out.steps) { whole(step); }
@@ -118,12 +124,14 @@ generated_text read_on(const engine& opened, std::span<const token_id> prompt, c
         return seen(token);
     };
     generated_text out;
-    out.steps = generate(opened.model(), prompt,
-                         {.count = how.count,
-                          .choose = sampler(how.sampling),
-                          .stop = end_token(opened.model()),
-                          .seen = take},
-                         policies);
+    continuation found = generate(opened.model(), prompt,
+                                  {.count = how.count,
+                                   .choose = sampler(how.sampling),
+                                   .ends = opened.model().ends(),
+                                   .seen = take},
+                                  policies);
+    out.steps = std::move(found.tokens);
+    out.why = found.why;
     out.attributions = log.take();
     out.text = seen.finish();
     out.tokens_per_second = seen.tokens_per_second();

@@ -23,7 +23,7 @@ namespace xlens::program {
 struct decoding {
     std::size_t count = 20;
     sampler::options sampling;
-    std::optional<beam_options> beam;  // its count and stop come from here and the model
+    std::optional<beam_options> beam;  // its count and ends come from here and the model
     std::vector<std::string> stops;
     bool attribute = false;  // not with beams
 };

@@ -25,7 +25,7 @@ recipe recipe_of(const edit_flags& edits) {
 }  // namespace
 
 dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
-                                  std::optional<std::size_t> prompt_length) {
+                                  const planned_run& run) {
     intervene changes;
     for (const auto& [where, value] : edits.set) { changes.set(where, value); }
     for (const auto& [where, value] : edits.scale) { changes.scale(where, value); }
@@ -35,7 +35,8 @@ dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& m
     const recipe what = recipe_of(edits);
     if (what.empty()) { return out; }
     const tokenizer* text = model.has_tokenizer() ? &model.tokenizer() : nullptr;
-    add_interventions(out, what, recipe_context{model, text, prompt_length});
+    add_interventions(out, what,
+                      recipe_context{model, text, run.prompt_length, run.positions, run.writes});
     return out;
 }
 

@@ -13,11 +13,15 @@ class dynamic_policies;
 namespace xlens::program {
 
 /// The policies that edit flags ask for, in their order; everything is checked here. Without edits
-/// an empty pack, which changes nothing. `prompt_length` is for recipes that tell a prompt from
-/// what follows it. Throws xlens::error for an intervention that does not fit the model, or that
-/// needs a prompt where there is none.
+/// an empty pack, which changes nothing. Throws xlens::error for an intervention that does not
+/// fit the model or the run, or that needs a prompt where there is none.
+struct planned_run {
+    std::optional<std::size_t> prompt_length = {};  ///< tokens of the prompt, where there is one
+    std::optional<std::size_t> positions = {};      ///< the most that a sequence will have
+    bool writes = false;                            ///< whether a text is written
+};
 [[nodiscard]] dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
-                                                std::optional<std::size_t> prompt_length = {});
+                                                const planned_run& run);
 
 /// Adds early exit by the rule that the engine uses, if it uses one. After the interventions, so
 /// that it decides on what they leave.

@@ -4,7 +4,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/model/model.hpp>
-#include <xlens/storage/mapped_file.hpp>
+#include <xlens/text/input_text.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/tokenizer.hpp>
 
@@ -27,7 +27,7 @@ std::vector<token_id> chat_tokens(const tokenizer& text, const prompt_flags& pro
     std::vector<chat_message> messages;
     if (prompt.system) { messages.push_back({"system", *prompt.system}); }
     messages.push_back({"user", *prompt.text});
-    return text.encode(render_chat(text, messages), true);
+    return text.encode(render_chat(text, messages), {.special = true});
 }
 
 std::vector<token_id> id_tokens(const std::string& ids, std::size_t vocabulary) {
@@ -68,12 +68,13 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt) {
     prompt.check();
     const hyperparameters& config = opened.config();
-    std::vector<token_id> out = prompt.ids    ? id_tokens(*prompt.ids, config.vocabulary)
-                                : prompt.chat ? chat_tokens(opened.text(), prompt)
-                                              : opened.text().encode_prompt(*prompt.text);
+    std::vector<token_id> out =
+        prompt.ids    ? id_tokens(*prompt.ids, config.vocabulary)
+        : prompt.chat ? chat_tokens(opened.text(), prompt)
+                      : opened.text().encode_prompt(*prompt.text, prompt.how.options());
     if (out.empty()) {
-        fail("--prompt: expected at least 1 token, got 0 ('{}'); the model has no start token",
-             printable(*prompt.text));
+        fail("--prompt: expected at least 1 token, got 0 ('{}'){}", printable(*prompt.text),
+             prompt.how.no_bos ? "" : "; the model has no start token");
     }
     if (out.size() > config.context) {
         fail("{}: {} tokens, the model reads at most {}", prompt.ids ? "--ids" : "--prompt",
@@ -98,13 +99,16 @@ token_id read_token(const engine& opened, std::string_view flag, std::string_vie
     refuse_text(flag, text, opened.text());
 }
 
-std::vector<token_id> read_text(const engine& opened, const std::string& path) {
-    const mapped_file file{std::filesystem::path(path)};
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                                file.bytes().size());
-    std::vector<token_id> out = opened.text().encode(text);
+std::vector<token_id> read_text(const engine& opened, const std::string& path,
+                                const text_flags& how) {
+    const input_text file{std::filesystem::path(path)};
+    std::vector<token_id> out = opened.text().encode(file.checked(), {.special = how.special});
     if (out.size() < 2) { fail("{}: {} tokens, expected at least 2", file.name(), out.size()); }
     return out;
+}
+
+std::vector<token_id> window_prefix(const engine& opened, const text_flags& how) {
+    return how.no_bos ? std::vector<token_id>() : opened.model().prefix();
 }
 
 }  // namespace xlens::program

@@ -20,7 +20,11 @@ namespace xlens::program {
 [[nodiscard]] token_id read_token(const engine& opened, std::string_view flag,
                                   std::string_view text);
 
-/// The tokens of a text file, nothing added around them. Throws xlens::error for fewer than 2.
-[[nodiscard]] std::vector<token_id> read_text(const engine& opened, const std::string& path);
+/// The tokens of a text file ("-": of standard input), nothing added around them. Throws
+/// xlens::error for a text that is not UTF-8 and for fewer than 2 tokens.
+[[nodiscard]] std::vector<token_id> read_text(const engine& opened, const std::string& path,
+                                              const text_flags& how);
+/// What every window of a text begins with.
+[[nodiscard]] std::vector<token_id> window_prefix(const engine& opened, const text_flags& how);
 
 }  // namespace xlens::program

@@ -31,9 +31,16 @@ void common_flags::declare(arguments& to) {
               "Precision of products; native rounds inputs to 8 bits");
 }
 
+void text_flags::declare(arguments& to) {
+    to.flag("--special", special,
+            "Strings such as <|endoftext|> in the text are those tokens, not plain text");
+    to.flag("--no-bos", no_bos, "Leave out the start token that the model expects before a text");
+}
+
 void prompt_flags::declare(arguments& to) {
-    to.text("--prompt", text, "TEXT", "Text to read; strings such as <|endoftext|> are plain text");
+    to.text("--prompt", text, "TEXT", "Text to read");
     to.text("--ids", ids, "1,2,3", "Token ids to read instead of a text");
+    how.declare(to);
 }
 
 void prompt_flags::declare_chat(arguments& to) {
@@ -46,6 +53,11 @@ void prompt_flags::check() const {
         fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
     }
     if (chat && ids) { fail("--chat: expected --prompt, got --ids"); }
+    if (ids && how.special) { fail("--special: expected --prompt, got --ids"); }
+    if (ids && how.no_bos) { fail("--no-bos: expected --prompt, got --ids"); }
+    if (chat && how.no_bos) {
+        fail("--no-bos: expected no --chat with it, got one: the template writes the start token");
+    }
     if (system && !chat) { fail("--system: expected --chat with it, got none"); }
 }
 
@@ -71,13 +83,16 @@ void edit_flags::declare(arguments& to) {
         [this](const std::string& value) { scale.push_back(parse_change("--scale", value)); },
         "Multiply coefficient I of layer L by A, after all --set; repeatable");
     to.text("--recipe", recipe, "FILE", "Interventions in a JSON file, after --set and --scale");
+}
+
+void edit_flags::declare_ban(arguments& to) {
     to.repeated(
         "--ban", "WORD",
         [this](const std::string& value) {
             if (value.empty()) { fail("--ban: expected a word, got ''"); }
             bans.push_back(value);
         },
-        "Never write this word, with a space before it or without; repeatable");
+        "Never write this word, in small letters or capitals; repeatable");
 }
 
 }  // namespace xlens::program

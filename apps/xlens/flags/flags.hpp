@@ -5,6 +5,7 @@
 
 #include <xlens/core/types.hpp>
 #include <xlens/storage/precision.hpp>
+#include <xlens/text/encode_options.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -26,12 +27,22 @@ struct common_flags {
     }
 };
 
+/// How a text becomes tokens.
+struct text_flags {
+    bool special = false;
+    bool no_bos = false;
+
+    void declare(arguments& to);
+    [[nodiscard]] prompt_options options() const { return {.special = special, .bos = !no_bos}; }
+};
+
 /// The text that a subcommand reads, as text or as token ids.
 struct prompt_flags {
     std::optional<std::string> text = std::nullopt;
     std::optional<std::string> ids = std::nullopt;
     bool chat = false;
     std::optional<std::string> system = std::nullopt;
+    text_flags how = {};
 
     void declare(arguments& to);
     /// Flags that make the text a user's message, written as the model's chat template has it.
@@ -56,6 +67,8 @@ struct edit_flags {
     std::vector<std::string> bans;
 
     void declare(arguments& to);
+    /// --ban, for a subcommand that writes a text.
+    void declare_ban(arguments& to);
     [[nodiscard]] bool empty() const {
         return set.empty() && scale.empty() && !recipe && bans.empty();
     }

@@ -64,6 +64,7 @@ void write_generated(json_writer& out, const engine& model, const generated_text
         out.end_object();
     }
     out.end_array();
+    out.field("finish_reason", finish_name(found.why));
     out.field("tokens_per_second", found.tokens_per_second);
     out.end_object();
 }

@@ -17,11 +17,12 @@ struct generated_text {
     std::vector<generated> steps;
     std::vector<attribution> attributions;  // one a step, where asked for
     std::string text;                       // valid UTF-8, up to a stop text
+    finish why = finish::length;            // it ended
     double tokens_per_second = 0.0;
 };
 
 /// {"text", "ids", "steps": [{"id", "text", "probability", "exit_layer", "attribution" if there}],
-/// "tokens_per_second"}
+/// "finish_reason", "tokens_per_second"}
 void write_generated(json_writer& out, const engine& model, const generated_text& found);
 
 /// Two texts beside each other, line by line.

@@ -18,6 +18,7 @@
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/early_exit/model_reader.hpp>
+#include <xlens/model/each_pass.hpp>
 #endif
 
 namespace xlens::early_exit {
@@ -52,11 +53,12 @@ XLENS_API std::vector<exit_report> evaluate(const transformer<>& model,
         asked.push_back(e.rule);
     }
     const lens_read read = options.read ? options.read : remembering(lens_read_of(model));
-    const auto trials = exit_trials(model, tokens, options.window, std::span<any_rule>(asked), read,
+    const std::vector<token_id> text = with_prefixes(tokens, options.window, options.prefix);
+    const auto trials = exit_trials(model, text, options.window, std::span<any_rule>(asked), read,
                                     options.progress);
     std::vector<exit_report> out;
     for (std::size_t r = 0; r < rules.size(); ++r) {
-        out.push_back(detail::measured(model, rules[r], trials[r], tokens, options));
+        out.push_back(detail::measured(model, rules[r], trials[r], text, options));
     }
     return out;
 }

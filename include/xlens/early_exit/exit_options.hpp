@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
+#include <xlens/core/types.hpp>
 #include <xlens/early_exit/classifier.hpp>
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
@@ -29,6 +30,8 @@ struct exit_options {
     std::vector<std::size_t> layers = {};
     std::optional<cluster_match> clusters = {};  ///< what `cluster` is fitted from (cluster_rule)
     std::size_t window = 512;                    ///< tokens that are read together
+    std::vector<token_id> prefix =
+        {};                 ///< what each window begins with, and counts (model::prefix)
     std::size_t timed = 0;  ///< tokens that are decoded one by one for the times; 0: none
     std::size_t curve = 0;  ///< thresholds to report beside the one that is used
     /// Reads the vocabulary for rules that are fitted; empty: the model's logit lens.

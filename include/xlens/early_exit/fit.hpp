@@ -29,6 +29,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
 #include <xlens/early_exit/model_reader.hpp>
+#include <xlens/model/each_pass.hpp>
 #endif
 
 namespace xlens::early_exit {
@@ -178,11 +179,13 @@ XLENS_API calibrated_rules fit_and_calibrate(const transformer<>& model,
     check(options, model.config.layers);
     if (names.empty()) { return {}; }
     const text_split parts = four_fifths(tokens);
-    rule_fits fit_one(model, parts.first, options, read);
+    const auto fitted_on = with_prefixes(parts.first, options.window, options.prefix);
+    const auto held_back = with_prefixes(parts.second, options.window, options.prefix);
+    rule_fits fit_one(model, fitted_on, options, read);
     std::vector<any_rule> rules;
     for (const std::string& name : names) { rules.push_back(fit_one(name)); }
     calibrated_rules out;
-    out.trials = exit_trials(model, parts.second, options.window, std::span<any_rule>(rules), read,
+    out.trials = exit_trials(model, held_back, options.window, std::span<any_rule>(rules), read,
                              options.progress);
     for (std::size_t r = 0; r < rules.size(); ++r) {
         const rule_facts& facts = rules[r].facts();
@@ -215,8 +218,9 @@ XLENS_API fit_result fit(const transformer<>& model, std::span<const token_id> t
     const lens_read read = options.read ? options.read : lens_read_of(model);
     auto found = detail::fit_and_calibrate(model, tokens, std::span(&name, 1), options, read);
     fitted_exit& rule = found.rules.front();
-    exit_report report =
-        detail::measured(model, rule, found.trials.front(), four_fifths(tokens).second, options);
+    const auto held_back =
+        with_prefixes(four_fifths(tokens).second, options.window, options.prefix);
+    exit_report report = detail::measured(model, rule, found.trials.front(), held_back, options);
     report.fitted = four_fifths(tokens).first.size();
     return {std::move(rule), std::move(report)};
 }

@@ -16,6 +16,7 @@
 #if XLENS_DEFINES(early_exit)
 #include <xlens/early_exit/exit_examples.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
+#include <xlens/model/each_pass.hpp>
 
 #include <numeric>
 #endif
@@ -25,6 +26,7 @@ namespace xlens::early_exit {
 struct paper_table_options {
     std::vector<std::uint64_t> seeds = {38, 39, 40, 41, 42};  ///< one split each
     std::size_t window = 512;                                 ///< tokens that are read together
+    std::vector<token_id> prefix = {};  ///< what each window begins with, and counts
     progress_function progress = {};
 };
 
@@ -44,9 +46,10 @@ XLENS_API std::vector<split_row> paper_table(const transformer<>& model,
                                              const paper_table_options& options) {
     std::vector<std::size_t> layers(model.config.layers - 1);
     std::iota(layers.begin(), layers.end(), std::size_t{0});
-    const auto items = gather_cluster_items(model, tokens, options.window, empty, options.progress);
+    const std::vector<token_id> text = with_prefixes(tokens, options.window, options.prefix);
+    const auto items = gather_cluster_items(model, text, options.window, empty, options.progress);
     const exit_examples e =
-        gather_examples(model, tokens, options.window, layers, true, options.progress);
+        gather_examples(model, text, options.window, layers, true, options.progress);
     return exit_splits(e, items, empty, options.seeds, options.progress);
 }
 

@@ -42,6 +42,7 @@ struct event_run {
     std::string precision = "f32";
     std::chrono::seconds between_checkpoints{20};
     event_options options = {};
+    prompt_options how = {};  ///< how the text becomes tokens
 };
 
 namespace detail {
@@ -96,7 +97,9 @@ XLENS_API run_identity identity_of(const event_run& run, std::uint64_t text_byte
             {"projection", o.form == projection::raw ? "raw" : "folded"},
             {"threshold", fmt::format("{}", o.threshold)},
             {"measured", std::to_string(o.measured)},
-            {"skipped", std::to_string(o.skipped)}};
+            {"skipped", std::to_string(o.skipped)},
+            {"special tokens", run.how.special ? "parsed" : "plain text"},
+            {"start tokens", run.how.bos ? "the model's" : "none"}};
 }
 
 XLENS_API event_files::event_files(const event_run& run, run_identity identity,
@@ -136,7 +139,7 @@ XLENS_API void event_files::finish() {
 XLENS_API event_statistics events(const transformer<>& model, const tokenizer& text,
                                   const event_run& run, const progress_function& progress) {
     using clock = std::chrono::steady_clock;
-    text_windows windows(run.text, text, run.options.window);
+    text_windows windows(run.text, text, run.options.window, run.how);
     event_checkpoint state{
         {}, 0, 0, event_statistics(model.config.layers, model.config.inner_width)};
     state.cursor = windows.cursor();

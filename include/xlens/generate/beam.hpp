@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -28,10 +27,14 @@ namespace xlens {
 
 struct beam_options {
     std::size_t beams = 4;
-    std::size_t count = 20;             ///< tokens to generate at most
-    std::size_t least = 0;              ///< before so many the `stop` token is not chosen
-    float length_penalty = 1.0F;        ///< p below; above 0 favours long texts
-    std::optional<token_id> stop = {};  ///< ends a text, and is its last token
+    std::size_t count = 20;           ///< tokens to generate at most
+    std::size_t least = 0;            ///< before so many none of `ends` is chosen
+    float length_penalty = 1.0F;      ///< p below; above 0 favours long texts
+    std::vector<token_id> ends = {};  ///< each ends a text, and is its last token (model::ends)
+
+    [[nodiscard]] bool is_end(token_id id) const {
+        return std::ranges::find(ends, id) != ends.end();
+    }
 };
 
 /// A text that beam search found: score = Σ_t log p(w_t | w_<t) / n^p over its n new tokens.
@@ -42,7 +45,7 @@ struct hypothesis {
 
 namespace detail {
 
-/// Whether a text is complete with one token more, for a reason besides the stop token.
+/// Whether a text is complete with one token more, for a reason besides an end token.
 using text_complete = std::function<bool(std::span<const generated>, token_id)>;
 
 XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
@@ -53,7 +56,7 @@ XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
 
 /// Beam search for several prompts at once: the beams of all of them are read in one pass a token.
 /// For each prompt the B most probable beginnings are kept, token after token; its result is up to
-/// B texts, best first, and those that ended with the `stop` token end with it. Equal to
+/// B texts, best first, and those that ended with a token of `ends` end with it. Equal to
 /// transformers' beam search with early_stopping = False, and the same for a prompt alone.
 /// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
 /// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
@@ -98,17 +101,17 @@ struct candidate {
     float probability = 0.0F;      ///< of the token
 };
 
-/// The best 2·B continuations of all beams: enough for B that go on, whatever ends. In the order of
+/// The best `wanted` continuations of all beams, without the tokens `forbidden`. In the order of
 /// their scores, of equals the earlier beam and the lower token.
 inline std::vector<candidate> best_candidates(const std::vector<beam>& beams, std::size_t wanted,
-                                              std::optional<token_id> forbidden) {
+                                              std::span<const token_id> forbidden) {
     std::vector<candidate> out;
     for (std::size_t b = 0; b < beams.size(); ++b) {
         const auto& logits = beams[b].state.logits;
         const std::span<const float> z(logits.data(), logits.size());
         const float normaliser = kernels::log_sum_exp(z);
-        for (const scored& s : best_of(z, wanted + 1)) {
-            if (forbidden && s.id == *forbidden) { continue; }
+        for (const scored& s : best_of(z, wanted + forbidden.size())) {
+            if (std::ranges::find(forbidden, s.id) != forbidden.end()) { continue; }
             const float log_p = s.score - normaliser;
             out.push_back({b, s.id, beams[b].log_probability + log_p, std::exp(log_p)});
         }
@@ -221,13 +224,17 @@ public:
     bool step(const std::function<bool(std::span<const generated>, token_id)>& complete) {
         ++m_length;
         const bool last = m_length >= m_options.count || m_prompt + m_length > m_context;
-        const auto forbidden = m_length <= m_options.least ? m_options.stop : std::nullopt;
-        const auto candidates = best_candidates(m_beams, 2 * m_options.beams, forbidden);
+        const auto forbidden = m_length <= m_options.least
+                                   ? std::span<const token_id>(m_options.ends)
+                                   : std::span<const token_id>();
+        // Each beam may end in every way: enough that B go on all the same.
+        const std::size_t ways = std::max<std::size_t>(2, 1 + m_options.ends.size());
+        const auto candidates = best_candidates(m_beams, ways * m_options.beams, forbidden);
         std::vector<candidate> going;
         for (std::size_t i = 0; i < candidates.size(); ++i) {
             const candidate& c = candidates[i];
             const beam& parent = m_beams[c.beam];
-            const bool stops = m_options.stop && c.id == *m_options.stop;
+            const bool stops = m_options.is_end(c.id);
             if (!last && !stops && !complete(std::span<const generated>(parent.tokens), c.id)) {
                 if (going.size() < m_options.beams) { going.push_back(c); }
             } else if (i < m_options.beams) {

@@ -13,10 +13,15 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
-#include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#if XLENS_DEFINES(generate)
+#include <algorithm>
+#include <array>
+#endif
 
 namespace xlens {
 
@@ -51,10 +56,26 @@ private:
 };
 
 struct generate_options {
-    std::size_t count = 20;             ///< tokens at most
-    chooser choose = {};                ///< greedy, a sampler, or one's own
-    std::optional<token_id> stop = {};  ///< ends the text, and is no part of it
-    token_listener seen = {};           ///< is handed each token as it comes
+    std::size_t count = 20;           ///< tokens at most
+    chooser choose = {};              ///< greedy, a sampler, or one's own
+    std::vector<token_id> ends = {};  ///< each ends the text, and is no part of it (model::ends)
+    token_listener seen = {};         ///< is handed each token as it comes
+};
+
+/// Why a text ended.
+enum class finish {
+    length,   ///< it has as many tokens as were asked for
+    end,      ///< the model chose one of `ends`
+    stop,     ///< whoever listens said so
+    context,  ///< the model's context is full
+};
+/// "length", "end", "stop" or "context".
+[[nodiscard]] XLENS_API std::string_view finish_name(finish why);
+
+/// What generate() wrote.
+struct continuation {
+    std::vector<generated> tokens;
+    finish why = finish::length;
 };
 
 /// Reads a prompt in passes of bounded size; leaves the last position's logits in the state.
@@ -85,23 +106,21 @@ token_choice choose_from(const sequence_state& state, Choose& choose) {
 }
 
 /// generate() with any policies as one pack.
-XLENS_API std::vector<generated> generate_with(const transformer<>& model,
-                                               std::span<const token_id> prompt,
-                                               generate_options options,
-                                               dynamic_policies& policies);
+XLENS_API continuation generate_with(const transformer<>& model, std::span<const token_id> prompt,
+                                     generate_options options, dynamic_policies& policies);
 
 }  // namespace detail
 
 /// Continues a prompt token by token, each chosen by options.choose and handed to options.seen.
-/// Ends early after the token `stop`, which is not part of the result; after a token to which
+/// Ends early before a token of `ends`, which is not part of the result; after a token to which
 /// `seen` answers flow::stop, which is (stop_sequences of generate/stop.hpp says when a text is
 /// complete); and at the end of the context. Where `choose` takes the most probable token
 /// (takes_best), an exit may name it, and the unembedding is left out.
 /// Throws xlens::error for a prompt that is empty or does not fit the model, before anything is
 /// read.
 template <class... P>
-std::vector<generated> generate(const transformer<>& model, std::span<const token_id> prompt,
-                                const generate_options& options = {}, P&... policies) {
+continuation generate(const transformer<>& model, std::span<const token_id> prompt,
+                      const generate_options& options = {}, P&... policies) {
     dynamic_policies pack = dynamic_policies::of(policies...);
     return detail::generate_with(model, prompt, options, pack);
 }
@@ -109,28 +128,35 @@ std::vector<generated> generate(const transformer<>& model, std::span<const toke
 #if XLENS_DEFINES(generate)
 namespace detail {
 
-XLENS_API std::vector<generated> generate_with(const transformer<>& model,
-                                               std::span<const token_id> prompt,
-                                               generate_options options,
-                                               dynamic_policies& policies) {
-    std::vector<generated> out;
+XLENS_API continuation generate_with(const transformer<>& model, std::span<const token_id> prompt,
+                                     generate_options options, dynamic_policies& policies) {
+    continuation out;
     if (options.count == 0) { return out; }
     sequence_state state = model.start();
     prefill(model, state, prompt, policies);
     state.wanted = options.choose.takes_best() ? logit_rows::best : logit_rows::last;
     while (true) {
         const token_choice next = choose_from(state, options.choose);
-        if (options.stop && next.id == *options.stop) { return out; }
-        out.push_back({next.id, next.probability, state.exit_layer});
-        const bool more = options.seen(out.back()) == flow::proceed;
-        if (!more || out.size() == options.count || state.position == model.config.context) {
-            return out;
-        }
-        model.forward(state, std::span<const token_id>(&out.back().id, 1), policies);
+        out.why = finish::end;
+        if (std::ranges::find(options.ends, next.id) != options.ends.end()) { return out; }
+        out.tokens.push_back({next.id, next.probability, state.exit_layer});
+        const generated& last = out.tokens.back();
+        out.why = finish::stop;
+        if (options.seen(last) == flow::stop) { return out; }
+        out.why = finish::length;
+        if (out.tokens.size() == options.count) { return out; }
+        out.why = finish::context;
+        if (state.position == model.config.context) { return out; }
+        model.forward(state, std::span<const token_id>(&last.id, 1), policies);
     }
 }
 
 }  // namespace detail
+
+XLENS_API std::string_view finish_name(finish why) {
+    constexpr std::array<std::string_view, 4> names{"length", "end", "stop", "context"};
+    return names.at(static_cast<std::size_t>(why));
+}
 
 XLENS_API flow token_listener::operator()(const generated& token) const {
     return m_listen ? m_listen(token) : flow::proceed;

@@ -40,6 +40,10 @@ struct perplexity_windows {
 
     std::size_t window;
     std::size_t stride;
+    /// What every window begins with, and counts: the tokens that the model expects before a text
+    /// (model::prefix). After them a window has room for tokens of the text, at least one of which
+    /// it predicts.
+    std::vector<token_id> prefix = {};
     /// Tokens that a pass reads: 1 for a policy that leaves early, which acts on such passes.
     std::size_t pass = 64;
     progress_function progress = {};  ///< counts tokens that were read
@@ -58,7 +62,8 @@ XLENS_API perplexity_result perplexity_with(const transformer<>& model,
 /// Perplexity exp(-mean log p(w_t | w_<t)) of a text, each token given what stands before it in its
 /// window. A new window starts every `stride` tokens, and predicts only what no window before it
 /// has: the rest is context. The first token of a window is not predicted by it, so with windows
-/// that do not overlap it never is. Logits are streamed, never kept whole.
+/// that do not overlap it never is; with a prefix all tokens are.
+/// Logits are streamed, never kept whole.
 /// Throws xlens::error if nothing can be predicted, a window does not fit the model's context, or
 /// the stride the window, and where a residual or the result is no number.
 template <class... P>
@@ -73,13 +78,26 @@ namespace detail {
 
 inline void check_windows(const transformer<>& model, std::size_t tokens,
                           const perplexity_windows& cut) {
-    if (cut.window < 2 || cut.window > model.config.context) {
-        fail("window: expected 2 to {}, got {}", model.config.context, cut.window);
+    const std::size_t before = cut.prefix.size();
+    const std::size_t least = before == 0 ? 2 : before + 1;
+    if (cut.window < least || cut.window > model.config.context) {
+        fail("window: expected {} to {}, got {}", least, model.config.context, cut.window);
     }
-    if (cut.stride < 1 || cut.stride > cut.window) {
-        fail("stride: expected 1 to {}, the window, got {}", cut.window, cut.stride);
+    if (cut.stride < 1 || cut.stride > cut.window - before) {
+        fail("stride: expected 1 to {}, the window{}, got {}", cut.window - before,
+             before == 0 ? "" : " without what begins it", cut.stride);
     }
     if (tokens < 2) { fail("perplexity: {} tokens, expected at least 2", tokens); }
+}
+
+/// The window of a text that begins at its token `start`.
+inline std::vector<token_id> window_of(std::span<const token_id> tokens, std::size_t start,
+                                       const perplexity_windows& cut) {
+    const std::size_t room = cut.window - cut.prefix.size();
+    const auto part = tokens.subspan(start, std::min(room, tokens.size() - start));
+    std::vector<token_id> out = cut.prefix;
+    out.insert(out.end(), part.begin(), part.end());
+    return out;
 }
 
 XLENS_API perplexity_result perplexity_with(const transformer<>& model,
@@ -90,17 +108,20 @@ XLENS_API perplexity_result perplexity_with(const transformer<>& model,
     const logit_lens lens(model);
     perplexity_result result;
     double total = 0.0;
-    std::size_t predicted = 1;  // tokens [1, predicted) are; the first never is
+    // Tokens [.., predicted) are; without a prefix the first never is.
+    std::size_t predicted = cut.prefix.empty() ? 1 : 0;
     for (std::size_t start = 0; predicted < tokens.size(); start += cut.stride) {
-        const auto text = tokens.subspan(start, std::min(cut.window, tokens.size() - start));
+        const std::vector<token_id> all = window_of(tokens, start, cut);
+        const std::span<const token_id> text(all);
+        // Row q of the window predicts its row q + 1; the first of these that is to be predicted:
+        const std::size_t fresh_row = cut.prefix.size() + (predicted - start);
         sequence_state state = model.start();
         state.wanted = logit_rows::none;
         each_pass(model, state, text.first(text.size() - 1), cut.pass, [&](const text_pass& pass) {
             state.prompt = 1;  // every position is asked for the next token
             model.forward(state, pass.tokens, policies);
-            // Row t of the pass predicts token start + pass.position + t + 1.
             const std::size_t count = pass.tokens.size();
-            const std::size_t known = predicted - std::min(predicted, start + pass.position + 1);
+            const std::size_t known = fresh_row - std::min(fresh_row, pass.position + 1);
             const std::size_t skip = std::min(count, known);
             const rows<const float> fresh =
                 rows<const float>(state.residual).subrows(skip, count - skip);
@@ -110,9 +131,9 @@ XLENS_API perplexity_result perplexity_with(const transformer<>& model,
                 for (const reading& r : lens.read(fresh, 0, targets)) { total -= r.target; }
             }
             result.tokens += count - skip;
-            cut.progress(start + pass.position + count, tokens.size());
+            cut.progress(std::min(start + pass.position + count, tokens.size()), tokens.size());
         });
-        predicted = start + text.size();
+        predicted = start + text.size() - cut.prefix.size();
     }
     if (result.tokens == 0) { fail("perplexity: no token can be predicted"); }
     result.nll = total / static_cast<double>(result.tokens);

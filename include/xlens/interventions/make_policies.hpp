@@ -17,6 +17,7 @@
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
 #include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/ban_words.hpp>
 #include <xlens/interventions/direction.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/steer.hpp>
@@ -27,17 +28,15 @@
 
 namespace xlens {
 
-/// What a recipe meets: a model, its tokenizer (null where it has none), and the number of tokens
-/// of the prompt where there is one.
+/// What a recipe meets: a model, its tokenizer (null where it has none), and what is known of the
+/// run.
 struct recipe_context {
     const transformer<>& model;
     const tokenizer* text = nullptr;
-    std::optional<std::size_t> prompt_length = {};
+    std::optional<std::size_t> prompt_length = {};  ///< tokens of the prompt, where there is one
+    std::optional<std::size_t> positions = {};      ///< the most that a sequence will have
+    bool writes = true;  ///< whether a text is written, which a ban needs
 };
-
-/// The token sequences of a word in a text: as it stands after a space, and without one.
-XLENS_API std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
-                                                          const std::string& word);
 
 namespace detail {
 
@@ -52,6 +51,7 @@ public:
     void operator()(const ban_step& step) const;
 
 private:
+    [[nodiscard]] position_set positions(const step_moment& when) const;
     [[nodiscard]] std::vector<float> direction(const steer_step& step) const;
     [[nodiscard]] token_id token(const token_name& name, const std::string& place) const;
     [[nodiscard]] const tokenizer& text(const std::string& place) const;
@@ -63,21 +63,13 @@ private:
 }  // namespace detail
 
 /// Appends the policies of a recipe to a pack, in its order. Throws xlens::error, naming the place
-/// in the recipe, for a neuron, layer or token that the model does not have, and for `when` words
-/// that need a prompt where there is none.
+/// in the recipe, for a neuron, layer or token that the model does not have, for `when` words that
+/// need a prompt where there is none, and for a step that can select nothing: a position past the
+/// end, a ban where nothing is written.
 XLENS_API void add_interventions(dynamic_policies& to, const recipe& what,
                                  const recipe_context& in);
 
 #if XLENS_DEFINES(interventions)
-
-XLENS_API std::vector<std::vector<token_id>> sequences_of(const tokenizer& text,
-                                                          const std::string& word) {
-    std::vector<std::vector<token_id>> out{text.encode(" " + word)};
-    auto bare = text.encode(word);
-    if (bare != out.front()) { out.push_back(std::move(bare)); }
-    std::erase_if(out, [](const auto& s) { return s.empty(); });
-    return out;
-}
 
 namespace detail {
 
@@ -92,7 +84,7 @@ XLENS_API void intervention_maker::operator()(const edit_step& step) const {
              to_string(*wrong), config.layers - 1, config.inner_width - 1);
     }
     edit change = step.change;
-    change.positions = step.when.positions(m_in.prompt_length);
+    change.positions = positions(step.when);
     intervene policy;
     policy.add(step.neurons, change);
     m_out.add(std::move(policy));
@@ -103,21 +95,29 @@ XLENS_API void intervention_maker::operator()(const steer_step& step) const {
     if (step.layer >= config.layers) {
         fail("{}.layer: expected 0 to {}, got {}", step.place, config.layers - 1, step.layer);
     }
-    m_out.add(
-        steer(step.layer, direction(step), step.strength, step.when.positions(m_in.prompt_length)));
+    m_out.add(steer(step.layer, direction(step), step.strength, positions(step.when)));
 }
 
 XLENS_API void intervention_maker::operator()(const ban_step& step) const {
-    std::vector<std::vector<token_id>> sequences = step.sequences;
-    for (const auto& s : sequences) {
+    if (!m_in.writes) {
+        fail("{}: a ban acts on a text that is written (generate), and here none is", step.place);
+    }
+    for (const auto& s : step.sequences) {
         for (const token_id id : s) {
             check_token(id, m_in.model.config.vocabulary, step.place + ".ids");
         }
     }
-    for (const std::string& word : step.words) {
-        for (auto& s : sequences_of(text(step.place), word)) { sequences.push_back(std::move(s)); }
+    if (!step.words.empty()) { m_out.add(ban_words(text(step.place), step.words)); }
+    if (!step.sequences.empty()) { m_out.add(ban(step.sequences)); }
+}
+
+XLENS_API position_set intervention_maker::positions(const step_moment& when) const {
+    for (const std::size_t position : when.listed) {
+        if (m_in.positions && position >= *m_in.positions) {
+            fail("{}: position {}: expected 0 to {}", when.place, position, *m_in.positions - 1);
+        }
     }
-    m_out.add(ban(std::move(sequences)));
+    return when.positions(m_in.prompt_length);
 }
 
 XLENS_API std::vector<float> intervention_maker::direction(const steer_step& step) const {

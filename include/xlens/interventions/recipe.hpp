@@ -55,7 +55,7 @@ struct steer_step {
     std::string place = "steer";
 };
 
-/// Words that are not to be written, each with a space before it and without, and token sequences.
+/// Words that are not to be written, in any cutting (ban_words), and token sequences (ban).
 struct ban_step {
     std::vector<std::string> words;
     std::vector<std::vector<token_id>> sequences;

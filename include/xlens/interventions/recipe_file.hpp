@@ -175,11 +175,17 @@ XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
 }
 
 XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) const {
-    if (!value.value().is_object()) { return read_neurons(value); }
-    only(value, {"file", "cluster"});
-    const auto cluster = value.find("cluster");
-    return read_neuron_file(m_folder / value.at("file").string(),
-                            cluster ? std::optional(cluster->id()) : std::nullopt);
+    std::vector<neuron> out;
+    if (value.value().is_object()) {
+        only(value, {"file", "cluster"});
+        const auto cluster = value.find("cluster");
+        out = read_neuron_file(m_folder / value.at("file").string(),
+                               cluster ? std::optional(cluster->id()) : std::nullopt);
+    } else {
+        out = read_neurons(value);
+    }
+    if (out.empty()) { fail("{}: expected at least 1 neuron, got 0", value.place()); }
+    return out;
 }
 
 XLENS_API step_moment recipe_reader::when(const json_field& step) {
@@ -189,9 +195,11 @@ XLENS_API step_moment recipe_reader::when(const json_field& step) {
     if (word && list) { fail("{}: expected when or positions, got both", step.place()); }
     if (list) {
         out.when = step_moment::kind::listed;
+        out.place = list->place();
         for (const json_field& p : list->items()) {
             out.listed.push_back(static_cast<std::size_t>(p.id()));
         }
+        if (out.listed.empty()) { fail("{}: expected at least 1 position, got 0", out.place); }
     } else if (word) {
         const auto name = one_of(*word, {"always", "prompt", "generating"});
         out.when = name == "prompt"       ? step_moment::kind::prompt

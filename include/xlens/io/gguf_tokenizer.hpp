@@ -95,6 +95,8 @@ XLENS_API tokenizer_data read_tokenizer(const gguf_file& file) {
     };
     data.bos = check_id("tokenizer.ggml.bos_token_id");
     data.eos = check_id("tokenizer.ggml.eos_token_id");
+    data.eot = check_id("tokenizer.ggml.eot_token_id");
+    data.eom = check_id("tokenizer.ggml.eom_token_id");
     data.unknown = check_id("tokenizer.ggml.unknown_token_id");
     data.add_bos = file.boolean("tokenizer.ggml.add_bos_token", detail::adds_bos_by_default(data));
     data.add_eos = file.boolean("tokenizer.ggml.add_eos_token", false);

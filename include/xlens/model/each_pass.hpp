@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/model/state.hpp>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace xlens {
 
@@ -33,6 +35,25 @@ void each_pass(const Model& model, sequence_state& state, std::span<const token_
         const auto part = tokens.subspan(first, std::min(chunk, tokens.size() - first));
         each(text_pass{part, first, begin + first, first + part.size() == tokens.size()});
     }
+}
+
+/// A text of windows that begin with `prefix`, what the model expects before a text, for whoever
+/// reads windows of `window` tokens: the prefix, then as many tokens as there is room for, and so
+/// on. Throws xlens::error for windows that have no such room.
+inline std::vector<token_id> with_prefixes(std::span<const token_id> text, std::size_t window,
+                                           std::span<const token_id> prefix) {
+    if (window <= prefix.size()) {
+        fail("window: expected more than the {} tokens that begin it, got {}", prefix.size(),
+             window);
+    }
+    const std::size_t room = window - prefix.size();
+    std::vector<token_id> out;
+    for (std::size_t start = 0; start < text.size(); start += room) {
+        const auto part = text.subspan(start, std::min(room, text.size() - start));
+        out.insert(out.end(), prefix.begin(), prefix.end());
+        out.insert(out.end(), part.begin(), part.end());
+    }
+    return out;
 }
 
 /// A text in windows that do not overlap, a window in passes of at most `chunk` positions:

@@ -47,10 +47,14 @@ public:
     [[nodiscard]] std::uint64_t fingerprint() const;
 
     [[nodiscard]] bool has_tokenizer() const { return m_tokenizer != nullptr; }
-    /// Throws xlens::error if the file has none; so do the three below.
+    /// Throws xlens::error if the file has none; so do encode and text.
     [[nodiscard]] const xlens::tokenizer& tokenizer() const;
     /// The tokens of a prompt, with the start token where the model wants one.
     [[nodiscard]] std::vector<token_id> encode(std::string_view prompt) const;
+    /// What every window of a text begins with (tokenizer::prefix); empty without a tokenizer.
+    [[nodiscard]] std::vector<token_id> prefix() const;
+    /// The tokens that end a generated text (tokenizer::ends); empty without a tokenizer.
+    [[nodiscard]] std::vector<token_id> ends() const;
     /// A token as valid UTF-8, bytes that are none replaced.
     [[nodiscard]] std::string text(token_id id) const;
     [[nodiscard]] std::string text(std::span<const token_id> ids) const;
@@ -86,6 +90,14 @@ XLENS_API const xlens::tokenizer& model::tokenizer() const {
 
 XLENS_API std::vector<token_id> model::encode(std::string_view prompt) const {
     return tokenizer().encode_prompt(prompt);
+}
+
+XLENS_API std::vector<token_id> model::prefix() const {
+    return m_tokenizer ? m_tokenizer->prefix() : std::vector<token_id>();
+}
+
+XLENS_API std::vector<token_id> model::ends() const {
+    return m_tokenizer ? m_tokenizer->ends() : std::vector<token_id>();
 }
 
 XLENS_API std::string model::text(token_id id) const { return tokenizer().text(id); }

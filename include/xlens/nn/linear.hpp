@@ -18,7 +18,7 @@ namespace xlens {
 template <weight_matrix Weights>
 struct linear {
     Weights weight;
-    xt::xtensor<float, 1> bias;
+    xt::xtensor<float, 1> bias = {};
 
     /// x (T, inputs) -> out (T, outputs).
     void operator()(rows<const float> x, rows<float> out) const {

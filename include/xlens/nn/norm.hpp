@@ -94,8 +94,8 @@ struct rms_norm {
 
 /// Layer norm: (x - mean(x)) / √(var(x) + ε) ⊙ γ + β, by row. Source: Ba et al. 2016 (1607.06450).
 struct layer_norm {
-    xt::xtensor<float, 1> gain;  ///< γ (D)
-    xt::xtensor<float, 1> bias;  ///< β (D), may be empty
+    xt::xtensor<float, 1> gain;       ///< γ (D)
+    xt::xtensor<float, 1> bias = {};  ///< β (D), may be empty
     float epsilon = 1e-5F;
 
     void operator()(rows<const float> x, rows<float> out) const {
@@ -118,8 +118,8 @@ enum class norm_kind { rms, layer };
 /// Either norm, as a file says: what xlens::model is made of.
 struct any_norm {
     norm_kind kind = norm_kind::rms;
-    xt::xtensor<float, 1> gain;  ///< γ (D)
-    xt::xtensor<float, 1> bias;  ///< β (D), may be empty; a layer norm's
+    xt::xtensor<float, 1> gain;       ///< γ (D)
+    xt::xtensor<float, 1> bias = {};  ///< β (D), may be empty; a layer norm's
     float epsilon = 1e-5F;
 
     any_norm() = default;

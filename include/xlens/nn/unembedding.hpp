@@ -54,14 +54,15 @@ inline void check_scored(rows<const float> x, std::size_t width) {
 template <weight_matrix Weights>
 struct unembedding {
     struct section {
-        std::size_t first = 0;              ///< tokens first .. first + out.rows() - 1
-        Weights out;                        ///< (tokens, d), d = D without projection
-        std::optional<Weights> projection;  ///< P (d, D)
+        std::size_t first = 0;                   ///< tokens first .. first + out.rows() - 1
+        Weights out;                             ///< (tokens, d), d = D without projection
+        std::optional<Weights> projection = {};  ///< P (d, D)
     };
-    std::vector<section> sections;   ///< in the order of their tokens
-    std::optional<Weights> classes;  ///< (sections - 1, D): one row a tail
-    xt::xtensor<float, 1> bias;  ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
-    float cap = 0.0F;            ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
+    std::vector<section> sections;        ///< in the order of their tokens
+    std::optional<Weights> classes = {};  ///< (sections - 1, D): one row a tail
+    xt::xtensor<float, 1> bias =
+        {};            ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
+    float cap = 0.0F;  ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
 
     [[nodiscard]] std::size_t vocabulary() const {
         return sections.back().first + sections.back().out.rows();

@@ -21,6 +21,7 @@
 #include <xlens/core/error.hpp>
 #include <xlens/text/byte_alphabet.hpp>
 #include <xlens/text/byte_tokens.hpp>
+#include <xlens/text/end_tokens.hpp>
 #include <xlens/text/patterns.hpp>
 #include <xlens/text/space_mark.hpp>
 #endif
@@ -168,6 +169,13 @@ XLENS_API tokenizer make_tokenizer(tokenizer_data data) {
         fail("{}: tokenizer.ggml.add_{}_token is true, but {}_token_id is missing", data.file,
              bos ? "eos" : "bos", bos ? "eos" : "bos");
     }
+    std::vector<token_id> ends;
+    for (const auto& [key, id] :
+         {std::pair{"eos_token_id", data.eos}, std::pair{"eot_token_id", data.eot},
+          std::pair{"eom_token_id", data.eom}}) {
+        if (const auto end = detail::check_id(data, key, id)) { ends.push_back(*end); }
+    }
+    ends = end_tokens_by_spelling(data.tokens, std::move(ends));
     std::vector<token_entry> entries;
     std::vector<added_token> added;
     for (std::size_t i = 0; i < data.tokens.size(); ++i) {
@@ -188,7 +196,8 @@ XLENS_API tokenizer make_tokenizer(tokenizer_data data) {
                       std::move(family.cut), std::move(model),
                       data.add_bos ? std::vector{*bos} : std::vector<token_id>{},
                       data.add_eos ? std::vector{*eos} : std::vector<token_id>{}, bos, eos,
-                      pieces && data.add_space_prefix, std::move(data.chat_template)});
+                      std::move(ends), pieces && data.add_space_prefix,
+                      std::move(data.chat_template)});
 }
 #endif
 

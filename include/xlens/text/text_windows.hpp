@@ -4,9 +4,8 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/hash.hpp>
 #include <xlens/core/types.hpp>
-#include <xlens/storage/mapped_file.hpp>
+#include <xlens/text/input_text.hpp>
 #include <xlens/text/tokenizer.hpp>
-#include <xlens/text/utf8.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -49,28 +48,38 @@ inline std::size_t piece_end(std::string_view text, std::size_t begin, std::size
 struct text_cursor {
     std::uint64_t piece = 0;    ///< byte at which the piece of the next token begins
     std::uint64_t skipped = 0;  ///< tokens of that piece which have been given out
-    std::uint64_t tokens = 0;   ///< tokens given out, from all pieces
+    std::uint64_t tokens = 0;   ///< tokens given out, those that begin a window among them
     std::uint64_t hash = 0;     ///< FNV-1a of the bytes before the piece
 };
 
-/// A text file of any size as windows of `window` tokens that do not overlap; the last may be
-/// shorter. The file is mapped and tokenised piece by piece (a megabyte each, by default), so that
-/// memory does not grow with it. With byte-level BPE the tokens are those of the whole text; with
-/// SentencePiece each piece begins like a text of its own.
-/// Throws xlens::error for a file that cannot be read, is empty or is not UTF-8 (when the place is
-/// reached). Borrows the tokenizer.
+/// A text (text/input_text.hpp) of any size as windows of `window` tokens that do not overlap; the
+/// last may be shorter. Each begins with the tokens that the model expects before a text, which
+/// count: a window is what the model reads in one pass. The text is tokenised piece by piece (a
+/// megabyte each, by default), so that memory does not grow with a file. With byte-level BPE the
+/// tokens are those of the whole text; with SentencePiece each piece begins like a text of its own.
+/// Throws xlens::error for a text that cannot be read or is not UTF-8 (when the place is reached),
+/// and a window that has no room for a token of it. Borrows the tokenizer.
 class text_windows {
 public:
     text_windows(const std::filesystem::path& path, const tokenizer& text, std::size_t window,
-                 std::size_t piece_bytes = std::size_t{1} << 20U)
-        : m_file(path), m_tokenizer(&text), m_window(window), m_piece_bytes(piece_bytes) {
-        if (m_file.bytes().empty()) { fail("{}: empty, expected a text", m_file.name()); }
+                 prompt_options how = {}, std::size_t piece_bytes = std::size_t{1} << 20U)
+        : m_file(path),
+          m_tokenizer(&text),
+          m_how(how),
+          m_window(window),
+          m_piece_bytes(piece_bytes) {
+        if (window <= before().size()) {
+            fail("window: expected more than the {} tokens that begin it, got {}", before().size(),
+                 window);
+        }
         m_cursor.hash = m_hash.value();
     }
 
     /// The next window; empty at the end of the file.
     [[nodiscard]] std::vector<token_id> next() {
-        std::vector<token_id> out;
+        if (!more()) { return {}; }
+        std::vector<token_id> out(before().begin(), before().end());
+        m_cursor.tokens += out.size();
         while (out.size() < m_window && more()) {
             const std::size_t at = static_cast<std::size_t>(m_cursor.skipped);
             const std::size_t count = std::min(m_window - out.size(), m_tokens.size() - at);
@@ -97,7 +106,8 @@ public:
     void seek(const text_cursor& to) {
         m_hash = fnv1a();
         if (to.piece <= bytes()) {
-            m_hash.add(m_file.bytes().first(static_cast<std::size_t>(to.piece)));
+            m_hash.add(
+                std::as_bytes(std::span(text().substr(0, static_cast<std::size_t>(to.piece)))));
         }
         if (to.piece > bytes() || m_hash.value() != to.hash) {
             fail("{}: its first {} bytes have changed since the run that is to be continued",
@@ -114,14 +124,16 @@ public:
     }
 
 private:
-    [[nodiscard]] std::string_view text() const {
-        return {reinterpret_cast<const char*>(m_file.bytes().data()), m_file.bytes().size()};
+    [[nodiscard]] std::string_view text() const { return m_file.bytes(); }
+    [[nodiscard]] std::span<const token_id> before() const {
+        return m_how.bos ? std::span<const token_id>(m_tokenizer->prefix())
+                         : std::span<const token_id>();
     }
     /// Whether there are tokens left; reads the next piece if it must.
     bool more() {
         while (m_cursor.skipped == m_tokens.size() && m_end < text().size()) {
-            m_hash.add(m_file.bytes().subspan(static_cast<std::size_t>(m_cursor.piece),
-                                              m_end - static_cast<std::size_t>(m_cursor.piece)));
+            const auto begin = static_cast<std::size_t>(m_cursor.piece);
+            m_hash.add(std::as_bytes(std::span(text().substr(begin, m_end - begin))));
             m_cursor.piece = m_end;
             m_cursor.skipped = 0;
             m_cursor.hash = m_hash.value();
@@ -134,17 +146,14 @@ private:
         constexpr std::size_t patience = 16;
         const std::size_t begin = m_end;
         m_end = detail::piece_end(text(), begin, m_piece_bytes, patience * m_piece_bytes);
-        const std::string_view piece = text().substr(begin, m_end - begin);
-        for_each_stretch(piece, [&](std::string_view stretch, bool valid) {
-            if (valid) { return; }
-            fail("{}: byte {} is not UTF-8, expected a text in UTF-8", m_file.name(),
-                 stretch.data() - text().data());
-        });
-        m_tokens = m_tokenizer->encode(piece);
+        m_file.check(begin, m_end);
+        m_tokens =
+            m_tokenizer->encode(text().substr(begin, m_end - begin), {.special = m_how.special});
     }
 
-    mapped_file m_file;
+    input_text m_file;
     const tokenizer* m_tokenizer;
+    prompt_options m_how;
     std::size_t m_window;
     std::size_t m_piece_bytes;
     text_cursor m_cursor;

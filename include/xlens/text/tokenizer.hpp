@@ -7,6 +7,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/text/added_tokens.hpp>
 #include <xlens/text/bpe.hpp>
+#include <xlens/text/encode_options.hpp>
 #include <xlens/text/normalizer.hpp>
 #include <xlens/text/pre_tokenizer.hpp>
 #include <xlens/text/sentencepiece.hpp>
@@ -44,6 +45,7 @@ struct tokenizer_parts {
     std::vector<token_id> suffix;  // and after it
     std::optional<token_id> bos;
     std::optional<token_id> eos;
+    std::vector<token_id> ends;        // of a generated text; see end_tokens.hpp
     bool drops_leading_space = false;  // decode() takes off the space that encode() put before
     std::string chat_template;
 };
@@ -64,15 +66,17 @@ public:
     explicit tokenizer(tokenizer_parts parts);
 
     /// The tokens of `text`; nothing is added before or after. Strings such as <|endoftext|> are
-    /// plain text unless `parse_special`. At most max_text bytes, else xlens::error.
+    /// plain text unless `how.special`. At most max_text bytes, else xlens::error.
     /// O(n log n) in the longest piece.
     [[nodiscard]] std::vector<token_id> encode(std::string_view text,
-                                               bool parse_special = false) const;
+                                               encode_options how = {}) const;
 
     /// encode(text), with the special tokens around it that the model expects of a prompt (usually
     /// the beginning-of-sequence token or none). An empty text gives just these.
     [[nodiscard]] std::vector<token_id> encode_prompt(std::string_view text,
-                                                      bool parse_special = false) const;
+                                                      prompt_options how = {}) const;
+    /// What encode_prompt puts before a text, and every window of a longer text begins with.
+    [[nodiscard]] const std::vector<token_id>& prefix() const { return m_parts.prefix; }
 
     /// The bytes that the tokens stand for, one after another; they need not be valid UTF-8. Where
     /// encode() puts a space before the text, one leading space is taken off: for a continuation,
@@ -92,6 +96,8 @@ public:
     [[nodiscard]] std::size_t size() const { return m_parts.tokens.size(); }
     [[nodiscard]] std::optional<token_id> bos() const { return m_parts.bos; }
     [[nodiscard]] std::optional<token_id> eos() const { return m_parts.eos; }
+    /// All tokens that end a generated text: eos, and what chat models end a turn with.
+    [[nodiscard]] const std::vector<token_id>& ends() const { return m_parts.ends; }
     [[nodiscard]] bool is_special(token_id id) const { return entry(id).special; }
     /// The model's chat template (Jinja), empty where it has none.
     [[nodiscard]] const std::string& chat_template() const { return m_parts.chat_template; }
@@ -118,6 +124,7 @@ private:
 
 #if XLENS_DEFINES(text)
 XLENS_API tokenizer::tokenizer(tokenizer_parts parts) : m_parts(std::move(parts)) {
+    if (m_parts.ends.empty() && m_parts.eos) { m_parts.ends = {*m_parts.eos}; }
     std::vector<added_token> as_given;
     std::vector<added_token> normalized;
     for (const added_token& token : m_parts.added) {
@@ -136,26 +143,27 @@ XLENS_API tokenizer::tokenizer(tokenizer_parts parts) : m_parts(std::move(parts)
     }
 }
 
-XLENS_API std::vector<token_id> tokenizer::encode(std::string_view text, bool parse_special) const {
+XLENS_API std::vector<token_id> tokenizer::encode(std::string_view text, encode_options how) const {
     if (text.size() > max_text) {
         fail("text: {} bytes, expected at most {}", text.size(), max_text);
     }
     std::vector<token_id> out;
-    for (const text_section& section : m_added.split(text, parse_special)) {
+    for (const text_section& section : m_added.split(text, how.special)) {
         if (section.token) {
             out.push_back(*section.token);
         } else {
             const bool at_start = section.text.data() == text.data();
-            encode_section(section.text, at_start, parse_special, out);
+            encode_section(section.text, at_start, how.special, out);
         }
     }
     return out;
 }
 
 XLENS_API std::vector<token_id> tokenizer::encode_prompt(std::string_view text,
-                                                         bool parse_special) const {
-    std::vector<token_id> out = m_parts.prefix;
-    const std::vector<token_id> tokens = encode(text, parse_special);
+                                                         prompt_options how) const {
+    std::vector<token_id> out;
+    if (how.bos) { out = m_parts.prefix; }
+    const std::vector<token_id> tokens = encode(text, {.special = how.special});
     out.insert(out.end(), tokens.begin(), tokens.end());
     out.insert(out.end(), m_parts.suffix.begin(), m_parts.suffix.end());
     return out;

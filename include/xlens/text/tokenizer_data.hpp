@@ -20,6 +20,8 @@ struct tokenizer_data {
     std::vector<std::string> merges;      // "left right", best first; gpt2 only
     std::optional<std::int64_t> bos;      // bos_token_id
     std::optional<std::int64_t> eos;      // eos_token_id
+    std::optional<std::int64_t> eot;      // eot_token_id: ends a turn
+    std::optional<std::int64_t> eom;      // eom_token_id: ends a message
     std::optional<std::int64_t> unknown;  // unknown_token_id
     bool add_bos = false;                 // a file without the key means true for llama
     bool add_eos = false;

@@ -21,6 +21,7 @@
 #include <xlens/storage/guarded.hpp>
 #include <xlens/text/byte_alphabet.hpp>
 #include <xlens/text/byte_tokens.hpp>
+#include <xlens/text/end_tokens.hpp>
 #include <xlens/text/space_mark.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>
 #endif
@@ -256,6 +257,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
                           {},
                           {},
                           {},
+                          {},
                           how.drops_leading_space,
                           {}};
     const auto processor = root.find("post_processor");
@@ -267,6 +269,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
         const json_value config = read_json(beside);
         read_config({config, printable(beside.string(), 4096), ": "}, names, has_template, parts);
     }
+    parts.ends = end_tokens_of_folder(path.parent_path());
     return tokenizer(std::move(parts));
 }
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/compiled.hpp>
+#include <xlens/core/types.hpp>
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#if XLENS_DEFINES(text)
+#include <xlens/core/error.hpp>
+#include <xlens/json/field.hpp>
+#include <xlens/json/reader.hpp>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#endif
+
+namespace xlens {
+
+/// The tokens that end a generated text, as llama.cpp finds them in a GGUF file: `named` (its eos,
+/// eot and eom) and those whose spelling is that of a known end token, ascending. `tokens` are the
+/// spellings by id. Source: llama-vocab.cpp of llama.cpp, special_eog_ids.
+[[nodiscard]] XLENS_API std::vector<token_id> end_tokens_by_spelling(
+    std::span<const std::string> tokens, std::vector<token_id> named);
+
+/// The tokens that end a text in a Hugging Face folder, as transformers' generate has them: the
+/// eos_token_id, a number or a list, of generation_config.json or, where that does not say, of
+/// config.json; empty where neither does. Padded vocabularies may have more tokens than the
+/// tokenizer, so that its size says nothing about them. Throws xlens::error for what is no id.
+[[nodiscard]] XLENS_API std::vector<token_id> end_tokens_of_folder(
+    const std::filesystem::path& folder);
+
+#if XLENS_DEFINES(text)
+namespace detail {
+
+inline constexpr std::array<std::string_view, 33> end_spellings{"<|eot_id|>",
+                                                                "<|im_end|>",
+                                                                "<|end|>",
+                                                                "<|return|>",
+                                                                "<|call|>",
+                                                                "<|flush|>",
+                                                                "<|calls|>",
+                                                                "<end_of_turn>",
+                                                                "<|endoftext|>",
+                                                                "</s>",
+                                                                "<|eom_id|>",
+                                                                "<EOT>",
+                                                                "_<EOT>",
+                                                                "[EOT]",
+                                                                "[EOS]",
+                                                                "<|end_of_text|>",
+                                                                "<end_of_utterance>",
+                                                                "<eos>",
+                                                                "<turn|>",
+                                                                "<|tool_response>",
+                                                                "<｜end▁of▁sentence｜>",
+                                                                "[e~[",
+                                                                "<|fim_pad|>",
+                                                                "<fim-pad>",
+                                                                "<fim_pad>",
+                                                                "<PAD>",
+                                                                "[PAD]",
+                                                                "<|fim_repo|>",
+                                                                "<|repo_name|>",
+                                                                "<fim-repo>",
+                                                                "<REPO>",
+                                                                "<reponame>",
+                                                                "<|file_sep|>"};
+
+}  // namespace detail
+
+XLENS_API std::vector<token_id> end_tokens_by_spelling(std::span<const std::string> tokens,
+                                                       std::vector<token_id> named) {
+    std::vector<token_id> out = std::move(named);
+    const auto ends = [&](std::string_view spelling) {
+        return std::ranges::any_of(
+            out, [&](token_id id) { return tokens[static_cast<std::size_t>(id)] == spelling; });
+    };
+    const auto remove = [&](std::string_view spelling) {
+        std::erase_if(
+            out, [&](token_id id) { return tokens[static_cast<std::size_t>(id)] == spelling; });
+    };
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (std::ranges::find(detail::end_spellings, tokens[i]) != detail::end_spellings.end()) {
+            out.push_back(static_cast<token_id>(i));
+        }
+    }
+    // Harmony and Solar write <|end|> between the messages of one answer; Gemma 4 and PLaMo have a
+    // plain </s>.
+    const bool calls = ends("<|call|>") || ends("<|calls|>");
+    if (calls && (ends("<|return|>") || ends("<|flush|>"))) { remove("<|end|>"); }
+    if (ends("<|tool_response>") || ends("<|plamo:eos|>")) { remove("</s>"); }
+    std::ranges::sort(out);
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+}
+
+XLENS_API std::vector<token_id> end_tokens_of_folder(const std::filesystem::path& folder) {
+    for (const std::string_view name : {"generation_config.json", "config.json"}) {
+        const std::filesystem::path path = folder / name;
+        if (!std::filesystem::exists(path)) { continue; }
+        const json_value document = read_json(path);
+        const json_field root(document, printable(path.string(), 4096), ": ");
+        const auto field = root.find("eos_token_id");
+        if (!field) { continue; }
+        std::vector<json_field> ids{*field};
+        if (field->value().is_list()) { ids = field->items(); }
+        std::vector<token_id> out;
+        for (const json_field& id : ids) { out.push_back(id.id()); }
+        return out;
+    }
+    return {};
+}
+#endif
+
+}  // namespace xlens
