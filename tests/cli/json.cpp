@@ -30,7 +30,7 @@ json run(std::vector<std::string> arguments) { return xlens::test::json_of(std::
 
 void check_trace(const json& trace, std::size_t tokens, std::size_t positions, std::size_t layers,
                  std::size_t top, std::size_t sub_updates) {
-    check_keys(trace, {"tokens", "positions"});
+    check_keys(trace, {"tokens", "positions", "run"});
     BOOST_TEST(trace["tokens"].size() == tokens);
     for (const json& token : trace["tokens"]) { check_keys(token, {"id", "text"}); }
     BOOST_REQUIRE(trace["positions"].size() == positions);
@@ -62,6 +62,7 @@ void check_attribution(const json& found, const std::set<std::string>& more, std
     std::set<std::string> keys{"position", "token", "logit",  "embedding", "attention",
                                "ffn",      "bias",  "biases", "gap",       "sub_updates"};
     keys.insert(more.begin(), more.end());
+    if (found.contains("run")) { keys.insert("run"); }  // unless it is part of a trace
     check_keys(found, keys);
     check_keys(found["token"], {"id", "text"});
     check_keys(found["biases"], {"attention", "ffn", "final_norm", "normaliser"});
@@ -86,8 +87,8 @@ void check_attribution(const json& found, const std::set<std::string>& more, std
 }
 
 const std::set<std::string> info_keys{
-    "path",       "architecture", "layers",     "width", "inner_width",  "heads",     "kv_heads",
-    "vocabulary", "context",      "activation", "gated", "quantization", "parameters"};
+    "path",       "architecture", "layers",     "width", "inner_width",  "heads",      "kv_heads",
+    "vocabulary", "context",      "activation", "gated", "quantization", "parameters", "run"};
 
 }  // namespace
 
@@ -116,9 +117,28 @@ BOOST_AUTO_TEST_CASE(info_has_the_sizes_of_the_files) {
     BOOST_TEST(plain["activation"] == "gelu_tanh");
 }
 
+BOOST_AUTO_TEST_CASE(every_document_says_how_to_repeat_it) {
+    const json plain = run({"tokenize", model, "--text", "a", "--threads", "1"})["run"];
+    check_keys(plain,
+               {"version", "model", "fingerprint", "precision", "instruction_set", "threads"});
+    BOOST_TEST(plain["threads"] == 1);
+    BOOST_TEST(plain["precision"] == "f32");
+    BOOST_TEST(plain["fingerprint"].get<std::string>().size() == 16U);
+    const json edited = run({"trace", tiny, "--ids", "1", "--set", "0:3=2", "--scale", "1:4=0.5",
+                             "--precision", "native"})["run"];
+    BOOST_TEST(edited["precision"] == "native");
+    BOOST_TEST(edited["edits"] == json::parse(R"({"set": [{"neuron": "0:3", "value": 2.0}],
+                                                  "scale": [{"neuron": "1:4", "value": 0.5}]})"));
+    BOOST_TEST(run({"generate", tiny, "--ids", "1", "--temperature", "1", "--seed",
+                    "7"})["run"]["seed"] == 7);
+    const auto version = xlens::test::run_program({"--version"});
+    BOOST_TEST(version.exit_code == 0);
+    BOOST_TEST(version.out == "xlens " + plain["version"].get<std::string>() + "\n");
+}
+
 BOOST_AUTO_TEST_CASE(tokenize_gives_ids_and_texts) {
     const json tokens = run({"tokenize", model, "--text", "The capital of France is"});
-    check_keys(tokens, {"ids", "tokens"});
+    check_keys(tokens, {"ids", "tokens", "run"});
     BOOST_TEST(tokens["ids"] == json({504, 3575, 282, 4649, 314}));
     BOOST_TEST(tokens["tokens"] == json({"The", " capital", " of", " France", " is"}));
     // Special tokens are plain text, brackets are no list and an empty text has no tokens.
@@ -177,7 +197,7 @@ BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
 BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
     for (const std::string& path : {model, tiny}) {
         const json found = run({"concept", path, "1:17", "--top", "4"});
-        check_keys(found, {"neuron", "norm", "promotes", "suppresses"});
+        check_keys(found, {"neuron", "norm", "promotes", "suppresses", "run"});
         BOOST_TEST(found["neuron"] == "1:17");
         check_tokens(found["promotes"], "score", 4);
         check_tokens(found["suppresses"], "score", 4);
@@ -189,7 +209,7 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     const xlens::test::temporary_directory folder;
     const std::string path = (folder.path() / "tiny.index").string();
     const json written = run({"index", tiny, "-o", path, "--top", "3", "--projection", "raw"});
-    check_keys(written, {"path", "neurons", "top", "projection"});
+    check_keys(written, {"path", "neurons", "top", "projection", "run"});
     BOOST_TEST(written["neurons"] == 96);
     BOOST_TEST(written["top"] == 3);
     BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * 2 * 3 * 8);
@@ -240,7 +260,7 @@ BOOST_AUTO_TEST_CASE(cluster_has_every_neuron_once) {
 
 BOOST_AUTO_TEST_CASE(generate_has_a_step_a_token) {
     const json big = run({"generate", model, "--prompt", "The capital of France is", "-n", "3"});
-    check_keys(big, {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
+    check_keys(big, {"text", "ids", "steps", "finish_reason", "tokens_per_second", "run"});
     BOOST_TEST(big["text"].get<std::string>().starts_with(" Paris."));
     BOOST_TEST(big["tokens_per_second"].get<double>() > 0.0);
     const json small = run({"generate", tiny, "--ids", "3,1,4", "-n", "5"});
@@ -339,7 +359,7 @@ BOOST_AUTO_TEST_CASE(beams_give_the_text_that_the_golden_has) {
         xlens::test::read_golden(xlens::test::golden_path("smollm2/beam.json"))["prompts"][0];
     const json found =
         run({"generate", model, "--prompt", "The capital of France is", "-n", "20", "--beam", "3"});
-    check_keys(found, {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
+    check_keys(found, {"text", "ids", "steps", "finish_reason", "tokens_per_second", "run"});
     BOOST_TEST(found["ids"] == golden["hypotheses"][0]["ids"]);
 }
 
@@ -357,7 +377,7 @@ BOOST_AUTO_TEST_CASE(a_stop_text_ends_the_text_but_its_tokens_are_told) {
 BOOST_AUTO_TEST_CASE(a_banned_word_is_not_written_and_the_comparison_shows_both) {
     const json found = run({"generate", model, "--prompt", "The capital of France is", "-n", "4",
                             "--ban", "Paris", "--compare"});
-    check_keys(found, {"before", "after"});
+    check_keys(found, {"before", "after", "run"});
     check_keys(found["before"], {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
     check_keys(found["after"], {"text", "ids", "steps", "finish_reason", "tokens_per_second"});
     BOOST_TEST(found["before"]["text"].get<std::string>().starts_with(" Paris."));
@@ -403,7 +423,7 @@ BOOST_AUTO_TEST_CASE(perplexity_in_overlapping_windows_is_that_of_the_golden) {
     const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
     const json found =
         run({"perplexity", model, "--file", text, "--window", "128", "--stride", "48"});
-    check_keys(found, {"tokens", "nll", "perplexity"});
+    check_keys(found, {"tokens", "nll", "perplexity", "run"});
     BOOST_TEST(found["tokens"] == runs[1]["tokens"]);
     BOOST_TEST(found["nll"].get<double>() == runs[1]["nll_mean"].get<double>(),
                boost::test_tools::tolerance(1e-5));

@@ -36,8 +36,8 @@ std::string refusal(const std::string& bytes) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(bytes_stay_as_they_are) {
-    for (const std::string text : {std::string("a"), std::string("one\r\ntwo\r\n"),
-                                   std::string("a\0b", 3), std::string("\xC3\xA9t\xC3\xA9")}) {
+    for (const std::string& text : {std::string("a"), std::string("one\r\ntwo\r\n"),
+                                    std::string("a\0b", 3), std::string("\xC3\xA9t\xC3\xA9")}) {
         BOOST_TEST(read(text) == text);
     }
 }

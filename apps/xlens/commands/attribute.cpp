@@ -5,6 +5,7 @@
 #include "engine/read.hpp"
 #include "output/attribution_json.hpp"
 #include "output/attribution_table.hpp"
+#include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 
@@ -64,7 +65,9 @@ void run(const attribute_flags& flags) {
     }();
     add_concepts(opened.model(), flags.top, found);
     if (flags.common.json) {
-        json_writer out;
+        run_record run = record_of(opened);
+        run.edits = flags.edits;
+        json_writer out(std::move(run));
         write_attribution(out, opened, found);
     } else {
         print_attribution({opened, tokens, flags.top}, found);

@@ -2,6 +2,7 @@
 #include "output/concept.hpp"
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
+#include "output/json_writer.hpp"
 
 #include <xlens/concepts/concept_control.hpp>
 #include <xlens/concepts/concept_index.hpp>
@@ -56,7 +57,8 @@ void run(const concept_flags& flags) {
         control = {random.compare(where, flags.top, flags.control, seed), flags.control, seed};
     }
     if (flags.common.json) {
-        write_concept(opened, where, found, control);
+        json_writer out(record_of(opened));
+        write_concept(out, opened, where, found, control);
     } else {
         print_concept(opened, where, found, flags.form);
         if (control) { print_control(*control); }

@@ -2,6 +2,7 @@
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
 #include "output/events_view.hpp"
+#include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 
@@ -132,7 +133,9 @@ void run(const events_flags& flags) {
     const events_view view{opened, run, found, functional, concepts, by_cluster};
     if (run.folder) { write_events_folder(view, *run.folder); }
     if (flags.common.json) {
-        json_writer out;
+        run_record record = record_of(opened);
+        record.seed = flags.seed;
+        json_writer out(std::move(record));
         write_events(out, view);
     } else {
         print_events(view);

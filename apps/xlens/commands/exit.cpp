@@ -180,8 +180,8 @@ void write_json(json_writer& out, const exit_report& r) {
 }
 
 /// One report is a document; several are a list of them.
-void write_json(const std::vector<exit_report>& reports) {
-    json_writer out;
+void write_json(const std::vector<exit_report>& reports, const engine& opened) {
+    json_writer out(record_of(opened));
     if (reports.size() > 1) { out.begin_array(); }
     for (const exit_report& r : reports) { write_json(out, r); }
     if (reports.size() > 1) { out.end_array(); }
@@ -257,8 +257,9 @@ table_cells cells_of(const split_row& row) {
             over(row.splits, [](const exit_summary& s) { return s.saved_layers(); })};
 }
 
-void write_json(const std::vector<split_row>& table, const std::vector<std::uint64_t>& seeds) {
-    json_writer out;
+void write_json(const std::vector<split_row>& table, const std::vector<std::uint64_t>& seeds,
+                const engine& opened) {
+    json_writer out(record_of(opened));
     out.begin_object();
     out.key("seeds");
     out.begin_array();
@@ -336,7 +337,7 @@ void run_table(const engine& opened, const exit_flags& flags, const exit_request
                             .prefix = window_prefix(opened, flags.how),
                             .progress = std::ref(bar)});
     }();
-    flags.common.json ? write_json(table, seeds) : print(table);
+    flags.common.json ? write_json(table, seeds, opened) : print(table);
 }
 
 void run(const exit_flags& flags) {
@@ -356,7 +357,7 @@ void run(const exit_flags& flags) {
         progress_bar bar("exit");
         return measure(opened, flags, tokens, fitted_on, request, std::ref(bar));
     }();
-    flags.common.json ? write_json(reports) : print(reports);
+    flags.common.json ? write_json(reports, opened) : print(reports);
 }
 
 }  // namespace

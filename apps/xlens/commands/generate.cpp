@@ -6,6 +6,7 @@
 #include "engine/read.hpp"
 #include "output/attribution_table.hpp"
 #include "output/generated_text.hpp"
+#include "output/json_writer.hpp"
 #include "output/note.hpp"
 
 #include <xlens/core/error.hpp>
@@ -91,12 +92,20 @@ std::string words_for(const decoding& how) {
     return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
 }
 
+run_record record_of(const generate_flags& flags, const engine& opened) {
+    run_record out = record_of(opened);
+    out.edits = flags.edits;
+    out.seed = flags.seed;
+    out.exit_rule = flags.exit;
+    return out;
+}
+
 void compare(const engine& opened, const generate_flags& flags, std::span<const token_id> prompt,
              const decoding& how, dynamic_policies edits) {
     const generated_text before = continue_prompt(opened, prompt, how, {}, false);
     const generated_text after = continue_prompt(opened, prompt, how, std::move(edits), false);
     if (!flags.common.json) { return print_side_by_side(before, after); }
-    json_writer out;
+    json_writer out(record_of(flags, opened));
     out.begin_object();
     out.key("before");
     write_generated(out, opened, before);
@@ -120,7 +129,7 @@ void run(const generate_flags& flags) {
     const generated_text found =
         continue_prompt(opened, prompt, how, std::move(edits), !flags.common.json);
     if (flags.common.json) {
-        json_writer out;
+        json_writer out(record_of(flags, opened));
         write_generated(out, opened, found);
     } else {
         if (flags.attribute) { print_attributions(opened, found.attributions); }

@@ -40,7 +40,7 @@ void run(const index_flags& flags) {
     const std::size_t neurons = model.config.layers * model.config.inner_width;
     const std::size_t top = std::min(flags.top, model.config.vocabulary);
     if (flags.common.json) {
-        json_writer out;
+        json_writer out(record_of(opened));
         out.begin_object();
         out.field("path", *flags.path);
         out.field("neurons", neurons);

@@ -40,7 +40,7 @@ model_facts facts_of(const xlens::model& model) {
 void write_info(const engine& opened) {
     const hyperparameters& config = opened.config();
     const model_facts facts = facts_of(opened.model());
-    json_writer out;
+    json_writer out(record_of(opened));
     out.begin_object();
     out.field("path", replace_invalid(opened.path()));
     out.field("architecture", config.architecture);

@@ -77,7 +77,10 @@ void run(const perplexity_flags& flags) {
         return perplexity(opened.model(), tokens, windows, policies);
     }();
     if (flags.common.json) {
-        json_writer out;
+        run_record run = record_of(opened);
+        run.edits = flags.edits;
+        run.exit_rule = flags.exit;
+        json_writer out(std::move(run));
         out.begin_object();
         out.field("tokens", result.tokens);
         out.field("nll", result.nll);

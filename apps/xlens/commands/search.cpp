@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/search.hpp"
-#include "commands/commands.hpp"
-#include "engine/engine.hpp"
-#include "engine/search_query.hpp"
+#include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 
@@ -94,7 +92,10 @@ void run(const search_flags& flags) {
     }();
     note(fmt::format("{}, seed {}", opened.manifest(), words.seed));
     if (flags.common.json) {
-        write_search(opened, query, words, found);
+        run_record run = record_of(opened);
+        run.seed = words.seed;
+        json_writer out(std::move(run));
+        write_search(out, opened, query, words, found);
     } else {
         print_search(opened, query, words, found);
     }

@@ -20,7 +20,7 @@ struct tokenize_flags {
 };
 
 void write_tokens(const engine& opened, const std::vector<token_id>& ids) {
-    json_writer out;
+    json_writer out(record_of(opened));
     out.begin_object();
     out.key("ids");
     out.begin_array();

@@ -4,6 +4,7 @@
 #include "engine/policies.hpp"
 #include "engine/read.hpp"
 #include "output/attribution_table.hpp"
+#include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 #include "output/trace_json.hpp"
@@ -130,7 +131,11 @@ void run(const trace_flags& flags) {
     const std::vector<attribution> attributions = attribute_prompt(opened, tokens, flags);
     if (page) { write_page(flags, *page, opened, tokens, positions); }
     if (flags.common.json) {
-        write_trace(opened, tokens, positions, attributions);
+        run_record run = record_of(opened);
+        run.edits = flags.edits;
+        run.exit_rule = flags.exit;
+        json_writer out(std::move(run));
+        write_trace(out, opened, tokens, positions, attributions);
         return;
     }
     const trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};

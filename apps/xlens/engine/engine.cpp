@@ -47,6 +47,7 @@ const xlens::model& engine::model() const { return m_parts->model; }
 const hyperparameters& engine::config() const { return m_parts->model.config; }
 const tokenizer& engine::text() const { return m_parts->model.tokenizer(); }
 const std::string& engine::path() const { return m_parts->path; }
+const std::string& engine::precision() const { return m_parts->precision; }
 
 std::string engine::manifest() const {
     return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}",

@@ -35,6 +35,8 @@ public:
     /// Throws xlens::error if the model has none.
     [[nodiscard]] const tokenizer& text() const;
     [[nodiscard]] const std::string& path() const;
+    /// "f32" or "native".
+    [[nodiscard]] const std::string& precision() const;
     /// One line with what it takes to repeat a run.
     [[nodiscard]] std::string manifest() const;
 

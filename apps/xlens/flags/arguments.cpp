@@ -2,6 +2,7 @@
 #include "flags/arguments.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/version.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -148,6 +149,7 @@ command_line::command_line()
                                        "al. 2022, arXiv 2203.14680).")) {
     m_app->name("xlens");
     m_app->require_subcommand(1);
+    m_app->set_version_flag("--version", fmt::format("xlens {}", version), "Print the version");
     m_app->get_formatter()->column_width(25);
     m_app->get_formatter()->label("Positionals", "Arguments");
     m_app->footer(
@@ -171,7 +173,7 @@ void command_line::check_subcommand(std::string_view given) const {
     std::vector<std::string_view> names;
     for (const subcommand& one : m_subcommands) { names.emplace_back(one.name); }
     const bool known = std::find(names.begin(), names.end(), given) != names.end();
-    if (known || given == "-h" || given == "--help") { return; }
+    if (known || given == "-h" || given == "--help" || given == "--version") { return; }
     fail("expected one of {}, or --help; got {}", joined(names, ", "),
          given.empty() ? "nothing" : fmt::format("'{}'", printable(given)));
 }

@@ -48,9 +48,9 @@ void write_control(json_writer& out, const concept_beside_random& control) {
 
 }  // namespace
 
-void write_concept(const engine& model, const neuron& where, const value_concept& found,
+void write_concept(json_writer& out, const engine& model, const neuron& where,
+                   const value_concept& found,
                    const std::optional<concept_beside_random>& control) {
-    json_writer out;
     out.begin_object();
     out.field("neuron", to_string(where));
     out.field("norm", found.norm);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.hpp"
+#include "output/json_writer.hpp"
 
 #include <xlens/concepts/concept_quality.hpp>
 #include <xlens/core/types.hpp>
@@ -25,8 +26,8 @@ struct concept_beside_random {
 };
 
 /// The document of `xlens concept --json`.
-void write_concept(const engine& model, const neuron& where, const value_concept& found,
-                   const std::optional<concept_beside_random>& control);
+void write_concept(json_writer& out, const engine& model, const neuron& where,
+                   const value_concept& found, const std::optional<concept_beside_random>& control);
 /// A table of both ends.
 void print_concept(const engine& model, const neuron& where, const value_concept& found,
                    const std::string& form);

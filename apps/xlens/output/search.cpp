@@ -124,9 +124,8 @@ void print_tokens(table_line& line, const engine& model, const std::vector<score
 
 }  // namespace
 
-void write_search(const engine& model, const search_query& query, const search_words& asked,
-                  const search_report& found) {
-    json_writer out;
+void write_search(json_writer& out, const engine& model, const search_query& query,
+                  const search_words& asked, const search_report& found) {
     out.begin_object();
     write_query(out, model, query);
     out.field("side", asked.side);

@@ -3,6 +3,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/search_query.hpp"
+#include "output/json_writer.hpp"
 
 #include <cstdint>
 #include <string>
@@ -23,8 +24,8 @@ struct search_words {
 };
 
 /// The document of `xlens search --json`.
-void write_search(const engine& model, const search_query& query, const search_words& asked,
-                  const search_report& found);
+void write_search(json_writer& out, const engine& model, const search_query& query,
+                  const search_words& asked, const search_report& found);
 /// What was searched for and a table of the neurons that were found.
 void print_search(const engine& model, const search_query& query, const search_words& asked,
                   const search_report& found);

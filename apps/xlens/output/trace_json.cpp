@@ -37,10 +37,9 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
 
 }  // namespace
 
-void write_trace(const engine& model, std::span<const token_id> tokens,
+void write_trace(json_writer& out, const engine& model, std::span<const token_id> tokens,
                  std::span<const traced_position> positions,
                  std::span<const attribution> attributions) {
-    json_writer out;
     out.begin_object();
     out.key("tokens");
     out.begin_array();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.hpp"
+#include "output/json_writer.hpp"
 
 #include <span>
 
@@ -13,7 +14,7 @@ struct traced_position;
 namespace xlens::program {
 
 /// Prints the document of `xlens trace --json`; with attributions, one a position.
-void write_trace(const engine& model, std::span<const token_id> tokens,
+void write_trace(json_writer& out, const engine& model, std::span<const token_id> tokens,
                  std::span<const traced_position> positions,
                  std::span<const attribution> attributions);
 

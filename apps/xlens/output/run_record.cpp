@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/run_record.hpp"
+
+#include "engine/engine.hpp"
+
+#include <xlens/core/neuron.hpp>
+#include <xlens/core/parallel.hpp>
+#include <xlens/core/simd.hpp>
+#include <xlens/core/version.hpp>
+#include <xlens/json/writer.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/text/utf8.hpp>
+
+#include <fmt/format.h>
+
+#include <vector>
+
+namespace xlens::program {
+
+namespace {
+
+void write_changes(xlens::json_writer& out, std::string_view key,
+                   const std::vector<edit_flags::change>& changes) {
+    if (changes.empty()) { return; }
+    out.key(key);
+    out.begin_array();
+    for (const auto& [where, value] : changes) {
+        out.begin_object();
+        out.field("neuron", to_string(where));
+        out.field("value", value);
+        out.end_object();
+    }
+    out.end_array();
+}
+
+void write_edits(xlens::json_writer& out, const edit_flags& edits) {
+    out.key("edits");
+    out.begin_object();
+    write_changes(out, "set", edits.set);
+    write_changes(out, "scale", edits.scale);
+    if (edits.recipe) { out.field("recipe", replace_invalid(*edits.recipe)); }
+    if (!edits.bans.empty()) {
+        out.key("ban");
+        out.begin_array();
+        for (const std::string& word : edits.bans) { out.value(replace_invalid(word)); }
+        out.end_array();
+    }
+    out.end_object();
+}
+
+}  // namespace
+
+run_record record_of(const engine& opened) {
+    return {.model = opened.path(),
+            .fingerprint = opened.model().fingerprint(),
+            .precision = opened.precision(),
+            .instruction_set = std::string(instruction_set()),
+            .threads = max_threads()};
+}
+
+void write_run(xlens::json_writer& out, const run_record& run) {
+    out.key("run");
+    out.begin_object();
+    out.field("version", version);
+    out.field("model", replace_invalid(run.model));
+    out.field("fingerprint", fmt::format("{:016x}", run.fingerprint));
+    out.field("precision", run.precision);
+    out.field("instruction_set", run.instruction_set);
+    out.field("threads", run.threads);
+    if (!run.edits.empty()) { write_edits(out, run.edits); }
+    if (run.seed) { out.field("seed", static_cast<std::size_t>(*run.seed)); }
+    if (run.exit_rule) { out.field("exit", replace_invalid(*run.exit_rule)); }
+    out.end_object();
+}
+
+}  // namespace xlens::program
