@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,11 @@ class function_object : public template_object {
 public:
     function_object(std::string_view name, function_body body) : m_name(name), m_body(body) {}
     [[nodiscard]] std::string what() const override { return "function '" + m_name + "'"; }
+    [[nodiscard]] std::optional<template_value> attribute(template_run& /*run*/,
+                                                          std::string_view name) override {
+        if (name == "fromkeys") { fail_template("'fromkeys' is not supported"); }
+        return std::nullopt;
+    }
     template_value call(template_run& run, const template_arguments& arguments) override {
         return run.made(m_body(run, arguments));
     }

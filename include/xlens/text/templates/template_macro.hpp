@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,7 +39,13 @@ public:
     macro_object(const macro_parts& parts, const template_frame& outer)
         : m_parts(parts), m_outer(outer) {}
     [[nodiscard]] std::string what() const override { return "macro '" + m_parts.spelt + "'"; }
-
+    [[nodiscard]] std::optional<template_value> attribute(template_run& /*run*/,
+                                                          std::string_view name) override {
+        if (is_named_in("arguments caller catch_kwargs catch_varargs explicit_caller name", name)) {
+            fail_template("'" + std::string(name) + "' of a macro is not supported");
+        }
+        return std::nullopt;
+    }
     template_value call(template_run& run, const template_arguments& given) override {
         const template_run::scope scope(run, &m_outer);
         bind(run, given);

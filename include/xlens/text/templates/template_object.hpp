@@ -46,8 +46,8 @@ public:
     }
     /// The attribute, or nothing where it has none of this name.
     [[nodiscard]] virtual std::optional<template_value> attribute(template_run& /*run*/,
-                                                                  std::string_view name) {
-        fail_template("attribute '" + std::string(name) + "' of " + what() + " is not supported");
+                                                                  std::string_view /*name*/) {
+        return std::nullopt;
     }
 };
 

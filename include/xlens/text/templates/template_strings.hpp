@@ -97,7 +97,7 @@ inline std::vector<std::string_view> split_words(std::string_view s, std::size_t
         s = strip(s, !from_right, from_right);
         if (s.empty()) { break; }
         if (out.size() == limit) {
-            out.push_back(strip(s, from_right, !from_right));
+            out.push_back(s);  // with the white space at its other end
             break;
         }
         const auto is_no_space = [](char32_t c) { return !is_python_space(c); };

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small chat templates: each shows one thing that Jinja or Python does. CONTEXT is what they are
+given; make_chat_templates.py renders them."""
+
+CONTEXT = {
+    "messages": [
+        {"role": "system", "content": " Be brief. "},
+        {"role": "user", "content": "Hi, it's “me” 😀\n\tok?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "Yes"}, {"type": "image"}]},
+        {"role": "tool", "content": "", "tool_calls": [{"name": "f", "arguments": {"b": 1, "a": [1.5, None, True]}}]},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"x": {"type": "string"}}}}}],
+    "s": "Hello, World",
+    "words": ["pear", "Apple", "fig", "apple"],
+    "nums": [3, 1, 2],
+    "d": {"b": 2, "a": 1, "C": 3},
+    "people": [{"n": "Ann", "age": 30}, {"n": "bob", "age": 7}, {"n": "Cy"}, {"n": "ann", "age": 30}],
+    "items_key": {"items": 5, "get": 6, "x": None},
+    "t": True, "f": False, "n": None, "i": 7, "r": 2.5, "big": 12345678901234567890123.0, "e": [], "es": "", "ed": {},
+    "nested": {"a": {"b": [{"c": "deep"}]}},
+    "uni": "Ünï©ode 東京 é",
+}  # fmt: skip
+
+WHITE_SPACE = [
+    "a\n", "a\n\n", "a\r\nb\rc\n", "\n", "", "  {% if true %}\n x\n  {% endif %}\n y",
+    "{{ 1 }} {% if true %} x {% endif %} {{ 2 }}", "a  {% if true %}b{% endif %}",
+    "{{ 1 }}\n{{ 2 }}\n", "{{- 1 -}}  \n x  {{- 2 }}", "a {%- if true -%} b {%- endif %} c",
+    "a\n  {%+ if true %}b\n  {%+ endif %}\nc", "a\n{% if true +%}\nb{% endif +%}\nc",
+    "{# c #}\nx", "a {# c #} b", "  {# c #}\n  x", "a {#- c -#} b", "{# c +#}\nx", "{#- c #}\n\nx", "{#-#}x",
+    "{% raw %}{{ x }} {% if %}{% endraw %}", "{%- raw -%}  a  {%- endraw -%}  b", "{% raw %}\na\n{% endraw %}\nb",
+    "  {% raw %} a {% endraw %}\n", "{{ '}}' }}{{ '%}' }}{{ \"{#\" }}", "{ { } } {% if true %}{{% endif %}",
+    "{{ {'a': {'b': 1}}['a']['b'] }}", "{{ {'a': {}}}}", "x{% set a = 1 %}\n\n y{{ a }}",
+    "\t {% set a = 1 -%}  \n\n  z", "a\u00a0{%- if true %}b{% endif %}", "\u2003{% if true %}b{% endif %}",
+    "a\n{{ 1 }}  {% if true %}\nb{% endif %}", "{% for x in [1,2] %}\n  {{ x }}\n{% endfor %}\nend",
+    "{% for x in [1,2] -%}\n  {{ x }}\n{%- endfor %}", "{%if true%}a{%endif%}", "{%\nif\ntrue\n%}a{%endif%}",
+    "{{\n1\n}}", "a{{ 1 -}}\n\n{{- 2 }}b", "}} %} #}",
+]  # fmt: skip
+
+STRINGS = [
+    "{{ 'a' 'b' \"c\" }}", r"{{ 'it\'s\n\t\\ \x41 \u2581 \U0001F600 \101 \0z \q' }}", "{{ 'a\\\nb' }}",
+    "{{ s[0] }}{{ s[-1] }}{{ s[7:] }}{{ s[:3] }}{{ s[::-1] }}{{ s[1:8:3] }}{{ s[::2] }}", "{{ s[99] }}|{{ s[99:] }}",
+    "{{ uni[7:9] }}{{ uni[-1] }}{{ uni|length }}{{ uni[::-1] }}", "{{ s.upper() }}{{ s.lower() }}{{ s.title() }}{{ s.swapcase() }}",
+    "{{ uni.upper() }} {{ uni.lower() }} {{ uni.title() }} {{ uni.capitalize() }}", "{{ 'hELLO wORLD-it\\'s'.title() }}",
+    "{{ 'hELLO wORLD-it\\'s (x)'|title }}", "{{ ' a b '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}|",
+    "{{ 'xxaxyx'.strip('xy') }}{{ 'abcx'.rstrip('xc') }}{{ 'abc'.lstrip('ba') }}{{ 'éaé'.strip('é') }}",
+    "{{ 'a,b,,c'.split(',') }}{{ 'a,b,c'.split(',', 1) }}{{ 'a,b,c'.rsplit(',', 1) }}{{ ' a  b '.split() }}",
+    "{{ ' a  b c '.split(none, 1) }}{{ ' a b  c '.rsplit(None, 1) }}{{ 'a b'.split(maxsplit=0) }}{{ ''.split() }}{{ ''.split(',') }}",
+    "{{ 'a\\nb\\r\\nc\\n'.splitlines() }}{{ 'a\\nb'.splitlines(true) }}{{ ''.splitlines() }}",
+    "{{ 'abcabc'.replace('b', 'X') }}{{ 'aaa'.replace('a', 'b', 2) }}{{ 'ab'.replace('', '-') }}{{ 'ab'.replace('a','') }}",
+    "{{ 'aaa'|replace('a', 'b', 2) }}{{ 5|replace(5, 6) }}{{ 'x'|replace('x', 1) }}", "{{ 'abc'.find('c') }}{{ 'abc'.find('z') }}{{ 'éab'.find('b') }}{{ 'abca'.rfind('a') }}",
+    "{{ 'abcabc'.find('c', 3) }}{{ 'abc'.find('c', 0, 2) }}{{ 'abcabc'.count('bc') }}{{ 'abc'.index('b') }}{{ ''.count('') }}",
+    "{{ 'abc'.startswith('a') }}{{ 'abc'.startswith(('x','a')) }}{{ 'abc'.endswith('bc') }}{{ 'abc'.startswith('b', 1) }}",
+    "{{ ','.join(['a','b']) }}{{ ''.join('abc') }}{{ '-'.join({'k': 1, 'l': 2}) }}", "{{ 'a=b=c'.partition('=') }}{{ 'a=b=c'.rpartition('=') }}{{ 'a'.partition('x') }}{{ 'a'.rpartition('x') }}",
+    "{{ 'ab'.ljust(5) }}|{{ 'ab'.rjust(5, '*') }}|{{ 'ab'.center(7, '-') }}|{{ 'abc'.center(6) }}|{{ '7'.zfill(3) }}{{ '-7'.zfill(4) }}",
+    "{{ 'ab'|center(7) }}|{{ 'abc'|center(6) }}|", "{{ 'foobar'.removeprefix('foo') }}{{ 'foobar'.removesuffix('bar') }}{{ 'a'.removeprefix('b') }}",
+    "{{ 'abc'.isalpha() }}{{ 'ab1'.isalnum() }}{{ '12'.isdigit() }}{{ ''.isdigit() }}{{ ' '.isspace() }}{{ 'AB'.isupper() }}{{ 'a1'.islower() }}",
+    "{{ 'a{}b{}'.format(1, 'x') }}{{ '{1}{0}'.format('a','b') }}{{ '{x}'.format(x=3) }}{{ '{{}}'.format() }}{{ '{0[a]}'.format(d) }}{{ '{:>5}|{:<4}|{:^5}|{:05d}|{:.2f}|{:,}'.format('a','b','c',42,3.14159,1234567) }}",
+    "{{ '{!r}'.format('a') }}{{ '{:+d} {:x} {:X} {:.1%} {:e}'.format(5, 255, 255, 0.256, 12345.678) }}", "{{ '%s is %d and %r' % ('a', 3, 'b') }}{{ '%05.2f|%-4s|%4s|%x|%%' % (3.14159, 'a', 'b', 255) }}",
+    "{{ '%s' % 'one' }}{{ '%s' % [1] }}{{ '%s-%s'|format('a', 1) }}", "{{ s in 'x' ~ s }}{{ 'ell' in s }}{{ 'z' not in s }}",
+    "{{ 'a' * 3 }}{{ 3 * 'b' }}{{ 'a' * 0 }}{{ 'a' * -1 }}", "{{ 'a' < 'b' }}{{ 'Z' < 'a' }}{{ 'é' > 'z' }}{{ 'a' == 'a' }}{{ 'a' != 1 }}",
+    "{{ s.find }}"[:0] + "{{ s.nothing }}|{{ s.nothing is defined }}", "{{ 'a\\u0301' | length }}{{ '😀'|length }}{{ '東京'[0] }}",
+    "{{ 'x' ~ 1 ~ none ~ true ~ 1.0 ~ [1, 'a'] ~ nothing }}", "{{ '' or 'b' }}{{ 'a' and 'b' }}{{ '' and 'b' }}|{{ not '' }}",
+    "{{ 'line1\\nline2\\n\\nline4' | indent }}|{{ 'a\\nb' | indent(2, true) }}|{{ 'a\\n\\nb' | indent(2, blank=true) }}|{{ 'a\\nb'|indent('> ') }}|{{ 'a\\n'|indent(1) }}|",
+    "{{ '  x  ' | trim }}|{{ 'xxaxx' | trim('x') }}|{{ 5 | trim }}|{{ '\\u00a0a\\u3000' | trim }}|", "{{ s | upper | lower | capitalize }}{{ s|first }}{{ s|last }}{{ s|reverse }}{{ s|list }}",
+    "{{ '<a href=\"x\">\\'&' | e }}{{ '<b>' | safe }}{{ ('<b>'|safe) ~ '<i>' }}{{ ('<b>'|safe) + '<i>' }}{{ '<i>' + ('<b>'|safe) }}{{ '<'|escape|escape }}",
+    "{{ 'abc' | map('upper') | join }}{{ 'abc'|list|join(',') }}{{ 'cab'|sort|join }}", "{{ ['a', 'b\\'c', 'd\"e', 'f\\n\\t\\\\', 'é東', '\\x00\\x7f\\u200b\\ue000', \"both ' and \\\"\"] }}",
+]  # fmt: skip
+
+NUMBERS = [
+    "{{ 1 + 2 * 3 - 4 }}{{ 7 // 2 }}{{ -7 // 2 }}{{ 7 % 3 }}{{ -7 % 3 }}{{ 7 % -3 }}", "{{ 7 / 2 }}{{ 6 / 3 }}{{ 1 / 3 }}{{ 2 ** 10 }}{{ 2 ** -1 }}{{ 2 ** 0.5 }}{{ -2 ** 2 }}{{ 2 ** 3 ** 2 }}",
+    "{{ 1.0 }} {{ 0.1 + 0.2 }} {{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 0.0001 }} {{ 123456789.123 }} {{ 1e100 }} {{ -0.0 }} {{ 1.5e3 }} {{ big }}",
+    "{{ 1_000 }} {{ 0x1F }} {{ 0b101 }} {{ 0o17 }} {{ 1_0.5_0 }} {{ 1E3 }}", "{{ 7.5 // 2 }} {{ -7.5 // 2 }} {{ 7.5 % 2 }} {{ -7.5 % 2 }} {{ 5.0 // -0.3 }}",
+    "{{ 3 | float }} {{ '3.7' | int }} {{ 'x' | int }} {{ 'x' | int(5) }} {{ 3.9 | int }} {{ -3.9 | int }} {{ ' 42 ' | int }} {{ '1e3' | int }} {{ none | int }} {{ true | int }} {{ '2.5' | float }} {{ 'x' | float }} {{ 'x'|float(1.5) }}",
+    "{{ 2.5 | round }} {{ 3.5 | round }} {{ 2.567 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | round(method='floor') }} {{ 3 | round }} {{ 2.675|round(2) }} {{ 1.25 | round(1) }}",
+    "{{ -5 | abs }} {{ -5.5 | abs }} {{ [1,2,3] | sum }} {{ [1.5, 2] | sum }} {{ nums | max }} {{ nums | min }} {{ words|max }} {{ words|min }}",
+    "{{ 1 == 1.0 }} {{ 1 == true }} {{ 0 == false }} {{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ 1 == 1 != 2 }} {{ 3 > 2 >= 2 }} {{ 1 in [1] == true }}",
+    "{{ true + 1 }} {{ true ~ 1 }} {{ -true }} {{ +5 }} {{ - - 5 }} {{ not 1 + 1 }}", "{{ i }} {{ r }} {{ t }} {{ f }} {{ n }} {{ i + r }} {{ i is odd }} {{ i is even }} {{ i is divisibleby 7 }} {{ i is divisibleby(3) }}",
+    "{{ range(5) | list }} {{ range(2, 5) | list }} {{ range(5, 0, -2) | list }} {{ range(3) | length }} {{ range(3)[1] }} {{ 2 in range(3) }}",
+    "{% for x in range(3) %}{{ x }}{% endfor %}", "{{ 9223372036854775807 }} {{ -9223372036854775807 - 1 }}", "{{ 5 | string + '!' }} {{ 1.0 | string }} {{ none | string }}",
+    "{{ 10 is gt 5 }} {{ 10 is ge(10) }} {{ 1 is lt 0 }} {{ 1 is le 1 }} {{ 1 is eq 1 }} {{ 1 is ne 1 }} {{ 1 is equalto 1 }} {{ 1 is sameas 1 }}"[:-25],
+    "{{ 1 is integer }} {{ true is integer }} {{ 1.0 is float }} {{ 1 is float }} {{ 1 is number }} {{ true is number }} {{ '1' is number }} {{ true is boolean }} {{ 1 is boolean }}",
+]  # fmt: skip
+
+COLLECTIONS = [
+    "{{ [1, 'a', none, true, 1.5, [2], {'k': (1,)}] }} {{ (1, 2) }} {{ () }} {{ (1,) }} {{ {} }} {{ [] }} {{ 1, 2 }}", "{{ d }} {{ d.items() }} {{ d.keys() }} {{ d.values() }} {{ d | list }} {{ d | length }} {{ d | first }} {{ d | last }}",
+    "{{ d['b'] }} {{ d.b }} {{ d.get('a') }} {{ d.get('z') }} {{ d.get('z', 9) }} {{ d.z }}|{{ d['z'] is defined }}|{{ 'a' in d }}|{{ 'z' not in d }}", "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}",
+    "{% for k, v in d | items %}{{ k }}={{ v }};{% endfor %}{{ nothing | items | list }}", "{{ d | dictsort }} {{ d | dictsort(true) }} {{ d | dictsort(by='value') }} {{ d | dictsort(reverse=true) }} {{ d|dictsort(false, 'value', true) }}",
+    "{{ items_key.items is defined }} {{ items_key['items'] }} {{ items_key['keys'] is defined }} {{ items_key.get('items') }} {{ items_key['x'] }} {{ items_key.keys() | list }}",
+    "{{ ed['items'] is defined }}{{ 'x' if ed.items else 'y' }}{{ d.items is callable }}{{ d.b is callable }}", "{{ nums | sort }} {{ nums | sort(reverse=true) }} {{ words | sort }} {{ words | sort(case_sensitive=true) }} {{ people | sort(attribute='n') | map(attribute='n') | join(',') }}",
+    "{{ words | unique | list }} {{ words | unique(true) | list }} {{ [1, 1.0, true, 2] | unique | list }}", "{{ people | map(attribute='age') | list }} {{ people | map(attribute='age', default=0) | list }} {{ people|map(attribute='n')|map('lower')|list }}",
+    "{{ people | selectattr('age') | map(attribute='n') | list }} {{ people | rejectattr('age', 'defined') | map(attribute='n') | list }} {{ people | selectattr('age', 'gt', 10) | list | length }}"[:97] + "{{ people | selectattr('n', 'equalto', 'bob') | list }}",
+    "{{ nums | select('odd') | list }} {{ nums | reject('odd') | list }} {{ nums | select('gt', 1) | list }} {{ ['', 'a', 0, 1] | select | list }} {{ ['', 'a'] | reject | list }} {{ nums|select('in', [1, 2])|list }}",
+    "{{ people | groupby('n') }}", "{% for g, l in people | groupby('n') %}{{ g }}:{{ l | length }};{% endfor %}{% for x in people|groupby('age', default=0) %}{{ x.grouper }}={{ x.list|map(attribute='n')|join('+') }};{% endfor %}",
+    "{{ [1, 2, 3][::-1] }} {{ [1, 2, 3][1:] }} {{ [1, 2, 3][:-1] }} {{ [1, 2, 3][-1] }} {{ (1, 2, 3)[1:] }} {{ [1,2,3,4][::2] }} {{ [1,2,3][5:] }} {{ [1,2,3][-2:] }} {{ [1,2,3][9] }}",
+    "{{ [1] + [2] }} {{ (1,) + (2,) }} {{ [1] * 2 }} {{ [1, 2] == [1, 2] }} {{ [1] == (1,) }} {{ {'a': 1} == {'a': 1.0} }} {{ [1, 2] < [1, 3] }} {{ [] == [] }}",
+    "{{ [1, 2] | join('-') }} {{ people | join(', ', attribute='n') }} {{ [1, none, 'a'] | join }} {{ [] | join(',') }}|{{ nothing | join }}|", "{{ [3, 1] | first }} {{ [3, 1] | last }} {{ [] | first }}|{{ [] | last }}|{{ [] | first is defined }}|{{ [] | max }}|",
+    "{{ [1, 2, 3] | reverse | list }} {{ d | reverse | list }} {{ 'abc' | reverse }}", "{{ {'a': 1, 'a': 2} }} {{ {1: 'x', true: 'y'} }} {{ {none: 1, (1, 2): 3} }} {{ {'a': 1}['a'] }} {{ {1: 'x'}[1] }}",
+    "{{ dict(a=1, b=2) }} {{ dict([('x', 1)]) }} {{ dict({'a': 1}, b=2) }} {{ dict(d, z=1) }}", "{{ nested.a.b[0].c }} {{ nested['a']['b'][0]['c'] }} {{ nested.a.b.0.c }} {{ nested.a.z }}|",
+    "{{ [nested] | map(attribute='a.b.0.c') | list }} {{ [[1, 2], [3, 4]] | map(attribute=1) | list }} {{ [[1,2]]|map('first')|list }} {{ [[1,2],[3]]|map('length')|sum }}",
+    "{{ d | tojson }} {{ tools | tojson }} {{ messages | tojson }}", "{{ tools | tojson(indent=2) }} {{ [] | tojson(indent=2) }} {{ {} | tojson(indent=4) }} {{ [[], {}]|tojson(indent=1) }}",
+    "{{ d | tojson(sort_keys=true) }} {{ uni | tojson }} {{ uni | tojson(ensure_ascii=true) }} {{ '😀\\u2028</script>&\\'\"' | tojson }} {{ '😀'|tojson(ensure_ascii=true) }}",
+    "{{ [1.0, 1e20, none, true, (1, 2), 'a\\n\\x01\\x7f'] | tojson }} {{ {1: 2, none: 3, true: 4, 1.5: 5} | tojson }} {{ d | tojson(separators=(',', ':')) }} {{ d | tojson(indent='\t') }} {{ d|tojson(indent=0) }}",
+    "{{ [1, 2].index(2) }} {{ [1, 1].count(1) }} {{ (1, 2).index(1) }} {{ d.copy() }} {{ [1].copy() }}", "{{ 1 in [1, 2] }} {{ 'a' in ['b'] }} {{ 1 in (1,) }} {{ 1 in {1: 2} }} {{ none in [none] }} {{ 'x' in nothing }}",
+    "{% set a, b = 1, 2 %}{{ a }}{{ b }}{% set (a, b), c = (3, 4), 5 %}{{ a }}{{ b }}{{ c }}{% for a, (b, c) in [(1, (2, 3))] %}{{ a }}{{ b }}{{ c }}{% endfor %}", "{% for a, b in d | dictsort %}{{ a ~ b }}{% endfor %}{% for x in d %}{{ x }}{% endfor %}{% for x in 'ab' %}{{ x }}.{% endfor %}",
+    "{{ words | map('replace', 'p', 'b') | list }} {{ nums | map('string') | list }} {{ [' a '] | map('trim') | list }} {{ ['1','2']|map('int')|sum }} {{ people|sum(attribute='x', start=0) if false else 'ok' }}",
+    "{{ (nums | map('string') | list)[0] }} {{ 'y' if (nums | select('gt', 5)) else 'n' }} {{ 'y' if (nums|select('gt', 5)|list) else 'n' }}", "{% set g = nums | map('string') %}{{ g | list }}{{ g | list }}|{% set h = nums|map('abs') %}{{ h|first }}{{ h|first }}{{ h|list }}",
+    "{{ d.items() | list }} {{ d.items() | length }} {{ d.items() | first }} {{ d.values() | list }} {{ d.keys() | join }} {{ 'a' in d.keys() }} {{ ('a', 1) in d.items() }}", "{{ [d, d] | map('items') | map('list') | list }}{{ words|batch if false else words|first }}"[:52],
+    "{{ [people[0], people[1]] | sort(attribute='age,n') | map(attribute='n') | list }} {{ people[:2] | max(attribute='age') }} {{ people[:2]|min(attribute='age') }}", "{{ d | attr('items') is defined }} {{ d | attr('b') is defined }}", "{{ [1,2,3]|string }} {{ {'a': 'b'}|string|length }} {{ d|string|upper }}",
+]  # fmt: skip
+
+STATEMENTS = [
+    "{% if nothing %}a{% elif e %}b{% elif t %}c{% else %}d{% endif %}", "{% if not messages %}a{% else %}b{% endif %}", "{% for x in [] %}a{% else %}b{% endfor %}{% for x in [1] %}a{% else %}b{% endfor %}",
+    "{% for x in nothing %}a{% else %}b{% endfor %}", "{% for x in nums if x > 1 %}{{ loop.index }}{{ loop.length }}{{ loop.last }}{{ x }};{% else %}none{% endfor %}{% for x in nums if x > 9 %}a{% else %}none{% endfor %}",
+    "{% for x in nums %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.depth }}{{ loop.depth0 }};{% endfor %}",
+    "{% for x in nums %}{{ loop.previtem }}<{{ x }}<{{ loop.nextitem }}{{ loop.nextitem is defined }};{% endfor %}", "{% for x in nums %}{{ loop.cycle('a', 'b') }}{{ loop.changed(x > 1) }}{% endfor %}", "{% for x in range(5) %}{% if x == 1 %}{% continue %}{% endif %}{% if x == 3 %}{% break %}{% endif %}{{ x }}{% endfor %}",
+    "{% for x in nums %}{% continue %}{% else %}else{% endfor %}{% for x in nums %}{% break %}{% else %}else{% endfor %}", "{% for x in [1,2] %}{% if loop.first %}{% continue %}{% endif %}{% else %}else{% endfor %}",
+    "{% for x in [[1, [2, 3]], 4] recursive %}{% if x is iterable %}[{{ loop(x) }}]{% else %}{{ x }}@{{ loop.depth }}{% endif %}{% endfor %}", "{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = x + i %}{{ x }}{% endfor %}{{ x }}", "{% set ns = namespace(a=1, b='x') %}{% for i in [1, 2] %}{% set ns.a = ns.a + i %}{% endfor %}{{ ns.a }}{{ ns.b }}{{ ns.c }}|{{ ns['a'] }}",
+    "{% if true %}{% set y = 5 %}{% endif %}{{ y }}", "{% for i in [1] %}{% set z = 1 %}{% endfor %}{{ z is defined }}", "{% set x %}a{{ 1 }}b{% endset %}{{ x }}{% set x | upper | trim %} q {% endset %}{{ x }}", "{% set ns = namespace() %}{% set ns.x %}q{% endset %}{{ ns.x }}",
+    "{% macro f(a, b=2, c=a) %}{{ a }}{{ b }}{{ c }};{% endmacro %}{{ f(1) }}{{ f(1, 3) }}{{ f(1, c=9) }}{{ f(b=1, a=0) }}{{ f() }}", "{% macro f() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f(1, 2, x=3) }}", "{% macro f(x) %}{% if x > 0 %}{{ x }}{{ f(x - 1) }}{% endif %}{% endmacro %}{{ f(3) }}",
+    "{% set g = 1 %}{% macro f() %}{{ g }}{% set g = 2 %}{{ g }}{% endmacro %}{{ f() }}{{ g }}{% set g = 3 %}{{ f() }}", "{% macro f() %}{{ later }}{% endmacro %}{% set later = 'L' %}{{ f() }}", "{% macro f() %}<{{ caller() }}>{% endmacro %}{% call f() %}in{{ i }}{% endcall %}",
+    "{% macro f(xs) %}{% for x in xs %}{{ caller(x, loop.index) }}{% endfor %}{% endmacro %}{% call(a, b=0) f(nums) %}{{ a }}:{{ b }} {% endcall %}", "{% macro f() %}{{ caller is defined }}{% if caller %}{{ caller() }}{% endif %}{% endmacro %}{{ f() }}", "{% macro m(x) %}  {{ x }}\n{% endmacro %}[{{ m(1) | trim }}]{{ m('a') ~ m('b') }}{{ m is callable }}{{ m(1) is string }}",
+    "{% for i in [1, 2] %}{% macro f() %}{{ i }}{% endmacro %}{{ f() }}{% endfor %}", "{% filter upper %}ab{{ s }}{% endfilter %}{% filter replace('a', 'b') | trim %} aa {% endfilter %}", "{% with a = 1, b = i %}{{ a }}{{ b }}{% set a = 5 %}{{ a }}{% endwith %}{{ a is defined }}", "{% print s %}{% print 1, 2 %}",
+    "{% generation %}a{% set q = 1 %}{% endgeneration %}{{ q is defined }}", "{% for m in messages %}{% generation %}{{ loop.index }}{{ m.role }}{% endgeneration %}{% endfor %}", "{% set x = 'a' if t else 'b' %}{{ x }}{{ 'c' if f }}|{{ 1 if f else 2 if f else 3 }}|{{ 'a' if f is defined }}", "{{ ('a' if f) is defined }}",
+    "{% if messages[0].role == 'system' and messages | length > 1 %}y{% endif %}", "{% for message in messages[1:] %}{{ message['role'] }}{% if not loop.last %},{% endif %}{% endfor %}", "{% for m in messages if m.role != 'system' %}{{ loop.index0 }}{{ m.role }}{% if loop.first %}F{% endif %}{% if loop.last %}L{% endif %}{% endfor %}",
+    "{% for m in messages | rejectattr('role', 'equalto', 'tool') | list %}{{ loop.previtem.role if loop.previtem else '-' }}>{{ m.role }} {% endfor %}", "{% for m in messages | selectattr('tool_calls', 'defined') %}{% for c in m.tool_calls %}{{ c.name }}{{ c.arguments | tojson }}{% endfor %}{{ loop.length }}{% endfor %}", "{% for m in messages %}{% if m.content is string %}s{% elif m.content is iterable %}{% for p in m.content %}{{ p.type }}{{ p.text | default('?') }}{% endfor %}{% endif %}{% endfor %}",
+    "{{ raise_exception('no') if f else 'fine' }}", "{{ bos_token }}{{ eos_token }}{{ add_generation_prompt }}{{ documents }}{{ documents is none }}{{ tools is not none }}{{ bos_token is defined }}{{ pad_token is defined }}", "{% for i in [1,2,3] %}{% for j in [1,2] %}{{ loop.index }}{% endfor %}{{ loop.index }}{% endfor %}", "{% set ns = namespace(l=[]) %}{% for i in nums %}{% set ns.l = ns.l + [i * 2] %}{% endfor %}{{ ns.l }}",
+    "{% set ns = namespace({'a': 1}, b=2) %}{{ ns.a }}{{ ns.b }}{{ ns is mapping }}{{ ns is iterable }}", "{%- for x in [1,2,3] -%}\n{{- x -}}\n{%- if not loop.last -%}, {% endif -%}\n{%- endfor -%}", "{% if f %}{{ x | no_such_filter }}{% endif %}ok", "{% if f %}{{ x is no_such_test }}{% endif %}{{ 'a' if t else (x | nope) }}", "{% for x in 'aab' %}{{ loop.changed(x) }}{% endfor %}", "{% set loop_messages = messages %}{{ loop_messages|length }}",
+    "{% for item in d.items() if item[1] > 1 %}{{ item[0] }}{% endfor %}{% for k, v in d.items() if k != 'a' %}{{ k }}{{ v }}{% endfor %}", "{% set ns = namespace(n=0) %}{% for x in nums if ns.n < 2 %}{{ x }}{% set ns.n = ns.n + 1 %}{% endfor %}", "{% set ns = namespace(n=0) %}{% for x in nums if ns.n < 2 %}{{ x }}{{ loop.last }}{% set ns.n = ns.n + 1 %}{% endfor %}", "{% macro f(x, y) %}{{ x }}{{ y }}{% endmacro %}{{ f(*[1, 2]) }}{{ f(**{'x': 3, 'y': 4}) }}{{ f(5, *[6]) }}",
+    "{{ strftime_now('%Y-%m-%d') }} {{ strftime_now('%d %b %Y, %A %j %H:%M %-d %y%%') }}", "{% set f = strftime_now is defined %}{{ f }}{{ 'x' if strftime_now is callable }}", "{% for x in nums %}{{ x }}{{ ', ' if not loop.last else '' }}{% endfor %}", "{% set x = none %}{{ x is none }}{{ x is not none }}{{ x is defined }}{{ x }}", "{% if x is not defined or not x %}a{% endif %}{% if (nothing | default('z')) == 'z' %}b{% endif %}",
+]  # fmt: skip
+
+UNDEFINED = [
+    "{{ nothing }}|{{ nothing | length }}|{{ nothing | default('d') }}|{{ nothing or 'o' }}|{{ nothing is none }}|{{ nothing == nothing2 }}|{{ nothing == none }}", "{{ '' | default('d') }}|{{ '' | default('d', true) }}|{{ none | default('d') }}|{{ none | default('d', boolean=true) }}|{{ nothing | default }}|{{ 0 | d(5, true) }}",
+    "{{ nothing is string }}{{ nothing is iterable }}{{ nothing is sequence }}{{ nothing is mapping }}{{ nothing is undefined }}{{ nothing is callable }}{{ nothing is number }}", "{{ nothing | list }}{{ nothing | string }}{{ nothing | upper }}{{ nothing | trim }}{{ nothing | join(',') }}{{ nothing | sort }}{{ nothing|first }}{{ nothing|last }}{{ nothing|sum }}", "{{ [nothing] }}{{ {'a': nothing} }}{{ nothing in [1] }}{{ not nothing }}",
+    "{{ messages[0].nothing }}|{{ messages[9] }}|{{ messages[0]['x'] is defined }}", "{{ d.b is defined and d.z is not defined }}", "{{ none is none }}{{ none == none }}{{ none is string }}{{ none is defined }}{{ none or 1 }}{{ none ~ '' }}", "{{ 'abc' is string }}{{ 'abc' is sequence }}{{ 'abc' is iterable }}{{ 'abc' is mapping }}{{ [] is sequence }}{{ [] is iterable }}{{ {} is mapping }}{{ {} is sequence }}{{ {} is iterable }}{{ 1 is iterable }}{{ (1,) is sequence }}{{ d.items() is sequence }}{{ nums|map('abs') is iterable }}{{ nums|map('abs') is sequence }}",
+    "{{ true is true }}{{ 1 is true }}{{ false is false }}{{ 0 is false }}{{ none is false }}{{ 'a' is lower }}{{ 'A' is upper }}{{ 'a' is in ['a'] }}{{ 'a' is in 'abc' }}{{ 'z' is not in 'abc' }}{{ none is sameas none }}{{ true is sameas true }}", "{{ 1 if nothing is defined else 2 }}{{ nothing.x if nothing is defined }}", "{{ a.b if a }}|{{ (a or {}).b }}|{{ (a | default({})).get('k', 'v') }}", "{{ namespace is defined }}{{ raise_exception is defined }}{{ range is callable }}{{ cycler_x is defined }}", "{{ true and none }}{{ false or none }}{{ 1 and 0 }}{{ [] or 'e' }}{{ not none and true }}", "{{ True }}{{ False }}{{ None }}{{ true == True }}",
+]  # fmt: skip
+
+ERRORS = [
+    "{{ nothing.x }}", "{{ nothing['x'] }}", "{{ nothing + 1 }}", "{{ nothing() }}", "{{ 'a' + 1 }}", "{{ 1 + 'a' }}", "{{ 'a' + none }}", "{{ none.x.y }}", "{{ nothing < 1 }}", "{{ 'a' < 1 }}", "{{ 1 / 0 }}", "{{ 1 % 0 }}", "{{ none | length }}", "{{ 5 | length }}", "{{ nums | map('abs') | length }}", "{{ nothing | tojson }}", "{{ (nums | map('abs')) | tojson }}", "{{ d.items() | tojson }}",
+    "{{ raise_exception('stop ' ~ 1) }}", "{{ nums.append(1) }}", "{{ d.update({'a': 1}) }}", "{{ d.pop('a') }}", "{% set x = nums.pop() %}", "{{ [1][0](2) }}", "{{ 'a'.nothing() }}", "{{ d.b() }}", "{{ 1 in 5 }}", "{{ 1 in 'a' }}", "{{ none in 'a' }}", "{{ {[1]: 2} }}", "{% for x in none %}{% endfor %}", "{% for x in 5 %}{% endfor %}", "{% for a, b in [1] %}{% endfor %}", "{% for a, b in [[1]] %}{% endfor %}", "{% set a, b = [1, 2, 3] %}",
+    "{% set d.x = 1 %}", "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "{% macro f(a) %}{% endmacro %}{{ f(b=1) }}", "{% macro f(a) %}{{ a.b }}{% endmacro %}{{ f() }}", "{{ 'a'.split('') }}", "{{ 'abc'.index('z') }}", "{{ ','.join([1]) }}", "{{ ['a', 1] | sort }}", "{{ [1, 'a'] | max }}", "{{ [[1]] | unique | list }}", "{{ ['a'] | sum }}", "{{ '{}'.format() }}", "{{ '{x}'.format() }}", "{{ '%s' % () }}", "{{ '%d' % 'a' }}", "{{ '%s' % (1, 2) }}", "{{ range(0, 5, 0) | list }}", "{{ range(200000) | list }}", "{{ [1][::0] }}", "{{ nothing | int }}", "{{ nothing | dictsort }}", "{{ [] | dictsort }}", "{{ 5 | items | list }}",
+    "{% if true %}", "{% endif %}", "{% for x in %}{% endfor %}", "{% for x in [1] %}", "{{ 1 + }}", "{{ }}", "{{ 'a }}", "{{ (1 }}", "{{ [1 }}", "{{ 1 ) }}", "{% if %}a{% endif %}", "{% nosuch %}", "{% set %}", "{% set 1 = 2 %}", "{% set true = 2 %}", "{{ a b }}", "{{ 1 2 }}", "{{ x | no_such_filter }}", "{{ x is no_such_test }}", "{% break %}", "{{ x | }}", "{{ x is }}", "{{ 'a' | upper('x') }}", "{{ x.1a }}", "{{ @ }}", "{{ 1 ! 2 }}", "{# open", "{% raw %}x", "{% if true %}{% else %}{% else %}{% endif %}", "{% macro f(a=1, b) %}{% endmacro %}", "{% call f %}{% endcall %}", "{% do x %}", "{{ x is defined is none }}", r"{{ '\x4' }}", r"{{ '\u12' }}", "{{ f(a=1, 2) }}", "{% for loop in [1] %}{% endfor %}", "{{ 007 }}", "{% set x = 1 %}{% include 'a' %}", "{% extends 'a' %}", "{% import 'a' as b %}", "{{ ns.x() }}", "{% set ns = namespace(_x=1) %}", "{% set ns = namespace() %}{% set ns._x = 1 %}", "{{ ''.__class__.__mro__ }}", "{{ d.__init__() }}", "{{ strftime_now() }}", "{{ strftime_now(5) }}", "{{ raise_exception() }}", "{{ 'abc' | replace('a') }}", "{{ 'x' | indent(none) }}", "{{ d | tojson(indent=[]) }}", "{{ none | indent }}", "{{ nothing|indent }}", "{% for x in nums %}{{ loop(nums) }}{% endfor %}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+]  # fmt: skip
+
+# What Jinja has and xlens refuses, and the words that say so.
+REFUSED = {
+    "{{ nums | batch(2) | list }}": "filter 'batch' is not supported",
+    "{{ 'a b' | wordcount }}": "filter 'wordcount' is not supported",
+    "{{ 'a b' | truncate(1) }}": "filter 'truncate' is not supported",
+    "{{ 'a b' | urlencode }}": "filter 'urlencode' is not supported",
+    "{% if f %}{{ d | pprint }}{% endif %}": "filter 'pprint' is not supported",
+    "{% block a %}x{% endblock %}": "statement 'block' is not supported",
+    "{% autoescape true %}x{% endautoescape %}": "statement 'autoescape' is not supported",
+    "{{ cycler('a', 'b').next() }}": "'cycler' is not supported",
+    "{{ joiner(',')() }}": "'joiner' is not supported",
+    "{{ lipsum(1) is string }}": "'lipsum' is not supported",
+    "{% if f %}{{ 'a'.encode() }}{% endif %}": "'.encode()' is not supported",
+    "{{ 'a'.casefold() }}": "'.casefold()' is not supported",
+    "{{ 9223372036854775807 + 1 }}": "whole numbers beyond 64 bits are not supported",
+    "{{ 99999999999999999999 }}": "whole numbers beyond 64 bits are not supported",
+    "{{ 'straße'.upper() }}": "are not supported",
+    "{{ range(3) }}": "a range as text is not supported",
+    "{% set ns = namespace() %}{% set ns.n = namespace() %}ok": "member 'n' of a namespace is not supported",
+    "{{ 'x' is filter }}": "test 'filter' is not supported",
+    "{{ {'a': 1}.fromkeys('a') }}": "'.fromkeys()' is not supported",
+    "{{ '{:{}}'.format(1, 5) }}": "fields inside of fields are not supported",
+    "{{ '%(a)s' % d }}": "is not supported",
+    "{{ (5).real }}": "'real' of a int is not supported",
+    "{{ '<b>'|safe|replace('a', 'b') ~ ('x'|safe).upper() }}": "marked as safe is not supported",
+    "{{ '\\N{BULLET}' }}": "characters by name",
+    "{{ d[1, 2] }}": "several items between [ ] are not supported",
+    "{{ 7 | int(base=8) }}": "a base other than 10 is not supported",
+}  # fmt: skip
+
+SMALL = WHITE_SPACE + STRINGS + NUMBERS + COLLECTIONS + STATEMENTS + UNDEFINED + ERRORS
