@@ -137,15 +137,14 @@ inline template_value slice_of(template_run& run, const template_value& v,
                                const template_value& step) {
     if (v.is_undefined()) { v.fail_undefined(); }
     const bool is_text = v.is_text();
-    const bool good = is_text || v.is_sequence();
+    if (v.is_row(list_form::range)) { fail_template("a slice of a range is not supported"); }
+    if (!is_text && !v.is_sequence()) { fail_template("a '" + type_name(v) + "' has no slices"); }
     for (const template_value* bound : {&first, &last, &step}) {
         if (!bound->is_none() && !bound->is_whole()) {
-            return template_value::undefined("a bound of a slice is a '" + type_name(*bound) +
-                                             "', no whole number");
+            fail_template("a bound of a slice must be a whole number, got '" + type_name(*bound) +
+                          "'");
         }
     }
-    if (v.is_row(list_form::range)) { fail_template("a slice of a range is not supported"); }
-    if (!good) { return template_value::undefined("a '" + type_name(v) + "' has no slices"); }
     const auto letters =
         is_text ? characters(v.text()) : std::vector<std::string_view>();
     const auto size =
