@@ -37,10 +37,10 @@ struct chat_options {
     bool add_generation_prompt = true;
     /// Which of several templates; empty: "tool_use" for a conversation with tools if there is one,
     /// else the default.
-    std::string name;
+    std::string name = {};
     /// The day that strftime_now shows, YYYY-MM-DD at midnight; empty: now.
-    std::string date;
-    template_limits limits;
+    std::string date = {};
+    template_limits limits = {};
 };
 
 /// The chat template of a model: the part of Jinja 3.1 that such templates use, set up as

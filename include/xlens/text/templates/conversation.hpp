@@ -147,9 +147,8 @@ XLENS_API conversation conversation::from_json(std::string_view file, std::strin
     const detail::template_value document = detail::template_json_reader(file, text).whole();
     conversation out;
     auto& values = *out.m_values;
-    const detail::template_value* messages = &document;
+    const detail::template_value* messages = document.is_row() ? &document : nullptr;
     if (document.is_mapping()) {
-        messages = nullptr;
         for (const auto& [key, value] : document.mapping().entries) {
             if (key.text() == "messages") {
                 messages = &value;
@@ -160,7 +159,7 @@ XLENS_API conversation conversation::from_json(std::string_view file, std::strin
             values.variables.emplace_back(key.text(), value);
         }
     }
-    if (messages == nullptr) { fail("{}: expected a list of messages as \"messages\"", file); }
+    if (messages == nullptr) { fail("{}: expected a list of messages, or an object with one as \"messages\"", file); }
     for (const auto& message : detail::object_list(file, "messages", *messages)) {
         values.messages.push_back(detail::with_reasoning(message));
     }
