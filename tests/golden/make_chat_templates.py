@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Goldens of chat templates: small ones (chat_template_cases.py) and long ones
-(chat_template_long.py), as transformers renders them with Jinja2.
+"""Goldens of chat templates, as transformers renders them with Jinja2: small ones, each of which
+shows one thing that Jinja or Python does, and forty long ones, put together from parts that do what
+real templates do.
 
 usage: python make_chat_templates.py
-writes chat_templates/{small,long}.json; README.md has the schema
+reads the templates and conversations of chat_templates/{small,long}.json and what is in
+chat_templates/parts, and writes both files with what they give; README.md has the schema. A new
+small template is a line {"template": ...}; what xlens refuses has "refused" with words of why.
 """
 
 import datetime
 import json
-import sys
 from pathlib import Path
 
 import transformers.utils.chat_template_utils as templates
 
-from chat_template_cases import CONTEXT, REFUSED, SMALL
-from chat_template_long import CONVERSATIONS, LONG
-
-OUT = Path(__file__).parent / "chat_templates"
+FOLDER = Path(__file__).parent / "chat_templates"
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 DATE = "2024-07-04"
+LONG = 40
+
+# How turns begin and end in long templates: the body of a macro OPEN(role), and a text CLOSE.
+MARKS = [
+    ("<|begin|>{{ role }}\n", "<|finish|>\n"),
+    ("<|header|>{{ role | capitalize }}<|/header|>\n\n", "<|eot|>"),
+    ("[{{ role | upper }}] ", " [/{{ 0 }}]"),
+    ("<turn of='{{ role }}'>\n", "</turn>\n\n"),
+    ("{{ role[0] }}{{ role[1:] | title }}: ", "\n"),
+]
 
 
 class Midnight(datetime.datetime):
@@ -27,6 +36,16 @@ class Midnight(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
         return cls.fromisoformat(DATE)
+
+
+def long_template(i):
+    begin, close = MARKS[i % len(MARKS)]
+    out = f"{{%- macro OPEN(role) -%}}{begin}{{%- endmacro -%}}\n{{%- set CLOSE = {close!r} -%}}\n"
+    out += "{# Template %d #}\n" % i
+    for part, step in (("system", 1), ("tools", 1), ("turns", 8), ("end", 3)):
+        choices = sorted(FOLDER.glob(f"parts/{part}?.jinja"))
+        out += choices[i // step % len(choices)].read_text(encoding="utf-8")
+    return out.replace("\n", "\r\n") if i % 13 == 12 else out
 
 
 def rendered(template, conversation):
@@ -41,27 +60,33 @@ def rendered(template, conversation):
         return {"error": f"{type(error).__name__}: {error}"[:100]}
 
 
-def lines(name, cases):
-    return f' "{name}": [\n' + ",\n".join("  " + json.dumps(c) for c in cases) + "\n ]"
+def write(name, document):
+    """A case or conversation a line."""
+    members = []
+    for key, value in document.items():
+        listed = key in ("cases", "conversations")
+        lines = ",\n".join("  " + json.dumps(item) for item in value) if listed else ""
+        members.append(f' "{key}": ' + (f"[\n{lines}\n ]" if listed else json.dumps(value)))
+    text = "{\n" + ",\n".join(members) + "\n}\n"
+    (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 def main():
     templates.datetime = Midnight
-    sys.setrecursionlimit(1000)
-    OUT.mkdir(exist_ok=True)
-    small = [{"template": t, **rendered(t, CONTEXT)} for t in SMALL]
-    for template, why in REFUSED.items():
-        small.append({"template": template, **rendered(template, CONTEXT), "refused": why})
-    head = f'{{\n "date": "{DATE}",\n "conversation": {json.dumps(CONTEXT)},\n'
-    (OUT / "small.json").write_text(head + lines("cases", small) + "\n}\n", encoding="utf-8")
+    small = json.loads((FOLDER / "small.json").read_text(encoding="utf-8"))
+    cases = []
+    for case in small["cases"]:
+        new = {"template": case["template"], **rendered(case["template"], small["conversation"])}
+        cases.append(new | {key: case[key] for key in ("refused",) if key in case})
+    write("small.json", {"date": DATE, "conversation": small["conversation"], "cases": cases})
+    conversations = json.loads((FOLDER / "long.json").read_text(encoding="utf-8"))["conversations"]
     long = []
-    for name, template in LONG.items():
-        texts = [rendered(template, c) for c in CONVERSATIONS]
-        long.append({"name": name, "template": template, "rendered": texts})
-    head = f'{{\n "date": "{DATE}",\n' + lines("conversations", CONVERSATIONS) + ",\n"
-    (OUT / "long.json").write_text(head + lines("cases", long) + "\n}\n", encoding="utf-8")
-    errors = sum("error" in c for c in small), sum("error" in r for c in long for r in c["rendered"])
-    print(f"{len(small)} small ({errors[0]} errors), {len(long)} long ({errors[1]} errors)")
+    for i in range(LONG):
+        template = long_template(i)
+        texts = [rendered(template, conversation) for conversation in conversations]
+        long.append({"template": template, "rendered": texts})
+    write("long.json", {"date": DATE, "conversations": conversations, "cases": long})
+    print(f"{len(cases)} small, {len(long)} long")
 
 
 if __name__ == "__main__":

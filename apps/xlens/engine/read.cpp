@@ -80,10 +80,9 @@ std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prom
     prompt.check();
     const hyperparameters& config = opened.config();
     std::vector<token_id> out =
-        prompt.ids ? id_tokens(*prompt.ids, config.vocabulary)
-        : prompt.as.chat
-            ? chat_tokens(opened, read_chat(opened, prompt.as, prompt.text))
-            : opened.text().encode_prompt(*prompt.text, prompt.how.options());
+        prompt.ids       ? id_tokens(*prompt.ids, config.vocabulary)
+        : prompt.as.chat ? chat_tokens(opened, read_chat(opened, prompt.as, prompt.text))
+                         : opened.text().encode_prompt(*prompt.text, prompt.how.options());
     if (out.empty()) {
         fail("--prompt: expected at least 1 token, got 0 ('{}'){}",
              printable(prompt.text.value_or("")),

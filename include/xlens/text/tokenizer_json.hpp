@@ -23,7 +23,7 @@
 #include <xlens/text/byte_tokens.hpp>
 #include <xlens/text/end_tokens.hpp>
 #include <xlens/text/space_mark.hpp>
-#include <xlens/text/templates/template_files.hpp>
+#include <xlens/text/template_files.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>
 #endif
 
@@ -215,8 +215,7 @@ inline void read_config(const json_field& config, const std::vector<std::string>
     surround("add_bos_token", parts.bos, parts.prefix);
     surround("add_eos_token", parts.eos, parts.suffix);
     if (const auto chat = config.find("chat_template")) { read_template_field(*chat, parts); }
-    for (const char* key :
-         {"unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
+    for (const char* key : {"unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
         if (const auto token = config.find(key)) {
             const json_field name = token->value().is_object() ? token->at("content") : *token;
             parts.named_tokens[key] = name.string();

@@ -46,8 +46,8 @@ struct chat_options {
 /// The chat template of a model: the part of Jinja 3.1 that such templates use, set up as
 /// transformers does (trim_blocks, lstrip_blocks, break and continue, a sandbox in which nothing
 /// given is changed, its own tojson, raise_exception, strftime_now, generation). What Jinja has and
-/// this has not is refused by name when the template is read, a method or a form of an argument when
-/// it is used; nothing is skipped. Immutable once made.
+/// this has not is refused by name when the template is read, a method or a form of an argument
+/// when it is used; nothing is skipped. Immutable once made.
 ///
 /// Not supported: inheritance and inclusion (block, extends, include, import), autoescape; filters
 /// batch, filesizeformat, forceescape, pprint, random, slice, striptags, truncate, urlencode,

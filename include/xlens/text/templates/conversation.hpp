@@ -159,7 +159,9 @@ XLENS_API conversation conversation::from_json(std::string_view file, std::strin
             values.variables.emplace_back(key.text(), value);
         }
     }
-    if (messages == nullptr) { fail("{}: expected a list of messages, or an object with one as \"messages\"", file); }
+    if (messages == nullptr) {
+        fail("{}: expected a list of messages, or an object with one as \"messages\"", file);
+    }
     for (const auto& message : detail::object_list(file, "messages", *messages)) {
         values.messages.push_back(detail::with_reasoning(message));
     }

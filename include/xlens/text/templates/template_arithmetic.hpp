@@ -49,8 +49,8 @@ inline template_value plus(template_run& run, const template_value& a, const tem
         a.is_row(list_form::list) == b.is_row(list_form::list)) {
         template_values out = a.row().items;
         out.insert(out.end(), b.row().items.begin(), b.row().items.end());
-        return run.made({std::move(out), a.is_row(list_form::list) ? list_form::list
-                                                                   : list_form::tuple});
+        return run.made(
+            {std::move(out), a.is_row(list_form::list) ? list_form::list : list_form::tuple});
     }
     fail_operands("+", a, b);
 }
@@ -75,8 +75,7 @@ inline template_value repeated_row(template_run& run, const template_value& row,
     for (std::int64_t i = 0; i < times && !items.empty(); ++i) {
         out.insert(out.end(), items.begin(), items.end());
     }
-    return {std::move(out),
-            row.is_row(list_form::list) ? list_form::list : list_form::tuple};
+    return {std::move(out), row.is_row(list_form::list) ? list_form::list : list_form::tuple};
 }
 
 inline template_value times(template_run& run, const template_value& a, const template_value& b) {

@@ -46,9 +46,10 @@ public:
         explicit level(template_budget& of) : m_of(of) {
             if (++m_of.m_depth > most_depth) {
                 --m_of.m_depth;
-                fail("chat template: nested too deep: more than {} calls, statements and "
-                     "expressions inside each other",
-                     most_depth);
+                fail(
+                    "chat template: nested too deep: more than {} calls, statements and "
+                    "expressions inside each other",
+                    most_depth);
             }
         }
         ~level() { --m_of.m_depth; }

@@ -49,10 +49,12 @@ inline char32_t cased_character(char32_t c, letter_case to) {
 }
 
 inline bool is_upper_letter(char32_t c) {
-    return c < 0x80 ? c >= 'A' && c <= 'Z' : utf8proc_isupper(static_cast<utf8proc_int32_t>(c)) != 0;
+    return c < 0x80 ? c >= 'A' && c <= 'Z'
+                    : utf8proc_isupper(static_cast<utf8proc_int32_t>(c)) != 0;
 }
 inline bool is_lower_letter(char32_t c) {
-    return c < 0x80 ? c >= 'a' && c <= 'z' : utf8proc_islower(static_cast<utf8proc_int32_t>(c)) != 0;
+    return c < 0x80 ? c >= 'a' && c <= 'z'
+                    : utf8proc_islower(static_cast<utf8proc_int32_t>(c)) != 0;
 }
 inline bool is_cased_letter(char32_t c) {
     return is_upper_letter(c) || is_lower_letter(c) ||
@@ -83,8 +85,8 @@ inline std::string swapped_case(std::string_view s) {
 inline std::string capitalized(std::string_view s) {
     bool first = true;
     return mapped_characters(s, [&](char32_t c) {
-        return cased_character(c, std::exchange(first, false) ? letter_case::title
-                                                              : letter_case::lower);
+        return cased_character(
+            c, std::exchange(first, false) ? letter_case::title : letter_case::lower);
     });
 }
 /// str.title(): a letter that follows no letter is a capital.
@@ -99,14 +101,14 @@ inline std::string titled(std::string_view s) {
 inline std::string titled_words(std::string_view s) {
     bool starts = true;
     return mapped_characters(s, [&](char32_t c) {
-        const bool separates = is_python_space(c) || c == '-' || c == '(' || c == '{' ||
-                               c == '[' || c == '<';
+        const bool separates =
+            is_python_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
         if (separates) {
             starts = true;
             return c;
         }
-        return cased_character(c, std::exchange(starts, false) ? letter_case::upper
-                                                               : letter_case::lower);
+        return cased_character(
+            c, std::exchange(starts, false) ? letter_case::upper : letter_case::lower);
     });
 }
 

@@ -49,9 +49,7 @@ inline bool truth(const template_value& v) {
 inline bool equal(template_budget& budget, const template_value& a, const template_value& b);
 
 inline bool equal_rows(template_budget& budget, const template_list& a, const template_list& b) {
-    const auto plain = [](list_form f) {
-        return f == list_form::group ? list_form::tuple : f;
-    };
+    const auto plain = [](list_form f) { return f == list_form::group ? list_form::tuple : f; };
     if (plain(a.form) != plain(b.form)) { return false; }
     if (a.form == list_form::generator || a.form == list_form::values) { return &a == &b; }
     if (a.form == list_form::keys || a.form == list_form::items) {
@@ -70,8 +68,8 @@ inline const template_value* find_entry(template_budget& budget, const template_
     constexpr std::size_t per_step = 8;
     budget.step(1 + in.entries.size() / per_step);
     for (const auto& [name, value] : in.entries) {
-        const bool same = key.is_text() ? name.is_text() && name.text() == key.text()
-                                        : equal(budget, name, key);
+        const bool same =
+            key.is_text() ? name.is_text() && name.text() == key.text() : equal(budget, name, key);
         if (same) { return &value; }
     }
     return nullptr;

@@ -71,7 +71,8 @@ inline std::string template_time_text(const template_clock& clock, std::string_v
         part += letter;
         std::array<char, 128> buffer{};
         // NOLINTNEXTLINE(clang-diagnostic-format-nonliteral): checked above.
-        out.append(buffer.data(), std::strftime(buffer.data(), buffer.size(), part.c_str(), &clock));
+        out.append(buffer.data(),
+                   std::strftime(buffer.data(), buffer.size(), part.c_str(), &clock));
     }
     return out;
 }

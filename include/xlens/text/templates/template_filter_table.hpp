@@ -104,9 +104,10 @@ inline template_filter find_filter(std::string_view name) {
 /// Filters of Jinja, whether or not we have them. Any other name is unknown to Jinja too.
 inline bool is_filter_of_jinja(std::string_view name) {
     return find_filter(name) != nullptr ||
-           is_named_in("batch filesizeformat forceescape pprint random slice striptags truncate "
-                       "urlencode urlize wordcount wordwrap xmlattr",
-                       name);
+           is_named_in(
+               "batch filesizeformat forceescape pprint random slice striptags truncate "
+               "urlencode urlize wordcount wordwrap xmlattr",
+               name);
 }
 
 /// Of every item what a filter makes of it, or an attribute.

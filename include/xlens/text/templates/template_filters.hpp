@@ -57,9 +57,7 @@ inline template_value trimmed(template_run& run, const template_value& v,
                               const template_arguments& given) {
     const auto a = bind_arguments("trim", given, {"chars"});
     const std::string text = text_of(run.budget, v);
-    if (a[0] == nullptr || a[0]->is_none()) {
-        return {std::string(strip(text)), v.is_markup()};
-    }
+    if (a[0] == nullptr || a[0]->is_none()) { return {std::string(strip(text)), v.is_markup()}; }
     if (!a[0]->is_text()) { fail_template("trim: expected a str"); }
     return {std::string(strip(text, true, true, a[0]->text())), v.is_markup()};
 }

@@ -73,8 +73,9 @@ inline format_spec read_format_spec(std::string_view text) {
     if (accept('.')) {
         const std::size_t before = at;
         out.precision = static_cast<int>(digits_at(text, at));
-        if (at == before) { fail_template("format: expected digits behind . of '" +
-                                          std::string(text) + "'"); }
+        if (at == before) {
+            fail_template("format: expected digits behind . of '" + std::string(text) + "'");
+        }
     }
     if (at < text.size()) { out.type = text[at++]; }
     if (at != text.size()) {
@@ -89,10 +90,12 @@ inline std::string number_digits(const template_value& v, const format_spec& spe
     if (v.is_whole() && (type == 0 || type == 'd' || type == 'x' || type == 'X' || type == 'o')) {
         if (spec.precision >= 0) { fail_template("format: a whole number has no precision"); }
         const std::int64_t n = v.whole();
-        const std::uint64_t size = n < 0 ? ~static_cast<std::uint64_t>(n) + 1
-                                         : static_cast<std::uint64_t>(n);
-        return type == 'x' ? fmt::format("{:x}", size) : type == 'X' ? fmt::format("{:X}", size)
-               : type == 'o' ? fmt::format("{:o}", size) : std::to_string(size);
+        const std::uint64_t size =
+            n < 0 ? ~static_cast<std::uint64_t>(n) + 1 : static_cast<std::uint64_t>(n);
+        return type == 'x'   ? fmt::format("{:x}", size)
+               : type == 'X' ? fmt::format("{:X}", size)
+               : type == 'o' ? fmt::format("{:o}", size)
+                             : std::to_string(size);
     }
     const double x = std::abs(v.number());
     if (type == 0 && spec.precision < 0) { return float_text(x); }
@@ -106,8 +109,8 @@ inline std::string number_digits(const template_value& v, const format_spec& spe
     char buffer[1024];
     const double shown = type == '%' ? x * 100 : x;
     const bool exponent = type == 'e' || type == 'E';
-    const int length = exponent ? std::snprintf(buffer, sizeof buffer, type == 'e' ? "%.*e" : "%.*E",
-                                                precision, shown)
+    const int length = exponent ? std::snprintf(buffer, sizeof buffer,
+                                                type == 'e' ? "%.*e" : "%.*E", precision, shown)
                                 : std::snprintf(buffer, sizeof buffer, "%.*f", precision, shown);
     return std::string(buffer, static_cast<std::size_t>(length)) + (type == '%' ? "%" : "");
 }
@@ -120,8 +123,8 @@ inline std::string with_commas(std::string digits) {
 
 inline std::string formatted(template_budget& budget, const template_value& v,
                              const format_spec& spec) {
-    const bool as_text = v.is_text() || v.is_none() || v.is_undefined() ||
-                         (v.is_boolean() && spec.type == 0);
+    const bool as_text =
+        v.is_text() || v.is_none() || v.is_undefined() || (v.is_boolean() && spec.type == 0);
     if (!v.is_number() && !as_text) {
         if (spec.width == 0 && spec.type == 0) { return text_of(budget, v); }
         fail_template("format: a width or type of a '" + type_name(v) + "' is not supported");

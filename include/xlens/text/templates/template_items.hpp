@@ -58,8 +58,7 @@ inline std::optional<template_value> python_attribute(template_run& run, const t
         case method_kind::known:
             return template_value(std::make_shared<bound_method>(v, std::string(name)));
         case method_kind::refused:
-            fail_template("'" + std::string(name) + "' of a " + type_name(v) +
-                          " is not supported");
+            fail_template("'" + std::string(name) + "' of a " + type_name(v) + " is not supported");
     }
     return std::nullopt;
 }
@@ -83,8 +82,7 @@ inline std::optional<template_value> python_item(template_run& run, const templa
     const auto index = static_cast<std::size_t>(at);
     if (!v.is_text()) { return v.row().items[index]; }
     const std::size_t begin = character_offset(v.text(), index);
-    return template_value(v.text().substr(begin, read_utf8(v.text(), begin).length),
-                          v.is_markup());
+    return template_value(v.text().substr(begin, read_utf8(v.text(), begin).length), v.is_markup());
 }
 
 inline template_value missing_item(template_run& run, const template_value& v,
@@ -121,9 +119,8 @@ inline template_value item_at_path(template_run& run, template_value v,
                                    const template_value& path) {
     if (!path.is_text()) { return item_of(run, v, path); }
     for (const std::string_view part : split_at(path.text(), ".", no_limit, false)) {
-        const bool digits = !part.empty() && std::ranges::all_of(part, [](char c) {
-            return c >= '0' && c <= '9';
-        });
+        const bool digits =
+            !part.empty() && std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
         std::int64_t number = 0;
         if (digits) { std::from_chars(part.data(), part.data() + part.size(), number); }
         v = item_of(run, v, digits ? template_value(number) : template_value(part));
@@ -145,10 +142,8 @@ inline template_value slice_of(template_run& run, const template_value& v,
                           "'");
         }
     }
-    const auto letters =
-        is_text ? characters(v.text()) : std::vector<std::string_view>();
-    const auto size =
-        static_cast<std::int64_t>(is_text ? letters.size() : v.row().items.size());
+    const auto letters = is_text ? characters(v.text()) : std::vector<std::string_view>();
+    const auto size = static_cast<std::int64_t>(is_text ? letters.size() : v.row().items.size());
     const std::int64_t by = step.is_none() ? 1 : step.whole();
     if (by == 0) { fail_template("slice step cannot be zero"); }
     const auto bound = [&](const template_value& at, std::int64_t otherwise) {

@@ -83,8 +83,8 @@ private:
 class template_json_writer {
 public:
     template_json_writer(template_run& run, const template_arguments& arguments) : m_run(run) {
-        const auto given = bind_arguments(
-            "tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"});
+        const auto given = bind_arguments("tojson", arguments,
+                                          {"ensure_ascii", "indent", "separators", "sort_keys"});
         m_ascii = given[0] != nullptr && truth(*given[0]);
         m_sorts = given[3] != nullptr && truth(*given[3]);
         if (given[1] != nullptr && !given[1]->is_none()) { set_indent(*given[1]); }
@@ -112,8 +112,8 @@ private:
         } else if (indent.is_whole()) {
             m_indent = repeated(m_run.budget, " ", indent.whole());
         } else {
-            fail_template("tojson: indent: expected a number or a text, got '" +
-                          type_name(indent) + "'");
+            fail_template("tojson: indent: expected a number or a text, got '" + type_name(indent) +
+                          "'");
         }
     }
     void write(const template_value& v, std::size_t level) {
@@ -140,8 +140,9 @@ private:
         m_run.budget.bytes(m_out.size() - begin);
     }
     static std::string number(double x) {
-        return std::isnan(x) ? "NaN" : std::isinf(x) ? x < 0 ? "-Infinity" : "Infinity"
-                                                     : float_text(x);
+        return std::isnan(x)   ? "NaN"
+               : std::isinf(x) ? x < 0 ? "-Infinity" : "Infinity"
+                               : float_text(x);
     }
     void write_mapping(const template_mapping& mapping, std::size_t level) {
         using entry = std::pair<template_value, template_value>;

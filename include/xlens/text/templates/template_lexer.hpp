@@ -248,7 +248,7 @@ private:
     std::vector<template_token> m_tokens;
     std::size_t m_at = 0;
     std::size_t m_line = 1;
-    std::size_t m_counted = 0;   // bytes whose lines m_line counts
+    std::size_t m_counted = 0;  // bytes whose lines m_line counts
     bool m_line_starts = true;  // what was read last ended a line
 };
 

@@ -116,8 +116,7 @@ inline template_value first_of(template_run& run, const template_value& v,
         return template_value::undefined("no first item: it was empty");
     }
     const template_values items = items_of(run, v);
-    return items.empty() ? template_value::undefined("no first item: it was empty")
-                         : items.front();
+    return items.empty() ? template_value::undefined("no first item: it was empty") : items.front();
 }
 inline template_value last_of(template_run& run, const template_value& v,
                               const template_arguments& given) {

@@ -69,12 +69,14 @@ inline template_literal read_template_number(std::string_view text, bool behind_
     }
     int base = 10;
     const char kind = text.size() > 1 && text[0] == '0' ? static_cast<char>(text[1] | 0x20) : ' ';
-    if (kind == 'x' || kind == 'o' || kind == 'b') { base = kind == 'x' ? 16 : kind == 'o' ? 8 : 2; }
+    if (kind == 'x' || kind == 'o' || kind == 'b') {
+        base = kind == 'x' ? 16 : kind == 'o' ? 8 : 2;
+    }
     std::size_t begin = base == 10 ? 0 : 2;
     const auto is_digit = [&](char c) {
-        const int value = is_ascii_digit(c)                            ? c - '0'
+        const int value = is_ascii_digit(c)                        ? c - '0'
                           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                                       : 99;
+                                                                   : 99;
         return value < base;
     };
     const bool zeros = base == 10 && text.starts_with('0');

@@ -75,9 +75,9 @@ private:
         }
         if (m_parts.caller) {
             auto caller = take("caller");
-            run.frame().set(*m_parts.caller,
-                            caller ? *std::move(caller)
-                                   : template_value::undefined("no caller is defined"));
+            run.frame().set(
+                *m_parts.caller,
+                caller ? *std::move(caller) : template_value::undefined("no caller is defined"));
         }
         if (m_parts.more_named) {
             template_mapping rest;
@@ -88,21 +88,21 @@ private:
         }
         const std::size_t taken = std::min(parameters.size(), positional.size());
         if (m_parts.more) {
-            run.frame().set(*m_parts.more,
-                            {template_values(positional.begin() + static_cast<std::ptrdiff_t>(taken),
-                                             positional.end()),
-                             list_form::tuple});
+            run.frame().set(*m_parts.more, {template_values(positional.begin() +
+                                                                static_cast<std::ptrdiff_t>(taken),
+                                                            positional.end()),
+                                            list_form::tuple});
         } else if (positional.size() > parameters.size()) {
             fail_template(what() + " takes not more than " + std::to_string(parameters.size()) +
                           " arguments, got " + std::to_string(positional.size()));
         }
         for (std::size_t i = 0; i < parameters.size(); ++i) {
             const macro_parts::parameter& p = parameters[i];
-            template_value value = values[i]                ? *std::move(values[i])
-                                   : p.otherwise != nullptr ? value_of(run, p.otherwise)
-                                                            : template_value::undefined(
-                                                                  "parameter '" + p.spelt +
-                                                                  "' was not provided");
+            template_value value =
+                values[i] ? *std::move(values[i])
+                : p.otherwise != nullptr
+                    ? value_of(run, p.otherwise)
+                    : template_value::undefined("parameter '" + p.spelt + "' was not provided");
             run.frame().set(p.name, std::move(value));
         }
     }

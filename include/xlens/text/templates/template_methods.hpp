@@ -66,8 +66,8 @@ inline method_kind method_state(const template_value& v, std::string_view name) 
     if (!v.is_row()) { return method_kind::none; }
     switch (v.row().form) {
         case list_form::list:
-            return among("copy count index",
-                         "append clear extend insert pop remove reverse sort", "");
+            return among("copy count index", "append clear extend insert pop remove reverse sort",
+                         "");
         case list_form::tuple:
         case list_form::group: return among("count index", "", "");
         case list_form::range: return among("", "", "count index start stop step");

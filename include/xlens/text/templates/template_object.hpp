@@ -93,9 +93,8 @@ inline std::vector<const template_value*> bind_arguments(
     std::initializer_list<std::string_view> names) {
     std::vector<const template_value*> out(names.size(), nullptr);
     if (given.positional.size() > names.size()) {
-        fail_template(std::string(function) + ": expected at most " +
-                      std::to_string(names.size()) + " arguments, got " +
-                      std::to_string(given.positional.size()));
+        fail_template(std::string(function) + ": expected at most " + std::to_string(names.size()) +
+                      " arguments, got " + std::to_string(given.positional.size()));
     }
     for (std::size_t i = 0; i < given.positional.size(); ++i) { out[i] = &given.positional[i]; }
     for (const auto& [key, value] : given.named) {

@@ -24,8 +24,7 @@ namespace xlens::detail {
 /// + -, ~, * / // %, **, signs; what stands behind a value; filters and tests.
 class expression_parser {
 public:
-    explicit expression_parser(std::vector<template_token> tokens)
-        : m_tokens(std::move(tokens)) {}
+    explicit expression_parser(std::vector<template_token> tokens) : m_tokens(std::move(tokens)) {}
 
 protected:
     using kind = template_token::kind;
@@ -106,9 +105,7 @@ protected:
         for (auto& names : m_loaded) { names.insert(spelt); }
         const bool is_function =
             spelt == "cycler" || spelt == "joiner" || spelt == "lipsum" || spelt == "self";
-        if (is_function && !m_stored.contains(spelt)) {
-            wrong("'" + spelt + "' is not supported");
-        }
+        if (is_function && !m_stored.contains(spelt)) { wrong("'" + spelt + "' is not supported"); }
         return std::make_unique<name_expression>(name_of(spelt), spelt, template_function(spelt));
     }
 
@@ -169,7 +166,7 @@ protected:
         return out;
     }
 
-    std::vector<std::string> m_names;              // by their numbers
+    std::vector<std::string> m_names;             // by their numbers
     std::vector<std::set<std::string>> m_loaded;  // names that each open macro reads
     std::size_t m_loops = 0;                      // for statements that are open
     bool m_soft = false;  // where Jinja fails for an unknown filter only if it is reached
@@ -204,9 +201,8 @@ private:
     }
 
     template_part disjunction() {
-        return logic("or", true, [this] {
-            return logic("and", false, [this] { return negation(); });
-        });
+        return logic("or", true,
+                     [this] { return logic("and", false, [this] { return negation(); }); });
     }
     template <class Part>
     template_part logic(std::string_view word, bool is_or, Part&& part) {
@@ -240,8 +236,12 @@ private:
         if (accept("!=")) {
             return [](auto& run, value a, value b) { return !equal(run.budget, a, b); };
         }
-        if (accept("<=")) { return [](auto& run, value a, value b) { return at_most(run, a, b, "<="); }; }
-        if (accept(">=")) { return [](auto& run, value a, value b) { return at_most(run, b, a, ">="); }; }
+        if (accept("<=")) {
+            return [](auto& run, value a, value b) { return at_most(run, a, b, "<="); };
+        }
+        if (accept(">=")) {
+            return [](auto& run, value a, value b) { return at_most(run, b, a, ">="); };
+        }
         if (accept("<")) {
             return [](auto& run, value a, value b) { return less(run.budget, a, b, "<"); };
         }

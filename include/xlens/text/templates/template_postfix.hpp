@@ -48,7 +48,9 @@ struct argument_list {
         }
         if (more_named != nullptr) {
             const template_value names = value_of(run, more_named);
-            if (!names.is_mapping()) { fail_template("** needs a dict, got '" + type_name(names) + "'"); }
+            if (!names.is_mapping()) {
+                fail_template("** needs a dict, got '" + type_name(names) + "'");
+            }
             for (const auto& [key, value] : names.mapping().entries) {
                 if (!key.is_text()) { fail_template("** needs keys that are str"); }
                 add(out, key.text(), value);

@@ -96,9 +96,7 @@ inline void expression_parser::read_filters_and_tests(postfix_steps& to) {
 inline std::unique_ptr<const postfix_step> expression_parser::subscript() {
     if (accept(".")) {
         if (is(kind::name)) { return std::make_unique<member_step>(expect_name()); }
-        if (!is(kind::literal) || !current().value.is_integer()) {
-            unexpected("a name or number");
-        }
+        if (!is(kind::literal) || !current().value.is_integer()) { unexpected("a name or number"); }
         auto number = std::make_unique<constant_expression>(current().value);
         skip();
         return std::make_unique<item_step>(std::move(number));

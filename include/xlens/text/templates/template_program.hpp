@@ -101,8 +101,8 @@ private:
         if (word == "break" || word == "continue") {
             if (!m_breaks) { wrong("'" + word + "' outside of a loop is not supported"); }
             skip();
-            to.push_back(std::make_unique<flow_statement>(
-                word == "break" ? template_flow::stop : template_flow::again));
+            to.push_back(std::make_unique<flow_statement>(word == "break" ? template_flow::stop
+                                                                          : template_flow::again));
         } else if (word == "generation") {
             skip();
             to.push_back(std::make_unique<with_statement>(
@@ -181,8 +181,7 @@ private:
             expect("=");
             variables.emplace_back(std::move(name), expression());
         }
-        to.push_back(
-            std::make_unique<with_statement>(std::move(variables), whole_body("endwith")));
+        to.push_back(std::make_unique<with_statement>(std::move(variables), whole_body("endwith")));
     }
     void read_macro(template_block& to) {
         skip();

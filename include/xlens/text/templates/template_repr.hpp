@@ -25,7 +25,8 @@ inline std::string float_text(double x) {
     if (std::isnan(x)) { return "nan"; }
     if (std::isinf(x)) { return x < 0 ? "-inf" : "inf"; }
     char buffer[64];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, x, std::chars_format::scientific);
+    const auto end =
+        std::to_chars(buffer, buffer + sizeof buffer, x, std::chars_format::scientific);
     std::string_view spelt(buffer, static_cast<std::size_t>(end.ptr - buffer));
     const std::string sign = spelt.starts_with('-') ? "-" : "";
     spelt.remove_prefix(sign.size());
@@ -108,8 +109,9 @@ inline void append_row(template_budget& budget, std::string& out, const template
         case list_form::items: before = "dict_items(["; break;
         case list_form::range: fail_template("a range as text is not supported");
         case list_form::generator:
-            fail_template("a generator (of map, select, items, reverse, ...) as text is not "
-                          "supported: it has an address in it; | list makes a list of it");
+            fail_template(
+                "a generator (of map, select, items, reverse, ...) as text is not "
+                "supported: it has an address in it; | list makes a list of it");
     }
     if (before.size() > 1) { after = "])"; }
     out += before;

@@ -69,10 +69,9 @@ struct template_target {
             run.frame().set(name, value);
         } else {
             const template_value* to = run.frame().find(name);
-            const auto object =
-                to != nullptr && to->is_object()
-                    ? std::dynamic_pointer_cast<template_namespace>(to->object())
-                    : nullptr;
+            const auto object = to != nullptr && to->is_object()
+                                    ? std::dynamic_pointer_cast<template_namespace>(to->object())
+                                    : nullptr;
             if (object == nullptr) { fail_template("'" + spelt + "' is no namespace"); }
             object->set(member, value);
         }

@@ -151,8 +151,8 @@ private:
             const template_values any = tuple ? a[0]->row().items : template_values{*a[0]};
             return std::ranges::any_of(any, [&](const template_value& what) {
                 const std::string& t = text(&what);
-                return in && (m_name == "endswith" ? in->text.ends_with(t)
-                                                   : in->text.starts_with(t));
+                return in &&
+                       (m_name == "endswith" ? in->text.ends_with(t) : in->text.starts_with(t));
             });
         }
         const bool fails = m_name == "index" || m_name == "rindex";
@@ -163,9 +163,9 @@ private:
         const std::string& what = text(a[0]);
         const auto in = between(a[1], a[2]);
         if (m_name == "count") { return in ? count_of(in->text, what) : 0; }
-        const std::size_t at = !in                      ? std::string_view::npos
+        const std::size_t at = !in                       ? std::string_view::npos
                                : m_name.starts_with('r') ? in->text.rfind(what)
-                                                        : in->text.find(what);
+                                                         : in->text.find(what);
         if (at != std::string_view::npos) {
             return in->begin + static_cast<std::int64_t>(count_characters(in->text.substr(0, at)));
         }
@@ -210,9 +210,9 @@ private:
             const std::int64_t width = whole(bind({"width"}, 1)[0], 0);
             const bool has_sign = m_self.starts_with('-') || m_self.starts_with('+');
             const std::size_t sign = has_sign ? 1 : 0;
-            return m_self.substr(0, sign) +
-                   padded(budget, std::string_view(m_self).substr(sign),
-                          width - static_cast<std::int64_t>(sign), padding::left, "0");
+            return m_self.substr(0, sign) + padded(budget, std::string_view(m_self).substr(sign),
+                                                   width - static_cast<std::int64_t>(sign),
+                                                   padding::left, "0");
         }
         bind({});
         if (m_name == "upper") { return cased(m_self, letter_case::upper); }

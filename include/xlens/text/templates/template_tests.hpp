@@ -46,23 +46,29 @@ inline bool at_most(template_run& run, const template_value& a, const template_v
 inline bool test_at_most(template_run& run, const template_value& v, const template_arguments& a) {
     return at_most(run, v, operand(a), "<=");
 }
-inline bool test_at_least(template_run& run, const template_value& v,
-                          const template_arguments& a) {
+inline bool test_at_least(template_run& run, const template_value& v, const template_arguments& a) {
     return at_most(run, operand(a), v, ">=");
 }
 
 inline template_test find_operator_test(std::string_view name) {
     static constexpr std::array<named_test, 17> tests{{
-        {"==", test_equal},           {"eq", test_equal},       {"equalto", test_equal},
-        {"!=", test_unequal},         {"ne", test_unequal},     {"<", test_less},
-        {"lt", test_less},            {"lessthan", test_less},  {">", test_greater},
-        {"gt", test_greater},         {"greaterthan", test_greater},
-        {"<=", test_at_most},         {"le", test_at_most},     {">=", test_at_least},
+        {"==", test_equal},
+        {"eq", test_equal},
+        {"equalto", test_equal},
+        {"!=", test_unequal},
+        {"ne", test_unequal},
+        {"<", test_less},
+        {"lt", test_less},
+        {"lessthan", test_less},
+        {">", test_greater},
+        {"gt", test_greater},
+        {"greaterthan", test_greater},
+        {"<=", test_at_most},
+        {"le", test_at_most},
+        {">=", test_at_least},
         {"ge", test_at_least},
-        {"in",
-         [](auto& run, const auto& v, const auto& a) {
-             return contains_value(run.budget, operand(a), v);
-         }},
+        {"in", [](auto& run, const auto& v,
+                  const auto& a) { return contains_value(run.budget, operand(a), v); }},
         {"divisibleby",
          [](auto& run, const auto& v, const auto& a) {
              return equal(run.budget, remainder_of(run, v, operand(a)), 0);
@@ -103,10 +109,10 @@ inline void no_arguments(const template_arguments& given) {
 inline template_test find_type_test(std::string_view name) {
     using value = const template_value&;
 // A function of a value as one that takes no arguments.
-#define XLENS_TEST(condition)                           \
-    [](template_run&, value v, const auto& given) {     \
-        no_arguments(given);                            \
-        return condition;                               \
+#define XLENS_TEST(condition)                       \
+    [](template_run&, value v, const auto& given) { \
+        no_arguments(given);                        \
+        return condition;                           \
     }
     static constexpr std::array<named_test, 15> tests{{
         {"defined", XLENS_TEST(!v.is_undefined())},
@@ -123,8 +129,7 @@ inline template_test find_type_test(std::string_view name) {
         {"sequence", XLENS_TEST(is_sized_and_indexed(v))},
         {"iterable", XLENS_TEST(is_iterable(v))},
         {"escaped", XLENS_TEST(v.is_markup())},
-        {"callable",
-         XLENS_TEST(v.is_undefined() || (v.is_object() && v.object()->is_callable()))},
+        {"callable", XLENS_TEST(v.is_undefined() || (v.is_object() && v.object()->is_callable()))},
     }};
 #undef XLENS_TEST
     for (const named_test& test : tests) {

@@ -151,7 +151,9 @@ struct template_nest {
     void take(const template_value& v) {
         depth = std::max(depth, v.depth() + 1);
         has_objects = has_objects || v.has_objects();
-        if (depth > most_depth) { fail_template("values nested deeper than 100 are not supported"); }
+        if (depth > most_depth) {
+            fail_template("values nested deeper than 100 are not supported");
+        }
     }
 };
 

@@ -42,8 +42,7 @@ inline void read_template_files(const std::filesystem::path& folder, tokenizer_p
         if (file.bytes().size() > most) {
             fail("{}: {} bytes, expected at most {}", file.name(), file.bytes().size(), most);
         }
-        return std::string(reinterpret_cast<const char*>(file.bytes().data()),
-                           file.bytes().size());
+        return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
     };
     std::error_code ignored;
     const std::filesystem::path plain = folder / "chat_template.jinja";
