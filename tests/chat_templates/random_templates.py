@@ -30,7 +30,8 @@ METHODS = (
     "upper();lower();strip();lstrip('a ');rstrip();split();split(',');split(',', 1);rsplit(' ', 1);"
     "replace('a', 'b');title();capitalize();items();keys()|list;values()|list;get('k');get('b', 3);"
     "startswith('a');endswith(('c', 'd'));find('a');count('a');index(1);join(['x', 'y']);"
-    "splitlines();isdigit();zfill(4);format(1, 2);partition(',');append(1);nosuch();removeprefix('a')"
+    "splitlines();isdigit();zfill(4);format(1, 2);partition(',');append(1);nosuch();"
+    "removeprefix('a')"
 ).split(";")
 OPERATORS = "+ - * / // % ~ == != < > <= >= in and or **".split() + ["not in"]
 ITEMS = "0 -1 1: ::-1 :2 ::2 -2: 'b' 'items' 'n' 1:9:3 none :-1".split()
