@@ -5,5 +5,6 @@
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
+#include <xlens/text/templates/conversation.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

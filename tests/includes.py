@@ -21,7 +21,7 @@ FOR_TESTS = {"reference"}
 ALONE = {
     "xtensor": {HEADERS + "core/xtensor.hpp"},
     "xsimd": {HEADERS + "core/simd.hpp"},
-    "nlohmann": {HEADERS + "json/lexer.hpp", HEADERS + "text/templates/template_value.hpp"},
+    "nlohmann": {HEADERS + "json/lexer.hpp"},
 }
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 

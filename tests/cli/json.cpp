@@ -394,6 +394,36 @@ BOOST_AUTO_TEST_CASE(a_chat_prompt_is_read_by_the_models_template) {
     BOOST_TEST(chat["ids"] == run({"generate", model, "--ids", ids, "-n", "4"})["ids"]);
 }
 
+BOOST_AUTO_TEST_CASE(tokenize_shows_the_prompt_of_a_conversation) {
+    const auto golden = xlens::test::read_golden(
+        xlens::test::golden_path("smollm2/chat_template.json"))["conversations"];
+    const xlens::test::temporary_directory folder;
+    for (const auto& g : golden) {
+        if (!g["add_generation_prompt"]) { continue; }
+        const std::string file = folder.write("m.json", g["messages"].dump()).string();
+        const json shown = run({"tokenize", model, "--chat", "--messages", file});
+        check_keys(shown, {"prompt", "ids", "tokens"});
+        BOOST_TEST(shown["prompt"] == g["text"]);
+        BOOST_TEST(shown["ids"] == g["ids"]);
+    }
+    // The text is one more message, and the system's goes before all.
+    const std::string turns = folder
+                                  .write("turns.json", R"({"messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})")
+                                  .string();
+    const json shown = run({"tokenize", model, "--chat", "--messages", turns, "--system", "s",
+                            "--text", "c", "--date", "2024-07-04"});
+    BOOST_TEST(shown["prompt"] ==
+               "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\na<|im_end|>\n"
+               "<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n"
+               "<|im_start|>assistant\n");
+    const json plain = run({"generate", model, "--chat", "--messages", turns, "--system", "s",
+                            "--prompt", "c", "-n", "1"});
+    std::string ids;
+    for (const json& id : shown["ids"]) { ids += (ids.empty() ? "" : ",") + id.dump(); }
+    BOOST_TEST(plain["ids"] == run({"generate", model, "--ids", ids, "-n", "1"})["ids"]);
+}
+
 BOOST_AUTO_TEST_CASE(a_recipe_does_what_its_flags_do) {
     const xlens::test::temporary_directory folder;
     const std::string recipe = folder

@@ -122,6 +122,25 @@ BOOST_AUTO_TEST_CASE(written_by_gguf_py) {
     BOOST_TEST(data.chat_template == "{{ messages }}");
 }
 
+BOOST_AUTO_TEST_CASE(several_chat_templates_and_tokens_that_they_name) {
+    const auto data = read(gpt2()
+                               .text("tokenizer.chat_template", "a")
+                               .texts("tokenizer.chat_templates", {"rag", "tool_use"})
+                               .text("tokenizer.chat_template.rag", "b")
+                               .text("tokenizer.chat_template.tool_use", "c")
+                               .key("tokenizer.ggml.padding_token_id", b::u32, 2U)
+                               .key("tokenizer.ggml.mask_token_id", b::u32, 4294967295U));
+    BOOST_TEST(data.chat_template == "a");
+    BOOST_TEST(data.chat_templates.size() == 2U);
+    BOOST_TEST(data.chat_templates.at("rag") == "b");
+    BOOST_TEST(data.chat_templates.at("tool_use") == "c");
+    BOOST_TEST(data.named_tokens.size() == 1U);
+    BOOST_TEST(data.named_tokens.at("pad_token") == 2);
+    const auto missing = xlens::test::error_message(
+        [] { (void)read(gpt2().texts("tokenizer.chat_templates", {"rag"})); });
+    BOOST_TEST(missing.find("tokenizer.chat_template.rag") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_model) {
     const auto bytes = read(gpt2().key("tokenizer.ggml.bos_token_id", b::u32, 0U));
     BOOST_TEST(!bytes.add_bos);

@@ -12,6 +12,8 @@
 
 #include <sys/stat.h>
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -222,6 +224,30 @@ BOOST_AUTO_TEST_CASE(the_config_beside_it) {
     BOOST_TEST(message(sound, R"({"eos_token":7})") ==
                "tokenizer_config.json: eos_token: expected a string, got 7");
     BOOST_TEST(message(sound, "[]") == "tokenizer_config.json: expected an object, got array");
+}
+
+BOOST_AUTO_TEST_CASE(chat_templates_of_a_folder) {
+    using named = std::map<std::string, std::string, std::less<>>;
+    const std::string config = R"({"chat_template":[{"name":"default","template":"a"},
+        {"name":"rag","template":"b"}],"pad_token":{"content":"<p>"},"unk_token":"<u>"})";
+    const written several(sound, config);
+    BOOST_TEST(several.load().chat_template() == "a");
+    BOOST_TEST((several.load().chat_templates() == named{{"rag", "b"}}));
+    BOOST_TEST(
+        (several.load().named_tokens() == named{{"pad_token", "<p>"}, {"unk_token", "<u>"}}));
+    // Files of their own go before it.
+    several.folder.write("chat_template.jinja", "c\n");
+    BOOST_TEST(several.load().chat_template() == "c\n");
+    BOOST_TEST(several.load().chat_templates().empty());
+    std::filesystem::create_directory(several.folder.path() / "additional_chat_templates");
+    several.folder.write("additional_chat_templates/tool_use.jinja", "d");
+    BOOST_TEST(several.load().chat_template() == "c\n");
+    BOOST_TEST((several.load().chat_templates() == named{{"tool_use", "d"}}));
+
+    BOOST_TEST(message(sound, R"({"chat_template":[{"name":"a"}]})") ==
+               "tokenizer_config.json: chat_template[0].template is missing");
+    BOOST_TEST(message(sound, R"({"chat_template":7})") ==
+               "tokenizer_config.json: chat_template: expected a string, got 7");
 }
 
 BOOST_AUTO_TEST_CASE(a_template_decides_over_the_config) {

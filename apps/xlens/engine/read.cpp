@@ -22,14 +22,6 @@ namespace xlens::program {
 
 namespace {
 
-/// What the model's chat template makes of the prompt; its special tokens are tokens.
-std::vector<token_id> chat_tokens(const tokenizer& text, const prompt_flags& prompt) {
-    std::vector<chat_message> messages;
-    if (prompt.system) { messages.push_back({"system", *prompt.system}); }
-    messages.push_back({"user", *prompt.text});
-    return text.encode(render_chat(text, messages), {.special = true});
-}
-
 std::vector<token_id> id_tokens(const std::string& ids, std::size_t vocabulary) {
     std::vector<token_id> out = parse_ids(ids);
     for (const token_id id : out) { check_token(id, vocabulary, "--ids"); }
@@ -65,15 +57,35 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 
 }  // namespace
 
+std::string read_chat(const engine& opened, const chat_flags& flags,
+                      const std::optional<std::string>& text) {
+    conversation messages;
+    if (flags.messages) {
+        const input_text file{std::filesystem::path(*flags.messages)};
+        messages = conversation::from_json(file.name(), file.checked());
+    }
+    if (flags.system) { messages.add_first({"system", *flags.system}); }
+    if (text) { messages.add({"user", *text}); }
+    chat_options options;
+    options.name = flags.name.value_or("");
+    options.date = flags.date.value_or("");
+    return render_chat(opened.text(), messages, options);
+}
+
+std::vector<token_id> chat_tokens(const engine& opened, std::string_view rendered) {
+    return opened.text().encode(rendered, {.special = true});
+}
+
 std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt) {
     prompt.check();
     const hyperparameters& config = opened.config();
     std::vector<token_id> out =
-        prompt.ids    ? id_tokens(*prompt.ids, config.vocabulary)
-        : prompt.chat ? chat_tokens(opened.text(), prompt)
-                      : opened.text().encode_prompt(*prompt.text, prompt.how.options());
+        prompt.ids       ? id_tokens(*prompt.ids, config.vocabulary)
+        : prompt.as.chat ? chat_tokens(opened, read_chat(opened, prompt.as, prompt.text))
+                         : opened.text().encode_prompt(*prompt.text, prompt.how.options());
     if (out.empty()) {
-        fail("--prompt: expected at least 1 token, got 0 ('{}'){}", printable(*prompt.text),
+        fail("--prompt: expected at least 1 token, got 0 ('{}'){}",
+             printable(prompt.text.value_or("")),
              prompt.how.no_bos ? "" : "; the model has no start token");
     }
     if (out.size() > config.context) {

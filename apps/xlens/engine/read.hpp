@@ -3,6 +3,7 @@
 
 #include "engine/engine.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,12 @@ namespace xlens::program {
 /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds, or
 /// an xlens::error.
 [[nodiscard]] std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt);
+
+/// The prompt that the model's chat template makes of a conversation; `text` is its last message.
+[[nodiscard]] std::string read_chat(const engine& opened, const chat_flags& flags,
+                                    const std::optional<std::string>& text);
+/// Its tokens: special tokens spelt in it are tokens, and nothing is added around them.
+[[nodiscard]] std::vector<token_id> chat_tokens(const engine& opened, std::string_view rendered);
 
 /// The token that a flag names by its text or its id ("#7042", or "7042" unless that is a token's
 /// text). Throws xlens::error, naming the flag, for anything but one token.

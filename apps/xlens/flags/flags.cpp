@@ -4,7 +4,10 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 
+#include <fmt/format.h>
+
 #include <limits>
+#include <utility>
 
 namespace xlens::program {
 
@@ -43,22 +46,41 @@ void prompt_flags::declare(arguments& to) {
     how.declare(to);
 }
 
-void prompt_flags::declare_chat(arguments& to) {
-    to.flag("--chat", chat, "Read the prompt as a user's message, by the model's chat template");
+void chat_flags::declare(arguments& to, std::string_view text) {
+    to.flag("--chat", chat,
+            fmt::format("Read {} as a user's message, by the model's chat template", text));
     to.text("--system", system, "TEXT", "System message before it; needs --chat");
+    to.text("--messages", messages, "FILE",
+            "JSON of messages before it, which may then be left out: a list of {\"role\", "
+            "\"content\"}, or an object with \"messages\", \"tools\" and what else the template "
+            "reads; - is standard input; needs --chat");
+    to.text("--chat-template", name, "NAME",
+            "Which of the model's chat templates (the default; tool_use where there are tools)");
+    to.text("--date", date, "YYYY-MM-DD", "The day that the template may show (now); needs --chat");
 }
 
+void chat_flags::check() const {
+    if (chat) { return; }
+    for (const auto& [flag, given] :
+         {std::pair{"--system", system.has_value()}, std::pair{"--messages", messages.has_value()},
+          std::pair{"--chat-template", name.has_value()}, std::pair{"--date", date.has_value()}}) {
+        if (given) { fail("{}: expected --chat with it, got none", flag); }
+    }
+}
+
+void prompt_flags::declare_chat(arguments& to) { as.declare(to, "the prompt"); }
+
 void prompt_flags::check() const {
-    if (text.has_value() == ids.has_value()) {
+    as.check();
+    if (text.has_value() == ids.has_value() && !(as.messages && !text)) {
         fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
     }
-    if (chat && ids) { fail("--chat: expected --prompt, got --ids"); }
+    if (as.chat && ids) { fail("--chat: expected --prompt, got --ids"); }
     if (ids && how.special) { fail("--special: expected --prompt, got --ids"); }
     if (ids && how.no_bos) { fail("--no-bos: expected --prompt, got --ids"); }
-    if (chat && how.no_bos) {
+    if (as.chat && how.no_bos) {
         fail("--no-bos: expected no --chat with it, got one: the template writes the start token");
     }
-    if (system && !chat) { fail("--system: expected --chat with it, got none"); }
 }
 
 std::vector<token_id> parse_ids(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace xlens::program {
@@ -36,12 +37,25 @@ struct text_flags {
     [[nodiscard]] prompt_options options() const { return {.special = special, .bos = !no_bos}; }
 };
 
+/// Text as turns of a conversation, written as the model's chat template has it.
+struct chat_flags {
+    bool chat = false;
+    std::optional<std::string> system = std::nullopt;
+    std::optional<std::string> messages = std::nullopt;
+    std::optional<std::string> name = std::nullopt;
+    std::optional<std::string> date = std::nullopt;
+
+    /// `text` is the flag that gives the user's message.
+    void declare(arguments& to, std::string_view text);
+    /// Throws xlens::error for flags that need --chat and stand without it.
+    void check() const;
+};
+
 /// The text that a subcommand reads, as text or as token ids.
 struct prompt_flags {
     std::optional<std::string> text = std::nullopt;
     std::optional<std::string> ids = std::nullopt;
-    bool chat = false;
-    std::optional<std::string> system = std::nullopt;
+    chat_flags as = {};
     text_flags how = {};
 
     void declare(arguments& to);

@@ -102,6 +102,22 @@ XLENS_API tokenizer_data read_tokenizer(const gguf_file& file) {
     data.add_eos = file.boolean("tokenizer.ggml.add_eos_token", false);
     data.add_space_prefix = file.boolean("tokenizer.ggml.add_space_prefix", pieces);
     data.chat_template = file.string("tokenizer.chat_template", "");
+    if (file.has("tokenizer.chat_templates")) {
+        for (const std::string& name : file.strings("tokenizer.chat_templates")) {
+            data.chat_templates[name] = file.string("tokenizer.chat_template." + name);
+        }
+    }
+    // Chat templates may ask for these; nothing else does, so that a number that is no token's
+    // (some files have 2^32 - 1) is none.
+    const auto name_token = [&](const std::string& name, std::string_view key) {
+        const auto id = file.has(key) ? file.unsigned_integer(key) : data.tokens.size();
+        if (id < data.tokens.size()) { data.named_tokens[name] = static_cast<std::int64_t>(id); }
+    };
+    name_token("unk_token", "tokenizer.ggml.unknown_token_id");
+    name_token("pad_token", "tokenizer.ggml.padding_token_id");
+    name_token("sep_token", "tokenizer.ggml.seperator_token_id");  // as the format spells it
+    name_token("cls_token", "tokenizer.ggml.cls_token_id");
+    name_token("mask_token", "tokenizer.ggml.mask_token_id");
     return data;
 }
 #endif

@@ -10,7 +10,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -192,12 +194,18 @@ XLENS_API tokenizer make_tokenizer(tokenizer_data data) {
         pieces
             ? std::variant<bpe, sentencepiece>(detail::make_sentencepiece(data, unknown, entries))
             : detail::make_byte_level(data, family.ignore_merges);
+    std::map<std::string, std::string, std::less<>> named_tokens;
+    for (const auto& [name, id] : data.named_tokens) {
+        const token_id token = *detail::check_id(data, name + "_id", id);
+        named_tokens[name] = entries[static_cast<std::size_t>(token)].bytes;
+    }
     return tokenizer({data.file, std::move(entries), std::move(added), std::move(family.normalize),
                       std::move(family.cut), std::move(model),
                       data.add_bos ? std::vector{*bos} : std::vector<token_id>{},
                       data.add_eos ? std::vector{*eos} : std::vector<token_id>{}, bos, eos,
                       std::move(ends), pieces && data.add_space_prefix,
-                      std::move(data.chat_template)});
+                      std::move(data.chat_template), std::move(data.chat_templates),
+                      std::move(named_tokens)});
 }
 #endif
 

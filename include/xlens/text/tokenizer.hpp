@@ -15,6 +15,8 @@
 #include <xlens/text/utf8.hpp>
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -48,6 +50,8 @@ struct tokenizer_parts {
     std::vector<token_id> ends;        // of a generated text; see end_tokens.hpp
     bool drops_leading_space = false;  // decode() takes off the space that encode() put before
     std::string chat_template;
+    std::map<std::string, std::string, std::less<>> chat_templates = {};  // others, by name
+    std::map<std::string, std::string, std::less<>> named_tokens = {};    // "pad_token", ...
 };
 
 /// Text to tokens and back. Equal to Hugging Face's tokenizers on valid UTF-8; only characters that
@@ -101,6 +105,15 @@ public:
     [[nodiscard]] bool is_special(token_id id) const { return entry(id).special; }
     /// The model's chat template (Jinja), empty where it has none.
     [[nodiscard]] const std::string& chat_template() const { return m_parts.chat_template; }
+    /// Its other chat templates, by name: "tool_use", "rag".
+    [[nodiscard]] const std::map<std::string, std::string, std::less<>>& chat_templates() const {
+        return m_parts.chat_templates;
+    }
+    /// Special tokens that templates know by name, beside bos_token and eos_token: "pad_token",
+    /// "unk_token".
+    [[nodiscard]] const std::map<std::string, std::string, std::less<>>& named_tokens() const {
+        return m_parts.named_tokens;
+    }
 
     /// The longest text that encode() takes: 1 GiB.
     static constexpr std::size_t max_text = std::size_t{1} << 30U;

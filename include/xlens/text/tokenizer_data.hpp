@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +29,8 @@ struct tokenizer_data {
     bool add_eos = false;
     bool add_space_prefix = false;  // a file without the key means true for llama
     std::string chat_template;
+    std::map<std::string, std::string, std::less<>> chat_templates;  // others, by name
+    std::map<std::string, std::int64_t, std::less<>> named_tokens;   // "pad_token", ...
 };
 
 /// The values of `tokenizer.ggml.token_type`.

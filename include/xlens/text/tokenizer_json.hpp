@@ -23,6 +23,7 @@
 #include <xlens/text/byte_tokens.hpp>
 #include <xlens/text/end_tokens.hpp>
 #include <xlens/text/space_mark.hpp>
+#include <xlens/text/template_files.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>
 #endif
 
@@ -30,7 +31,8 @@ namespace xlens {
 
 /// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, with its
 /// normaliser, pre-tokeniser, added tokens and post-processor. A tokenizer_config.json beside it
-/// names bos and eos and holds the chat template; its add_bos_token counts where the
+/// names bos and eos and holds the chat template or several, unless there is a chat_template.jinja
+/// or a folder additional_chat_templates; its add_bos_token counts where the
 /// post-processor adds nothing. Ids must be dense. Throws xlens::error for whatever is missing,
 /// inconsistent or not supported.
 XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path);
@@ -212,9 +214,13 @@ inline void read_config(const json_field& config, const std::vector<std::string>
     };
     surround("add_bos_token", parts.bos, parts.prefix);
     surround("add_eos_token", parts.eos, parts.suffix);
-    const auto chat = config.find("chat_template");
-    // Several templates come as a list; the plain one is a string.
-    if (chat && chat->value().is_string()) { parts.chat_template = chat->string(); }
+    if (const auto chat = config.find("chat_template")) { read_template_field(*chat, parts); }
+    for (const char* key : {"unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
+        if (const auto token = config.find(key)) {
+            const json_field name = token->value().is_object() ? token->at("content") : *token;
+            parts.named_tokens[key] = name.string();
+        }
+    }
 }
 
 inline tokenizer read_tokenizer(const std::filesystem::path& path) {
@@ -269,6 +275,7 @@ inline tokenizer read_tokenizer(const std::filesystem::path& path) {
         const json_value config = read_json(beside);
         read_config({config, printable(beside.string(), 4096), ": "}, names, has_template, parts);
     }
+    read_template_files(path.parent_path(), parts);
     parts.ends = end_tokens_of_folder(path.parent_path());
     return tokenizer(std::move(parts));
 }

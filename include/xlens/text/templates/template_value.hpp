@@ -3,202 +3,199 @@
 
 #include <xlens/core/error.hpp>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
-#include <cctype>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
-
-// The values of a template, as Python and Jinja treat them. What is not defined is a discarded JSON
-// value.
 
 namespace xlens::detail {
 
-using template_value = nlohmann::json;
-
 [[noreturn]] inline void fail_template(std::string_view what) {
-    fail("chat template: {}", printable(what, 200));
+    constexpr std::size_t shown = 400;
+    fail("chat template: {}", printable(what, shown));
 }
 
-// Parentheses: braces would make a list of it.
-inline template_value undefined() { return template_value(template_value::value_t::discarded); }
+class template_value;
+class template_object;
 
-inline bool truth(const template_value& v) {
-    if (v.is_discarded() || v.is_null()) { return false; }
-    if (v.is_boolean()) { return v.get<bool>(); }
-    if (v.is_number()) { return v.get<double>() != 0.0; }
-    if (v.is_string()) { return !v.get_ref<const std::string&>().empty(); }
-    return !v.empty();
-}
+/// A str of Python. `markup`: marked by `safe` or `escape` as HTML already.
+struct template_text {
+    std::string bytes;  // valid UTF-8
+    bool markup = false;
+};
 
-/// str(v)
-inline std::string text_of(const template_value& v) {
-    if (v.is_discarded()) { return {}; }
-    if (v.is_string()) { return v.get<std::string>(); }
-    if (v.is_null()) { return "None"; }
-    if (v.is_boolean()) { return v.get<bool>() ? "True" : "False"; }
-    if (v.is_structured()) { fail_template("a list or object cannot be written as text"); }
-    return v.dump();
-}
+/// What a row of values is in Python; they differ in what can be done with them.
+enum class list_form : unsigned char {
+    list,
+    tuple,
+    group,  // a pair that groupby makes: a tuple with the names grouper and list
+    range,
+    keys,  // of a dict, as are the next two
+    values,
+    items,
+    generator,  // read once
+};
 
-inline const std::string& string_in(const template_value& v, std::string_view use) {
-    if (!v.is_string()) { fail_template(std::string(use) + ": expected a string"); }
-    return v.get_ref<const std::string&>();
-}
+struct template_list;
+struct template_mapping;
 
-/// Without the characters of `what` at the left and right, as asked for. Python strips more
-/// characters beyond ASCII than these.
-inline std::string strip(std::string_view s, bool left, bool right,
-                         std::string_view what = " \t\n\r\v\f") {
-    const auto first = left ? s.find_first_not_of(what) : 0;
-    if (first == std::string_view::npos) { return {}; }
-    s.remove_prefix(first);
-    if (right) { s = s.substr(0, s.find_last_not_of(what) + 1); }
-    return std::string(s);
-}
+/// A value of a template, as Python has it: immutable but for what a template_object holds.
+class template_value {
+public:
+    template_value() = default;  // undefined
+    // NOLINTBEGIN(google-explicit-constructor): it is one of them.
+    template_value(std::nullptr_t) : m_data(nullptr) {}
+    template <std::same_as<bool> Truth>
+    template_value(Truth truth) : m_data(truth) {}
+    template <std::integral Integer>
+        requires(!std::same_as<Integer, bool>)
+    template_value(Integer number) : m_data(static_cast<std::int64_t>(number)) {}
+    template_value(double number) : m_data(number) {}
+    template_value(std::string bytes, bool markup = false)
+        : m_data(std::make_shared<const template_text>(template_text{std::move(bytes), markup})) {}
+    template_value(std::string_view bytes) : template_value(std::string(bytes)) {}
+    template_value(const char* bytes) : template_value(std::string(bytes)) {}
+    template_value(std::vector<template_value> items, list_form form = list_form::list);
+    template_value(template_mapping entries);
+    template_value(std::shared_ptr<template_object> object) : m_data(std::move(object)) {}
+    // NOLINTEND(google-explicit-constructor)
 
-inline template_value split(std::string_view s, std::string_view by) {
-    if (by.empty()) { fail_template("split: expected a separator"); }
-    template_value out = template_value::array();
-    while (true) {
-        const std::size_t at = s.find(by);
-        out.push_back(std::string(s.substr(0, at)));
-        if (at == std::string_view::npos) { return out; }
-        s.remove_prefix(at + by.size());
-    }
-}
-
-inline std::string replaced(std::string_view s, std::string_view from, std::string_view to) {
-    if (from.empty()) { return std::string(s); }
-    std::string out;
-    for (std::size_t at = s.find(from); at != std::string_view::npos; at = s.find(from)) {
-        out.append(s.substr(0, at)).append(to);
-        s.remove_prefix(at + from.size());
-    }
-    return out.append(s);
-}
-
-inline std::string cased(std::string s, int (*change)(int)) {
-    std::transform(s.begin(), s.end(), s.begin(), [change](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return byte < 0x80 ? static_cast<char>(change(byte)) : c;
-    });
-    return s;
-}
-
-/// v[key]; undefined where there is no such thing.
-inline template_value item_of(const template_value& v, const template_value& key) {
-    if (v.is_object() && key.is_string()) {
-        const auto found = v.find(key.get_ref<const std::string&>());
-        return found == v.end() ? undefined() : *found;
-    }
-    if (v.is_array() && key.is_number_integer()) {
-        const auto size = static_cast<std::int64_t>(v.size());
-        const auto at = key.get<std::int64_t>();
-        const auto i = at < 0 ? at + size : at;
-        return i < 0 || i >= size ? undefined() : v[static_cast<std::size_t>(i)];
-    }
-    return undefined();
-}
-
-/// v[first:last], with the defaults where they are undefined.
-inline template_value slice_of(const template_value& v, const template_value& first,
-                               const template_value& last) {
-    if (!v.is_array() && !v.is_string()) { fail_template("only lists and strings have slices"); }
-    const std::size_t length = v.is_array() ? v.size() : v.get_ref<const std::string&>().size();
-    const auto size = static_cast<std::int64_t>(length);
-    const auto bound = [&](const template_value& at, std::int64_t otherwise) {
-        if (!at.is_number_integer()) { return otherwise; }
-        const auto i = at.get<std::int64_t>();
-        return std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size);
-    };
-    const auto begin = bound(first, 0);
-    const auto end = std::max(begin, bound(last, size));
-    if (v.is_array()) {
-        return template_value(template_value::array_t(v.begin() + begin, v.begin() + end));
-    }
-    const auto& s = v.get_ref<const std::string&>();
-    return s.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-}
-
-/// Whether `v` is in a list, an object's keys or a string.
-inline bool contains_value(const template_value& in, const template_value& v) {
-    if (in.is_array()) { return std::find(in.begin(), in.end(), v) != in.end(); }
-    if (in.is_object()) { return v.is_string() && in.contains(v.get_ref<const std::string&>()); }
-    if (!in.is_string()) { return false; }
-    return in.get_ref<const std::string&>().find(string_in(v, "in")) != std::string::npos;
-}
-
-/// v.name(arguments), a method of a Python string or dictionary.
-inline template_value call_method(const template_value& v, std::string_view name,
-                                  const std::vector<template_value>& arguments) {
-    const auto argument = [&](std::size_t i) {
-        return i < arguments.size() ? arguments[i] : undefined();
-    };
-    if (v.is_object() && name == "get") {
-        const template_value found = item_of(v, argument(0));
-        return found.is_discarded() ? (arguments.size() > 1 ? arguments[1] : nullptr) : found;
-    }
-    if (v.is_object() && name == "items") {
-        template_value out = template_value::array();
-        for (const auto& item : v.items()) { out.push_back({item.key(), item.value()}); }
+    /// An undefined value, with what is said where it is used: "'x' is undefined".
+    static template_value undefined(std::string why) {
+        template_value out;
+        out.m_data = std::make_shared<const std::string>(std::move(why));
         return out;
     }
-    if (v.is_string()) {
-        const auto& s = v.get_ref<const std::string&>();
-        const auto text = [&](std::size_t i) { return string_in(argument(i), name); };
-        const std::string what = arguments.empty() ? " \t\n\r\v\f" : text(0);
-        if (name == "strip") { return strip(s, true, true, what); }
-        if (name == "lstrip") { return strip(s, true, false, what); }
-        if (name == "rstrip") { return strip(s, false, true, what); }
-        if (name == "startswith") { return s.starts_with(text(0)); }
-        if (name == "endswith") { return s.ends_with(text(0)); }
-        if (name == "upper") { return cased(s, std::toupper); }
-        if (name == "lower") { return cased(s, std::tolower); }
-        if (name == "split") { return split(s, text(0)); }
-        if (name == "replace") { return replaced(s, text(0), text(1)); }
+
+    [[nodiscard]] bool is_undefined() const { return m_data.index() == 0; }
+    [[nodiscard]] bool is_none() const { return holds<std::nullptr_t>(); }
+    [[nodiscard]] bool is_boolean() const { return holds<bool>(); }
+    /// An int that is no bool.
+    [[nodiscard]] bool is_integer() const { return holds<std::int64_t>(); }
+    [[nodiscard]] bool is_real() const { return holds<double>(); }
+    [[nodiscard]] bool is_whole() const { return is_integer() || is_boolean(); }
+    [[nodiscard]] bool is_number() const { return is_whole() || is_real(); }
+    [[nodiscard]] bool is_text() const { return holds<text_pointer>(); }
+    [[nodiscard]] bool is_markup() const { return is_text() && get<text_pointer>()->markup; }
+    [[nodiscard]] bool is_row() const { return holds<list_pointer>(); }
+    [[nodiscard]] bool is_row(list_form form) const;
+    /// A list or a tuple: what can be indexed and sliced.
+    [[nodiscard]] bool is_sequence() const;
+    [[nodiscard]] bool is_mapping() const { return holds<mapping_pointer>(); }
+    [[nodiscard]] bool is_object() const { return holds<object_pointer>(); }
+
+    [[nodiscard]] std::int64_t whole() const {
+        return is_boolean() ? static_cast<std::int64_t>(get<bool>()) : get<std::int64_t>();
     }
-    fail_template("'." + std::string(name) + "()' is not supported");
+    [[nodiscard]] double number() const {
+        return is_real() ? get<double>() : static_cast<double>(whole());
+    }
+    [[nodiscard]] bool boolean() const { return get<bool>(); }
+    [[nodiscard]] const std::string& text() const { return get<text_pointer>()->bytes; }
+    [[nodiscard]] const template_list& row() const { return *get<list_pointer>(); }
+    [[nodiscard]] const template_mapping& mapping() const { return *get<mapping_pointer>(); }
+    [[nodiscard]] const std::shared_ptr<template_object>& object() const {
+        return get<object_pointer>();
+    }
+
+    /// Fails with why it is undefined.
+    [[noreturn]] void fail_undefined() const {
+        const auto& why = get<why_pointer>();
+        fail_template(why ? *why : "a value is undefined");
+    }
+
+    /// How deep lists and dicts are nested in it.
+    [[nodiscard]] std::size_t depth() const;
+    /// Is it, or does it hold, an object?
+    [[nodiscard]] bool has_objects() const;
+
+    /// One and the same, as `is` means it.
+    [[nodiscard]] bool same_as(const template_value& other) const { return m_data == other.m_data; }
+
+private:
+    using why_pointer = std::shared_ptr<const std::string>;
+    using text_pointer = std::shared_ptr<const template_text>;
+    using list_pointer = std::shared_ptr<const template_list>;
+    using mapping_pointer = std::shared_ptr<const template_mapping>;
+    using object_pointer = std::shared_ptr<template_object>;
+
+    template <class T>
+    [[nodiscard]] bool holds() const {
+        return std::holds_alternative<T>(m_data);
+    }
+    template <class T>
+    [[nodiscard]] const T& get() const {
+        return *std::get_if<T>(&m_data);
+    }
+
+    std::variant<why_pointer, std::nullptr_t, bool, std::int64_t, double, text_pointer,
+                 list_pointer, mapping_pointer, object_pointer>
+        m_data;
+};
+
+using template_values = std::vector<template_value>;
+
+/// What lists and dicts have in common: they know how deep they go, so that no walk of them ends
+/// the stack.
+struct template_nest {
+    static constexpr std::size_t most_depth = 100;
+    std::size_t depth = 1;
+    bool has_objects = false;
+
+    void take(const template_value& v) {
+        depth = std::max(depth, v.depth() + 1);
+        has_objects = has_objects || v.has_objects();
+        if (depth > most_depth) {
+            fail_template("values nested deeper than 100 are not supported");
+        }
+    }
+};
+
+struct template_list : template_nest {
+    template_values items;
+    list_form form = list_form::list;
+    mutable std::size_t read = 0;  // of a generator
+};
+
+/// A dict: in the order in which keys came.
+struct template_mapping : template_nest {
+    std::vector<std::pair<template_value, template_value>> entries;
+};
+
+inline template_value::template_value(template_values items, list_form form) {
+    auto made = std::make_shared<template_list>();
+    for (const template_value& item : items) { made->take(item); }
+    made->items = std::move(items);
+    made->form = form;
+    m_data = list_pointer(std::move(made));
 }
 
-/// v | name(arguments)
-inline template_value apply_filter(const template_value& v, std::string_view name,
-                                   const std::vector<template_value>& arguments) {
-    if (name == "trim") { return strip(text_of(v), true, true); }
-    if (name == "upper") { return cased(text_of(v), std::toupper); }
-    if (name == "lower") { return cased(text_of(v), std::tolower); }
-    if (name == "string") { return text_of(v); }
-    if (name == "length" || name == "count") {
-        return v.is_string() ? v.get_ref<const std::string&>().size() : v.size();
+inline template_value::template_value(template_mapping entries) {
+    for (const auto& [key, value] : entries.entries) {
+        entries.take(key);
+        entries.take(value);
     }
-    if (name == "first") { return item_of(v, 0); }
-    if (name == "last") { return item_of(v, -1); }
-    if (name == "default") {
-        return v.is_discarded() && !arguments.empty() ? arguments.front() : v;
-    }
-    if (name == "safe" || name == "list") { return v; }
-    fail_template("filter '" + std::string(name) + "' is not supported");
+    m_data = mapping_pointer(std::make_shared<const template_mapping>(std::move(entries)));
 }
 
-/// v is name
-inline bool passes_test(const template_value& v, std::string_view name) {
-    if (name == "defined") { return !v.is_discarded(); }
-    if (name == "undefined") { return v.is_discarded(); }
-    if (name == "none") { return v.is_null(); }
-    if (name == "string") { return v.is_string(); }
-    if (name == "mapping") { return v.is_object(); }
-    if (name == "sequence" || name == "iterable") {
-        return v.is_array() || v.is_string() || v.is_object();
-    }
-    if (name == "number") { return v.is_number(); }
-    if (name == "boolean") { return v.is_boolean(); }
-    if (name == "true") { return v == true; }
-    if (name == "false") { return v == false; }
-    fail_template("test '" + std::string(name) + "' is not supported");
+inline bool template_value::is_row(list_form form) const { return is_row() && row().form == form; }
+
+inline bool template_value::is_sequence() const {
+    return is_row(list_form::list) || is_row(list_form::tuple) || is_row(list_form::group);
+}
+
+inline std::size_t template_value::depth() const {
+    return is_row() ? row().depth : is_mapping() ? mapping().depth : 0;
+}
+
+inline bool template_value::has_objects() const {
+    return is_row() ? row().has_objects : is_mapping() ? mapping().has_objects : is_object();
 }
 
 }  // namespace xlens::detail

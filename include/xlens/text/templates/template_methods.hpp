@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/text/templates/template_compare.hpp>
+#include <xlens/text/templates/template_object.hpp>
+#include <xlens/text/templates/template_run.hpp>
+#include <xlens/text/templates/template_string_methods.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// Methods of Python's dict, list and tuple; and which names are methods of what.
+
+namespace xlens::detail {
+
+enum class method_kind : unsigned char {
+    none,     // no such method in Python
+    known,    // call_method has it
+    changes,  // it would change its object, which the sandbox does not allow
+    refused,  // Python has it, we do not
+};
+
+/// Names between spaces.
+inline bool is_named_in(std::string_view names, std::string_view name) {
+    const std::string spaced = " " + std::string(name) + " ";
+    return !name.empty() && (" " + std::string(names) + " ").find(spaced) != std::string::npos;
+}
+
+inline constexpr std::string_view string_methods =
+    "capitalize center count endswith find format index isalnum isalpha isdecimal isdigit islower "
+    "isnumeric isspace isupper join ljust lower lstrip partition removeprefix removesuffix replace "
+    "rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title "
+    "upper zfill";
+inline constexpr std::string_view refused_string_methods =
+    "casefold encode expandtabs format_map isascii isidentifier isprintable istitle maketrans "
+    "translate";
+inline constexpr std::string_view refused_other_methods =
+    "fromkeys as_integer_ratio bit_count bit_length conjugate denominator from_bytes imag "
+    "numerator real to_bytes fromhex hex is_integer isdisjoint mapping close send throw start stop "
+    "step";
+
+/// What `name` is among the attributes of a value in Python.
+inline method_kind method_state(const template_value& v, std::string_view name) {
+    const auto among = [&](std::string_view known, std::string_view changing,
+                           std::string_view refused) {
+        return is_named_in(known, name)      ? method_kind::known
+               : is_named_in(changing, name) ? method_kind::changes
+               : is_named_in(refused, name)  ? method_kind::refused
+                                             : method_kind::none;
+    };
+    if (v.is_text()) { return among(string_methods, "", refused_string_methods); }
+    if (v.is_mapping()) {
+        return among("copy get items keys values", "clear pop popitem setdefault update",
+                     "fromkeys");
+    }
+    if (v.is_real()) {
+        return among("", "", "as_integer_ratio conjugate fromhex hex imag is_integer real");
+    }
+    if (v.is_number()) {
+        return among("", "",
+                     "as_integer_ratio bit_count bit_length conjugate denominator from_bytes imag "
+                     "numerator real to_bytes");
+    }
+    if (!v.is_row()) { return method_kind::none; }
+    switch (v.row().form) {
+        case list_form::list:
+            return among("copy count index", "append clear extend insert pop remove reverse sort",
+                         "");
+        case list_form::tuple:
+        case list_form::group: return among("count index", "", "");
+        case list_form::range: return among("", "", "count index start stop step");
+        case list_form::generator: return among("", "", "close send throw");
+        default: return among("", "", "isdisjoint mapping");
+    }
+}
+
+/// Is it a method of some type of Python that is not supported? A call of it is refused when the
+/// template is read.
+inline bool is_refused_method(std::string_view name) {
+    return is_named_in(refused_string_methods, name) || is_named_in(refused_other_methods, name);
+}
+
+inline template_value dict_method(template_run& run, const template_value& self,
+                                  std::string_view name, const template_arguments& arguments) {
+    const template_mapping& dict = self.mapping();
+    if (!arguments.named.empty()) {
+        fail_template(std::string(name) + "() takes no keyword arguments");
+    }
+    if (name == "get") {
+        const auto given = bind_arguments(name, arguments, {"key", "default"});
+        if (given[0] == nullptr) { fail_template("get: expected a key, got nothing"); }
+        check_hashable(*given[0]);
+        const template_value* found = find_entry(run.budget, dict, *given[0]);
+        return found != nullptr ? *found : given[1] != nullptr ? *given[1] : nullptr;
+    }
+    bind_arguments(name, arguments, {});
+    if (name == "copy") { return self; }
+    template_values out;
+    for (const auto& [key, value] : dict.entries) {
+        if (name == "keys") {
+            out.push_back(key);
+        } else if (name == "values") {
+            out.push_back(value);
+        } else {
+            out.push_back(template_value(template_values{key, value}, list_form::tuple));
+        }
+    }
+    return {std::move(out), name == "keys"     ? list_form::keys
+                            : name == "values" ? list_form::values
+                                               : list_form::items};
+}
+
+/// copy, count and index of a list or tuple.
+inline template_value list_method(template_run& run, const template_value& self,
+                                  std::string_view name, const template_arguments& arguments) {
+    if (name == "copy") {
+        bind_arguments(name, arguments, {});
+        return {self.row().items, list_form::list};
+    }
+    const auto given = bind_arguments(name, arguments, {"value"});
+    if (given[0] == nullptr) { fail_template(std::string(name) + ": expected a value"); }
+    std::size_t found = 0;
+    const auto& items = self.row().items;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (!equal(run.budget, items[i], *given[0])) { continue; }
+        if (name == "index") { return i; }
+        ++found;
+    }
+    if (name == "index") { fail_template("index: the value is not in the list"); }
+    return found;
+}
+
+/// v.name(arguments), where method_state(v, name) is `known`.
+inline template_value call_method(template_run& run, const template_value& v, std::string_view name,
+                                  const template_arguments& arguments) {
+    if (v.is_text()) { return string_method(run, v, name, arguments); }
+    if (v.is_mapping()) { return dict_method(run, v, name, arguments); }
+    return list_method(run, v, name, arguments);
+}
+
+}  // namespace xlens::detail
