@@ -21,7 +21,9 @@ using namespace xlens::test;
 
 namespace {
 
-using formats = boost::mpl::list<f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k>;
+// Of those that decode rows first (formats/rare.hpp) two: all are multiplied by the same code.
+using formats = boost::mpl::list<f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k,
+                                 q5_k, q6_k, iq4_nl, iq4_xs, mxfp4, iq1_m, nvfp4>;
 
 /// Stored shapes (rows, cols) around the tile sizes; cols a multiple of the block.
 template <class Format>

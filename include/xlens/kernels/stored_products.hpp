@@ -57,6 +57,25 @@ inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count
     }
 }
 
+struct some_rows_buffer;
+
+/// y(i) = ⟨S_ids[i], x⟩ of rows that are decoded first: the bits of dots_by_tiles.
+inline void dot_some_decoded_rows(const matrix_view& w, std::span<const std::size_t> ids,
+                                  std::span<const float> x, std::span<float> y) {
+    constexpr std::size_t R = blocking::dot_rows_of_one;
+    float* buffer = scratch<some_rows_buffer>(R * blocking::depth);
+    for (std::size_t i = 0; i < ids.size(); i += R) {
+        const std::size_t some = std::min(R, ids.size() - i);
+        for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
+            const std::size_t n = std::min(blocking::depth, x.size() - begin);
+            const rows<float> decoded(buffer, some, n, blocking::depth);
+            for (std::size_t j = 0; j < some; ++j) { w.decode(ids[i + j], begin, decoded[j]); }
+            dot_tile(decoded).meet(as_rows(x.subspan(begin, n)), as_rows(y.subspan(i, some)),
+                                   begin > 0);
+        }
+    }
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
