@@ -30,6 +30,17 @@ public:
         return {m_bytes.data() + m_shift, m_rows, m_cols, m_transposed};
     }
 
+    /// Sets each binary16 scale of whole blocks to these bits; of mxfp4, whose scale is none, to
+    /// 2^-7.
+    static void set_scales(std::span<std::byte> blocks, std::uint16_t bits) {
+        for (std::size_t b = 0; b < blocks.size(); b += Format::bytes) {
+            for (const std::size_t at : scale_offsets()) {
+                std::memcpy(&blocks[b + at], &bits, sizeof bits);
+            }
+            if (Format::name == "mxfp4") { blocks[b] = std::byte{0x78}; }
+        }
+    }
+
 private:
     // Floats are random normals. Blocks are random bits whose scales, two bytes of f16 each, have
     // exponents near 1: any other bits are valid codes.

@@ -97,7 +97,7 @@ template <class Format, std::size_t P>
 void meet_in_integers(const product& p, std::size_t t, std::size_t first, std::size_t count) {
     constexpr std::size_t R = blocking::integer_rows<P>;
     const matrix<Format> w(p.weights);
-    const std::size_t blocks = p.x.width() / Format::block;
+    const std::size_t blocks = p.x.width() / quantised_rows::block;
     const std::size_t ahead =
         t == 0 ? blocking::prefetch_groups * 4 * w.row_bytes(w.stored_cols()) : 0;
     for (std::size_t r = 0; r < count; r += R) {
