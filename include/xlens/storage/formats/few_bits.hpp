@@ -19,10 +19,10 @@ namespace detail {
 
 /// Digit n of five ternary digits in a byte, which is ⌈256·x/243⌉ for x = Σ digit·3^(4 - n): the
 /// digit stands above the point of byte/256·3^n.
-[[nodiscard]] constexpr float ternary_digit(std::byte packed, std::size_t n) {
+[[nodiscard]] constexpr std::int8_t ternary_digit(std::byte packed, std::size_t n) {
     constexpr std::array<std::uint32_t, 5> powers{1, 3, 9, 27, 81};
     const std::uint32_t fraction = (static_cast<std::uint32_t>(packed) * powers[n]) & 0xFFU;
-    return static_cast<float>((fraction * 3U) >> 8U) - 1.0F;
+    return static_cast<std::int8_t>(static_cast<int>((fraction * 3U) >> 8U) - 1);
 }
 
 /// Half of the scale of NVFP4: E4M3 without a sign, whose seven ones are no number but 0 here.
@@ -43,12 +43,13 @@ struct tq1_0 : rare_format<tq1_0> {
     static constexpr std::size_t bytes = 48 + 4 + 2;
     static constexpr std::string_view name = "tq1_0";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src + 52);
+    static void unpack(const std::byte* src, unpacked_block<block>& out) {
+        out.scales.fill(load_half(src + 52));
+        std::int8_t* to = out.codes.data();
         const auto digits = [&](std::size_t from, std::size_t count, std::size_t digits_of_each) {
             for (std::size_t n = 0; n < digits_of_each; ++n) {
                 for (std::size_t i = 0; i < count; ++i) {
-                    *out++ = d * detail::ternary_digit(src[from + i], n);
+                    *to++ = detail::ternary_digit(src[from + i], n);
                 }
             }
         };
@@ -64,12 +65,15 @@ struct tq2_0 : rare_format<tq2_0> {
     static constexpr std::size_t bytes = 64 + 2;
     static constexpr std::string_view name = "tq2_0";
 
-    static void decode(const std::byte* src, float* out) {
-        const float d = load_half(src + 64);
-        for (std::size_t i = 0; i < block; ++i) {
-            const auto packed = static_cast<std::uint32_t>(src[i / 128 * 32 + i % 32]);
-            const auto q = static_cast<float>((packed >> (i % 128 / 32 * 2)) & 0x03U);
-            out[i] = d * (q - 1.0F);
+    static void unpack(const std::byte* src, unpacked_block<block>& out) {
+        out.scales.fill(load_half(src + 64));
+        for (std::size_t run = 0; run < 8; ++run) {
+            const std::byte* from = src + run / 4 * 32;
+            for (std::size_t i = 0; i < 32; ++i) {
+                const auto packed = static_cast<unsigned>(from[i]);
+                const auto q = static_cast<int>((packed >> (run % 4 * 2)) & 0x03U);
+                out.codes[32 * run + i] = static_cast<std::int8_t>(q - 1);
+            }
         }
     }
 };
@@ -81,13 +85,13 @@ struct nvfp4 : rare_format<nvfp4> {
     static constexpr std::size_t bytes = 4 + 32;
     static constexpr std::string_view name = "nvfp4";
 
-    static void decode(const std::byte* src, float* out) {
+    static void unpack(const std::byte* src, unpacked_block<block>& out) {
         for (std::size_t g = 0; g < 4; ++g) {
-            const float d = detail::half_of_ue4m3(static_cast<std::uint32_t>(src[g]));
-            for (std::size_t i = 0; i < 16; ++i) {
-                const auto packed = static_cast<std::uint32_t>(src[4 + 8 * g + i % 8]);
-                const std::uint32_t q = (packed >> (i / 8 * 4)) & 0x0FU;
-                out[16 * g + i] = d * static_cast<float>(detail::e2m1_codes[q]);
+            out.scales[g] = detail::half_of_ue4m3(static_cast<std::uint32_t>(src[g]));
+            for (std::size_t i = 0; i < 8; ++i) {
+                const auto packed = static_cast<std::uint32_t>(src[4 + 8 * g + i]);
+                out.codes[16 * g + i] = detail::e2m1_codes[packed & 0x0FU];
+                out.codes[16 * g + 8 + i] = detail::e2m1_codes[packed >> 4U];
             }
         }
     }

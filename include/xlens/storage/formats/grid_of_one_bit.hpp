@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// The points that iq1_s and iq1_m choose from: a table that the formats define, without a rule. Four
-// points a word, 16 bits each, the first element in the lowest bits. Source: ggml-common.h of
+// The points that iq1_s and iq1_m choose from: a table that the formats define, without a rule.
+// Four points a word, 16 bits each, the first element in the lowest bits. Source: ggml-common.h of
 // llama.cpp (iq1s_grid), packed as in gguf-py/gguf/quants.py.
 
 namespace xlens::detail {

@@ -7,8 +7,8 @@
 
 // The points of the grids that GGUF's i-quants choose from: tables that the formats define, without
 // a rule. Four points a word, 16 bits each, the first element in the lowest bits. Source:
-// ggml-common.h of llama.cpp (iq2xxs_grid, iq2xs_grid, iq2s_grid, iq3xxs_grid, iq3s_grid), packed as
-// in gguf-py/gguf/quants.py.
+// ggml-common.h of llama.cpp (iq2xxs_grid, iq2xs_grid, iq2s_grid, iq3xxs_grid, iq3s_grid), packed
+// as in gguf-py/gguf/quants.py.
 
 namespace xlens::detail {
 
