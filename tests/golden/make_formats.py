@@ -2,13 +2,15 @@
 """Writes tests/golden/formats/<name>.bin: random blocks and what the gguf package decodes them to.
 
 A file is the raw bytes of `count` blocks followed by the float32 values, little-endian; the sizes
-follow from the format. Run with numpy and gguf installed: python make_formats.py
+follow from the format. 8-bit floats are torch's. Run with numpy, gguf and torch installed:
+python make_formats.py
 """
 
 import pathlib
 
 import gguf
 import numpy as np
+import torch
 
 FORMATS = {
     "f16": [],
@@ -116,6 +118,23 @@ def each_point(name: str, rng: np.random.Generator) -> np.ndarray:
     return data
 
 
+def float8() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{name: (blocks, values)}: every code; of the scaled format every code under some scale."""
+    codes = torch.arange(256, dtype=torch.int32).to(torch.uint8)
+    out = {}
+    for name, dtype in (("f8_e4m3", torch.float8_e4m3fn), ("f8_e5m2", torch.float8_e5m2)):
+        out[name] = (codes.numpy(), codes.view(dtype).to(torch.float32).numpy())
+    generator = torch.Generator().manual_seed(8)
+    scales = torch.randn(16, 1, generator=generator) * 10.0 ** torch.arange(-8, 8)[:, None]
+    values = codes.view(torch.float8_e4m3fn).to(torch.float32).reshape(8, 32).repeat(2, 1)
+    blocks = np.concatenate(
+        [scales.numpy().astype("<f4").view(np.uint8), codes.reshape(8, 32).repeat(2, 1).numpy()],
+        axis=1,
+    )
+    out["f8_e4m3_scaled"] = (blocks, (values * scales).numpy())
+    return out
+
+
 def main() -> None:
     folder = pathlib.Path(__file__).parent / "formats"
     folder.mkdir(exist_ok=True)
@@ -133,6 +152,8 @@ def main() -> None:
         else:
             data = blocks(name, FORMATS[name], rng)
         values = gguf.quants.dequantize(data, gguf.GGMLQuantizationType[name.upper()])
+        (folder / f"{name}.bin").write_bytes(data.tobytes() + values.astype("<f4").tobytes())
+    for name, (data, values) in float8().items():
         (folder / f"{name}.bin").write_bytes(data.tobytes() + values.astype("<f4").tobytes())
 
 

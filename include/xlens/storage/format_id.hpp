@@ -40,7 +40,10 @@ enum class format_id {
     iq1_m,
     tq1_0,
     tq2_0,
-    nvfp4
+    nvfp4,
+    f8_e4m3,
+    f8_e5m2,
+    f8_e4m3_scaled
 };
 
 namespace detail {
@@ -52,7 +55,7 @@ struct format_facts {
     std::size_t bytes;  ///< a block
 };
 /// In the order of format_id. storage/formats.hpp checks it against the formats.
-inline constexpr std::array<format_facts, 26> format_table{{
+inline constexpr std::array<format_facts, 29> format_table{{
     {format_id::f32, "f32", 1, 4},
     {format_id::f16, "f16", 1, 2},
     {format_id::bf16, "bf16", 1, 2},
@@ -79,6 +82,9 @@ inline constexpr std::array<format_facts, 26> format_table{{
     {format_id::tq1_0, "tq1_0", 256, 54},
     {format_id::tq2_0, "tq2_0", 256, 66},
     {format_id::nvfp4, "nvfp4", 64, 36},
+    {format_id::f8_e4m3, "f8_e4m3", 1, 1},
+    {format_id::f8_e5m2, "f8_e5m2", 1, 1},
+    {format_id::f8_e4m3_scaled, "f8_e4m3_scaled", 32, 36},
 }};
 
 constexpr const format_facts& facts_of(format_id id) {

@@ -6,6 +6,7 @@
 #include <xlens/storage/formats/blocks_256.hpp>
 #include <xlens/storage/formats/blocks_32.hpp>
 #include <xlens/storage/formats/few_bits.hpp>
+#include <xlens/storage/formats/float8.hpp>
 #include <xlens/storage/formats/floats.hpp>
 #include <xlens/storage/formats/iq.hpp>
 #include <xlens/storage/formats/iq1.hpp>
@@ -115,6 +116,9 @@ constexpr decltype(auto) visit_format(format_id id, Fn&& fn) {
         case format_id::tq1_0: return std::forward<Fn>(fn)(tq1_0{});
         case format_id::tq2_0: return std::forward<Fn>(fn)(tq2_0{});
         case format_id::nvfp4: return std::forward<Fn>(fn)(nvfp4{});
+        case format_id::f8_e4m3: return std::forward<Fn>(fn)(f8_e4m3{});
+        case format_id::f8_e5m2: return std::forward<Fn>(fn)(f8_e5m2{});
+        case format_id::f8_e4m3_scaled: return std::forward<Fn>(fn)(f8_e4m3_scaled{});
     }
     fail("format: expected one of {} known ids, got {}", all_formats.size(), static_cast<int>(id));
 }

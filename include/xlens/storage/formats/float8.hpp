@@ -3,9 +3,7 @@
 
 #include <xlens/storage/formats/floats.hpp>
 
-#include <array>
 #include <cstddef>
-#include <cstring>
 #include <string_view>
 
 // Floats of eight bits, as safetensors files have them (Micikevicius et al. 2022, arXiv
@@ -41,22 +39,6 @@ struct float8 {
     }
 };
 
-/// A binary32 s, then 32 codes c: elements s·c, rounded once.
-template <batch (*to_float)(const word_lanes&)>
-struct scaled_float8 {
-    static constexpr std::size_t block = 32;
-    static constexpr std::size_t bytes = 4 + 32;
-    static constexpr bool rare = true;
-
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        const batch scale(load_unaligned<float>(src));
-        for (std::size_t k = 0; k < block / lanes; ++k) {
-            sink(k, to_float(load_bytes(src + 4 + k * lanes)) * scale);
-        }
-    }
-};
-
 }  // namespace detail
 
 struct f8_e4m3 : detail::float8<detail::e4m3_to_float> {
@@ -65,12 +47,21 @@ struct f8_e4m3 : detail::float8<detail::e4m3_to_float> {
 struct f8_e5m2 : detail::float8<detail::e5m2_to_float> {
     static constexpr std::string_view name = "f8_e5m2";
 };
-/// No file has these two: io/float8_scales.hpp makes them of codes and their tensor of scales.
-struct f8_e4m3_scaled : detail::scaled_float8<detail::e4m3_to_float> {
+/// A binary32 s, then 32 codes c of E4M3: elements s·c, rounded once. No file has it:
+/// io/float8_scales.hpp makes it of codes and their tensor of scales.
+struct f8_e4m3_scaled {
+    static constexpr std::size_t block = 32;
+    static constexpr std::size_t bytes = 4 + 32;
     static constexpr std::string_view name = "f8_e4m3_scaled";
-};
-struct f8_e5m2_scaled : detail::scaled_float8<detail::e5m2_to_float> {
-    static constexpr std::string_view name = "f8_e5m2_scaled";
+    static constexpr bool rare = true;
+
+    template <class Sink>
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+        const batch scale(load_unaligned<float>(src));
+        for (std::size_t k = 0; k < block / lanes; ++k) {
+            sink(k, detail::e4m3_to_float(load_bytes(src + 4 + k * lanes)) * scale);
+        }
+    }
 };
 
 }  // namespace xlens
