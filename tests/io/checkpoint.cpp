@@ -93,7 +93,7 @@ const std::vector<bad_config> bad_configs = {
      "layer_types: expected full_attention or sliding_attention, got 'linear_attention'"},
     {"llama", R"({"quantization_config": {"quant_method": "gptq"}})",
      "quantization_config: weights that another library has quantised (\"gptq\"), which xlens does "
-     "not read: take a folder in F32, F16 or BF16, or a GGUF file"},
+     "not read: take a folder in F32, F16, BF16 or F8, or a GGUF file"},
     {"llama", R"({"num_hidden_layers": 1})",
      "no part of llama reads it; a model of another kind, or of more layers than 1?"},
     {"qwen2", R"({"tie_word_embeddings": false})",

@@ -47,7 +47,10 @@ struct folder {
         config = read_golden(path / "config.json");
         const safetensors_file file(path / "model.safetensors");
         for (const auto& [key, t] : file.tensors()) {
-            weights[key] = {"F32", t.shape, {reinterpret_cast<const char*>(t.data), t.bytes}};
+            const char* dtype = t.format == format_id::f8_e4m3 ? "F8_E4M3"
+                                : t.format == format_id::bf16  ? "BF16"
+                                                               : "F32";
+            weights[key] = {dtype, t.shape, {reinterpret_cast<const char*>(t.data), t.bytes}};
         }
     }
     void rename(const std::function<std::string(const std::string&)>& to) {
@@ -181,7 +184,7 @@ BOOST_AUTO_TEST_CASE(weights_of_another_type_are_named) {
     t.bytes.resize(t.bytes.size() / 4);
     BOOST_TEST(contains(refusal(f),
                         "tensor 'model.layers.1.mlp.up_proj.weight': dtype I8 is not "
-                        "supported: expected F32, F16 or BF16"));
+                        "supported: expected F32, F16, BF16, F8_E4M3 or F8_E5M2"));
 }
 
 BOOST_AUTO_TEST_CASE(packed_weights_are_named_where_no_configuration_tells) {
@@ -196,7 +199,7 @@ BOOST_AUTO_TEST_CASE(packed_weights_are_named_where_no_configuration_tells) {
 }
 
 BOOST_AUTO_TEST_CASE(quantised_folders_are_named_by_their_method) {
-    for (const char* method : {"gptq", "awq", "bitsandbytes", "fp8", "compressed-tensors"}) {
+    for (const char* method : {"gptq", "awq", "bitsandbytes", "fbgemm_fp8", "compressed-tensors"}) {
         folder f("families/llama_bias");
         f.config["quantization_config"] = {{"quant_method", method}};
         f.weights.begin()->second.dtype = "F8_E4M3";  // nor is it read before that is said
@@ -253,4 +256,117 @@ BOOST_AUTO_TEST_CASE(tensors_that_nothing_reads_are_named) {
     f.weights.erase("model.layers.0.post_feedforward_layernorm.weight");
     f.weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = extra;
     BOOST_TEST(refusal(f) == "(no error)");
+}
+
+const std::string query = "model.layers.0.self_attn.q_proj.weight";
+
+BOOST_AUTO_TEST_CASE(floats_of_8_bits_without_scales_are_what_their_codes_say) {
+    folder f("families/llama_f8_block");
+    f.config.erase("quantization_config");
+    std::erase_if(f.weights, [](const auto& w) { return w.first.ends_with("_scale_inv"); });
+    folder plain = f;
+    for (auto& [key, t] : plain.weights) {
+        if (t.dtype != "F8_E4M3") { continue; }
+        std::vector<float> values(t.bytes.size());
+        row_format_of(format_id::f8_e4m3)
+            .decode(reinterpret_cast<const std::byte*>(t.bytes.data()), values);
+        t = {"F32",
+             t.shape,
+             {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)}};
+    }
+    BOOST_TEST(logits(f) == logits(plain), boost::test_tools::per_element());
+}
+
+// What is wrong with a folder, and what is said of it.
+BOOST_AUTO_TEST_CASE(scales_are_applied_or_the_folder_is_refused) {
+    struct wrong {
+        const char* kind;
+        std::function<void(folder&)> change;
+        std::string message;
+    };
+    const auto shaped = [](folder& f, std::vector<std::size_t> shape) {
+        tensor& t = f.weights.at(query + "_scale_inv");
+        std::size_t count = 4;
+        for (const std::size_t n : shape) { count *= n; }
+        t = {"F32", std::move(shape), std::string(count, '\0')};
+    };
+    const auto set = [](const char* key, json value) {
+        return [key, value](folder& f) { f.config["quantization_config"][key] = value; };
+    };
+    const auto set_weights = [](const char* key, json value) {
+        return [key, value](folder& f) {
+            f.config["quantization_config"]["config_groups"]["group_0"]["weights"][key] = value;
+        };
+    };
+    const wrong cases[] = {
+        {"block", [](folder& f) { f.weights.erase(query + "_scale_inv"); },
+         query + ": F8_E4M3 without scales: expected a tensor '" + query +
+             "_scale_inv' in F32, F16 or BF16, got none"},
+        {"block",
+         [](folder& f) {
+             f.weights.at(query + "_scale_inv") = {"U8", {2, 1}, std::string(2, '\x7f')};
+         },
+         "_scale_inv' in F32, F16 or BF16, got U8"},
+        {"block",
+         [&](folder& f) {
+             shaped(f, {1, 2});
+         },
+         query + "_scale_inv: expected scales (2, 1), got (1, 2)"},
+        {"block",
+         [&](folder& f) {
+             shaped(f, {3, 1});
+         },
+         "expected scales (2, 1), got (3, 1)"},
+        {"block", [](folder& f) { f.config.erase("quantization_config"); },
+         "_scale_inv': no part of llama reads it"},
+        {"block",
+         [](folder& f) {
+             f.weights["model.norm.weight_scale_inv"] = {"F32", {1}, std::string(4, '\0')};
+         },
+         "'model.norm.weight_scale_inv': no part of llama reads it"},
+        {"block", [](folder& f) { f.weights.at(query).dtype = "F8_E5M2"; },
+         query + ": expected F8_E4M3 for weights with scales, got F8_E5M2"},
+        {"block", set("weight_block_size", {16, 16}),
+         "expected scales of a multiple of 32 columns, got 16"},
+        {"block", set("weight_block_size", {0, 32}),
+         "weight_block_size: expected two sizes from 1 to 2^32, got [0, 32]"},
+        {"block", set("weight_block_size", {32}), "expected two sizes from 1 to 2^32, got [32]"},
+        {"block", set("weight_block_size", nullptr), "expected scales (1, 1), got ("},
+        {"block", set("activation_scheme", "static"),
+         "activation_scheme: expected \"dynamic\", got \"static\""},
+        {"block", set("fmt", "e5m2"), "fmt: expected \"e4m3\", got \"e5m2\""},
+        {"block", set("rotation", "hadamard"),
+         "quantization_config: rotation: a key of quantised weights that xlens does not know"},
+        {"channel",
+         [](folder& f) {
+             f.weights[query.substr(0, query.rfind('.')) + ".input_scale"] = {
+                 "F32", {1}, std::string(4, '\0')};
+         },
+         "q_proj.input_scale': no part of llama reads it"},
+        {"channel", set("kv_cache_scheme", {{"num_bits", 8}}),
+         "kv_cache_scheme: expected null, got "},
+        {"channel", set("format", "pack-quantized"), "which xlens does not read"},
+        {"channel", set("sparsity_config", {{"format", "sparse-24-bitmask"}}),
+         "format: expected \"dense\", got \"sparse-24-bitmask\""},
+        {"channel", set("config_groups", json::object()), "config_groups: expected a group"},
+        {"channel",
+         [](folder& f) {
+             f.config["quantization_config"]["config_groups"]["group_0"]["input_activations"]
+                     ["dynamic"] = false;
+         },
+         "input_activations.dynamic: expected true, got false"},
+        {"channel", set_weights("num_bits", 4), "num_bits: expected 8, got 4"},
+        {"channel", set_weights("symmetric", false), "symmetric: expected true, got false"},
+        {"channel", set_weights("strategy", "group"),
+         "strategy: expected \"tensor\", \"channel\" or \"block\", got group"},
+        {"channel", set_weights("strategy", "tensor"), "expected scales (1, 1), got ("},
+        {"tensor", set_weights("strategy", "channel"), "expected scales ("},
+    };
+    for (const wrong& c : cases) {
+        folder f(std::string("families/llama_f8_") + c.kind);
+        BOOST_TEST(refusal(f) == "(no error)");
+        c.change(f);
+        const std::string said = refusal(f);
+        BOOST_TEST(contains(said, c.message), said << "\n  expected: " << c.message);
+    }
 }

@@ -204,10 +204,10 @@ std::vector<malformed_file> tensor_cases() {
          "tensor 't': type 1000 is not a GGUF tensor type"},
         {"removed type", one_tensor({32}, 4, 0, 32),
          "tensor 't': type 4 is not a GGUF tensor type"},
-        {"type without support", one_tensor({256}, 10, 0, 84),
-         "tensor 't': type Q2_K is not supported: expected one of F32, F16, Q4_0, Q4_1, Q5_0, "
-         "Q5_1, "
-         "Q8_0, Q4_K, Q5_K, Q6_K, BF16"},
+        {"type without support", one_tensor({256}, 9, 0, 288),
+         "tensor 't': type Q8_1 is not supported: expected one of F32, F16, Q4_0, Q4_1, Q5_0, "
+         "Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ4_NL, "
+         "IQ3_S, IQ2_S, IQ4_XS, IQ1_M, BF16, TQ1_0, TQ2_0, MXFP4, NVFP4"},
         {"half a block", one_tensor({48, 2}, q4_1, 0, 60),
          "tensor 't': expected rows of a multiple of 32 elements for q4_1, got 48"},
         {"scalar of blocks", one_tensor({}, q4_1, 0, 20),

@@ -30,6 +30,17 @@ public:
         return {m_bytes.data() + m_shift, m_rows, m_cols, m_transposed};
     }
 
+    /// Sets each binary16 scale of whole blocks to these bits; of mxfp4, whose scale is none, to
+    /// 2^-7.
+    static void set_scales(std::span<std::byte> blocks, std::uint16_t bits) {
+        for (std::size_t b = 0; b < blocks.size(); b += Format::bytes) {
+            for (const std::size_t at : scale_offsets()) {
+                std::memcpy(&blocks[b + at], &bits, sizeof bits);
+            }
+            if (Format::name == "mxfp4") { blocks[b] = std::byte{0x78}; }
+        }
+    }
+
 private:
     // Floats are random normals. Blocks are random bits whose scales, two bytes of f16 each, have
     // exponents near 1: any other bits are valid codes.
@@ -46,11 +57,24 @@ private:
         }
         for (std::size_t i = 0; i < size; ++i) { data[i] = static_cast<std::byte>(generator()); }
         for (std::size_t b = 0; b + Format::bytes <= size; b += Format::bytes) {
+            if (Format::name == "mxfp4") {
+                data[b] = (data[b] & std::byte{7}) | std::byte{0x78};  // 2^-7 to 1
+            }
+            if (Format::name == "iq1_m") {  // the top of its scale
+                data[b + 55] = (data[b + 55] & std::byte{0x8F}) | std::byte{0x20};
+            }
             for (const std::size_t at : scale_offsets()) { small_scale(data + b + at, generator); }
         }
     }
     static std::vector<std::size_t> scale_offsets() {
+        if (Format::name == "mxfp4" || Format::name == "nvfp4" || Format::name == "iq1_m") {
+            return {};
+        }
         if (Format::name == "q6_k") { return {208}; }
+        if (Format::name == "q3_k") { return {108}; }
+        if (Format::name == "q2_k") { return {80, 82}; }
+        if (Format::name == "tq1_0") { return {52}; }
+        if (Format::name == "tq2_0") { return {64}; }
         if (Format::name == "q4_1" || Format::name == "q5_1" || Format::name == "q4_k" ||
             Format::name == "q5_k") {
             return {0, 2};

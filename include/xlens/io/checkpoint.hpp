@@ -178,8 +178,11 @@ private:
         for (const std::string& s : spellings(tensor)) {
             const auto found = m_skipped->find(s);
             if (found != m_skipped->end()) {
-                fail("{}: tensor '{}': dtype {} is not supported: expected F32, F16 or BF16",
-                     name(), printable(s), found->second);
+                fail(
+                    "{}: tensor '{}': dtype {} is not supported: expected F32, F16, BF16, F8_E4M3 "
+                    "or "
+                    "F8_E5M2",
+                    name(), printable(s), found->second);
             }
             const std::string stem = s.substr(0, s.rfind('.') + 1);
             const auto beside = m_skipped->lower_bound(stem);

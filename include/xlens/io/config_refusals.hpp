@@ -131,12 +131,6 @@ inline void refuse_folder(const json_object& config) {
             }
         }
     }
-    if (!config.has("quantization_config")) { return; }
-    const auto method = config.at("quantization_config").find("quant_method");
-    fail(
-        "{}: quantization_config: weights that another library has quantised ({}), which xlens "
-        "does not read: take a folder in F32, F16 or BF16, or a GGUF file",
-        config.file(), method ? printable(method->text()) : "by no method that it names");
 }
 
 /// Throws xlens::error for a key whose value would change what is computed.

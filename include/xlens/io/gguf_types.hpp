@@ -64,31 +64,31 @@ inline std::optional<gguf_tensor_type> find_gguf_tensor_type(std::uint32_t id) {
         {7, "Q5_1", format_id::q5_1},
         {8, "Q8_0", format_id::q8_0},
         {9, "Q8_1", none},
-        {10, "Q2_K", none},
-        {11, "Q3_K", none},
+        {10, "Q2_K", format_id::q2_k},
+        {11, "Q3_K", format_id::q3_k},
         {12, "Q4_K", format_id::q4_k},
         {13, "Q5_K", format_id::q5_k},
         {14, "Q6_K", format_id::q6_k},
         {15, "Q8_K", none},
-        {16, "IQ2_XXS", none},
-        {17, "IQ2_XS", none},
-        {18, "IQ3_XXS", none},
-        {19, "IQ1_S", none},
-        {20, "IQ4_NL", none},
-        {21, "IQ3_S", none},
-        {22, "IQ2_S", none},
-        {23, "IQ4_XS", none},
+        {16, "IQ2_XXS", format_id::iq2_xxs},
+        {17, "IQ2_XS", format_id::iq2_xs},
+        {18, "IQ3_XXS", format_id::iq3_xxs},
+        {19, "IQ1_S", format_id::iq1_s},
+        {20, "IQ4_NL", format_id::iq4_nl},
+        {21, "IQ3_S", format_id::iq3_s},
+        {22, "IQ2_S", format_id::iq2_s},
+        {23, "IQ4_XS", format_id::iq4_xs},
         {24, "I8", none},
         {25, "I16", none},
         {26, "I32", none},
         {27, "I64", none},
         {28, "F64", none},
-        {29, "IQ1_M", none},
+        {29, "IQ1_M", format_id::iq1_m},
         {30, "BF16", format_id::bf16},
-        {34, "TQ1_0", none},
-        {35, "TQ2_0", none},
-        {39, "MXFP4", none},
-        {40, "NVFP4", none},
+        {34, "TQ1_0", format_id::tq1_0},
+        {35, "TQ2_0", format_id::tq2_0},
+        {39, "MXFP4", format_id::mxfp4},
+        {40, "NVFP4", format_id::nvfp4},
         {41, "Q1_0", none},
     }};
     for (const auto& type : types) {
@@ -100,7 +100,7 @@ inline std::optional<gguf_tensor_type> find_gguf_tensor_type(std::uint32_t id) {
 /// "F32, F16, ...": the tensor types that xlens computes with, for messages.
 inline std::string supported_gguf_tensor_types() {
     std::string out;
-    for (std::uint32_t id = 0; id <= 30; ++id) {
+    for (std::uint32_t id = 0; id <= 41; ++id) {
         const auto type = find_gguf_tensor_type(id);
         if (!type || !type->format) { continue; }
         if (!out.empty()) { out += ", "; }

@@ -4,6 +4,8 @@
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/io/config_refusals.hpp>
+#include <xlens/io/float8_config.hpp>
+#include <xlens/io/float8_scales.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/json/field.hpp>
@@ -27,7 +29,8 @@
 namespace xlens {
 
 /// A Hugging Face model folder: config.json, and the tensors of model.safetensors or of all shards
-/// that model.safetensors.index.json names. Everything is mapped and checked when it is opened.
+/// that model.safetensors.index.json names. Everything is mapped and checked when it is opened;
+/// weights of 8 bits are brought together with their scales (float8_scales.hpp).
 /// Tensors live as long as this object, which may be moved.
 ///
 /// A shard must lie in the folder. The one exception is the cache of huggingface_hub, whose
@@ -43,7 +46,7 @@ public:
     [[nodiscard]] const std::string& name() const { return m_name; }
     [[nodiscard]] const std::vector<safetensors_file>& files() const { return m_files; }
 
-    /// The weights of all files together: F32, F16 and BF16.
+    /// The weights of all files together: F32, F16, BF16 and 8 bits.
     [[nodiscard]] const tensor_map& tensors() const { return m_tensors; }
     /// Tensors that are no weights, integers and booleans: name -> dtype.
     [[nodiscard]] const std::map<std::string, std::string, std::less<>>& skipped() const {
@@ -200,6 +203,7 @@ private:
     std::vector<safetensors_file> m_files;
     tensor_map m_tensors;
     std::map<std::string, std::string, std::less<>> m_skipped;
+    detail::scaled_weights m_scaled;  // what tensors with scales point to
 };
 
 #if XLENS_DEFINES(io)
@@ -219,7 +223,9 @@ XLENS_API hugging_face_folder::hugging_face_folder(const std::filesystem::path& 
         if (!std::filesystem::exists(m_path / "config.json", ignored)) { refuse_other_weights(); }
         m_config = read_json(m_path / "config.json");
         detail::refuse_folder(fields());  // fails if it is no object
+        const auto scales = detail::read_float8_scheme(fields());
         read_weights();
+        if (scales) { m_scaled = detail::apply_scales(m_tensors, m_skipped, *scales); }
     });
 }
 #endif

@@ -29,7 +29,7 @@ public:
     /// The whole file.
     [[nodiscard]] std::span<const std::byte> bytes() const { return m_file.bytes(); }
 
-    /// The weights: F32, F16 and BF16.
+    /// The weights: F32, F16, BF16, F8_E4M3 and F8_E5M2.
     [[nodiscard]] const tensor_map& tensors() const { return m_contents.tensors; }
     /// The weight of that name, or null.
     [[nodiscard]] const stored_tensor* find(std::string_view tensor) const {

@@ -25,7 +25,7 @@ namespace xlens {
 
 /// What a safetensors file holds. Tensors point into the file's bytes.
 struct safetensors_contents {
-    tensor_map tensors;                                       // F32, F16, BF16
+    tensor_map tensors;                                       // F32, F16, BF16, F8_E4M3, F8_E5M2
     std::map<std::string, std::string, std::less<>> skipped;  // integer tensors: name -> dtype
     std::map<std::string, std::string, std::less<>> metadata;
 };
@@ -95,7 +95,10 @@ inline safetensors_entry read_safetensors_entry(const std::string& file, const s
         fail("{}: {}: dtype '{}' is not a safetensors type", file, label, printable(dtype));
     }
     if (!type->format && !type->is_integer) {
-        fail("{}: {}: dtype {} is not supported: expected F32, F16 or BF16", file, label, dtype);
+        fail(
+            "{}: {}: dtype {} is not supported: expected F32, F16, BF16, F8_E4M3 or "
+            "F8_E5M2",
+            file, label, dtype);
     }
     const auto shape = read_unsigned_array(file, label, json, "shape");
     const auto offsets = read_unsigned_array(file, label, json, "data_offsets");

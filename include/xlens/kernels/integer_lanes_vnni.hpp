@@ -112,6 +112,49 @@ template <block_layout layout>
     return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
 }
 
+// Sixteen bytes a block, moved and cut: what codes of other layouts are put together from.
+
+[[gnu::always_inline]] inline __m128i load_16(const void* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+/// 64 bytes as they stand: 16 a block.
+[[gnu::always_inline]] inline code_lanes load_in_order(const std::byte* from) {
+    return _mm512_loadu_si512(from);
+}
+/// The same 16 bytes for each block.
+[[gnu::always_inline]] inline code_lanes load_for_each(const std::byte* from) {
+    return _mm512_broadcast_i32x4(load_16(from));
+}
+/// The 16 bytes at `offset` of blocks of any size; zeros where blocks are missing.
+[[gnu::always_inline]] inline code_lanes load_one_by_one(const four_blocks& blocks,
+                                                         std::size_t bytes, std::size_t offset) {
+    const auto one = [&](std::size_t k) XLENS_INLINE {
+        return k < blocks.count ? load_16(blocks.at + k * bytes + offset) : _mm_setzero_si128();
+    };
+    const __m512i two = _mm512_inserti32x4(_mm512_castsi128_si512(one(0)), one(1), 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(two, one(2), 2), one(3), 3);
+}
+/// Block 0 gets the bytes of block a, 1 those of b, and so on.
+template <int a, int b, int c, int d>
+[[gnu::always_inline]] inline code_lanes pick(code_lanes x) {
+    return _mm512_shuffle_i64x2(x, x, a | b << 2 | c << 4 | d << 6);
+}
+/// The bits from a on of each byte of block 0, from b on of block 1, and so on: those of `mask`.
+template <int a, int b, int c, int d>
+[[gnu::always_inline]] inline code_lanes bits_from(code_lanes x, int mask) {
+    const __m512i shift = _mm512_setr_epi32(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d);
+    return _mm512_and_si512(_mm512_srlv_epi32(x, shift), _mm512_set1_epi8(static_cast<char>(mask)));
+}
+/// low | high << at, whose bits stay within their bytes.
+template <int at>
+[[gnu::always_inline]] inline code_lanes with_bits_at(code_lanes low, code_lanes high) {
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, at));
+}
+/// Each byte, below 16, as an index of 16 bytes.
+[[gnu::always_inline]] inline code_lanes look_up(__m128i table, code_lanes x) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), x);
+}
+
 [[gnu::always_inline]] inline product_lanes zero_products() { return _mm512_setzero_ps(); }
 /// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of
 /// each block in `low` and `first`, 16 to 31 in `high` and `second`.
@@ -122,6 +165,24 @@ template <int Bits>
     const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
     const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), low, first);
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(dot, high, second)),
+                           _mm512_permutexvar_ps(each, _mm512_castps256_ps512(scales)), sum);
+}
+/// -offset·Σ x_i, four lanes a block.
+using integer_sums = __m512i;
+[[gnu::always_inline]] inline integer_sums minus_offset(int offset, code_lanes x) {
+    const __m512i sums =
+        _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(static_cast<char>(offset)), x);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), sums);
+}
+/// sum + (start + Σ u_i·x_i), times lane 2k + Half of `scales` in block k: 16 elements of each.
+template <int Half>
+[[gnu::always_inline]] inline product_lanes add_half_products(product_lanes sum, code_lanes u,
+                                                              code_lanes x, integer_sums start,
+                                                              __m256 scales) {
+    const __m512i each =
+        _mm512_setr_epi32(Half, Half, Half, Half, 2 + Half, 2 + Half, 2 + Half, 2 + Half, 4 + Half,
+                          4 + Half, 4 + Half, 4 + Half, 6 + Half, 6 + Half, 6 + Half, 6 + Half);
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, u, x)),
                            _mm512_permutexvar_ps(each, _mm512_castps256_ps512(scales)), sum);
 }
 /// Blocks 0 and 1 plus blocks 2 and 3.

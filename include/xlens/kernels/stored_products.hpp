@@ -57,6 +57,25 @@ inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count
     }
 }
 
+struct some_rows_buffer;
+
+/// y(i) = ⟨S_ids[i], x⟩ of rows that are decoded first: the bits of dots_by_tiles.
+inline void dot_some_decoded_rows(const matrix_view& w, std::span<const std::size_t> ids,
+                                  std::span<const float> x, std::span<float> y) {
+    constexpr std::size_t R = blocking::dot_rows_of_one;
+    float* buffer = scratch<some_rows_buffer>(R * blocking::depth);
+    for (std::size_t i = 0; i < ids.size(); i += R) {
+        const std::size_t some = std::min(R, ids.size() - i);
+        for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
+            const std::size_t n = std::min(blocking::depth, x.size() - begin);
+            const rows<float> decoded(buffer, some, n, blocking::depth);
+            for (std::size_t j = 0; j < some; ++j) { w.decode(ids[i + j], begin, decoded[j]); }
+            dot_tile(decoded).meet(as_rows(x.subspan(begin, n)), as_rows(y.subspan(i, some)),
+                                   begin > 0);
+        }
+    }
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
 template <class Format>
 void stored_dots(const product& p, std::size_t first, std::size_t count) {
@@ -78,7 +97,7 @@ template <class Format, std::size_t P>
 void meet_in_integers(const product& p, std::size_t t, std::size_t first, std::size_t count) {
     constexpr std::size_t R = blocking::integer_rows<P>;
     const matrix<Format> w(p.weights);
-    const std::size_t blocks = p.x.width() / Format::block;
+    const std::size_t blocks = p.x.width() / quantised_rows::block;
     const std::size_t ahead =
         t == 0 ? blocking::prefetch_groups * 4 * w.row_bytes(w.stored_cols()) : 0;
     for (std::size_t r = 0; r < count; r += R) {

@@ -25,7 +25,11 @@ dot_kernel dot_kernel_of([[maybe_unused]] precision how) {
         if (how == precision::native) { return {stored_integer_dots<Format>, true}; }
     }
 #endif
-    return {stored_dots<Format>};
+    if constexpr (is_rare<Format>) {
+        return {dots_by_tiles};
+    } else {
+        return {stored_dots<Format>};
+    }
 }
 
 template <class Format>
@@ -34,6 +38,14 @@ dot_kernel dot_kernel_of(const matrix<Format>&) {
 }
 
 template <class Format>
+    requires(is_rare<Format>)
+void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
+                          std::span<const float> x, std::span<float> y) {
+    dot_some_decoded_rows(w, ids, x, y);
+}
+
+template <class Format>
+    requires(!is_rare<Format>)
 void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
                           std::span<const float> x, std::span<float> y) {
     constexpr std::size_t R = blocking::matvec_rows<Format>;

@@ -5,7 +5,12 @@
 #include <xlens/storage/format_id.hpp>
 #include <xlens/storage/formats/blocks_256.hpp>
 #include <xlens/storage/formats/blocks_32.hpp>
+#include <xlens/storage/formats/few_bits.hpp>
+#include <xlens/storage/formats/float8.hpp>
 #include <xlens/storage/formats/floats.hpp>
+#include <xlens/storage/formats/iq.hpp>
+#include <xlens/storage/formats/iq1.hpp>
+#include <xlens/storage/formats/lookups.hpp>
 
 #include <algorithm>
 #include <array>
@@ -93,9 +98,27 @@ constexpr decltype(auto) visit_format(format_id id, Fn&& fn) {
         case format_id::q4_1: return std::forward<Fn>(fn)(q4_1{});
         case format_id::q5_0: return std::forward<Fn>(fn)(q5_0{});
         case format_id::q5_1: return std::forward<Fn>(fn)(q5_1{});
+        case format_id::q2_k: return std::forward<Fn>(fn)(q2_k{});
+        case format_id::q3_k: return std::forward<Fn>(fn)(q3_k{});
         case format_id::q4_k: return std::forward<Fn>(fn)(q4_k{});
         case format_id::q5_k: return std::forward<Fn>(fn)(q5_k{});
         case format_id::q6_k: return std::forward<Fn>(fn)(q6_k{});
+        case format_id::iq4_nl: return std::forward<Fn>(fn)(iq4_nl{});
+        case format_id::iq4_xs: return std::forward<Fn>(fn)(iq4_xs{});
+        case format_id::mxfp4: return std::forward<Fn>(fn)(mxfp4{});
+        case format_id::iq3_xxs: return std::forward<Fn>(fn)(iq3_xxs{});
+        case format_id::iq3_s: return std::forward<Fn>(fn)(iq3_s{});
+        case format_id::iq2_xxs: return std::forward<Fn>(fn)(iq2_xxs{});
+        case format_id::iq2_xs: return std::forward<Fn>(fn)(iq2_xs{});
+        case format_id::iq2_s: return std::forward<Fn>(fn)(iq2_s{});
+        case format_id::iq1_s: return std::forward<Fn>(fn)(iq1_s{});
+        case format_id::iq1_m: return std::forward<Fn>(fn)(iq1_m{});
+        case format_id::tq1_0: return std::forward<Fn>(fn)(tq1_0{});
+        case format_id::tq2_0: return std::forward<Fn>(fn)(tq2_0{});
+        case format_id::nvfp4: return std::forward<Fn>(fn)(nvfp4{});
+        case format_id::f8_e4m3: return std::forward<Fn>(fn)(f8_e4m3{});
+        case format_id::f8_e5m2: return std::forward<Fn>(fn)(f8_e5m2{});
+        case format_id::f8_e4m3_scaled: return std::forward<Fn>(fn)(f8_e4m3_scaled{});
     }
     fail("format: expected one of {} known ids, got {}", all_formats.size(), static_cast<int>(id));
 }

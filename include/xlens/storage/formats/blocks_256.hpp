@@ -76,6 +76,67 @@ template <class High, class Sink>
 
 }  // namespace detail
 
+/// (d·s)·q - (dmin·m), q in [0, 3]; s and m of each group of 16 in [0, 15].
+struct q2_k {
+    static constexpr std::size_t block = 256;
+    static constexpr std::size_t bytes = 16 + 64 + 2 + 2;
+    static constexpr std::string_view name = "q2_k";
+
+    template <class Sink>
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+        const float d = load_half(src + 80);
+        const float d_min = load_half(src + 82);
+        // Half a block is four runs of 32, which share 32 bytes: bits 2·run and 2·run + 1.
+        for (std::size_t run = 0; run < 8; ++run) {
+            const auto packed = detail::load_32_bytes(src + 16 + run / 4 * 32);
+            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                const auto both = static_cast<std::uint32_t>(src[2 * run + k * lanes / 16]);
+                const word_lanes q = (packed[k] >> static_cast<std::uint32_t>(run % 4 * 2)) & 3U;
+                sink(run * detail::batches_of_32 + k,
+                     xsimd::fms(to_floats(q), batch(d * static_cast<float>(both & 0x0FU)),
+                                batch(d_min * static_cast<float>(both >> 4U))));
+            }
+        }
+    }
+};
+
+namespace detail {
+
+/// The six-bit scale of group i (0 to 15) of a q3_k block, in [-32, 31]: four low bits of groups
+/// below 8 in the low nibbles of eight bytes, of the others in the high ones; then four bytes of
+/// two high bits each, of groups i, i + 4, i + 8, i + 12.
+[[nodiscard]] inline int q3_k_scale(const std::byte* scales, std::size_t i) {
+    const auto low = static_cast<unsigned>(scales[i % 8]) >> (i / 8 * 4);
+    const auto high = static_cast<unsigned>(scales[8 + i % 4]) >> (i / 4 * 2);
+    return static_cast<int>((low & 0x0FU) | (high & 0x03U) << 4U) - 32;
+}
+
+}  // namespace detail
+
+/// (d·s)·(q - 4), q in [0, 7]; s of each group of 16 in [-32, 31].
+struct q3_k {
+    static constexpr std::size_t block = 256;
+    static constexpr std::size_t bytes = 32 + 64 + 12 + 2;
+    static constexpr std::string_view name = "q3_k";
+
+    template <class Sink>
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+        const float d = load_half(src + 108);
+        // Bit `run` of byte i is the third bit of element i of a run of 32; below it as in q2_k.
+        const auto thirds = detail::load_32_bytes(src);
+        for (std::size_t run = 0; run < 8; ++run) {
+            const auto packed = detail::load_32_bytes(src + 32 + run / 4 * 32);
+            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                const word_lanes low = (packed[k] >> static_cast<std::uint32_t>(run % 4 * 2)) & 3U;
+                const word_lanes third = (thirds[k] >> static_cast<std::uint32_t>(run)) & 1U;
+                const int scale = detail::q3_k_scale(src + 96, 2 * run + k * lanes / 16);
+                sink(run * detail::batches_of_32 + k,
+                     to_floats((low | third << 2U) - 4U) * batch(d * static_cast<float>(scale)));
+            }
+        }
+    }
+};
+
 /// (d·s)·q - (dmin·m), q in [0, 15]; s and m of each group of 32 in [0, 63].
 struct q4_k {
     static constexpr std::size_t block = 256;

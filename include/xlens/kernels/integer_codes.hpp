@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/kernels/integer_lanes.hpp>
+#include <xlens/storage/formats.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// How integer products (integer_dots.hpp) read formats of 32 elements a block: as small unsigned
+// integers u under a scale. Formats of 256: integer_codes_256.hpp.
+
+#if XLENS_INTEGER_DOTS
+
+namespace xlens::kernels::detail {
+
+/// The codes u of four blocks of 32: elements 0 to 15 of each, then 16 to 31.
+struct block_codes {
+    code_lanes low;
+    code_lanes high;
+};
+
+/// How a format is read, four blocks of 32 to a group, `groups` of them a step:
+///   bits                  of a code u
+///   scales(in)            of each group and block a pair of floats
+///   codes<g>(in)          block_codes of group g
+/// and, where w = d·u + m over a block, pairs of (d, m); where all blocks have m = f·d, pairs of
+/// (d, d) and `minimum_factor` f, which is 1 otherwise. Where elements 0 to 15 and 16 to 31 of a
+/// block have scales of their own, w = d·(u - offset): pairs of both d's, and `offset`.
+template <class Format>
+struct integer_codes;
+
+template <std::size_t groups>
+struct group_scales_of {
+    __m256 of[groups];
+};
+
+/// Formats that are as block_layout says.
+template <class Format, block_layout layout>
+struct codes_of_32 {
+    static constexpr std::size_t groups = 1;
+    static constexpr int bits = layout.bits;
+
+    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
+        return {{load_scales<layout>(in)}};
+    }
+    template <std::size_t>
+    [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
+        const code_lanes low = load_bytes<layout, layout.codes>(in);
+        if constexpr (layout.bits == 4) {
+            return {low_nibbles(low), high_nibbles(low)};
+        } else {
+            return {plus_128(low), plus_128(load_bytes<layout, layout.codes + 16>(in))};
+        }
+    }
+};
+
+template <>
+struct integer_codes<q4_1>
+    : codes_of_32<q4_1, block_layout{.bytes = q4_1::bytes, .codes = 4, .bits = 4}> {
+    static constexpr float minimum_factor = 1.0F;
+};
+template <>
+struct integer_codes<q4_0>
+    : codes_of_32<q4_0, block_layout{.bytes = q4_0::bytes, .codes = 2, .bits = 4}> {
+    static constexpr float minimum_factor = -8.0F;
+};
+template <>
+struct integer_codes<q8_0>
+    : codes_of_32<q8_0, block_layout{.bytes = q8_0::bytes, .codes = 2, .bits = 8}> {
+    static constexpr float minimum_factor = -128.0F;
+};
+
+/// A table of codes, each `plus` more, so that none is negative.
+[[gnu::always_inline]] inline __m128i shifted_table(const std::array<std::int8_t, 16>& codes,
+                                                    int plus) {
+    return _mm_add_epi8(load_16(codes.data()), _mm_set1_epi8(static_cast<char>(plus)));
+}
+
+template <>
+struct integer_codes<iq4_nl> {
+    static constexpr std::size_t groups = 1;
+    static constexpr int bits = 8;
+    static constexpr float minimum_factor = -128.0F;
+    static constexpr block_layout layout{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
+
+    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
+        return {{load_scales<layout>(in)}};
+    }
+    template <std::size_t>
+    [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
+        const code_lanes both = load_bytes<layout, layout.codes>(in);
+        const __m128i table = shifted_table(xlens::detail::iq4_codes, 128);
+        return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
+    }
+};
+
+template <>
+struct integer_codes<mxfp4> {
+    static constexpr std::size_t groups = 1;
+    static constexpr int bits = 5;  // 0 to 24
+    static constexpr float minimum_factor = -12.0F;
+
+    /// (d, d) of each block, d = half_of_e8m0(e).
+    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
+        const auto one = [&](std::size_t k) XLENS_INLINE {
+            return k < in.count ? static_cast<int>(in.at[k * mxfp4::bytes]) : 0;
+        };
+        const __m256i e =
+            _mm256_setr_epi32(one(0), one(0), one(1), one(1), one(2), one(2), one(3), one(3));
+        const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+        const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+        const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+        return {{_mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, is_small))}};
+    }
+    template <std::size_t>
+    [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
+        const code_lanes both = load_one_by_one(in, mxfp4::bytes, 1);
+        const __m128i table = shifted_table(xlens::detail::e2m1_codes, 12);
+        return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
+    }
+};
+
+}  // namespace xlens::kernels::detail
+
+#endif
