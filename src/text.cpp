@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiled library's part for text/ (core/compiled.hpp).
 #define XLENS_BUILDING_text 1
+#include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/tokenizer.hpp>

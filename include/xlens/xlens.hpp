@@ -92,6 +92,7 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/io/load_tokenizer.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/json/field.hpp>
@@ -164,6 +165,7 @@
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/text/case_fold.hpp>
 #include <xlens/text/find_tokens.hpp>
+#include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/text_windows.hpp>

@@ -106,11 +106,15 @@ BOOST_AUTO_TEST_CASE(user_defined_tokens_are_always_found) {
 }
 
 BOOST_AUTO_TEST_CASE(what_the_model_may_be) {
-    BOOST_TEST(message(gpt2(), [](auto& d) { d.model = "bert"; }) ==
-               "m.gguf: tokenizer.ggml.model: expected gpt2 or llama, got bert");
+    for (const std::string model : {"rwkv", "plamo2", "hybriddna", "whitespace", ""}) {
+        BOOST_TEST(message(gpt2(), [&](auto& d) { d.model = model; }) ==
+                   "m.gguf: tokenizer.ggml.model: expected one of gpt2, llama, t5, bert, gemma4, "
+                   "got " +
+                       model);
+    }
     BOOST_TEST(message(gpt2(), [](auto& d) {
-                   d.pre = "deepseek-llm";
-               }).starts_with("m.gguf: tokenizer.ggml.pre is deepseek-llm, expected one of"));
+                   d.pre = "whitespace";
+               }).starts_with("m.gguf: tokenizer.ggml.pre: expected one of the"));
 }
 
 BOOST_AUTO_TEST_CASE(arrays_of_different_lengths) {

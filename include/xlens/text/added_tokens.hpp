@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/text/unicode.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -37,8 +37,13 @@ struct text_section {
 class added_tokens {
 public:
     added_tokens() = default;
+    /// Throws for a token of more than 1024 bytes: each byte of a text may cost as many steps.
     explicit added_tokens(std::vector<added_token> tokens) : m_tokens(std::move(tokens)) {
         for (std::size_t i = 0; i < m_tokens.size(); ++i) {
+            if (m_tokens[i].content.size() > max_content) {
+                fail("added token {} of {} bytes, expected at most {}",
+                     printable(m_tokens[i].content), m_tokens[i].content.size(), max_content);
+            }
             if (!m_tokens[i].content.empty()) { insert(m_tokens[i].content, i); }
         }
     }
@@ -65,7 +70,7 @@ public:
                 continue;
             }
             if (token.left_strip) {
-                begin = std::max(done, begin - trailing_white_space(text.substr(0, begin)));
+                begin -= trailing_white_space(text.substr(done, begin - done));
             }
             if (token.right_strip) { end += leading_white_space(text.substr(end)); }
             if (begin > done) { out.push_back({text.substr(done, begin - done), std::nullopt}); }
@@ -77,6 +82,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t max_content = 1024;
+
     /// A trie: the bytes that may follow, and the token that ends here.
     struct node {
         std::map<char, std::uint32_t> next;
