@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_CASE(classes_are_spelt_out) {
     BOOST_TEST(to_pcre2(R"([^\s\p{L}])", "f") == R"([^\p{White_Space}\p{L}])");
     const std::string word = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
     BOOST_TEST(to_pcre2(R"(\w\W)", "f") == "[" + word + "][^" + word + "]");
-    BOOST_TEST(to_pcre2(R"([^\w\h])", "f") == "[^" + word + "0-9a-fA-F]");
+    BOOST_TEST(to_pcre2(R"([^\w\h])", "f") == "[^" + word.substr(0, word.find(R"(\x)")) + "0-9a-fA-F]");
     BOOST_TEST(to_pcre2(R"([\b])", "f") == R"([\b])");
     BOOST_TEST(to_pcre2(R"(\h)", "f") == "[0-9a-fA-F]");
 }

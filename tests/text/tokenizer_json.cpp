@@ -89,6 +89,8 @@ const std::vector<bad_file> bad_files{
     {"/model", R"({"type":"Unigram","unk_id":4,"vocab":[["a",0],["b",0],["c",0],["d",1]]})",
      "tokenizer.json: model.unk_id: expected an id below 4, got 4"},
     {"/model/vocab", "null", "tokenizer.json: model.vocab is missing"},
+    {"/model/vocab", R"([["a",0],["b",0],["ab",0],["c",0]])",
+     "tokenizer.json: model.vocab: expected an object, got array"},
     {"/model/vocab", "7", "tokenizer.json: model.vocab: expected an object, got 7"},
     {"/model/merges", "null", "tokenizer.json: model.merges is missing"},
     {"/model/merges", "{}", "tokenizer.json: model.merges: expected a list, got object"},

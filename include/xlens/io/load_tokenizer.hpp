@@ -21,8 +21,8 @@
 
 namespace xlens {
 
-/// The tokenizer of a .gguf file, of a Hugging Face folder or of a tokenizer.json, without the
-/// model: weights need not be there. Throws xlens::error where there is none, and for one that
+/// The tokenizer of a .gguf file, of a Hugging Face folder, of a tokenizer.json or of a SentencePiece
+/// model (.model), without the model: weights need not be there. Throws xlens::error where there is none, and for one that
 /// cannot be used.
 XLENS_API tokenizer load_tokenizer(const std::filesystem::path& path);
 
@@ -35,6 +35,7 @@ XLENS_API tokenizer load_tokenizer(const std::filesystem::path& path) {
         return *std::move(out);
     }
     if (path.extension() == ".json") { return load_tokenizer_json(path); }
+    if (path.extension() == ".model") { return load_piece_model(path); }
     return make_tokenizer(read_tokenizer(gguf_file(path)));
 }
 #endif

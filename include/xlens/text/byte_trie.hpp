@@ -75,6 +75,9 @@ private:
 
     [[nodiscard]] const node* child(const node& parent, char byte) const {
         const node* begin = m_nodes.data() + parent.first;
+        if (parent.children <= 1) {  // most of them
+            return parent.children == 1 && begin->byte == byte ? begin : nullptr;
+        }
         const node* end = begin + parent.children;
         // Sorted as string_view sorts: by unsigned bytes.
         const auto value = [](char c) { return static_cast<unsigned char>(c); };

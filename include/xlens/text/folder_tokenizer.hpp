@@ -37,6 +37,9 @@ namespace xlens {
 /// Throws xlens::error for one that cannot be used.
 XLENS_API std::optional<tokenizer> load_folder_tokenizer(const std::filesystem::path& folder);
 
+/// The tokenizer of a SentencePiece model file, with what the files beside it add to it.
+XLENS_API tokenizer load_piece_model(const std::filesystem::path& path);
+
 #if XLENS_DEFINES(text)
 namespace detail {
 
@@ -158,6 +161,8 @@ inline tokenizer read_piece_file(const std::filesystem::path& path,
         names.push_back(piece.text);
     }
     beside.add_tokens(vocabulary, parts.added);
+    // The library's normaliser puts a space before each: they stand in the text as it is given.
+    for (added_token& token : parts.added) { token.normalized = false; }
     names = number_tokens(vocabulary, parts.added, file);
     parts.tokens.resize(names.size());
     for (const added_token& token : parts.added) {
@@ -190,11 +195,15 @@ XLENS_API std::optional<tokenizer> load_folder_tokenizer(const std::filesystem::
             return detail::read_vocabulary_files(folder, detail::tokenizer_files(folder));
         }
         for (const std::string_view name : {"tokenizer.model", "spiece.model"}) {
-            if (exists(name)) {
-                return detail::read_piece_file(folder / name, detail::tokenizer_files(folder));
-            }
+            if (exists(name)) { return load_piece_model(folder / name); }
         }
         return std::nullopt;
+    });
+}
+
+XLENS_API tokenizer load_piece_model(const std::filesystem::path& path) {
+    return guarded(printable(path.string(), 4096), [&] {
+        return detail::read_piece_file(path, detail::tokenizer_files(path.parent_path()));
     });
 }
 #endif

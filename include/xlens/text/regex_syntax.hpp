@@ -26,7 +26,8 @@ public:
     }
 
 private:
-    // Oniguruma's; the last six are its table of Latin-1, which has no other character of \p{No}.
+    // Oniguruma's. Outside [] it looks Latin-1 up in a table of its own, with six more.
+    static constexpr std::string_view class_word = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
     static constexpr std::string_view word =
         R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
     static constexpr unsigned max_repeat = 1024;
@@ -58,7 +59,7 @@ private:
             case 's': m_out += R"(\p{White_Space})"; break;
             case 'S': m_out += R"(\P{White_Space})"; break;
             case 'h': m_out += m_in_class ? "0-9a-fA-F" : "[0-9a-fA-F]"; break;
-            case 'w': m_out += m_in_class ? std::string(word) : fmt::format("[{}]", word); break;
+            case 'w': m_out += m_in_class ? std::string(class_word) : fmt::format("[{}]", word); break;
             case 'W':
                 if (m_in_class) { refuse("\\W inside []"); }
                 m_out += fmt::format("[^{}]", word);
@@ -72,8 +73,19 @@ private:
                 m_out += fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word);
                 break;
             case 'u': code_point(); break;
-            default: m_out.append({'\\', escaped});
+            default: m_out.append({'\\', escaped}); named(escaped);
         }
+    }
+
+    /// What stands in braces behind \p, \P and \x belongs to them.
+    void named(char escaped) {
+        const std::size_t end = m_pattern.find('}', m_at + 2);
+        if ((escaped != 'p' && escaped != 'P' && escaped != 'x') ||
+            m_pattern.substr(m_at + 2, 1) != "{" || end == std::string_view::npos) {
+            return;
+        }
+        m_out += m_pattern.substr(m_at + 2, end - m_at - 1);
+        m_at = end - 1;
     }
 
     /// \uHHHH, which PCRE2 writes \x{HHHH}.

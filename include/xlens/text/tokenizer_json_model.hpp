@@ -139,11 +139,11 @@ inline any_token_model read_model(const json_field& model, token_map vocabulary,
                              : model.at("vocab").value().is_list() ? "Unigram"
                              : model.find("merges")                ? "BPE"
                                                                    : "WordPiece";
+    const bool list = model.at("vocab").value().is_list();
+    if (type == "Unigram") { model.at("vocab").expect(list, "a list"); }
+    if (type == "BPE" || type == "WordPiece") { model.at("vocab").expect(!list, "an object"); }
     if (type == "BPE") { return read_bpe(model, std::move(vocabulary), file); }
-    if (type == "Unigram") {
-        model.at("vocab").expect(model.at("vocab").value().is_list(), "a list");
-        return read_unigram(model, vocabulary, special);
-    }
+    if (type == "Unigram") { return read_unigram(model, vocabulary, special); }
     if (type == "WordPiece") { return read_wordpiece(model, std::move(vocabulary), special); }
     named->expect(false, "BPE, Unigram or WordPiece");
     return read_bpe(model, std::move(vocabulary), file);  // never: expect() has thrown

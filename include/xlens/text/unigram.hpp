@@ -49,7 +49,8 @@ public:
         : m_bytes(bytes), m_options(options), m_where(std::move(where)) {
         std::vector<std::pair<std::string_view, token_id>> strings;
         double lowest = std::numeric_limits<double>::max();
-        double highest = std::numeric_limits<double>::lowest();
+        // So sentencepiece starts: log probabilities are below, and user-defined tokens get -0.1.
+        double highest = std::numeric_limits<float>::min();
         for (std::size_t i = 0; i < tokens.size(); ++i) {
             const unigram_token& token = tokens[i];
             m_scores.push_back(token.score);
