@@ -8,6 +8,7 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/io/load_tokenizer.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 
 namespace xlens {

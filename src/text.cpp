@@ -2,6 +2,7 @@
 // The compiled library's part for text/ (core/compiled.hpp).
 #define XLENS_BUILDING_text 1
 #include <xlens/text/end_tokens.hpp>
+#include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>

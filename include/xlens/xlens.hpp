@@ -93,6 +93,7 @@
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/io/load_tokenizer.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/json/field.hpp>
@@ -167,6 +168,7 @@
 #include <xlens/text/encode_options.hpp>
 #include <xlens/text/end_tokens.hpp>
 #include <xlens/text/find_tokens.hpp>
+#include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>

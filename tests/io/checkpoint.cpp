@@ -10,6 +10,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <xlens/io/assemble.hpp>
+#include <xlens/io/load.hpp>
 #include <xlens/io/open_checkpoint.hpp>
 
 #include <cstdint>
@@ -351,6 +352,19 @@ BOOST_AUTO_TEST_CASE(the_good_file_beside_them_is_read) {
     BOOST_TEST(file.config().vocabulary == 5U);
     BOOST_TEST(file.config().quantization == "f32");
     BOOST_TEST(assemble<presets::llama>(file).blocks.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_tokenizer_that_cannot_be_used_is_refused_when_it_is_asked_for) {
+    const temporary_directory folder;
+    llama_file other;
+    other.more = [](gguf_builder& f) { f.text("tokenizer.ggml.model", "rwkv"); };
+    const auto path = folder.write("rwkv.gguf", other.bytes());
+    const xlens::model m = xlens::load(path);
+    BOOST_TEST(!m.has_tokenizer());
+    BOOST_TEST(xlens::test::error_message([&] { (void)m.tokenizer(); }) ==
+               path.string() +
+                   ": tokenizer.ggml.model: expected one of gpt2, llama, t5, bert, "
+                   "gemma4, got rwkv; give token ids instead (--ids)");
 }
 
 BOOST_AUTO_TEST_CASE(the_good_wikilm_beside_them_has_the_usual_scale_and_positions) {

@@ -48,8 +48,8 @@ std::vector<malformed_file> cases() {
     return {
         {"no model", gguf_builder().bytes(),
          "key 'tokenizer.ggml.model': expected a string, got no such key"},
-        {"model bert", gguf_builder().text("tokenizer.ggml.model", "bert").bytes(),
-         "tokenizer.ggml.model: expected gpt2 or llama, got bert"},
+        {"model rwkv", gguf_builder().text("tokenizer.ggml.model", "rwkv").bytes(),
+         "tokenizer.ggml.model: expected one of gpt2, llama, t5, bert, gemma4, got rwkv"},
         {"no tokens", gguf_builder().text("tokenizer.ggml.model", "gpt2").bytes(),
          "key 'tokenizer.ggml.tokens': expected array of string, got no such key"},
         {"no merges",

@@ -105,12 +105,55 @@ BOOST_AUTO_TEST_CASE(user_defined_tokens_are_always_found) {
     BOOST_TEST(!tok.is_special(5));
 }
 
+BOOST_AUTO_TEST_CASE(a_file_that_does_not_say_how_text_is_cut_warns) {
+    BOOST_TEST(xlens::make_tokenizer(gpt2()).warnings().empty());
+    BOOST_TEST(xlens::make_tokenizer(llama()).warnings().empty());
+    for (const std::string pre : {"", "default"}) {
+        tokenizer_data data = gpt2();
+        data.pre = pre;
+        const xlens::tokenizer tok = xlens::make_tokenizer(data);
+        BOOST_REQUIRE(tok.warnings().size() == 1U);
+        BOOST_TEST(tok.warnings().front() ==
+                   "m.gguf: tokenizer.ggml.pre is " + std::string(pre.empty() ? "missing" : pre) +
+                       ": text is cut by llama.cpp's default patterns, which are probably not the "
+                       "model's; convert the model again");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(names_of_control_tokens_count_whatever_their_type) {
+    tokenizer_data data = gpt2();
+    data.tokens.push_back("<|im_end|>");
+    data.types.push_back(1);
+    data.tokens.push_back("<|channel|>");
+    data.types.push_back(3);
+    const xlens::tokenizer tok = xlens::make_tokenizer(data);
+    BOOST_TEST((tok.encode("a<|im_end|>", true) == ids{1, 6}));
+    BOOST_TEST(tok.is_special(6));
+    BOOST_TEST((tok.encode("a<|channel|>") == ids{1, 7}));
+    BOOST_TEST(!tok.is_special(7));
+}
+
+BOOST_AUTO_TEST_CASE(special_tokens_of_phi_3_take_white_space_along) {
+    tokenizer_data data = llama();
+    data.add_space_prefix = false;
+    data.tokens.push_back("<|user|>");
+    data.types.push_back(3);
+    data.scores.push_back(0);
+    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b", true) == ids{6, 5}));
+    data.strips_behind = true;
+    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b<s> b", true) == ids{6, 4, 1, 5}));
+}
+
 BOOST_AUTO_TEST_CASE(what_the_model_may_be) {
-    BOOST_TEST(message(gpt2(), [](auto& d) { d.model = "bert"; }) ==
-               "m.gguf: tokenizer.ggml.model: expected gpt2 or llama, got bert");
+    for (const std::string model : {"rwkv", "plamo2", "hybriddna", "whitespace", ""}) {
+        BOOST_TEST(message(gpt2(), [&](auto& d) { d.model = model; }) ==
+                   "m.gguf: tokenizer.ggml.model: expected one of gpt2, llama, t5, bert, gemma4, "
+                   "got " +
+                       model);
+    }
     BOOST_TEST(message(gpt2(), [](auto& d) {
-                   d.pre = "deepseek-llm";
-               }).starts_with("m.gguf: tokenizer.ggml.pre is deepseek-llm, expected one of"));
+                   d.pre = "whitespace";
+               }).starts_with("m.gguf: tokenizer.ggml.pre: expected one of the"));
 }
 
 BOOST_AUTO_TEST_CASE(arrays_of_different_lengths) {

@@ -69,6 +69,30 @@ BOOST_AUTO_TEST_CASE(catastrophic_patterns_end_in_an_error_soon) {
     }
 }
 
+// Each search is short, all together are not: nothing matches b, and everything looks for it.
+BOOST_AUTO_TEST_CASE(all_searches_of_a_text_have_one_budget) {
+    for (const std::string pattern :
+         {"(?:.|\\n)*b|a", ".*b|a", "(?>.*)b|a", "a*+b|a", "(?=a*b)|a", "(a+)+b|a"}) {
+        for (const std::size_t bytes : {std::size_t{30'000}, std::size_t{1'000'000}}) {
+            const auto start = std::chrono::steady_clock::now();
+            const std::string message =
+                error_message([&] { find(pattern, std::string(bytes, 'a')); });
+            const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+            BOOST_TEST(message.starts_with("f: matching gave up at byte "), message);
+            BOOST_TEST(seconds.count() < (bytes > 30'000 ? 30.0 : 3.0));
+        }
+    }
+    // Many searches in many pieces share what is left.
+    const regex pattern(".*b|a", "f");
+    xlens::match_budget budget(0);
+    BOOST_TEST(error_message([&] {
+                   for (int i = 0; i < 1000; ++i) {
+                       pattern.for_each_match(std::string(2000, 'a'), budget,
+                                              [](std::size_t, std::size_t) {});
+                   }
+               }).ends_with("of 2000: more than 10000000 steps for one text"));
+}
+
 BOOST_AUTO_TEST_CASE(long_texts_need_no_deep_stack) {
     // Each of the million characters is a step of a group: more than compiled code has stack for.
     const std::string text(1'000'000, 'a');

@@ -14,9 +14,11 @@ using xlens::test::error_message;
 BOOST_AUTO_TEST_CASE(classes_are_spelt_out) {
     BOOST_TEST(to_pcre2(R"(\s+(?!\S)|\\s)", "f") == R"(\p{White_Space}+(?!\P{White_Space})|\\s)");
     BOOST_TEST(to_pcre2(R"([^\s\p{L}])", "f") == R"([^\p{White_Space}\p{L}])");
-    BOOST_TEST(to_pcre2(R"(\w\W)", "f") == R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])"
-                                           R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])");
-    BOOST_TEST(to_pcre2(R"([^\w\h])", "f") == R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}0-9a-fA-F])");
+    const std::string word = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
+    BOOST_TEST(to_pcre2(R"(\w\W)", "f") == "[" + word + "][^" + word + "]");
+    BOOST_TEST(to_pcre2(R"([^\w\h])", "f") ==
+               "[^" + word.substr(0, word.find(R"(\x)")) + "0-9a-fA-F]");
+    BOOST_TEST(to_pcre2(R"([\b])", "f") == R"([\b])");
     BOOST_TEST(to_pcre2(R"(\h)", "f") == "[0-9a-fA-F]");
 }
 
@@ -27,7 +29,16 @@ BOOST_AUTO_TEST_CASE(the_rest_is_kept) {
     }
 }
 
+// Oniguruma repeats a repetition once more; PCRE2 would not give back what it took.
+BOOST_AUTO_TEST_CASE(a_plus_behind_counts_repeats) {
+    BOOST_TEST(to_pcre2(R"(\p{N}{1,3}+|x)", "f") == R"((?:\p{N}{1,3})+|x)");
+    BOOST_TEST(to_pcre2("a(b[c+]{2}){3}+", "f") == "a(?:(b[c+]{2}){3})+");
+    BOOST_TEST(to_pcre2("a++b?+{x}+", "f") == "a++b?+{x}+");  // possessive in both; no counts
+}
+
 BOOST_AUTO_TEST_CASE(what_pcre2_cannot_say_is_refused) {
+    BOOST_TEST(error_message([] { to_pcre2("a{1025}", "f: x"); }) ==
+               "f: x: to repeat more than 1024 times is not supported in pattern a{1025}");
     BOOST_TEST(error_message([] { to_pcre2("[a-z&&[^b]]", "f: x"); }) ==
                "f: x: nested or intersected [] is not supported in pattern [a-z&&[^b]]");
     BOOST_TEST(error_message([] { to_pcre2("[a[b]]", "f: x"); }) ==

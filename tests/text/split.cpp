@@ -16,8 +16,9 @@ using texts = std::vector<std::string>;
 texts cut(const std::string& pattern, split_behavior behavior, const std::string& text,
           bool invert = false) {
     texts out;
+    xlens::match_budget budget(text.size());
     for (const auto& [begin, end] :
-         xlens::split_text(xlens::regex(pattern, "f"), behavior, invert, text)) {
+         xlens::split_text(xlens::regex(pattern, "f"), behavior, invert, text, budget)) {
         out.push_back(text.substr(begin, end - begin));
     }
     return out;

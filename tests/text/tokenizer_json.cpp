@@ -71,19 +71,29 @@ std::ostream& operator<<(std::ostream& out, const bad_file& file) {
 }
 
 const std::string known_cuts =
-    "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation";
+    "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, "
+    "BertPreTokenizer, CharDelimiterSplit";
 const std::string byte_fallback = R"({"type":"BPE","byte_fallback":true,"merges":[],"vocab":)";
 
 const std::vector<bad_file> bad_files{
     {"/model", "null", "tokenizer.json: model is missing"},
     {"/model", "[]", "tokenizer.json: model: expected an object, got array"},
-    {"/model/type", "\"Unigram\"",
-     "tokenizer.json: model.type: expected BPE, the only model that is supported, got \"Unigram\""},
-    {"/model/type", "\"WordPiece\"",
-     "tokenizer.json: model.type: expected BPE, the only model that is supported, got "
-     "\"WordPiece\""},
+    {"/model/type", "\"Unigram\"", "tokenizer.json: model.vocab: expected a list, got object"},
+    {"/model/type", "\"WordPiece\"", "tokenizer.json: model.unk_token is missing"},
+    {"/model/type", "\"WordLevel\"",
+     "tokenizer.json: model.type: expected BPE, Unigram or WordPiece, got \"WordLevel\""},
+    {"/model", R"({"type":"Unigram","vocab":[["a",0],["b"]]})",
+     "tokenizer.json: model.vocab[1]: expected a token and its score, got array"},
+    {"/model", R"({"type":"Unigram","vocab":[["a",0],["a",1]]})",
+     "tokenizer.json: model.vocab[1]: a is there already"},
+    {"/model", R"({"type":"Unigram","unk_id":4,"vocab":[["a",0],["b",0],["c",0],["d","x"]]})",
+     "tokenizer.json: model.vocab[3][1]: expected a number, got \"x\""},
+    {"/model", R"({"type":"Unigram","unk_id":4,"vocab":[["a",0],["b",0],["c",0],["d",1]]})",
+     "tokenizer.json: model.unk_id: expected an id below 4, got 4"},
     {"/model/vocab", "null", "tokenizer.json: model.vocab is missing"},
-    {"/model/vocab", "[]", "tokenizer.json: model.vocab: expected an object, got array"},
+    {"/model/vocab", R"([["a",0],["b",0],["ab",0],["c",0]])",
+     "tokenizer.json: model.vocab: expected an object, got array"},
+    {"/model/vocab", "7", "tokenizer.json: model.vocab: expected an object, got 7"},
     {"/model/merges", "null", "tokenizer.json: model.merges is missing"},
     {"/model/merges", "{}", "tokenizer.json: model.merges: expected a list, got object"},
     {"/model/merges/0", "\"a b c\"",
@@ -129,24 +139,31 @@ const std::vector<bad_file> bad_files{
      "tokenizer.json: model.vocab: expected a byte token <0x00> to <0xFF>, got <0xZZ>"},
     {"/pre_tokenizer", R"({"type":"Bert"})",
      "tokenizer.json: pre_tokenizer.type: expected one of " + known_cuts + ", got Bert"},
-    {"/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[{"type":"CharDelimiterSplit"}]})",
+    {"/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[{"type":"UnicodeScripts"}]})",
      "tokenizer.json: pre_tokenizer.pretokenizers[0].type: expected one of " + known_cuts +
-         ", got CharDelimiterSplit"},
+         ", got UnicodeScripts"},
     {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"})",
      "tokenizer.json: pre_tokenizer.pattern.Regex: pattern (a does not compile: missing closing "
      "parenthesis (at byte 2)"},
     {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"a"},"behavior":"Dropped"})",
      "tokenizer.json: pre_tokenizer.behavior: expected Removed, Isolated, MergedWithPrevious, "
      "MergedWithNext or Contiguous, got Dropped"},
-    {"/normalizer", R"({"type":"Nmt"})",
+    {"/normalizer", R"({"type":"ByteLevel"})",
      "tokenizer.json: normalizer.type: expected one of Sequence, NFC, NFD, NFKC, NFKD, Lowercase, "
-     "Prepend, Replace, got Nmt"},
+     "Prepend, Replace, Strip, StripAccents, Nmt, BertNormalizer, Precompiled, got ByteLevel"},
+    {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"a*"})",
+     "tokenizer.json: normalizer.precompiled_charsmap: expected base64"},
+    {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"AAQAAA=="})",
+     "tokenizer.json: normalizer.precompiled_charsmap: expected a double array and strings that "
+     "end in NUL, got 4 bytes, of which the first say 1024"},
     {"/decoder", R"({"type":"CTC"})",
-     "tokenizer.json: decoder.type: expected one of Sequence, ByteLevel, Metaspace, Replace, "
-     "Strip, ByteFallback, Fuse, got CTC"},
-    {"/post_processor", R"({"type":"BertProcessing"})",
+     "tokenizer.json: decoder.type: expected one of Sequence, ByteLevel, Metaspace, WordPiece, "
+     "Replace, Strip, ByteFallback, Fuse, got CTC"},
+    {"/post_processor", R"({"type":"BertProcessing","cls":["<s>",5],"sep":["<s>",4]})",
+     "tokenizer.json: post_processor.cls[1]: expected an id below 5, got 5"},
+    {"/post_processor", R"({"type":"Other"})",
      "tokenizer.json: post_processor.type: expected one of Sequence, ByteLevel, "
-     "TemplateProcessing, got BertProcessing"},
+     "TemplateProcessing, BertProcessing, RobertaProcessing, got Other"},
     {"/post_processor",
      R"({"type":"TemplateProcessing",
          "single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],
@@ -211,15 +228,16 @@ BOOST_AUTO_TEST_CASE(paths_that_are_no_file) {
 
 BOOST_AUTO_TEST_CASE(the_config_beside_it) {
     const written file(sound, R"({"bos_token":{"content":"<s>"},"eos_token":"b",
-                                  "add_bos_token":true,"chat_template":"{{ x }}"})");
+                                  "add_bos_token":true,"tokenizer_class":"LlamaTokenizerFast",
+                                  "chat_template":"{{ x }}"})");
     const xlens::tokenizer tok = file.load();
     BOOST_TEST(tok.bos().value() == 4);
     BOOST_TEST(tok.eos().value() == 1);
     BOOST_TEST((tok.encode_prompt("ab") == ids{4, 2}));
     BOOST_TEST(tok.chat_template() == "{{ x }}");
     BOOST_TEST(message(sound, R"({"bos_token":"<x>"})") ==
-               "tokenizer_config.json: bos_token: <x> is not a token of tokenizer.json");
-    BOOST_TEST(message(sound, R"({"add_eos_token":true})") ==
+               "tokenizer_config.json: bos_token: <x> is not a token of the vocabulary");
+    BOOST_TEST(message(sound, R"({"add_eos_token":true,"tokenizer_class":"LlamaTokenizer"})") ==
                "tokenizer_config.json: add_eos_token is true, but the token is not named");
     BOOST_TEST(message(sound, R"({"eos_token":7})") ==
                "tokenizer_config.json: eos_token: expected a string, got 7");

@@ -2,6 +2,7 @@
 #include "engine/engine.hpp"
 
 #include "engine/model_path.hpp"
+#include "output/note.hpp"
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
@@ -24,6 +25,7 @@ struct engine::parts {
     std::string path;
     std::string precision;
     xlens::model model;
+    bool warned = false;  // of what the tokenizer warns of
     // Of generate, perplexity and trace.
     std::optional<early_exit::fitted_exit> exit = std::nullopt;
 };
@@ -45,7 +47,14 @@ engine::~engine() = default;
 
 const xlens::model& engine::model() const { return m_parts->model; }
 const hyperparameters& engine::config() const { return m_parts->model.config; }
-const tokenizer& engine::text() const { return m_parts->model.tokenizer(); }
+const tokenizer& engine::text() const {
+    const tokenizer& text = m_parts->model.tokenizer();
+    if (!m_parts->warned) {
+        for (const std::string& warning : text.warnings()) { note(warning); }
+    }
+    m_parts->warned = true;
+    return text;
+}
 const std::string& engine::path() const { return m_parts->path; }
 const std::string& engine::precision() const { return m_parts->precision; }
 

@@ -16,9 +16,11 @@
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/open_checkpoint.hpp>
+#include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
-#include <xlens/text/tokenizer_json.hpp>
+
+#include <string>
 #endif
 
 namespace xlens {
@@ -34,7 +36,8 @@ struct load_options {
 };
 
 /// Opens a .gguf file or a Hugging Face folder, of any architecture. Weights are used in place: the
-/// time does not depend on their size. Throws xlens::error.
+/// time does not depend on their size. Throws xlens::error; for a tokenizer that cannot be used,
+/// only when the model is asked for it.
 XLENS_API model load(const std::filesystem::path& path, const load_options& options = {});
 
 #if XLENS_DEFINES(io)
@@ -44,8 +47,7 @@ XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
         const std::string kind = gguf->string("tokenizer.ggml.model", "none");
         if (kind != "none" && kind != "no_vocab") { out = make_tokenizer(read_tokenizer(*gguf)); }
     } else {
-        const auto path = file.origin<hugging_face_folder>()->path() / "tokenizer.json";
-        if (std::filesystem::exists(path)) { out = load_tokenizer_json(path); }
+        out = load_folder_tokenizer(file.origin<hugging_face_folder>()->path());
     }
     if (out && out->size() > file.config().vocabulary) {
         fail("{}: tokenizer: {} tokens, the embedding has {} rows", file.name(), out->size(),
@@ -57,10 +59,16 @@ XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
 XLENS_API model load(const std::filesystem::path& path, const load_options& options) {
     const auto file = std::make_shared<const checkpoint>(open_checkpoint(path, options.precision));
     transformer<> parts = assemble(*file);
-    std::optional<tokenizer> text = tokenizer_of(*file);
+    std::shared_ptr<const tokenizer> text;
+    std::string no_text;
+    try {
+        if (auto found = tokenizer_of(*file)) {
+            text = std::make_shared<const tokenizer>(*std::move(found));
+        }
+    } catch (const error& e) { no_text = e.what(); }
     return {std::move(parts), file->name(),
-            std::shared_ptr<const tensor_map>(file, &file->tensors()),
-            text ? std::make_shared<const tokenizer>(*std::move(text)) : nullptr};
+            std::shared_ptr<const tensor_map>(file, &file->tensors()), std::move(text),
+            std::move(no_text)};
 }
 #endif
 

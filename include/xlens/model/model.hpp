@@ -31,8 +31,9 @@ class tokenizer;  // text/tokenizer.hpp
 class model : public transformer<> {
 public:
     /// `tensors` are those that the weights of `parts` point into, under the names of the file.
+    /// `no_text` is why there is no tokenizer, where there is none for a reason.
     model(transformer<> parts, std::string name, std::shared_ptr<const tensor_map> tensors,
-          std::shared_ptr<const xlens::tokenizer> text);
+          std::shared_ptr<const xlens::tokenizer> text, std::string no_text = {});
     /// Of a transformer that was put together by hand or whose architecture is fixed by its type,
     /// and whose weights outlive this. It has no tokenizer and no file.
     template <class Preset, weight_matrix Weights>
@@ -47,7 +48,8 @@ public:
     [[nodiscard]] std::uint64_t fingerprint() const;
 
     [[nodiscard]] bool has_tokenizer() const { return m_tokenizer != nullptr; }
-    /// Throws xlens::error if the file has none; so do encode and text.
+    /// Throws xlens::error if the file has none, or one that cannot be used, and says why; so do
+    /// encode and text.
     [[nodiscard]] const xlens::tokenizer& tokenizer() const;
     /// The tokens of a prompt, with the start token where the model wants one.
     [[nodiscard]] std::vector<token_id> encode(std::string_view prompt) const;
@@ -63,16 +65,18 @@ private:
     std::string m_name;
     std::shared_ptr<const tensor_map> m_tensors;  // owns the file as well
     std::shared_ptr<const xlens::tokenizer> m_tokenizer;
+    std::string m_no_text;
 };
 
 #if XLENS_DEFINES(model)
 XLENS_API model::model(transformer<> parts, std::string name,
                        std::shared_ptr<const tensor_map> tensors,
-                       std::shared_ptr<const xlens::tokenizer> text)
+                       std::shared_ptr<const xlens::tokenizer> text, std::string no_text)
     : transformer<>(std::move(parts)),
       m_name(std::move(name)),
       m_tensors(std::move(tensors)),
-      m_tokenizer(std::move(text)) {}
+      m_tokenizer(std::move(text)),
+      m_no_text(std::move(no_text)) {}
 
 XLENS_API const tensor_map& model::tensors() const {
     if (!m_tensors) { fail("{}: expected a file, got weights in memory", m_name); }
@@ -84,6 +88,9 @@ XLENS_API std::uint64_t model::fingerprint() const {
 }
 
 XLENS_API const xlens::tokenizer& model::tokenizer() const {
+    if (!m_tokenizer && !m_no_text.empty()) {
+        fail("{}; give token ids instead (--ids)", m_no_text);
+    }
     if (!m_tokenizer) { fail("{}: no tokenizer in it; give token ids (--ids)", m_name); }
     return *m_tokenizer;
 }

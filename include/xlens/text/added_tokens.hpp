@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/text/byte_trie.hpp>
 #include <xlens/text/unicode.hpp>
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,10 +36,17 @@ struct text_section {
 class added_tokens {
 public:
     added_tokens() = default;
+    /// Throws for a token of more than 256 bytes: each byte of a text may cost as many steps.
     explicit added_tokens(std::vector<added_token> tokens) : m_tokens(std::move(tokens)) {
-        for (std::size_t i = 0; i < m_tokens.size(); ++i) {
-            if (!m_tokens[i].content.empty()) { insert(m_tokens[i].content, i); }
+        std::vector<std::pair<std::string_view, token_id>> strings;
+        for (const added_token& token : m_tokens) {
+            if (token.content.size() > max_content) {
+                fail("added token {} of {} bytes, expected at most {}", printable(token.content),
+                     token.content.size(), max_content);
+            }
+            strings.emplace_back(token.content, static_cast<token_id>(strings.size()));
         }
+        m_strings = byte_trie(std::move(strings));
     }
 
     [[nodiscard]] bool empty() const { return m_tokens.empty(); }
@@ -65,7 +71,7 @@ public:
                 continue;
             }
             if (token.left_strip) {
-                begin = std::max(done, begin - trailing_white_space(text.substr(0, begin)));
+                begin -= trailing_white_space(text.substr(done, begin - done));
             }
             if (token.right_strip) { end += leading_white_space(text.substr(end)); }
             if (begin > done) { out.push_back({text.substr(done, begin - done), std::nullopt}); }
@@ -77,33 +83,15 @@ public:
     }
 
 private:
-    /// A trie: the bytes that may follow, and the token that ends here.
-    struct node {
-        std::map<char, std::uint32_t> next;
-        std::optional<std::size_t> token;
-    };
+    static constexpr std::size_t max_content = 256;
 
-    void insert(std::string_view content, std::size_t token) {
-        std::uint32_t at = 0;
-        for (const char c : content) {
-            const auto [it, fresh] =
-                m_nodes[at].next.try_emplace(c, static_cast<std::uint32_t>(m_nodes.size()));
-            at = it->second;
-            if (fresh) { m_nodes.emplace_back(); }
-        }
-        m_nodes[at].token = token;
-    }
-
+    /// The place in the list of the longest token that the text has at `at`.
     [[nodiscard]] std::optional<std::size_t> longest_at(std::string_view text,
                                                         std::size_t at) const {
         std::optional<std::size_t> longest;
-        std::uint32_t state = 0;
-        for (; at < text.size(); ++at) {
-            const auto it = m_nodes[state].next.find(text[at]);
-            if (it == m_nodes[state].next.end()) { break; }
-            state = it->second;
-            if (m_nodes[state].token) { longest = m_nodes[state].token; }
-        }
+        m_strings.each_prefix(text, at, [&](std::size_t, token_id place) {
+            longest = static_cast<std::size_t>(place);
+        });
         return longest;
     }
 
@@ -116,7 +104,7 @@ private:
     }
 
     std::vector<added_token> m_tokens;
-    std::vector<node> m_nodes{node{}};
+    byte_trie m_strings;
 };
 
 }  // namespace xlens

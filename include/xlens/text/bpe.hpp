@@ -26,6 +26,7 @@ using merge_parts = std::pair<std::string, std::string>;
 
 struct bpe_options {
     bool ignore_merges = false;       // a whole word that is a token is that token
+    bool whole_line_ends = false;     // a word of \n alone that is a token is that token
     bool byte_fallback = false;       // characters without a token are spelt in <0xHH> tokens
     bool fuse_unknown = false;        // neighbouring unknown characters are one unknown token
     std::optional<token_id> unknown;  // without it, unknown characters are dropped
@@ -67,7 +68,9 @@ public:
 
     /// Appends the tokens of `word`; `raw` marks bytes that are not UTF-8. O(n log n).
     void encode(std::string_view word, bool raw, std::vector<token_id>& out) const {
-        if (m_options.ignore_merges) {
+        const bool line_ends =
+            m_options.whole_line_ends && word.find_first_not_of('\n') == std::string_view::npos;
+        if (m_options.ignore_merges || line_ends) {
             if (const auto whole = find_token(m_vocabulary, word)) {
                 out.push_back(*whole);
                 return;

@@ -15,6 +15,7 @@ namespace xlens::detail {
 struct symbol {
     std::string_view text;
     token_id id = -1;
+    bool frozen = false;  // merges with nothing
 };
 
 /// A merge that the vocabulary allows: the smallest `order` goes first, and the leftmost of equals.
@@ -45,6 +46,7 @@ void merge_symbols(std::vector<symbol>& symbols, Candidate&& candidate) {
     std::vector<std::size_t> next(count);
     std::priority_queue<entry> queue;
     const auto offer = [&](std::size_t left, std::size_t right) {
+        if (symbols[left].frozen || symbols[right].frozen) { return; }
         const merge_candidate<Order> merge = candidate(symbols[left], symbols[right]);
         if (!merge.allowed) { return; }
         const std::size_t bytes = symbols[left].text.size() + symbols[right].text.size();
@@ -68,11 +70,9 @@ void merge_symbols(std::vector<symbol>& symbols, Candidate&& candidate) {
         left = {{left.text.data(), best.bytes}, best.result};
         right.text = {};
         next[best.left] = next[best.right];
-        if (next[best.left] < count) {
-            previous[next[best.left]] = best.left;
-            offer(best.left, next[best.left]);
-        }
+        if (next[best.left] < count) { previous[next[best.left]] = best.left; }
         if (best.left > 0) { offer(previous[best.left], best.left); }
+        if (next[best.left] < count) { offer(best.left, next[best.left]); }
     }
     std::erase_if(symbols, [](const symbol& s) { return s.text.empty(); });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/text/byte_alphabet.hpp>
+#include <xlens/text/digit_groups.hpp>
 #include <xlens/text/regex.hpp>
 #include <xlens/text/split.hpp>
 
@@ -35,6 +36,11 @@ struct byte_level_step {
     std::optional<regex> pattern;
 };
 
+/// Cuts runs of digits into groups of three; see digit_grouping.
+struct digit_step {
+    digit_grouping how = digit_grouping::inside;
+};
+
 enum class prepend_scheme { always, first, never };
 
 /// Writes spaces as `mark` (U+2581, "▁"), puts one before a piece, and cuts before each mark.
@@ -47,18 +53,20 @@ struct metaspace_step {
 
 namespace detail {
 
-inline void apply(const split_step& step, text_piece piece, std::vector<text_piece>& out) {
+inline void apply(const split_step& step, text_piece piece, match_budget& budget,
+                  std::vector<text_piece>& out) {
     if (piece.raw) {
         out.push_back(std::move(piece));
         return;
     }
     for (const auto& [begin, end] :
-         split_text(step.pattern, step.behavior, step.invert, piece.text)) {
+         split_text(step.pattern, step.behavior, step.invert, piece.text, budget)) {
         out.push_back({piece.text.substr(begin, end - begin), false, piece.at_start && begin == 0});
     }
 }
 
-inline void apply(const byte_level_step& step, text_piece piece, std::vector<text_piece>& out) {
+inline void apply(const byte_level_step& step, text_piece piece, match_budget& budget,
+                  std::vector<text_piece>& out) {
     if (!piece.raw && step.add_prefix_space && !piece.text.starts_with(' ')) {
         piece.text.insert(0, 1, ' ');
     }
@@ -68,13 +76,32 @@ inline void apply(const byte_level_step& step, text_piece piece, std::vector<tex
     }
     const std::string_view text = piece.text;
     for (const auto& [begin, end] :
-         split_text(*step.pattern, split_behavior::isolated, false, text)) {
+         split_text(*step.pattern, split_behavior::isolated, false, text, budget)) {
         out.push_back({to_byte_alphabet(text.substr(begin, end - begin)), false,
                        piece.at_start && begin == 0});
     }
 }
 
-inline void apply(const metaspace_step& step, text_piece piece, std::vector<text_piece>& out) {
+inline void apply(const digit_step& step, text_piece piece, match_budget&,
+                  std::vector<text_piece>& out) {
+    if (piece.raw) {
+        out.push_back(std::move(piece));
+        return;
+    }
+    std::vector<std::size_t> ends = digit_cuts(step.how, piece.text);
+    ends.push_back(piece.text.size());
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+        if (end > begin) {
+            out.push_back(
+                {piece.text.substr(begin, end - begin), false, piece.at_start && begin == 0});
+            begin = end;
+        }
+    }
+}
+
+inline void apply(const metaspace_step& step, text_piece piece, match_budget& budget,
+                  std::vector<text_piece>& out) {
     if (piece.raw) {
         out.push_back(std::move(piece));
         return;
@@ -92,7 +119,7 @@ inline void apply(const metaspace_step& step, text_piece piece, std::vector<text
     if (asks && !marked.starts_with(step.mark)) { marked.insert(0, step.mark); }
     piece.text = std::move(marked);
     if (step.split) {
-        apply(step.cut, std::move(piece), out);
+        apply(step.cut, std::move(piece), budget, out);
     } else {
         out.push_back(std::move(piece));
     }
@@ -104,24 +131,32 @@ inline void apply(const metaspace_step& step, text_piece piece, std::vector<text
 /// pieces of the one before. No step: the text is one piece.
 class pre_tokenizer {
 public:
-    using step = std::variant<split_step, byte_level_step, metaspace_step>;
+    using step = std::variant<split_step, byte_level_step, metaspace_step, digit_step>;
 
     pre_tokenizer() = default;
     explicit pre_tokenizer(std::vector<step> steps) : m_steps(std::move(steps)) {}
 
     [[nodiscard]] const std::vector<step>& steps() const { return m_steps; }
 
-    [[nodiscard]] std::vector<text_piece> operator()(text_piece whole) const {
+    /// Throws where the patterns need more than what is left of the text's budget.
+    [[nodiscard]] std::vector<text_piece> operator()(text_piece whole, match_budget& budget) const {
         std::vector<text_piece> pieces;
         pieces.push_back(std::move(whole));
         for (const step& s : m_steps) {
             std::vector<text_piece> next;
             for (text_piece& piece : pieces) {
-                std::visit([&](const auto& one) { detail::apply(one, std::move(piece), next); }, s);
+                std::visit(
+                    [&](const auto& one) { detail::apply(one, std::move(piece), budget, next); },
+                    s);
             }
             pieces = std::move(next);
         }
         return pieces;
+    }
+    /// With a budget of its own.
+    [[nodiscard]] std::vector<text_piece> operator()(text_piece whole) const {
+        match_budget budget(whole.text.size());
+        return (*this)(std::move(whole), budget);
     }
 
 private:

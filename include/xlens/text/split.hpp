@@ -32,11 +32,11 @@ struct split_part {
 };
 
 /// Matches and the stretches between them, in order; `invert` swaps their roles.
-inline std::vector<split_part> find_parts(const regex& pattern, bool invert,
-                                          std::string_view text) {
+inline std::vector<split_part> find_parts(const regex& pattern, bool invert, std::string_view text,
+                                          match_budget& budget) {
     std::vector<split_part> parts;
     std::size_t done = 0;
-    pattern.for_each_match(text, [&](std::size_t begin, std::size_t end) {
+    pattern.for_each_match(text, budget, [&](std::size_t begin, std::size_t end) {
         if (begin > done) { parts.push_back({{done, begin}, invert}); }
         parts.push_back({{begin, end}, !invert});
         done = end;
@@ -53,11 +53,12 @@ inline bool joins(split_behavior behavior, bool match, bool previous_match) {
 
 }  // namespace detail
 
-/// The pieces that `pattern` cuts `text` into, in order, without the empty ones.
-/// Source: the split behaviours of Hugging Face's tokenizers.
+/// The pieces that `pattern` cuts `text` into, in order, without the empty ones. Throws where the
+/// budget is spent. Source: the split behaviours of Hugging Face's tokenizers.
 inline std::vector<text_range> split_text(const regex& pattern, split_behavior behavior,
-                                          bool invert, std::string_view text) {
-    std::vector<detail::split_part> parts = detail::find_parts(pattern, invert, text);
+                                          bool invert, std::string_view text,
+                                          match_budget& budget) {
+    std::vector<detail::split_part> parts = detail::find_parts(pattern, invert, text, budget);
     const bool backwards = behavior == split_behavior::merged_with_next;
     if (backwards) { std::ranges::reverse(parts); }
     std::vector<text_range> out;

@@ -12,7 +12,9 @@
 #include <xlens/text/pre_tokenizer.hpp>
 #include <xlens/text/sentencepiece.hpp>
 #include <xlens/text/token_map.hpp>
+#include <xlens/text/unigram.hpp>
 #include <xlens/text/utf8.hpp>
+#include <xlens/text/wordpiece.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -34,24 +36,26 @@ struct token_entry {
     bool single_byte = false;  // a <0xHH> token of SentencePiece
 };
 
-/// The checked parts that a tokenizer is put together from; see make_tokenizer and
-/// load_tokenizer_json.
+/// The checked parts that a tokenizer is put together from; see make_tokenizer,
+/// load_tokenizer_json and make_piece_parts.
 struct tokenizer_parts {
     std::string file;
     std::vector<token_entry> tokens;  // (V)
     std::vector<added_token> added;
     normalizer normalize;
     pre_tokenizer cut;
-    std::variant<bpe, sentencepiece> model;
-    std::vector<token_id> prefix;  // what encode_prompt puts before the text
-    std::vector<token_id> suffix;  // and after it
-    std::optional<token_id> bos;
-    std::optional<token_id> eos;
-    std::vector<token_id> ends;        // of a generated text; see end_tokens.hpp
+    std::variant<bpe, sentencepiece, unigram, wordpiece> model;
+    std::vector<token_id> prefix = {};  // what encode_prompt puts before the text
+    std::vector<token_id> suffix = {};  // and after it
+    std::optional<token_id> bos = {};
+    std::optional<token_id> eos = {};
+    std::vector<token_id> ends = {};   // of a generated text; see end_tokens.hpp
     bool drops_leading_space = false;  // decode() takes off the space that encode() put before
-    std::string chat_template;
+    std::string chat_template = {};
     std::map<std::string, std::string, std::less<>> chat_templates = {};  // others, by name
     std::map<std::string, std::string, std::less<>> named_tokens = {};    // "pad_token", ...
+    std::vector<std::string> warnings = {};                               // see tokenizer::warnings
+    bool marks_start_alone = false;  // no space before text that follows a special token
 };
 
 /// Text to tokens and back. Equal to Hugging Face's tokenizers on valid UTF-8; only characters that
@@ -70,8 +74,8 @@ public:
     explicit tokenizer(tokenizer_parts parts);
 
     /// The tokens of `text`; nothing is added before or after. Strings such as <|endoftext|> are
-    /// plain text unless `how.special`. At most max_text bytes, else xlens::error.
-    /// O(n log n) in the longest piece.
+    /// plain text unless `how.special`. At most max_text bytes, else xlens::error; so are patterns
+    /// of the tokenizer that need more than a match_budget for it. O(n log n) in the longest piece.
     [[nodiscard]] std::vector<token_id> encode(std::string_view text,
                                                encode_options how = {}) const;
 
@@ -115,19 +119,26 @@ public:
         return m_parts.named_tokens;
     }
 
+    /// What a user should know before trusting the tokens, a line each: that the file does not say
+    /// how text is cut, and what was taken instead. Usually none.
+    [[nodiscard]] const std::vector<std::string>& warnings() const { return m_parts.warnings; }
+
     /// The longest text that encode() takes: 1 GiB.
     static constexpr std::size_t max_text = std::size_t{1} << 30U;
 
 private:
     [[nodiscard]] const token_entry& entry(token_id id) const;
 
-    void encode_section(std::string_view section, bool at_start, bool parse_special,
-                        std::vector<token_id>& out) const;
+    /// What the parts of one text share.
+    struct encoding {
+        bool parse_special;
+        match_budget budget;
+        std::vector<token_id> out;
+    };
 
-    void encode_normalized(const std::string& text, bool at_start, bool parse_special,
-                           std::vector<token_id>& out) const;
-
-    void encode_plain(text_piece whole, std::vector<token_id>& out) const;
+    void encode_section(std::string_view section, bool at_start, encoding& to) const;
+    void encode_normalized(const std::string& text, bool at_start, encoding& to) const;
+    void encode_plain(text_piece whole, encoding& to) const;
 
     tokenizer_parts m_parts;
     added_tokens m_added;
@@ -160,16 +171,15 @@ XLENS_API std::vector<token_id> tokenizer::encode(std::string_view text, encode_
     if (text.size() > max_text) {
         fail("text: {} bytes, expected at most {}", text.size(), max_text);
     }
-    std::vector<token_id> out;
+    encoding to{how.special, match_budget(text.size()), {}};
     for (const text_section& section : m_added.split(text, how.special)) {
         if (section.token) {
-            out.push_back(*section.token);
+            to.out.push_back(*section.token);
         } else {
-            const bool at_start = section.text.data() == text.data();
-            encode_section(section.text, at_start, how.special, out);
+            encode_section(section.text, section.text.data() == text.data(), to);
         }
     }
-    return out;
+    return std::move(to.out);
 }
 
 XLENS_API std::vector<token_id> tokenizer::encode_prompt(std::string_view text,
@@ -199,33 +209,34 @@ XLENS_API const token_entry& tokenizer::entry(token_id id) const {
 }
 
 XLENS_API void tokenizer::encode_section(std::string_view section, bool at_start,
-                                         bool parse_special, std::vector<token_id>& out) const {
+                                         encoding& to) const {
     for_each_stretch(section, [&](std::string_view stretch, bool valid) {
         const bool begins_section = stretch.data() == section.data();
         if (valid) {
-            const std::string text = m_parts.normalize(std::string(stretch), begins_section);
-            encode_normalized(text, at_start && begins_section, parse_special, out);
+            const bool marks = begins_section && (at_start || !m_parts.marks_start_alone);
+            const std::string text = m_parts.normalize(std::string(stretch), to.budget, marks);
+            encode_normalized(text, at_start && begins_section, to);
         } else {
-            encode_plain({std::string(stretch), true, at_start && begins_section}, out);
+            encode_plain({std::string(stretch), true, at_start && begins_section}, to);
         }
     });
 }
 
 XLENS_API void tokenizer::encode_normalized(const std::string& text, bool at_start,
-                                            bool parse_special, std::vector<token_id>& out) const {
-    for (const text_section& section : m_added_normalized.split(text, parse_special)) {
+                                            encoding& to) const {
+    for (const text_section& section : m_added_normalized.split(text, to.parse_special)) {
         if (section.token) {
-            out.push_back(*section.token);
+            to.out.push_back(*section.token);
         } else {
             const bool first = at_start && section.text.data() == text.data();
-            encode_plain({std::string(section.text), false, first}, out);
+            encode_plain({std::string(section.text), false, first}, to);
         }
     }
 }
 
-XLENS_API void tokenizer::encode_plain(text_piece whole, std::vector<token_id>& out) const {
-    for (const text_piece& piece : m_parts.cut(std::move(whole))) {
-        std::visit([&](const auto& model) { model.encode(piece.text, piece.raw, out); },
+XLENS_API void tokenizer::encode_plain(text_piece whole, encoding& to) const {
+    for (const text_piece& piece : m_parts.cut(std::move(whole), to.budget)) {
+        std::visit([&](const auto& model) { model.encode(piece.text, piece.raw, to.out); },
                    m_parts.model);
     }
 }

@@ -21,71 +21,25 @@
 #include <xlens/storage/guarded.hpp>
 #include <xlens/text/byte_alphabet.hpp>
 #include <xlens/text/byte_tokens.hpp>
-#include <xlens/text/end_tokens.hpp>
 #include <xlens/text/space_mark.hpp>
-#include <xlens/text/template_files.hpp>
+#include <xlens/text/tokenizer_files.hpp>
+#include <xlens/text/tokenizer_json_model.hpp>
 #include <xlens/text/tokenizer_json_steps.hpp>
+
+#include <algorithm>
+#include <variant>
 #endif
 
 namespace xlens {
 
-/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, with its
-/// normaliser, pre-tokeniser, added tokens and post-processor. A tokenizer_config.json beside it
-/// names bos and eos and holds the chat template or several, unless there is a chat_template.jinja
-/// or a folder additional_chat_templates; its add_bos_token counts where the
-/// post-processor adds nothing. Ids must be dense. Throws xlens::error for whatever is missing,
-/// inconsistent or not supported.
+/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, Unigram or
+/// WordPiece, with its normaliser, pre-tokeniser, added tokens and post-processor. Files beside it
+/// add tokens and name bos and eos; see tokenizer_files. Ids must be dense. Throws xlens::error for
+/// whatever is missing, inconsistent or not supported.
 XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path);
 
 #if XLENS_DEFINES(text)
 namespace detail {
-
-/// model.vocab, each id once. Whether the ids leave gaps shows only with the added tokens.
-inline token_map read_vocabulary(const json_field& model) {
-    const json_field field = model.at("vocab");
-    field.expect(field.value().is_object(), "an object");
-    token_map out;
-    for (const auto& [token, id] : field.value().object()) {
-        const json_field entry(id, fmt::format("{}.\"{}\"", field.place(), printable(token)));
-        out.emplace(token, entry.id());
-    }
-    return out;
-}
-
-/// model.merges: strings "a b" or pairs [a, b].
-inline std::vector<merge_parts> read_merges(const json_field& model) {
-    std::vector<merge_parts> out;
-    const json_field field = model.at("merges");
-    field.expect(field.value().is_list(), "a list");
-    out.reserve(field.value().list().size());
-    for (const json_field& item : field.items()) {
-        if (item.value().is_string()) {
-            out.push_back(parse_merge(item.string(), item.place()));
-            continue;
-        }
-        const std::vector<json_field> pair = item.items();
-        item.expect(pair.size() == 2, "two tokens");
-        out.emplace_back(pair[0].string(), pair[1].string());
-    }
-    return out;
-}
-
-inline std::vector<added_token> read_added_tokens(const json_field& root) {
-    std::vector<added_token> out;
-    const auto field = root.find("added_tokens");
-    if (!field) { return out; }
-    for (const json_field& item : field->items()) {
-        added_token& token = out.emplace_back();
-        token.id = item.at("id").id();
-        token.content = item.at("content").string();
-        token.special = item.flag("special", false);
-        token.left_strip = item.flag("lstrip", false);
-        token.right_strip = item.flag("rstrip", false);
-        token.single_word = item.flag("single_word", false);
-        token.normalized = item.flag("normalized", !token.special);
-    }
-    return out;
-}
 
 /// Every token by id. Throws where an id is used twice or not at all.
 inline std::vector<std::string> number_tokens(const token_map& vocabulary,
@@ -132,30 +86,12 @@ inline token_entry read_entry(const std::string& token, const spelling& how, boo
         }
         return {std::string(1, static_cast<char>(*byte)), false, true};
     }
+    if (how.joint) {
+        const bool joined = token.starts_with(*how.joint);
+        return {joined ? token.substr(how.joint->size()) : " " + token, false, false};
+    }
     if (how.byte_level) { return {from_byte_alphabet(token).value_or(token), false, false}; }
     return {how.mark.empty() ? token : unmark_spaces(token, how.mark), false, false};
-}
-
-inline bpe read_bpe(const json_field& model, token_map vocabulary, const std::string& file) {
-    for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-        if (const auto field = model.find(key)) {
-            field->expect(field->string().empty(), "nothing: it is not supported");
-        }
-    }
-    if (const auto dropout = model.find("dropout")) {
-        const json_value& rate = dropout->value();
-        dropout->expect(rate.is_number() && rate.number() == 0.0,
-                        "null: merging at random is not supported");
-    }
-    bpe_options options;
-    options.ignore_merges = model.flag("ignore_merges", false);
-    options.byte_fallback = model.flag("byte_fallback", false);
-    options.fuse_unknown = model.flag("fuse_unk", false);
-    if (const auto unknown = model.find("unk_token")) {
-        options.unknown = find_token(vocabulary, unknown->string());
-        unknown->expect(options.unknown.has_value(), "a token of model.vocab");
-    }
-    return {std::move(vocabulary), read_merges(model), options, file + ": model"};
 }
 
 /// The special tokens that the post-processor puts around one text.
@@ -168,8 +104,21 @@ inline void read_post_processor(const json_field& field, tokenizer_parts& parts)
         return;
     }
     if (type == "ByteLevel") { return; }  // concerns offsets only
+    if (type == "BertProcessing" || type == "RobertaProcessing") {
+        const auto id = [&](std::string_view key) {
+            const std::vector<json_field> pair = field.at(key).items();
+            field.at(key).expect(pair.size() == 2, "a token and its id");
+            pair[1].expect(static_cast<std::size_t>(pair[1].id()) < parts.tokens.size(),
+                           fmt::format("an id below {}", parts.tokens.size()));
+            return pair[1].id();
+        };
+        parts.prefix.push_back(id("cls"));
+        parts.suffix.push_back(id("sep"));
+        return;
+    }
     if (type != "TemplateProcessing") {
-        unknown_type(field, "Sequence, ByteLevel, TemplateProcessing");
+        unknown_type(field,
+                     "Sequence, ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing");
     }
     bool seen_text = false;
     for (const json_field& item : field.at("single").items()) {
@@ -188,102 +137,90 @@ inline void read_post_processor(const json_field& field, tokenizer_parts& parts)
     field.at("single").expect(seen_text, "the text once");
 }
 
-/// A token that tokenizer_config.json names, as a string or as {"content": string}.
-inline std::optional<token_id> read_named_token(const json_field& config, std::string_view key,
-                                                const std::vector<std::string>& tokens) {
-    const auto field = config.find(key);
-    if (!field) { return std::nullopt; }
-    const json_field name = field->value().is_object() ? field->at("content") : *field;
-    const std::string content = name.string();
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-        if (tokens[i] == content) { return static_cast<token_id>(i); }
+inline spelling read_spelling(const json_field& root,
+                              const std::vector<pre_tokenizer::step>& steps) {
+    spelling how;
+    if (const auto field = root.find("decoder")) { read_decoder(*field, how); }
+    for (const auto& step : steps) {
+        how.byte_level = how.byte_level || std::holds_alternative<byte_level_step>(step);
     }
-    fail("{}: {} is not a token of tokenizer.json", name.place(), printable(content));
+    return how;
 }
 
-/// bos, eos and chat template; and the tokens around a prompt, unless the post-processor decided.
-inline void read_config(const json_field& config, const std::vector<std::string>& tokens,
-                        bool has_template, tokenizer_parts& parts) {
-    parts.bos = read_named_token(config, "bos_token", tokens);
-    parts.eos = read_named_token(config, "eos_token", tokens);
-    const auto surround = [&](std::string_view key, std::optional<token_id> token,
-                              std::vector<token_id>& out) {
-        if (has_template || !config.flag(key, false)) { return; }
-        if (!token) { fail("{}: {} is true, but the token is not named", config.place(), key); }
-        out.push_back(*token);
-    };
-    surround("add_bos_token", parts.bos, parts.prefix);
-    surround("add_eos_token", parts.eos, parts.suffix);
-    if (const auto chat = config.find("chat_template")) { read_template_field(*chat, parts); }
-    for (const char* key : {"unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}) {
-        if (const auto token = config.find(key)) {
-            const json_field name = token->value().is_object() ? token->at("content") : *token;
-            parts.named_tokens[key] = name.string();
-        }
+/// Metaspace's "first" asks where the first character stood before it was normalised, which is not
+/// kept here: refuses normalisers that may drop it.
+inline void check_start(const json_field& root, const std::vector<normalizer::step>& normal,
+                        const std::vector<pre_tokenizer::step>& cuts) {
+    const bool first = std::ranges::any_of(cuts, [](const auto& step) {
+        const auto* metaspace = std::get_if<metaspace_step>(&step);
+        return metaspace != nullptr && metaspace->scheme == prepend_scheme::first;
+    });
+    const bool drops = std::ranges::any_of(normal, [](const auto& step) {
+        const auto* replace = std::get_if<replace_all>(&step);
+        return !std::holds_alternative<normal_form>(step) &&
+               !std::holds_alternative<lower_case>(step) &&
+               !std::holds_alternative<prepend>(step) &&
+               (replace == nullptr || replace->text.empty());
+    });
+    if (first && drops) {
+        fail(
+            "{}: Metaspace with prepend_scheme first is not supported behind a normalizer that "
+            "drops characters",
+            root.at("pre_tokenizer").place());
     }
 }
 
-inline tokenizer read_tokenizer(const std::filesystem::path& path) {
-    const std::string file = printable(path.string(), 4096);
-    const json_value document = read_json(path);
+/// `document` is the tokenizer.json `file`; the files beside it say more, and name bos and eos where
+/// they are not as usual.
+inline tokenizer_parts read_tokenizer(const json_value& document, const std::string& file,
+                                      const tokenizer_files& beside, const usual_ends& usual = {}) {
     const json_field root(document, file, ": ");
     const json_field model = root.at("model");
-    if (const auto type = model.find("type")) {  // the oldest files have none
-        type->expect(type->string() == "BPE", "BPE, the only model that is supported");
-    }
     token_map vocabulary = read_vocabulary(model);
     std::vector<added_token> added = read_added_tokens(root);
+    beside.add_tokens(vocabulary, added, usual);
     const std::vector<std::string> names = number_tokens(vocabulary, added, file);
 
     std::vector<normalizer::step> normal_steps;
     if (const auto field = root.find("normalizer")) { read_normalizer(*field, normal_steps); }
     std::vector<pre_tokenizer::step> cut_steps;
     if (const auto field = root.find("pre_tokenizer")) { read_pre_tokenizer(*field, cut_steps); }
-    spelling how;
-    if (const auto field = root.find("decoder")) { read_decoder(*field, how); }
-    for (const auto& step : cut_steps) {
-        how.byte_level = how.byte_level || std::holds_alternative<byte_level_step>(step);
-    }
+    check_start(root, normal_steps, cut_steps);
+    const spelling how = read_spelling(root, cut_steps);
     std::vector<token_entry> entries;
     for (const std::string& name : names) {
         entries.push_back(read_entry(name, how, model.flag("byte_fallback", false), file));
     }
+    std::vector<bool> special(names.size());
     for (const added_token& token : added) {
-        entries[static_cast<std::size_t>(token.id)] = {token.content, token.special, false};
+        const auto id = static_cast<std::size_t>(token.id);
+        entries[id] = {token.content, token.special, false};
+        special[id] = token.special;
     }
 
-    bpe merging = read_bpe(model, std::move(vocabulary), file);
-    tokenizer_parts parts{file,
-                          std::move(entries),
-                          std::move(added),
-                          normalizer(std::move(normal_steps)),
-                          pre_tokenizer(std::move(cut_steps)),
-                          std::move(merging),
-                          {},
-                          {},
-                          {},
-                          {},
-                          {},
-                          how.drops_leading_space,
-                          {}};
+    any_token_model merging = read_model(model, std::move(vocabulary), special, file);
+    tokenizer_parts parts{.file = file,
+                          .tokens = std::move(entries),
+                          .added = std::move(added),
+                          .normalize = normalizer(std::move(normal_steps)),
+                          .cut = pre_tokenizer(std::move(cut_steps)),
+                          .model = std::move(merging),
+                          .drops_leading_space = how.drops_leading_space};
     const auto processor = root.find("post_processor");
     if (processor) { read_post_processor(*processor, parts); }
-    const bool has_template = !parts.prefix.empty() || !parts.suffix.empty();
     if (!parts.prefix.empty()) { parts.bos = parts.prefix.front(); }
-    const std::filesystem::path beside = path.parent_path() / "tokenizer_config.json";
-    if (std::filesystem::exists(beside)) {
-        const json_value config = read_json(beside);
-        read_config({config, printable(beside.string(), 4096), ": "}, names, has_template, parts);
-    }
-    read_template_files(path.parent_path(), parts);
-    parts.ends = end_tokens_of_folder(path.parent_path());
-    return tokenizer(std::move(parts));
+    beside.set_ends(names, parts, usual);
+    return parts;
 }
 
 }  // namespace detail
 
 XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path) {
-    return guarded(printable(path.string(), 4096), [&] { return detail::read_tokenizer(path); });
+    const std::string file = printable(path.string(), 4096);
+    return guarded(file, [&] {
+        const detail::tokenizer_files beside(path.parent_path());
+        return tokenizer(detail::read_tokenizer(read_json(path), file, beside));
+    });
 }
 #endif
 

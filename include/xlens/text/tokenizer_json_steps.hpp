@@ -3,11 +3,15 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/json/field.hpp>
+#include <xlens/text/base64.hpp>
+#include <xlens/text/charsmap.hpp>
 #include <xlens/text/normalizer.hpp>
+#include <xlens/text/old_categories.hpp>
 #include <xlens/text/patterns.hpp>
 #include <xlens/text/pre_tokenizer.hpp>
 #include <xlens/text/space_mark.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +24,11 @@
 /// Whatever may throw is evaluated before an aggregate is begun: g++ 12 destroys members twice
 /// where a later initialiser throws.
 namespace xlens::detail {
+
+/// `\w+|[^\w\s]+` in the syntax of the Rust crate that reads it in Hugging Face's tokenizers, whose
+/// words are other ones than Oniguruma's.
+inline constexpr std::string_view rust_words =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\s]+)";
 
 [[noreturn]] inline void unknown_type(const json_field& step, std::string_view known) {
     const json_field type = step.at("type");
@@ -34,6 +43,24 @@ inline regex read_pattern(const json_field& field) {
     }
     const json_field pattern = field.at("Regex");
     return {pattern.string(), pattern.place()};
+}
+
+/// The table of a Precompiled normaliser, which the oldest files leave empty.
+inline std::shared_ptr<const charsmap> read_charsmap(const json_field& field) {
+    const auto text = field.find("precompiled_charsmap");
+    if (!text || text->string().empty()) { return nullptr; }
+    const auto bytes = from_base64(text->string());
+    if (!bytes) { fail("{}: expected base64", text->place()); }
+    return std::make_shared<const charsmap>(*bytes, text->place());
+}
+
+inline bert_cleaning read_bert(const json_field& field) {
+    bert_cleaning out;
+    out.clean = field.flag("clean_text", true);
+    out.chinese = field.flag("handle_chinese_chars", true);
+    out.lower = field.flag("lowercase", true);
+    out.accents = field.flag("strip_accents", out.lower);
+    return out;
 }
 
 inline void read_normalizer(const json_field& field, std::vector<normalizer::step>& out) {
@@ -55,8 +82,21 @@ inline void read_normalizer(const json_field& field, std::vector<normalizer::ste
         regex pattern = read_pattern(field.at("pattern"));
         std::string text = field.at("content").string();
         out.emplace_back(replace_all{std::move(pattern), std::move(text)});
+    } else if (type == "Strip") {
+        const bool left = field.flag("strip_left", true);
+        out.emplace_back(strip_space{left, field.flag("strip_right", true)});
+    } else if (type == "StripAccents") {
+        out.emplace_back(strip_accents{});
+    } else if (type == "Nmt") {
+        out.emplace_back(nmt_cleaning{});
+    } else if (type == "BertNormalizer") {
+        out.emplace_back(read_bert(field));
+    } else if (type == "Precompiled") {
+        if (auto map = read_charsmap(field)) { out.emplace_back(mapped_graphemes{std::move(map)}); }
     } else {
-        unknown_type(field, "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace");
+        unknown_type(field,
+                     "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, "
+                     "StripAccents, Nmt, BertNormalizer, Precompiled");
     }
 }
 
@@ -91,6 +131,15 @@ inline metaspace_step read_metaspace(const json_field& field) {
     return {mark, scheme, std::move(cut), split};
 }
 
+/// The patterns that group digits, which take a time that is quadratic in the digits.
+inline std::optional<digit_grouping> read_digits(const json_field& pattern) {
+    const auto regex = pattern.find("Regex");
+    const std::string text = regex ? regex->string() : "";
+    if (text == R"((?=(\d{3})+(?!\d)))") { return digit_grouping::inside; }
+    if (text == R"(\d{1,3}(?=(?:\d{3})*\b))") { return digit_grouping::words; }
+    return std::nullopt;
+}
+
 inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenizer::step>& out) {
     const std::string type = field.at("type").string();
     const auto split = [&](std::string_view pattern, split_behavior behavior, bool invert = false) {
@@ -101,9 +150,14 @@ inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenize
             read_pre_tokenizer(item, out);
         }
     } else if (type == "Split") {
-        regex pattern = read_pattern(field.at("pattern"));
         const split_behavior behavior = read_behavior(field.at("behavior"));
         const bool invert = field.flag("invert", false);
+        const auto digits = read_digits(field.at("pattern"));
+        if (digits && behavior == split_behavior::isolated && !invert) {
+            out.emplace_back(digit_step{*digits});
+            return;
+        }
+        regex pattern = read_pattern(field.at("pattern"));
         out.emplace_back(split_step{std::move(pattern), behavior, invert});
     } else if (type == "ByteLevel") {
         byte_level_step step{field.flag("add_prefix_space", true), std::nullopt};
@@ -115,17 +169,21 @@ inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenize
     } else if (type == "Metaspace") {
         out.emplace_back(read_metaspace(field));
     } else if (type == "Whitespace") {
-        split(R"(\w+|[^\w\s]+)", split_behavior::removed, true);
+        split(rust_words, split_behavior::removed, true);
     } else if (type == "WhitespaceSplit") {
         split(R"(\s)", split_behavior::removed);
+    } else if (type == "BertPreTokenizer") {
+        split(R"(\s)", split_behavior::removed);
+        split(old_punctuation, split_behavior::isolated);
+    } else if (type == "CharDelimiterSplit") {
+        split(escape_pattern(field.at("delimiter").string()), split_behavior::removed);
     } else if (type == "Punctuation") {
         const auto behavior = field.find("behavior");
-        split(R"([!-/:-@\[-`{-~\p{P}])",
-              behavior ? read_behavior(*behavior) : split_behavior::isolated);
+        split(old_punctuation, behavior ? read_behavior(*behavior) : split_behavior::isolated);
     } else {
         unknown_type(field,
                      "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, "
-                     "Punctuation");
+                     "Punctuation, BertPreTokenizer, CharDelimiterSplit");
     }
 }
 
@@ -133,6 +191,7 @@ inline void read_pre_tokenizer(const json_field& field, std::vector<pre_tokenize
 struct spelling {
     bool byte_level = false;           // in gpt2_alphabet
     std::string mark;                  // what stands for a space, if not empty
+    std::optional<std::string> joint;  // WordPiece: tokens without this have a space before them
     bool drops_leading_space = false;  // the text's first space is the tokenizer's
 };
 
@@ -142,6 +201,10 @@ inline void read_decoder(const json_field& field, spelling& out) {
         for (const json_field& item : field.at("decoders").items()) { read_decoder(item, out); }
     } else if (type == "ByteLevel") {
         out.byte_level = true;
+    } else if (type == "WordPiece") {
+        const auto prefix = field.find("prefix");
+        out.joint = prefix ? prefix->string() : "##";
+        out.drops_leading_space = true;
     } else if (type == "Metaspace") {
         const metaspace_step step = read_metaspace(field);
         out.mark = step.mark;
@@ -157,7 +220,8 @@ inline void read_decoder(const json_field& field, spelling& out) {
                      "start 0 or 1 and stop 0");
         out.drops_leading_space = field.at("start").id() == 1;
     } else if (type != "ByteFallback" && type != "Fuse") {
-        unknown_type(field, "Sequence, ByteLevel, Metaspace, Replace, Strip, ByteFallback, Fuse");
+        unknown_type(
+            field, "Sequence, ByteLevel, Metaspace, WordPiece, Replace, Strip, ByteFallback, Fuse");
     }
 }
 
