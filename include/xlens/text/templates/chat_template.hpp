@@ -15,6 +15,7 @@
 #if XLENS_DEFINES(text)
 #include <xlens/core/error.hpp>
 #include <xlens/text/templates/template_date.hpp>
+#include <xlens/text/templates/template_methods.hpp>
 #include <xlens/text/templates/template_program.hpp>
 #include <xlens/text/templates/template_run.hpp>
 #include <xlens/text/utf8.hpp>
@@ -88,7 +89,8 @@ XLENS_API std::string chat_template::render(
     const conversation& messages, const chat_options& options,
     const std::map<std::string, std::string, std::less<>>& special_tokens) const {
     using detail::template_value;
-    detail::template_run run(options.limits, detail::template_time(options.date));
+    detail::template_run run(options.limits, detail::template_time(options.date),
+                             detail::call_method);
     const auto set = [&](std::string_view name, template_value value) {
         const auto& names = m_program->names;
         for (std::size_t i = 0; i < names.size(); ++i) {

@@ -3,6 +3,7 @@
 
 #include <xlens/text/templates/template_filters.hpp>
 #include <xlens/text/templates/template_list_filters.hpp>
+#include <xlens/text/templates/template_method_names.hpp>
 
 #include <array>
 #include <string>

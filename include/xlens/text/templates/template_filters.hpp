@@ -2,9 +2,9 @@
 #pragma once
 
 #include <xlens/text/templates/template_arithmetic.hpp>
+#include <xlens/text/templates/template_case.hpp>
 #include <xlens/text/templates/template_items.hpp>
 #include <xlens/text/templates/template_json.hpp>
-#include <xlens/text/templates/template_str_format.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <xlens/text/templates/template_compare.hpp>
-#include <xlens/text/templates/template_methods.hpp>
+#include <xlens/text/templates/template_method_names.hpp>
 #include <xlens/text/templates/template_object.hpp>
 #include <xlens/text/templates/template_repr.hpp>
 #include <xlens/text/templates/template_run.hpp>
@@ -29,7 +29,7 @@ public:
         : m_self(std::move(self)), m_name(std::move(name)) {}
     [[nodiscard]] std::string what() const override { return "method '" + m_name + "'"; }
     template_value call(template_run& run, const template_arguments& arguments) override {
-        return run.made(call_method(run, m_self, m_name, arguments));
+        return run.made(run.call_method(run, m_self, m_name, arguments));
     }
 
 private:

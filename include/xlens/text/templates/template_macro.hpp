@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/text/templates/template_method_names.hpp>
 #include <xlens/text/templates/template_object.hpp>
 #include <xlens/text/templates/template_postfix.hpp>
 #include <xlens/text/templates/template_run.hpp>

@@ -3,10 +3,10 @@
 
 #include <xlens/text/templates/template_expression.hpp>
 #include <xlens/text/templates/template_functions.hpp>
-#include <xlens/text/templates/template_lexer.hpp>
-#include <xlens/text/templates/template_methods.hpp>
+#include <xlens/text/templates/template_method_names.hpp>
 #include <xlens/text/templates/template_postfix.hpp>
 #include <xlens/text/templates/template_run.hpp>
+#include <xlens/text/templates/template_token_reader.hpp>
 
 #include <algorithm>
 #include <array>
@@ -22,72 +22,11 @@ namespace xlens::detail {
 
 /// Reads expressions, with the grammar and precedence of Jinja 3.1: or, and, not, comparisons,
 /// + -, ~, * / // %, **, signs; what stands behind a value; filters and tests.
-class expression_parser {
+class expression_parser : public template_token_reader {
 public:
-    explicit expression_parser(std::vector<template_token> tokens) : m_tokens(std::move(tokens)) {}
+    using template_token_reader::template_token_reader;
 
 protected:
-    using kind = template_token::kind;
-
-    // Tokens.
-
-    [[nodiscard]] const template_token& current() const { return m_tokens[m_next]; }
-    void skip() { ++m_next; }
-    [[nodiscard]] bool is(kind what) const { return current().what == what; }
-    [[nodiscard]] bool is_mark(std::string_view mark) const {
-        return is(kind::mark) && current().text == mark;
-    }
-    [[nodiscard]] bool is_word(std::string_view word) const {
-        return is(kind::name) && current().text == word;
-    }
-    bool accept(std::string_view mark) {
-        if (!is_mark(mark)) { return false; }
-        skip();
-        return true;
-    }
-    bool accept_word(std::string_view word) {
-        if (!is_word(word)) { return false; }
-        skip();
-        return true;
-    }
-    void expect(std::string_view mark) {
-        if (!accept(mark)) { unexpected("'" + std::string(mark) + "'"); }
-    }
-    void expect(kind what, const std::string& shown) {
-        if (!is(what)) { unexpected(shown); }
-        skip();
-    }
-    std::string expect_name() {
-        if (!is(kind::name)) { unexpected("a name"); }
-        std::string out = current().text;
-        skip();
-        return out;
-    }
-    [[noreturn]] void wrong(const std::string& what) const {
-        fail_template_at(current().line, what);
-    }
-    [[noreturn]] void unexpected(const std::string& expected) const {
-        const template_token& t = current();
-        std::string found = "'" + t.text + "'";
-        if (t.what == kind::end) { found = "the end of the template"; }
-        if (t.what == kind::literal) { found = t.value.is_text() ? "a string" : "a number"; }
-        if (t.what == kind::variable_end) { found = "}}"; }
-        if (t.what == kind::block_end) { found = "%}"; }
-        wrong("expected " + expected + ", got " + found);
-    }
-
-    /// How deep what is read is nested.
-    struct depth_guard {
-        explicit depth_guard(expression_parser& p) : parser(p) {
-            constexpr std::size_t most = 100;
-            if (++parser.m_depth > most) { parser.wrong("nested too deep: more than 100 levels"); }
-        }
-        ~depth_guard() { --parser.m_depth; }
-        depth_guard(const depth_guard&) = delete;
-        depth_guard& operator=(const depth_guard&) = delete;
-        expression_parser& parser;
-    };
-
     // Names.
 
     template_name name_of(const std::string& spelt) {
@@ -186,8 +125,7 @@ private:
         } else if (accept("**")) {
             ensure(to.more_named == nullptr);
             to.more_named = expression();
-        } else if (is(kind::name) && m_tokens[m_next + 1].what == kind::mark &&
-                   m_tokens[m_next + 1].text == "=") {
+        } else if (is(kind::name) && following().what == kind::mark && following().text == "=") {
             ensure(to.more_named == nullptr);
             const std::string name = expect_name();
             skip();
@@ -251,7 +189,7 @@ private:
         if (accept_word("in")) {
             return [](auto& run, value a, value b) { return contains_value(run.budget, b, a); };
         }
-        const template_token& next = m_tokens[m_next + (is(kind::end) ? 0 : 1)];
+        const template_token& next = following();
         if (is_word("not") && next.what == kind::name && next.text == "in") {
             skip();
             skip();
@@ -329,10 +267,7 @@ private:
     std::unique_ptr<const postfix_step> filter();
     std::unique_ptr<const postfix_step> test();
 
-    std::vector<template_token> m_tokens;
     std::set<std::string> m_stored;
-    std::size_t m_next = 0;
-    std::size_t m_depth = 0;
 };
 
 }  // namespace xlens::detail

@@ -68,8 +68,7 @@ inline void expression_parser::postfix(postfix_steps& to) {
     std::string name;  // of an attribute that stands right before
     while (true) {
         if (is_mark(".") || is_mark("[")) {
-            const template_token& next = m_tokens[m_next + 1];
-            name = is_mark(".") ? next.text : "";
+            name = is_mark(".") ? following().text : "";
             to.push_back(subscript());
         } else if (is_mark("(")) {
             to.push_back(call(std::exchange(name, {})));

@@ -6,7 +6,6 @@
 #include <xlens/text/templates/template_parser.hpp>
 #include <xlens/text/templates/template_postfix_parser.hpp>
 #include <xlens/text/templates/template_statement.hpp>
-#include <xlens/text/templates/template_str_format.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -3,10 +3,12 @@
 
 #include <xlens/text/templates/template_budget.hpp>
 #include <xlens/text/templates/template_date.hpp>
+#include <xlens/text/templates/template_object.hpp>
 #include <xlens/text/templates/template_value.hpp>
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,13 +52,19 @@ private:
 /// one (a macro, a loop) cannot outlive it: namespaces take no such values.
 class template_run {
 public:
-    template_run(const template_limits& limits, template_clock now)
-        : budget(limits), clock(now), m_root(nullptr), m_frame(&m_root) {}
+    /// v.name(arguments), for a method that Python has: template_methods.hpp, which needs items, as
+    /// these need methods.
+    using method = template_value (*)(template_run& run, const template_value& v,
+                                      std::string_view name, const template_arguments& arguments);
+
+    template_run(const template_limits& limits, template_clock now, method calls)
+        : budget(limits), clock(now), call_method(calls), m_root(nullptr), m_frame(&m_root) {}
     template_run(const template_run&) = delete;
     template_run& operator=(const template_run&) = delete;
 
     template_budget budget;
     template_clock clock;
+    method call_method;
 
     [[nodiscard]] template_frame& frame() { return *m_frame; }
 

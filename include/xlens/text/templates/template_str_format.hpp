@@ -3,7 +3,8 @@
 
 #include <xlens/text/templates/template_format.hpp>
 #include <xlens/text/templates/template_items.hpp>
-#include <xlens/text/templates/template_string_methods.hpp>
+#include <xlens/text/templates/template_object.hpp>
+#include <xlens/text/templates/template_run.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -12,20 +13,9 @@
 #include <string_view>
 #include <utility>
 
-// Methods of str that look into values: join and format.
+// str.format, which looks into values.
 
 namespace xlens::detail {
-
-inline template_value string_call::joined_texts(const template_value& items) const {
-    std::string out;
-    std::string_view between;
-    for (const template_value& item : items_of(m_run, items)) {
-        m_run.budget.bytes(between.size() + text(&item).size());
-        out.append(between).append(item.text());
-        between = m_self;
-    }
-    return out;
-}
 
 /// The value that a field of str.format names: "", "0", "name", with .attribute and [item] behind.
 inline template_value format_field(template_run& run, std::string_view field,

@@ -3,8 +3,10 @@
 
 #include <xlens/text/templates/template_case.hpp>
 #include <xlens/text/templates/template_compare.hpp>
+#include <xlens/text/templates/template_items.hpp>
 #include <xlens/text/templates/template_object.hpp>
 #include <xlens/text/templates/template_run.hpp>
+#include <xlens/text/templates/template_str_format.hpp>
 #include <xlens/text/templates/template_strings.hpp>
 
 #include <algorithm>
@@ -17,10 +19,6 @@
 #include <vector>
 
 namespace xlens::detail {
-
-/// str.format(arguments); reads items of values (template_str_format.hpp).
-inline template_value format_text(template_run& run, const std::string& format,
-                                  const template_arguments& arguments);
 
 /// A method of Python's str, called: all arguments are bound, checked and then used.
 class string_call {
@@ -223,7 +221,16 @@ private:
         fail_template("'." + m_name + "()' is not supported");
     }
     /// self.join(list), of texts alone.
-    [[nodiscard]] template_value joined_texts(const template_value& items) const;
+    [[nodiscard]] template_value joined_texts(const template_value& items) const {
+        std::string out;
+        std::string_view between;
+        for (const template_value& item : items_of(m_run, items)) {
+            m_run.budget.bytes(between.size() + text(&item).size());
+            out.append(between).append(item.text());
+            between = m_self;
+        }
+        return out;
+    }
 
     template_run& m_run;
     const std::string& m_self;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/text/templates/template_arithmetic.hpp>
+#include <xlens/text/templates/template_case.hpp>
 #include <xlens/text/templates/template_items.hpp>
 
 #include <array>
