@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compares tokens with the `.inp` and `.out` pairs of llama.cpp's vocabularies. Writes nothing.
+r"""Compares tokens with the `.inp` and `.out` pairs of llama.cpp's vocabularies. Writes nothing.
 
-    pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36 && tar xf llama_cpp_python-*.tar.gz
-    python compare_llama_cpp.py llama_cpp_python-*/vendor/llama.cpp/models BUILD/tests/encode_strings
+    pip download --no-deps --no-binary :all: llama-cpp-python==0.3.36
+    tar xf llama_cpp_python-*.tar.gz && ninja -C build tests/encode_strings
+    python compare_llama_cpp.py llama_cpp_python-*/vendor/llama.cpp/models \
+        build/tests/encode_strings
 
-A pair holds texts, separated by a line, and the ids that Hugging Face's tokenizer of that model gave
-for each. Prints a line a vocabulary: texts, how many have other ids, seconds. Exits 1 if any has.
+A pair holds texts, separated by a line, and the ids that the model's own tokenizer gave for each.
+Prints a line a vocabulary: texts, how many have other ids, seconds. Exits 1 if any has.
 """
 
 import pathlib

@@ -4,11 +4,11 @@ nothing.
 
     python compare_random.py BUILD/tests/encode_strings [--count 100000] [--seed 1] [NAME...]
 
-NAME is a tokenizer of tests/golden/tokenizers or text; as usual llama3 (byte-level BPE), t5 (Unigram
-with a table of characters), bert (WordPiece) and spm_unigram (a SentencePiece model). Strings are
-of 1 to 12 code points, each drawn from all that are assigned, or from a few that steps treat in
-their own way. Prints a line a tokenizer: strings, how many have other ids, seconds; exits 1 if any
-has.
+NAME is a tokenizer of tests/golden/tokenizers or text; as usual llama3 (byte-level BPE), t5
+(Unigram with a table of characters), bert (WordPiece) and spm_unigram (a SentencePiece model).
+Strings are of 1 to 12 code points, each drawn from all that are assigned, or from a few that steps
+treat in their own way. Prints a line a tokenizer: strings, how many have other ids, seconds; exits
+1 if any has.
 """
 
 import argparse
@@ -25,8 +25,8 @@ import make_tokenizers
 from compare_llama_cpp import encode
 
 HERE = pathlib.Path(__file__).parent
-COMMON = " \t\n\r\u00a0\u3000\u2581abcXYZ019.,'!-_#[]()<>\u00e9e\u0301\u0130\u00df\u4e2d\ufb01\u00bd" \
-         "\u200b\u200d\u1112\u1161\u11ab\U0001f600\ufe0f"
+COMMON = (" \t\n\r\u00a0\u3000\u2581abcXYZ019.,'!-_#[]()<>\u00e9e\u0301\u0130\u00df\u4e2d\ufb01"
+          "\u00bd\u200b\u200d\u1112\u1161\u11ab\U0001f600\ufe0f")
 
 
 def strings(count, seed):

@@ -51,8 +51,9 @@ CL100K = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+|"
           r" ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s")
 BLOOM = " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
 DEEPSEEK3 = [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-             r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
-             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+             r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"
+             r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
+             r"\s*[\r\n]+|\s+(?!\S)|\s+"]
 CODER = ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"]
 
 
@@ -61,11 +62,13 @@ def more_strings(rng, have, characters):
     pieces = ["\uff21\uff22", "\ufb01", "\u00bd", "\u2460", "\u3000", "\u00a0", "e\u0301", "\u0130",
               "\u01c5", "\u1e9e", "Stra\u00dfe", "NA\u00cfVE", "\u4e2d\u6587", "\u304b\u3099",
               "\ud55c\uad6d", "\u0e01\u0e33", "don't", "I'LL", "we've", "A.B.C.", "x_y", "a-b",
-              "123456", "3.14", "1,000", "\u0661\u0662\u0663\u0664", "v2", "2nd", "\t", "\n", "\r\n",
+              "123456", "3.14", "1,000", "\u0661\u0662\u0663\u0664", "v2", "2nd", "\t", "\n",
+              "\r\n",
               "  ", "    ", "\u2581", "\u2581x", "[CLS]", "[MASK]", "##ing", "<0x41>", "<sep>",
               "camelCase", "HTTPServer", "snake_case", "\u200b", "\u200d", "\ufeff", "\x01",
               "\U0001f600", "http://a.b/c?d=e", "(a)", "\"q\"", "\u201cq\u201d", "\u2014", "...",
-              "supercalifragilistic" * 6, "\u0915\u094d\u0937", "\u1112\u1161\u11ab", "<extra_id_0>"]
+              "supercalifragilistic" * 6, "\u0915\u094d\u0937", "\u1112\u1161\u11ab",
+              "<extra_id_0>"]
     out = []
     while len(have) + len(out) < COUNT:
         kind = rng.randrange(4)

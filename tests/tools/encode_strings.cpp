@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Encodes many strings with one tokenizer, for scripts that compare it with others:
 //     encode_strings TOKENIZER [--special] [--prompt] < STRINGS > IDS
-// TOKENIZER is a .gguf file, a folder, or a tokenizer.json. STRINGS and IDS are rows: a little-endian
-// 32-bit count, then as many bytes, or as many 32-bit ids. With --prompt the tokens around a prompt
-// are there too. Warnings go to stderr.
+//
+// TOKENIZER is a .gguf file, a folder, a tokenizer.json or a SentencePiece model. STRINGS and IDS
+// are rows: a little-endian 32-bit count, then as many bytes, or as many 32-bit ids. With --prompt
+// the tokens around a prompt are there too. Warnings go to stderr.
 #include <xlens/io/load_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
 

@@ -162,11 +162,11 @@ private:
 }  // namespace detail
 
 /// A pattern as tokenizer.json writes it (Oniguruma, Ruby syntax), in PCRE2's. The two agree on
-/// most; what differs is spelt out, so that every Unicode character lands in the same class:
-/// `\s` is White_Space (PCRE2's also takes U+180E), `\w` counts marks and connectors, as `\b` does,
-/// `\h` is a hexadecimal digit, `x{1,3}+` is `(?:x{1,3})+`. Nested and intersected classes
-/// (`[a[b]]`, `[a&&b]`) have no PCRE2 form: an error that begins with `where`; so are repetitions of
-/// more than 1024.
+/// most; what differs is spelt out, so that every Unicode character lands in the same class: `\s`
+/// is White_Space (PCRE2's also takes U+180E), `\w` counts marks and connectors, as `\b` does, `\h`
+/// is a hexadecimal digit, `x{1,3}+` is `(?:x{1,3})+`. Nested and intersected classes (`[a[b]]`,
+/// `[a&&b]`) have no PCRE2 form: an error that begins with `where`; so are repetitions of more than
+/// 1024.
 inline std::string to_pcre2(std::string_view pattern, std::string_view where) {
     return detail::pattern_writer(pattern, where).write();
 }

@@ -57,10 +57,10 @@ struct usual_ends {
     std::string_view eos;
 };
 
-/// The files that stand beside a vocabulary, merged as transformers 5 does:
-/// tokenizer_config.json with its added_tokens_decoder; without that, special_tokens_map.json over
-/// it, and added_tokens.json. A token that they name as bos, eos, pad, ... is special. One that is in
-/// no vocabulary is left alone: no row of the embedding can be meant.
+/// The files that stand beside a vocabulary, merged as transformers 5 does: tokenizer_config.json
+/// with its added_tokens_decoder; without that, special_tokens_map.json over it, and
+/// added_tokens.json. A token that they name as bos, eos, pad, ... is special. One that is in no
+/// vocabulary is left alone: no row of the embedding can be meant.
 class tokenizer_files {
 public:
     explicit tokenizer_files(std::filesystem::path folder) : m_folder(std::move(folder)) {

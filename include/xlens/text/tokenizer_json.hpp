@@ -32,10 +32,10 @@
 
 namespace xlens {
 
-/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, Unigram or
-/// WordPiece, with its normaliser, pre-tokeniser, added tokens and post-processor. Files beside it
-/// add tokens and name bos and eos; see tokenizer_files. Ids must be dense. Throws xlens::error for
-/// whatever is missing, inconsistent or not supported.
+/// The tokenizer of a Hugging Face tokenizer.json: BPE, byte-level or with byte fallback, Unigram
+/// or WordPiece, with its normaliser, pre-tokeniser, added tokens and post-processor. Files beside
+/// it add tokens and name bos and eos; see tokenizer_files. Ids must be dense. Throws xlens::error
+/// for whatever is missing, inconsistent or not supported.
 XLENS_API tokenizer load_tokenizer_json(const std::filesystem::path& path);
 
 #if XLENS_DEFINES(text)
@@ -170,8 +170,8 @@ inline void check_start(const json_field& root, const std::vector<normalizer::st
     }
 }
 
-/// `document` is the tokenizer.json `file`; the files beside it say more, and name bos and eos where
-/// they are not as usual.
+/// `document` is the tokenizer.json `file`; the files beside it say more, and name bos and eos
+/// where they are not as usual.
 inline tokenizer_parts read_tokenizer(const json_value& document, const std::string& file,
                                       const tokenizer_files& beside, const usual_ends& usual = {}) {
     const json_field root(document, file, ": ");

@@ -23,7 +23,8 @@
 /// The model of a tokenizer.json, by its `type`.
 namespace xlens::detail {
 
-/// model.vocab, each id once; of Unigram a list of [token, score]. Whether the ids leave gaps shows only with the added tokens.
+/// model.vocab, each id once; of Unigram a list of [token, score]. Whether the ids leave gaps shows
+/// only with the added tokens.
 inline token_map read_vocabulary(const json_field& model) {
     const json_field field = model.at("vocab");
     token_map out;
