@@ -151,12 +151,12 @@ XLENS_API tokenizer_data read_tokenizer(const gguf_file& file) {
     if (data.model == "t5") { data.charsmap = detail::read_charsmap(file); }
     data.lowercase = file.boolean("tokenizer.ggml.normalizer.lowercase", true);
     data.strip_accents = file.boolean("tokenizer.ggml.normalizer.strip_accents", data.lowercase);
-    std::string name = file.string("general.name", "");
-    std::ranges::transform(name, name.begin(), [](char c) {
+    std::string title = file.string("general.name", "");
+    std::ranges::transform(title, title.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     });
     data.strips_behind =
-        name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
+        title.find("phi-3") != std::string::npos || title.find("phi3") != std::string::npos;
     data.chat_template = file.string("tokenizer.chat_template", "");
     if (file.has("tokenizer.chat_templates")) {
         for (const std::string& name : file.strings("tokenizer.chat_templates")) {

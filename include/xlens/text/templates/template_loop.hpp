@@ -53,8 +53,9 @@ public:
     [[nodiscard]] const template_value& current() const { return m_current; }
 
     [[nodiscard]] std::string what() const override { return "a loop"; }
-    [[nodiscard]] std::optional<template_value> attribute(template_run& run,
-                                                          std::string_view name) override;
+    // inline here too: else the class would be compiled into whatever includes this.
+    [[nodiscard]] inline std::optional<template_value> attribute(template_run& run,
+                                                                 std::string_view name) override;
     template_value call(template_run& /*run*/, const template_arguments& given) override {
         if (m_recurses == nullptr) {
             fail_template("the loop must be marked recursive to be called");
