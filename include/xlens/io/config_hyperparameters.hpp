@@ -87,7 +87,9 @@ inline void read_experts(const json_object& config, const family& f, hyperparame
             "xlens does not compute",
             config.file());
     }
-    p.inner_width = p.experts * p.expert_width + p.shared_width;
+    p.experts_biased = keys.biased;
+    p.inner_width =
+        p.experts * p.expert_width + p.shared_width + (p.experts_biased ? p.experts : 0);
 }
 
 inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {

@@ -37,6 +37,9 @@ inline constexpr auto config_refusals = std::to_array<config_refusal>({
     {"bloom", "apply_residual_connection_post_layernorm", "false", "residuals behind the norm"},
     {"falcon", "alibi", "false", "ALiBi, which Falcon rounds to bfloat16"},
     {"phi", "qk_layernorm", "false", "norms of queries and keys"},
+    {"gpt_oss", "hidden_act", "\"silu\"", "another activation"},
+    {"gpt_oss", "swiglu_alpha", "1.702", "another gate"},
+    {"gpt_oss", "swiglu_limit", "7.0", "another gate"},
     {"mpt", "no_bias", "true", "biases"},
     {"mpt", "embedding_fraction", "1", "a damped embedding"},
 });
@@ -101,7 +104,6 @@ inline constexpr auto model_refusals = std::to_array<model_refusal>({
      "layers of linear attention (Gated DeltaNet)"},
     {"gemma3n gemma3n_text gemma4 gemma4_text",
      "embeddings in every layer, and layers that share keys and values"},
-    {"gpt_oss", "experts with biases in MXFP4, and sinks of attention"},
     {"llama4 llama4_text", "attention in chunks, and norms behind rotations"},
     {"mamba mamba2 falcon_mamba rwkv xlstm", "no attention, but a state"},
     {"jamba zamba zamba2 bamba falcon_h1 nemotron_h granitemoehybrid recurrent_gemma lfm2 lfm2_moe",
