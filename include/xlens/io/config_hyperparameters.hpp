@@ -100,6 +100,12 @@ inline void read_activation(const json_object& config, const family& f, hyperpar
     if (f.name == "gemma" && p.activation == "gelu") {  // so the first files call it
         p.activation = "gelu_pytorch_tanh";
     }
+    if (f.name == "gpt_oss") {  // whose gate is its own, and written as a silu's
+        if (p.activation != "silu") {
+            fail("{}: {}: expected silu, got '{}'", config.file(), key, printable(p.activation));
+        }
+        return p.activation.clear();
+    }
     if (!activation_named(p.activation)) {
         fail("{}: {}: expected silu, gelu, gelu_new, gelu_pytorch_tanh or relu, got '{}'",
              config.file(), key, printable(p.activation));

@@ -352,7 +352,6 @@ XLENS_API std::span<const family> families() {
             .architecture = "gpt_oss",
             .gguf = "gpt-oss",
             .names = names::gpt_oss,
-            .keys = {.activation = {}},
             .theta = 150'000.0,
             .window = window_rule::pattern,
             .window_size = 128,
