@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tiny gpt-oss checkpoints with experts in MXFP4, as Hugging Face folder and GGUF, with golden.json.
+"""Tiny gpt-oss checkpoints with experts in MXFP4, as Hugging Face folder and GGUF, with goldens.
 
 usage: python make_gpt_oss.py LLAMA_CPP            LLAMA_CPP as in make_families.py
 Writes families/gpt_oss{,_yarn}/{hf/, model.gguf, golden.json}. Experts are quantised by the gguf
