@@ -52,6 +52,9 @@ struct folder {
                                                                : "F32";
             weights[key] = {dtype, t.shape, {reinterpret_cast<const char*>(t.data), t.bytes}};
         }
+        for (const auto& [key, t] : file.packed()) {
+            weights[key] = {"U8", t.shape, {reinterpret_cast<const char*>(t.data), t.bytes}};
+        }
     }
     void rename(const std::function<std::string(const std::string&)>& to) {
         tensors out;
@@ -364,6 +367,51 @@ BOOST_AUTO_TEST_CASE(scales_are_applied_or_the_folder_is_refused) {
     };
     for (const wrong& c : cases) {
         folder f(std::string("families/llama_f8_") + c.kind);
+        BOOST_TEST(refusal(f) == "(no error)");
+        c.change(f);
+        const std::string said = refusal(f);
+        BOOST_TEST(contains(said, c.message), said << "\n  expected: " << c.message);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(experts_in_mxfp4_are_read_or_the_folder_is_refused) {
+    const std::string down = "model.layers.1.mlp.experts.down_proj";
+    struct wrong {
+        std::function<void(folder&)> change;
+        std::string message;
+    };
+    const wrong cases[] = {
+        {[&](folder& f) { f.weights.erase(down + "_scales"); },
+         down + "_blocks: expected '" + down + "_scales' in U8, got no such tensor"},
+        {[&](folder& f) { f.weights.erase(down + "_blocks"); },
+         "tensor '" + down + ".weight': expected by gpt_oss, got "},
+        {[&](folder& f) {
+             f.weights.at(down + "_scales").shape = {4, 32, 1, 1};
+         },
+         down + "_scales: expected (4, 32, 1), got (4, 32, 1, 1)"},
+        {[&](folder& f) {
+             f.weights.at(down + "_blocks").shape = {4, 32, 2, 8};
+         },
+         down + "_blocks: expected (experts, rows, blocks, 16), got (4, 32, 2, 8)"},
+        {[&](folder& f) { f.weights.at(down + "_scales").bytes[5] = '\xFF'; },
+         down + "_scales: expected exponents up to 254, got 255, which is no number"},
+        {[&](folder& f) { f.weights.erase(down + "_bias"); },
+         down + ".bias': expected by gpt_oss, got no such tensor"},
+        {[&](folder& f) { f.weights.erase("model.layers.2.self_attn.sinks"); },
+         "model.layers.2.self_attn.sinks.weight': expected by gpt_oss, got no such tensor"},
+        {[](folder& f) { f.config.erase("quantization_config"); },
+         "experts that are not in MXFP4, which xlens reads from GGUF files alone"},
+        {[](folder& f) { f.config["quantization_config"]["rotation"] = 1; },
+         "rotation: a key of quantised weights that xlens does not know"},
+        {[](folder& f) { f.config["quantization_config"]["quant_method"] = "awq"; },
+         "quantised (\"awq\"), which xlens does not read"},
+        {[](folder& f) { f.config["hidden_act"] = "gelu"; },
+         "hidden_act: expected silu, got 'gelu'"},
+        {[](folder& f) { f.config.erase("rope_parameters"); },
+         "rope_parameters: expected a kind of rotation, got none"},
+    };
+    for (const wrong& c : cases) {
+        folder f("families/gpt_oss");
         BOOST_TEST(refusal(f) == "(no error)");
         c.change(f);
         const std::string said = refusal(f);

@@ -121,3 +121,31 @@ BOOST_AUTO_TEST_CASE(values_of_torch) {
     BOOST_TEST(xlens::silu::apply(-2.0F) == -0.2384058440442351F,
                boost::test_tools::tolerance(1e-6F));
 }
+
+// GptOssExperts._apply_gate of transformers, in float64.
+BOOST_AUTO_TEST_CASE(the_clamped_gate_is_its_formula) {
+    std::vector<float> gate;
+    std::vector<float> up;
+    for (int g = -240; g <= 240; ++g) {
+        for (int u = -20; u <= 20; ++u) {
+            gate.push_back(static_cast<float>(g) * 0.05F);
+            up.push_back(static_cast<float>(u) * 0.5F);
+        }
+    }
+    auto got = gate;
+    xlens::kernels::activate_gated<xlens::clamped_swiglu>(got, up);
+    for (std::size_t i = 0; i < gate.size(); ++i) {
+        const double g = std::fmin(double{gate[i]}, 7.0);
+        const double u = std::fmax(std::fmin(double{up[i]}, 7.0), -7.0);
+        const double expected = (u + 1.0) * g / (1.0 + std::exp(-1.702 * g));
+        BOOST_REQUIRE_SMALL(double{got[i]} - expected, 2e-6 * (1.0 + std::fabs(expected)));
+    }
+    std::vector<float> nan(1, std::numeric_limits<float>::quiet_NaN());
+    const std::vector<float> one(1, 1.0F);
+    auto as_gate = nan;
+    xlens::kernels::activate_gated<xlens::clamped_swiglu>(as_gate, one);
+    BOOST_TEST(std::isnan(as_gate[0]));
+    auto as_up = one;
+    xlens::kernels::activate_gated<xlens::clamped_swiglu>(as_up, nan);
+    BOOST_TEST(std::isnan(as_up[0]));
+}

@@ -53,6 +53,7 @@ void read_attention(const model_parts<Weights>& parts, const architecture& kind,
     a.clip = p.clip;
     parts.read(prefix, a.query, a.key, a.value);
     a.output = parts.dense(prefix + "attn_output", p.width, p.heads * p.head_size);
+    if (kind.sinks) { a.shape.sinks = parts.numbers(prefix + "attn_sinks.weight", p.heads); }
     using head_norm = decltype(a.query_norm);
     if constexpr (!std::is_same_v<head_norm, no_head_norm>) {
         if (kind.head_norm == head_norm_kind::none || !p.head_norms) { return; }
@@ -111,7 +112,9 @@ void read_norms_before(const model_parts<Weights>& parts, const architecture& ki
     if (kind.norms == norm_places::after) { return; }
     const bool two = kind.name == "falcon" && p.parallel_residual && !shared;
     out.attention_norm = norm(two ? "attn_norm_2" : "attn_norm");
+    const bool oss = kind.name == "gpt_oss" && !parts.in_folder();
     out.ffn_norm = shared              ? *out.attention_norm
+                   : oss               ? norm("post_attention_norm")
                    : !two              ? norm("ffn_norm")
                    : parts.in_folder() ? norm("attn_norm_1")
                                        : norm("attn_norm");

@@ -85,6 +85,7 @@ inline constexpr auto bias_rules = std::to_array<bias_rule>({
     {"qwen2_moe", "qkv_bias", true, qkv_stems},
     {"qwen2_moe", "", false, "attn_output"},
     {"qwen3_moe", "attention_bias", false, attention_stems},
+    {"gpt_oss", "attention_bias", true, attention_stems},
     {"glm", "attention_bias", true, qkv_stems},
     {"glm", "", false, "attn_output ffn_up ffn_down"},
     {"glm4", "attention_bias", true, qkv_stems},

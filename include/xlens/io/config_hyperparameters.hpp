@@ -87,7 +87,9 @@ inline void read_experts(const json_object& config, const family& f, hyperparame
             "xlens does not compute",
             config.file());
     }
-    p.inner_width = p.experts * p.expert_width + p.shared_width;
+    p.experts_biased = keys.biased;
+    p.inner_width =
+        p.experts * p.expert_width + p.shared_width + (p.experts_biased ? p.experts : 0);
 }
 
 inline void read_activation(const json_object& config, const family& f, hyperparameters& p) {
@@ -97,6 +99,12 @@ inline void read_activation(const json_object& config, const family& f, hyperpar
     p.activation = config.string(key);
     if (f.name == "gemma" && p.activation == "gelu") {  // so the first files call it
         p.activation = "gelu_pytorch_tanh";
+    }
+    if (f.name == "gpt_oss") {  // whose gate is its own, and written as a silu's
+        if (p.activation != "silu") {
+            fail("{}: {}: expected silu, got '{}'", config.file(), key, printable(p.activation));
+        }
+        return p.activation.clear();
     }
     if (!activation_named(p.activation)) {
         fail("{}: {}: expected silu, gelu, gelu_new, gelu_pytorch_tanh or relu, got '{}'",

@@ -70,6 +70,7 @@ inline constexpr auto applied_keys = std::to_array<config_key_list>({
      "no_rope_layer_interval"},
     {"cohere", "layer_norm_eps attention_bias logit_scale use_qk_norm"},
     {"cohere2", "layer_norm_eps attention_bias logit_scale sliding_window layer_types"},
+    {"gpt_oss", "attention_bias sliding_window layer_types num_local_experts num_experts_per_tok"},
     {"glm", "attention_bias"},
     {"glm4", "attention_bias"},
     {"mixtral", "sliding_window num_local_experts num_experts_per_tok"},
@@ -106,6 +107,7 @@ inline constexpr auto harmless_keys = std::to_array<config_key_list>({
     {"stablelm", "hidden_dropout"},
     {"starcoder2", "embedding_dropout residual_dropout"},
     {"mixtral", "output_router_logits router_aux_loss_coef router_jitter_noise"},
+    {"gpt_oss", "output_router_logits router_aux_loss_coef"},
     {"qwen2_moe", "output_router_logits router_aux_loss_coef"},
     {"qwen3_moe", "output_router_logits router_aux_loss_coef"},
     // The pattern is read where layer_types is missing, then without its first sign.

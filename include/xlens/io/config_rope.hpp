@@ -202,6 +202,9 @@ inline void read_config_rope(const json_object& top, const family& f, hyperparam
             return read_rotation(top, top.object(key), f, true, p);
         }
     }
+    if (f.name == "gpt_oss") {  // whose class then stretches them
+        fail("{}: rope_parameters: expected a kind of rotation, got none", top.file());
+    }
     read_rotation(top, top, f, false, p);
 }
 

@@ -59,6 +59,7 @@ struct expert_keys {
     std::string_view width = "intermediate_size";
     std::string_view shared_width{};   ///< empty: no expert is shared
     bool always_renormalised = false;  ///< else norm_topk_prob says
+    bool biased = false;               ///< what an expert writes has a bias (gpt-oss)
 };
 
 /// One kind of files: what names and layouts it has, in Hugging Face folders and in GGUF. Its parts
@@ -346,6 +347,16 @@ XLENS_API std::span<const family> families() {
                .window = window_rule::optional,
                .window_size = 4096,
                .experts = {.count = "num_experts", .width = "moe_intermediate_size"}},
+        family{
+            .name = "gpt_oss",
+            .architecture = "gpt_oss",
+            .gguf = "gpt-oss",
+            .names = names::gpt_oss,
+            .theta = 150'000.0,
+            .window = window_rule::pattern,
+            .window_size = 128,
+            .window_period = 2,
+            .experts = {.count = "num_local_experts", .always_renormalised = true, .biased = true}},
         family{.name = "glm",
                .architecture = "glm",
                .gguf = "chatglm",

@@ -66,7 +66,9 @@ inline void read_gguf_experts(const gguf_file& file, const std::string& prefix, 
         p.shared_width =
             count_of_layers(file, prefix + "expert_shared_feed_forward_length", p.layers, 0);
     }
-    p.inner_width = p.experts * p.expert_width + p.shared_width;
+    p.experts_biased = f.experts.biased;
+    p.inner_width =
+        p.experts * p.expert_width + p.shared_width + (p.experts_biased ? p.experts : 0);
 }
 
 /// wikilm is no architecture of llama.cpp: its keys are our own, in llama.cpp's style. The cutoffs

@@ -34,7 +34,7 @@ inline rope_scaling read_gguf_longrope(const gguf_file& file, const std::string&
 }
 
 inline rope_scaling read_gguf_scaling(const gguf_file& file, const std::string& prefix,
-                                      hyperparameters& p) {
+                                      const family& f, hyperparameters& p) {
     const auto number = [&](const std::string& key, double otherwise) {
         return positive(file, prefix + key, file.number(prefix + key, otherwise));
     };
@@ -63,7 +63,9 @@ inline rope_scaling read_gguf_scaling(const gguf_file& file, const std::string& 
                                                     static_cast<double>(p.context)),
                          .beta_fast = number("rope.scaling.yarn_beta_fast", 32.0),
                          .beta_slow = number("rope.scaling.yarn_beta_slow", 1.0),
-                         .magnitude = static_cast<float>(longer) * attention};
+                         .magnitude = static_cast<float>(longer) * attention,
+                         // No key says it; llama.cpp's ramp begins and ends at whole dimensions.
+                         .whole = f.name != "gpt_oss"};
     }
     fail("{}: {}rope.scaling.type: expected none, linear, yarn or longrope, got '{}'", file.name(),
          prefix, printable(type));
@@ -75,7 +77,7 @@ inline void read_gguf_rope(const gguf_file& file, const std::string& prefix, con
     p.rotary_base = positive(file, "rope.freq_base", file.number(prefix + "rope.freq_base", 10000));
     // Converters permute the query and key rows of some so that neighbours turn together.
     p.rotary_style = f.gguf_rope;
-    p.rotary_scaling = read_gguf_scaling(file, prefix, p);
+    p.rotary_scaling = read_gguf_scaling(file, prefix, f, p);
     const bool apart = std::ranges::any_of(
         p.per_layer, [](const layer_settings& l) { return l.rope == layer_rope::second; });
     if (apart) {  // what layers with a window turn by is never stretched

@@ -6,6 +6,7 @@
 #include <xlens/io/config_refusals.hpp>
 #include <xlens/io/float8_config.hpp>
 #include <xlens/io/float8_scales.hpp>
+#include <xlens/io/mxfp4_blocks.hpp>
 #include <xlens/io/safetensors.hpp>
 #include <xlens/io/tensor_names.hpp>
 #include <xlens/json/field.hpp>
@@ -20,6 +21,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -223,9 +225,17 @@ XLENS_API hugging_face_folder::hugging_face_folder(const std::filesystem::path& 
         if (!std::filesystem::exists(m_path / "config.json", ignored)) { refuse_other_weights(); }
         m_config = read_json(m_path / "config.json");
         detail::refuse_folder(fields());  // fails if it is no object
-        const auto scales = detail::read_float8_scheme(fields());
+        const bool mxfp4_experts = detail::has_mxfp4_experts(fields());
+        const auto scales = mxfp4_experts ? std::nullopt : detail::read_float8_scheme(fields());
         read_weights();
         if (scales) { m_scaled = detail::apply_scales(m_tensors, m_skipped, *scales); }
+        if (mxfp4_experts) {
+            detail::packed_map packed;
+            for (const auto& file : m_files) {
+                packed.insert(file.packed().begin(), file.packed().end());
+            }
+            m_scaled = detail::apply_mxfp4(m_tensors, packed);
+        }
     });
 }
 #endif

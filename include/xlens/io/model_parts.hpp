@@ -13,8 +13,10 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 namespace xlens::detail {
 
@@ -114,6 +116,12 @@ public:
         out.cap = m_config.logit_cap;
     }
 
+    /// The numbers of a vector.
+    [[nodiscard]] std::vector<float> numbers(const std::string& name, std::size_t size) const {
+        const auto read = m_file.vector(name, size);
+        return {read.begin(), read.end()};
+    }
+
     /// A mixture of experts: in folders a tensor an expert, in GGUF all in one.
     [[nodiscard]] experts<Weights> read_experts(const std::string& prefix) const {
         const std::size_t width = m_config.width;
@@ -129,6 +137,10 @@ public:
         out.router = dense(prefix + "ffn_gate_inp", m_config.experts, width);
         out.used = m_config.experts_used;
         out.renormalised = m_config.experts_renormalised;
+        if (m_config.experts_biased) {
+            read_biased_experts(prefix, out);
+            return out;
+        }
         for (std::size_t e = 0; e < m_config.experts; ++e) {
             out.all.push_back({part("ffn_gate_exps", e, own, width),
                                part("ffn_up_exps", e, own, width),
@@ -195,6 +207,55 @@ public:
     }
 
 private:
+    /// gpt-oss: all experts' matrices in one tensor each, with biases. In folders gate and up rows
+    /// take turns in one.
+    void read_biased_experts(const std::string& prefix, experts<Weights>& out) const {
+        const std::size_t n = m_config.experts;
+        const std::size_t width = m_config.width;
+        const std::size_t own = m_config.expert_width;
+        const auto part = [&](const char* name, std::size_t rows, std::size_t cols, std::size_t e,
+                              row_groups take) -> linear<Weights> {
+            const std::string tensor = prefix + name;
+            const any_matrix all = m_file.stack(tensor + ".weight", n, rows, cols);
+            linear<Weights> one;
+            take.first += e * rows;
+            one.weight =
+                weights_as<Weights>(all.group_rows(take), m_file.name(), tensor + ".weight");
+            std::vector<float> bias(rows);
+            m_file.matrix(tensor + ".bias", n, rows).row(e, bias);
+            one.bias = xt::empty<float>({take.count});
+            take.first -= e * rows;
+            for (std::size_t r = 0; r < take.count; ++r) { one.bias(r) = bias[take(r)]; }
+            return one;
+        };
+        // The biases of the second matrices as columns (D, N), then the zeros of their keys.
+        auto numbers = std::make_shared<std::vector<float>>((width + 1) * n + width);
+        const row_groups whole{0, own, own, own};
+        for (std::size_t e = 0; e < n; ++e) {
+            const bool both = in_folder();
+            const char* gate = both ? "ffn_gate_up_exps" : "ffn_gate_exps";
+            const char* up = both ? "ffn_gate_up_exps" : "ffn_up_exps";
+            const std::size_t rows = both ? 2 * own : own;
+            linear<Weights> down = part("ffn_down_exps", width, own, e, {0, width, width, width});
+            for (std::size_t d = 0; d < width; ++d) { (*numbers)[d * n + e] = down.bias(d); }
+            down.bias = {};
+            out.all.push_back({part(gate, rows, width, e, both ? row_groups{0, 1, 2, own} : whole),
+                               part(up, rows, width, e, both ? row_groups{1, 1, 2, own} : whole),
+                               std::move(down)});
+        }
+        const auto plain = [&](std::size_t first, std::size_t rows, std::size_t cols) {
+            return any_matrix(format_id::f32,
+                              reinterpret_cast<const std::byte*>(numbers->data() + first), rows,
+                              cols);
+        };
+        const auto as = [&](const any_matrix& m) {
+            return linear<Weights>{weights_as<Weights>(m, m_file.name(), prefix + "biases"), {}};
+        };
+        const auto no_keys = as(plain(width * n, 1, width).group_rows({0, 1, 0, n}));
+        out.all.push_back({no_keys, no_keys, as(plain(0, width, n))});
+        out.biased = true;
+        out.owned = std::move(numbers);
+    }
     /// Query, key and value rows in one matrix: one after the other, or key-value head by key-value
     /// head (folders of GPT-NeoX, BLOOM, Falcon). Either way three views of it.
     void read_fused(const std::string& prefix, const std::array<linear<Weights>*, 3>& parts) const {

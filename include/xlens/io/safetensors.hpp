@@ -40,6 +40,10 @@ public:
     [[nodiscard]] const std::map<std::string, std::string, std::less<>>& skipped() const {
         return m_contents.skipped;
     }
+    /// Of these, those in U8, with their bytes.
+    [[nodiscard]] const std::map<std::string, packed_bytes, std::less<>>& packed() const {
+        return m_contents.packed;
+    }
     /// `__metadata__`.
     [[nodiscard]] const std::map<std::string, std::string, std::less<>>& metadata() const {
         return m_contents.metadata;

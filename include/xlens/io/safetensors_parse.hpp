@@ -23,10 +23,19 @@
 
 namespace xlens {
 
+/// A tensor of bytes (U8) that may be packed weights, where it lies in the file.
+struct packed_bytes {
+    std::vector<std::size_t> shape;
+    const std::byte* data = nullptr;
+    std::size_t bytes = 0;
+    std::string file;
+};
+
 /// What a safetensors file holds. Tensors point into the file's bytes.
 struct safetensors_contents {
     tensor_map tensors;                                       // F32, F16, BF16, F8_E4M3, F8_E5M2
     std::map<std::string, std::string, std::less<>> skipped;  // integer tensors: name -> dtype
+    std::map<std::string, packed_bytes, std::less<>> packed;  // of these, those in U8
     std::map<std::string, std::string, std::less<>> metadata;
 };
 
@@ -189,6 +198,10 @@ inline safetensors_contents parse_safetensors(const std::string& file,
                               static_cast<std::size_t>(e.end - e.begin), file});
         } else {
             out.skipped.emplace(e.name, e.type.name);
+            if (e.type.name != "U8") { continue; }
+            out.packed.emplace(e.name,
+                               packed_bytes{std::move(e.shape), data.data() + e.begin,
+                                            static_cast<std::size_t>(e.end - e.begin), file});
         }
     }
     return out;

@@ -104,6 +104,14 @@ inline constexpr auto qwen_moe_inside =
                                        {"ffn_down_shexp", "mlp.shared_expert.down_proj"}}),
            llama_inside);
 
+/// As io/mxfp4_blocks.hpp spells the experts' tensors of a folder.
+inline constexpr auto gpt_oss_inside =
+    before(std::to_array<tensor_name>({{"ffn_gate_inp", "mlp.router"},
+                                       {"ffn_gate_up_exps", "mlp.experts.gate_up_proj"},
+                                       {"ffn_down_exps", "mlp.experts.down_proj"},
+                                       {"attn_sinks", "self_attn.sinks"}}),
+           llama_inside);
+
 inline constexpr auto gpt2_outside =
     std::to_array<tensor_name>({{"token_embd", "transformer.wte"},
                                 {"position_embd", "transformer.wpe"},
@@ -211,6 +219,7 @@ inline constexpr tensor_naming starcoder2{"model.layers.{}.", llama_outside, sta
 inline constexpr tensor_naming stablelm{"model.layers.{}.", llama_outside, stablelm_inside};
 inline constexpr tensor_naming mixtral{"model.layers.{}.", llama_outside, mixtral_inside};
 inline constexpr tensor_naming qwen_moe{"model.layers.{}.", llama_outside, qwen_moe_inside};
+inline constexpr tensor_naming gpt_oss{"model.layers.{}.", llama_outside, gpt_oss_inside};
 inline constexpr tensor_naming gpt2{"transformer.h.{}.", gpt2_outside, gpt2_inside};
 inline constexpr tensor_naming gpt_neo{"transformer.h.{}.", gpt2_outside, gpt_neo_inside};
 inline constexpr tensor_naming gptj{"transformer.h.{}.", gpt2_outside, gptj_inside};

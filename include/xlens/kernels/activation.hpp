@@ -79,6 +79,37 @@ struct silu {
     }
 };
 
+/// x·σ(1.702·x) of x cut at 7; what it gates is cut to ±7 and has 1 added (gpt-oss).
+struct clamped_swiglu {
+    static constexpr std::string_view name = "clamped_swiglu";
+    static constexpr float limit = 7.0F;
+    template <class T>
+    static T apply(const T& x) {
+        const T cut = detail::choose(x > T(limit), T(limit), x);
+        const T bounded = detail::at_least(cut, -60.0F);
+        return bounded / (T(1.0F) + detail::exponential(bounded * T(-1.702F)));
+    }
+    template <class T>
+    static T gates(const T& u) {
+        const T low = detail::choose(u < T(-limit), T(-limit), u);
+        return detail::choose(low > T(limit), T(limit), low) + T(1.0F);
+    }
+};
+
+namespace detail {
+
+/// What an activation multiplies with in a gated layer: u, unless it says otherwise.
+template <class Activation, class T>
+T gated_input(const T& u) {
+    if constexpr (requires { Activation::gates(u); }) {
+        return Activation::gates(u);
+    } else {
+        return u;
+    }
+}
+
+}  // namespace detail
+
 namespace kernels {
 
 /// x_i = act(x_i).
@@ -94,11 +125,13 @@ void activate_gated(std::span<float> gate, std::span<const float> up) {
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes) {
         const batch activated = Activation::apply(batch::load_unaligned(&gate[i]));
-        (activated * batch::load_unaligned(&up[i])).store_unaligned(&gate[i]);
+        const batch by = xlens::detail::gated_input<Activation>(batch::load_unaligned(&up[i]));
+        (activated * by).store_unaligned(&gate[i]);
     }
     if (i < n) {
         const batch activated = Activation::apply(load_partial(&gate[i], n - i, 0.0F));
-        store_partial(activated * load_partial(&up[i], n - i, 0.0F), &gate[i], n - i);
+        const batch by = xlens::detail::gated_input<Activation>(load_partial(&up[i], n - i, 0.0F));
+        store_partial(activated * by, &gate[i], n - i);
     }
 }
 

@@ -56,6 +56,7 @@ struct architecture {
     any_activation activation;  ///< unless the file says another
     bool gated = true;
     bool embedding_norm = false;  ///< BLOOM
+    bool sinks = false;           ///< of attention: gpt-oss
 };
 
 /// Every architecture that files can have: the table of model/architectures.hpp.

@@ -25,6 +25,7 @@ inline constexpr any_activation act_silu = silu();
 inline constexpr any_activation act_gelu = gelu();
 inline constexpr any_activation act_gelu_tanh = gelu_tanh();
 inline constexpr any_activation act_relu = relu();
+inline constexpr any_activation act_clamped = clamped_swiglu();
 
 }  // namespace detail
 
@@ -103,6 +104,7 @@ XLENS_API std::span<const architecture> architectures() {
         architecture{.name = "qwen2_moe", .activation = act_silu},
         architecture{
             .name = "qwen3_moe", .head_norm = head_norm_kind::head, .activation = act_silu},
+        architecture{.name = "gpt_oss", .activation = act_clamped, .sinks = true},
         architecture{.name = "glm", .activation = act_silu},
         architecture{.name = "glm4", .norms = both, .activation = act_silu},
     };

@@ -52,6 +52,7 @@ struct hyperparameters {
     std::size_t expert_width = 0;  ///< F_e
     std::size_t experts_used = 0;  ///< a position
     bool experts_renormalised = false;
+    bool experts_biased = false;   ///< N neurons more: the biases of what experts write
     std::size_t shared_width = 0;  ///< F of the shared expert, 0: there is none
 
     bool tied = true;                  ///< the unembedding may be the embedding

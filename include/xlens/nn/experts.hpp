@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,6 +26,9 @@ namespace xlens {
 /// so that the output is Σ_i m_i·v_i over all of them. Only chosen experts are computed. p is the
 /// softmax of the router's scores, of which the `used` largest count, divided by their sum if
 /// `renormalised`. A shared expert, the last, is always chosen, with the weight σ(⟨s, x⟩).
+///
+/// Where the experts' second matrices have biases b_e (gpt-oss), Σ_e p_e·b_e is written as well: N
+/// neurons more, behind all others, with m = p_e and v = b_e. They have no keys: g and u are 0.
 template <weight_matrix Weights>
 struct experts {
     struct expert {
@@ -34,11 +38,13 @@ struct experts {
 
         [[nodiscard]] std::size_t width() const { return values.weight.cols(); }  ///< F_e
     };
-    std::vector<expert> all;                     ///< the shared one last
+    std::vector<expert> all;                     ///< the shared one last, then the biases
     linear<Weights> router;                      ///< (N, D), N without the shared one
     std::optional<linear<Weights>> shared_gate;  ///< s (1, D); none: no expert is shared
     std::size_t used = 0;                        ///< experts a position has, the shared one apart
     bool renormalised = false;
+    bool biased = false;                              ///< the last of `all` are the biases, (D, N)
+    std::shared_ptr<const std::vector<float>> owned;  ///< what no file holds of them
 
     /// F: neurons of all experts.
     [[nodiscard]] std::size_t inner_width() const {
@@ -64,6 +70,7 @@ struct experts {
                 out(t, count) = 1.0F / (1.0F + std::exp(-score(t, 0)));
             }
         }
+        for (std::size_t t = 0; biased && t < x.count(); ++t) { out(t, all.size() - 1) = 1.0F; }
         return out;
     }
 
@@ -75,6 +82,7 @@ struct experts {
             std::ranges::fill(up[t], 0.0F);
         }
         each([&](std::size_t e, std::size_t first) {
+            if (is_bias(e)) { return; }
             const std::vector<std::size_t> chosen =
                 those(x.count(), [&](std::size_t t) { return p(t, e) != 0.0F; });
             if (chosen.empty()) { return; }
@@ -89,6 +97,10 @@ struct experts {
         each([&](std::size_t e, std::size_t first) {
             for (std::size_t t = 0; t < m.count(); ++t) {
                 const std::span<float> row = m[t].subspan(first, all[e].width());
+                if (is_bias(e)) {
+                    for (std::size_t i = 0; i < row.size(); ++i) { row[i] = p(t, i); }
+                    continue;
+                }
                 if (p(t, e) == 0.0F) {
                     std::ranges::fill(row, 0.0F);
                     continue;
@@ -117,6 +129,7 @@ struct experts {
     }
 
 private:
+    [[nodiscard]] bool is_bias(std::size_t e) const { return biased && e + 1 == all.size(); }
     /// Calls fn(expert, its first neuron).
     template <class Fn>
     void each(Fn fn) const {
