@@ -5,7 +5,8 @@
     python make_tokenizers.py [--out tests/golden/tokenizers]
 
 The vocabularies are small and trained here, on the text of make_text.py; normalisers,
-pre-tokenisers, decoders and post-processors are those of the real models. Seeded. Files:
+pre-tokenisers, decoders and post-processors are those of the real models. Seeded; but the trainer
+of WordPiece (bert.json, bert_cased.json) breaks ties anew each time. Files:
   strings.jsonl     strings that follow those of text/strings.jsonl, 3,000 with them
   NAME.json         a tokenizer.json; NAME.model: a SentencePiece model
   NAME.ids          see below
@@ -195,7 +196,9 @@ def pieces(corpus, kind, **options):
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(corpus), model_writer=stream, model_type=kind,
             character_coverage=0.98, num_threads=1, minloglevel=2, **options)
-    return stream.getvalue()
+    model = proto_of(stream.getvalue())
+    model.normalizer_spec.normalization_rule_tsv = ""  # a path of this run
+    return model.SerializeToString()
 
 
 def piece_models(corpus):
@@ -217,8 +220,7 @@ def piece_models(corpus):
 
 def unused(data):
     """The model with every ninth normal piece of two characters or more marked as unused."""
-    from sentencepiece import sentencepiece_model_pb2 as proto
-    model = proto.ModelProto.FromString(data)
+    model = proto_of(data)
     count = 0
     for piece in model.pieces:
         if piece.type == 1 and len(piece.piece) > 1:
