@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(folders_equal_transformers) {
         const xlens::tokenizer tok = load(folder);
         for (std::size_t i = 0; i < file.at("texts").size(); ++i) {
             const auto text = file["texts"][i].get<std::string>();
-            BOOST_TEST(tok.encode_prompt(text, true) == one.at("ids")[i].get<ids>(),
+            BOOST_TEST(tok.encode_prompt(text, {.special = true}) == one.at("ids")[i].get<ids>(),
                        name << ": " << xlens::printable(text));
         }
     }

@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(names_of_control_tokens_count_whatever_their_type) {
     data.tokens.push_back("<|channel|>");
     data.types.push_back(3);
     const xlens::tokenizer tok = xlens::make_tokenizer(data);
-    BOOST_TEST((tok.encode("a<|im_end|>", true) == ids{1, 6}));
+    BOOST_TEST((tok.encode("a<|im_end|>", {.special = true}) == ids{1, 6}));
     BOOST_TEST(tok.is_special(6));
     BOOST_TEST((tok.encode("a<|channel|>") == ids{1, 7}));
     BOOST_TEST(!tok.is_special(7));
@@ -139,9 +139,10 @@ BOOST_AUTO_TEST_CASE(special_tokens_of_phi_3_take_white_space_along) {
     data.tokens.push_back("<|user|>");
     data.types.push_back(3);
     data.scores.push_back(0);
-    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b", true) == ids{6, 5}));
+    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b", {.special = true}) == ids{6, 5}));
     data.strips_behind = true;
-    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b<s> b", true) == ids{6, 4, 1, 5}));
+    BOOST_TEST((xlens::make_tokenizer(data).encode("<|user|> b<s> b", {.special = true}) ==
+                ids{6, 4, 1, 5}));
 }
 
 BOOST_AUTO_TEST_CASE(what_the_model_may_be) {

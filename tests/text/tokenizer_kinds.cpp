@@ -75,7 +75,7 @@ void check(const tokenizer& tok, const std::string& name, bool plain_only = fals
             std::uint32_t want = 0;
             std::memcpy(&want, expected.data() + line * 8 + (prompt ? 4 : 0), sizeof want);
             const std::string& text = strings()[line];
-            const ids got = prompt ? tok.encode_prompt(text, true) : tok.encode(text);
+            const ids got = prompt ? tok.encode_prompt(text, {.special = true}) : tok.encode(text);
             if (hash(got) == want || ++wrong > 5) { continue; }
             BOOST_ERROR(fmt::format(
                 "{}{}, line {} ({}): got {}; see make_tokenizers.py "

@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
         while (std::fread(&size, sizeof size, 1, stdin) == 1) {
             std::string text(size, '\0');
             if (std::fread(text.data(), 1, size, stdin) != size) { return 2; }
-            const auto ids = prompt ? tok.encode_prompt(text, special) : tok.encode(text, special);
+            const auto ids = prompt ? tok.encode_prompt(text, {.special = special})
+                                    : tok.encode(text, {.special = special});
             const auto count = static_cast<std::uint32_t>(ids.size());
             std::fwrite(&count, sizeof count, 1, stdout);
             std::fwrite(ids.data(), sizeof ids[0], ids.size(), stdout);
