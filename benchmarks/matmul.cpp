@@ -78,10 +78,21 @@ XLENS_BENCHMARK(q5_1);
 XLENS_BENCHMARK(q4_k);
 XLENS_BENCHMARK(q5_k);
 XLENS_BENCHMARK(q6_k);
+XLENS_BENCHMARK(q3_k);
+XLENS_BENCHMARK(iq4_xs);
+XLENS_BENCHMARK(mxfp4);
+XLENS_BENCHMARK(iq3_s);  // of those that decode rows first
 
 BENCHMARK(along_rows<q8_0, precision::native>)->Apply(sizes);
 BENCHMARK(along_rows<q4_0, precision::native>)->Apply(sizes);
 BENCHMARK(along_rows<q4_1, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q3_k, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q4_k, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q5_k, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<q6_k, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<iq4_nl, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<iq4_xs, precision::native>)->Apply(sizes);
+BENCHMARK(along_rows<mxfp4, precision::native>)->Apply(sizes);
 BENCHMARK(vocabulary_rows)->Arg(512)->UseRealTime();
 
 int main(int argc, char** argv) { return run_all(argc, argv); }
