@@ -16,5 +16,6 @@ int main(int count, char** values) {
     add_perplexity(program);
     add_events(program);
     add_exit(program);
+    add_lens(program);
     return program.run(count, values);
 }

@@ -81,6 +81,13 @@ def main():
 
     with torch.no_grad():
         x = residuals(model, ids)
+        final = torch.log_softmax(logits(model, x[2]).double(), -1)
+        distances = []
+        for h in (x[1], x[1] + maps[1](x[1])):
+            here = torch.log_softmax(logits(model, h).double(), -1)
+            distances.append({
+                "kl": float((final.exp() * (final - here)).sum(-1).mean()),
+                "agreement": float((final.argmax(-1) == here.argmax(-1)).double().mean())})
         tuned = [logits(model, h + m(h))[-1] for h, m in zip(x, maps)]
         j = torch.randn(WIDTH, WIDTH) / WIDTH**0.5
         half = j.to(torch.float16).float()
@@ -109,6 +116,7 @@ def main():
         "ids": ids,
         "tuned": [numbers(z) for z in tuned],
         "jacobian": numbers(transported),
+        "distances": distances,
         "prompts": prompts,
         "exact": [float(f"{v:.12g}") for v in exact.flatten().tolist()],
     })

@@ -33,6 +33,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <vector>
 #endif
@@ -118,6 +119,22 @@ inline translator lens_map(const safetensors_file& file, const std::string& plac
     return out;
 }
 
+/// Of the numbers and of what the metadata say of them.
+inline std::uint64_t lens_checksum(const lens_file& file) {
+    fnv1a hash;
+    const lens_facts& facts = file.facts;
+    for (const std::string* text : {&facts.kind, &facts.source, &facts.model}) {
+        hash.add(text->size());
+        hash.add(std::as_bytes(std::span(*text)));
+    }
+    for (const std::uint64_t number :
+         {facts.fingerprint, std::uint64_t{facts.width}, std::uint64_t{facts.layers},
+          std::uint64_t{facts.examples}, file.lens.hash()}) {
+        hash.add(number);
+    }
+    return hash.value();
+}
+
 inline lens_file read_own_lens(const std::filesystem::path& path) {
     const safetensors_file file(path);
     if (const std::string format = lens_text(file, "format"); format != lens_format) {
@@ -148,7 +165,9 @@ inline lens_file read_own_lens(const std::filesystem::path& path) {
         return t;
     };
     if (file.find("embedding.weight") != nullptr) { out.lens.set_embedding(take("embedding")); }
-    for (std::size_t l = 0; l < out.facts.layers; ++l) {
+    for (std::size_t l = 0; l < (out.facts.layers == 0 ? max_tensors : out.facts.layers) &&
+                            used < file.tensors().size();
+         ++l) {
         const std::string place = "layer." + std::to_string(l);
         if (file.find(place + ".weight") != nullptr) { out.lens.set(l, take(place)); }
     }
@@ -156,9 +175,9 @@ inline lens_file read_own_lens(const std::filesystem::path& path) {
         fail("{}: {} tensors, of which {} belong to a lens of {} layers", file.name(),
              file.tensors().size() + file.skipped().size(), used, out.facts.layers);
     }
-    if (lens_number(file, "checksum", 16) != out.lens.hash()) {
+    if (lens_number(file, "checksum", 16) != lens_checksum(out)) {
         fail("{}: checksum: expected {}, got {}: damaged", file.name(),
-             lens_text(file, "checksum"), fmt::format("{:016x}", out.lens.hash()));
+             lens_text(file, "checksum"), fmt::format("{:016x}", lens_checksum(out)));
     }
     return out;
 }
@@ -247,7 +266,7 @@ XLENS_API void write_lens(atomic_file& to, const lens_file& file) {
                        {"examples", std::to_string(facts.examples)},
                        {"reads", std::string(detail::translation_names[
                                      static_cast<std::size_t>(*how)])},
-                       {"checksum", fmt::format("{:016x}", file.lens.hash())}},
+                       {"checksum", fmt::format("{:016x}", detail::lens_checksum(file))}},
                       tensors);
 }
 
