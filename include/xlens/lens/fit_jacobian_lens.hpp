@@ -35,7 +35,7 @@ struct jacobian_lens_options {
     /// prompts, give or take one; 0: all of them.
     std::size_t columns = 0;
     /// Length of a step, as a share of the residuals' (the median of the prompt's).
-    double step = 0.02;
+    double step = 0.005;
     std::uint64_t seed = 0;           ///< of the order of the columns
     progress_function progress = {};  ///< counts columns
 };
