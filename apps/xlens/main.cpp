@@ -17,5 +17,6 @@ int main(int count, char** values) {
     add_events(program);
     add_exit(program);
     add_lens(program);
+    add_sae(program);
     return program.run(count, values);
 }
