@@ -45,9 +45,9 @@
 #include <xlens/early_exit/exit_splits.hpp>
 #include <xlens/early_exit/exit_trials.hpp>
 #include <xlens/early_exit/fit.hpp>
-#include <xlens/early_exit/fit_text_lens.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
+#include <xlens/early_exit/fit_text_lens.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/time_exit.hpp>

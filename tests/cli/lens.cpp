@@ -31,7 +31,9 @@ const std::string sae = golden_path("saes/standard").string();
 
 std::string ids_of(const json& golden) {
     std::string out;
-    for (const json& id : golden) { out += (out.empty() ? "" : ",") + std::to_string(id.get<int>()); }
+    for (const json& id : golden) {
+        out += (out.empty() ? "" : ",") + std::to_string(id.get<int>());
+    }
     return out;
 }
 std::size_t best_of(const json& logits) {
@@ -67,8 +69,7 @@ BOOST_AUTO_TEST_CASE(a_trace_reads_through_a_lens) {
         BOOST_TEST(layers[0]["before"] != before["positions"][0]["layers"][0]["before"]);
         // The last layer, what sub-updates are and what the model says stay as they are.
         BOOST_TEST(layers[1] == before["positions"][0]["layers"][1]);
-        BOOST_TEST(layers[0]["sub_updates"] ==
-                   before["positions"][0]["layers"][0]["sub_updates"]);
+        BOOST_TEST(layers[0]["sub_updates"] == before["positions"][0]["layers"][0]["sub_updates"]);
         BOOST_TEST(found["positions"][0]["prediction"] == before["positions"][0]["prediction"]);
     }
     const xlens::test::temporary_directory folder;
@@ -102,8 +103,8 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
     const json made = json_of({"lens", "fit", model, "--kind", "linear", "--file", text, "-o", path,
                                "--limit", "1500", "--json"});
     BOOST_TEST(made == (json{{"kind", "linear"}, {"layers", 29}, {"examples", 1500}}));
-    const json found =
-        json_of({"lens", "eval", model, "--lens", path, "--file", other, "--limit", "64", "--json"});
+    const json found = json_of(
+        {"lens", "eval", model, "--lens", path, "--file", other, "--limit", "64", "--json"});
     BOOST_TEST(found["tokens"] == 64);
     BOOST_REQUIRE(found["layers"].size() == 29U);
     double plain = 0.0;
@@ -113,21 +114,22 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
         fitted += layer["lens"]["kl"].get<double>();
     }
     BOOST_TEST(fitted < plain);
-    const json events = json_of({"events", model, "--file", other, "--limit", "48", "--lens", path,
-                                 "--json"});
+    const json events =
+        json_of({"events", model, "--file", other, "--limit", "48", "--lens", path, "--json"});
     BOOST_TEST(events["lens"] == path);
     const std::string rule = (folder.path() / "rule").string();
     const auto fit = run_program({"exit", "fit", model, "--file", text, "--rule", "confidence",
                                   "--lens", path, "-o", rule, "--timed", "0"});
     BOOST_TEST(fit.exit_code == 0);
-    BOOST_TEST(run_program({"generate", model, "--prompt", "The", "-n", "2", "--exit", rule})
-                   .exit_code == 0);
+    BOOST_TEST(
+        run_program({"generate", model, "--prompt", "The", "-n", "2", "--exit", rule}).exit_code ==
+        0);
     const auto wrong = run_program({"trace", tiny, "--ids", "1", "--lens", path});
     BOOST_TEST(wrong.exit_code == 2);
     BOOST_TEST(wrong.err == "xlens: " + path + ": lens: width 576, the model has 32\n");
-    check_refusal({"exit", "fit", model, "--file", text, "--rule", "gate", "--lens", path, "-o",
-                   rule},
-                  "--lens: stable, margin and confidence read with a lens, got --rule gate");
+    check_refusal(
+        {"exit", "fit", model, "--file", text, "--rule", "gate", "--lens", path, "-o", rule},
+        "--lens: stable, margin and confidence read with a lens, got --rule gate");
 }
 
 BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {
@@ -153,32 +155,32 @@ BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {
     BOOST_TEST(run_program({"search", tiny, "--sae", sae, "--ids", "5,17"}).exit_code == 0);
     BOOST_TEST(run_program({"sae", tiny, sae, "--ids", ids, "--positions", "all"}).exit_code == 0);
 
-    const json pushed = json_of({"trace", tiny, "--ids", ids, "--steer-feature", sae + ":7=3.5",
-                                 "--json"});
+    const json pushed =
+        json_of({"trace", tiny, "--ids", ids, "--steer-feature", sae + ":7=3.5", "--json"});
     BOOST_TEST(pushed["positions"][0]["prediction"][0]["id"] == best_of(golden["logits"]));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_wrong_is_refused) {
     check_refusal({"lens", "make", tiny}, "lens: expected fit, info or eval, got 'make'");
     check_refusal({"lens", "fit", tiny}, "--file: expected a text file, got nothing");
-    check_refusal({"lens", "fit", tiny, "--file", "x"}, "-o: expected a file to write, got nothing");
+    check_refusal({"lens", "fit", tiny, "--file", "x"},
+                  "-o: expected a file to write, got nothing");
     check_refusal({"lens", "fit", tiny, "--file", "x", "-o", "y"},
                   "--kind: expected linear, tuned or jacobian, got nothing");
-    check_refusal({"lens", "fit", tiny, "--file", "x", "-o", "y", "--kind", "tuned", "--columns",
-                   "2"},
-                  "--columns: is for lens fit --kind jacobian");
+    check_refusal(
+        {"lens", "fit", tiny, "--file", "x", "-o", "y", "--kind", "tuned", "--columns", "2"},
+        "--columns: is for lens fit --kind jacobian");
     check_refusal({"lens", "eval", tiny, "--file", "x"},
                   "--lens: expected a lens's file, got nothing");
     check_refusal({"lens", "info", "/no/such"},
                   "/no/such: cannot be opened: No such file or directory");
     check_refusal({"trace", tiny, "--ids", "1", "--lens", "/no/such"},
                   "/no/such: cannot be opened: No such file or directory");
-    check_refusal({"exit", "fit", model, "--file", "x", "--rule", "confidence", "--lens", "/no/such",
-                   "-o", "y"},
+    check_refusal({"exit", "fit", model, "--file", "x", "--rule", "confidence", "--lens",
+                   "/no/such", "-o", "y"},
                   "--lens: expected plain, linear, tuned or a lens's file, got '/no/such'");
     check_refusal({"sae", tiny, sae}, "--prompt, --feature: expected one of the two, got neither");
-    check_refusal({"sae", tiny, sae, "--feature", "40"},
-                  sae + ": feature 40: expected 0 to 39");
+    check_refusal({"sae", tiny, sae, "--feature", "40"}, sae + ": feature 40: expected 0 to 39");
     check_refusal({"sae", model, sae, "--feature", "1"}, sae + ": width 32, the model has 576");
     check_refusal({"search", tiny, "--sae", sae, "--like", "0:1"},
                   "--like: a neuron; --sae takes words or a pattern");

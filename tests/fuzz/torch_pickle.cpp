@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// libFuzzer target: any bytes as data.pkl of torch.save. See fuzz.hpp for how the seeds are written.
+// libFuzzer target: any bytes as data.pkl of torch.save. See fuzz.hpp for how seeds are written.
 #include <fuzz/fuzz.hpp>
 
 #include <xlens/io/torch_pickle.hpp>
@@ -18,9 +18,10 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
         "ccollections\nOrderedDict\n)RtR"s;
     xlens::test::write_seeds({
         {"empty", "\x80\x02}q\x00."s},
-        {"values", "\x80\x02}q\x00(X\x01\0\0\0aK\x05X\x01\0\0\0b]q\x01(M\xff\xffJ\xf9\xff\xff\xff"
-                   "\x8a\x06\0\0\0\0\0\x01NG?\xb9\x99\x99\x99\x99\x99\x9a\x88\x89"
-                   "eX\x01\0\0\0ch\x01)u."s},
+        {"values",
+         "\x80\x02}q\x00(X\x01\0\0\0aK\x05X\x01\0\0\0b]q\x01(M\xff\xffJ\xf9\xff\xff\xff"
+         "\x8a\x06\0\0\0\0\0\x01NG?\xb9\x99\x99\x99\x99\x99\x9a\x88\x89"
+         "eX\x01\0\0\0ch\x01)u."s},
         {"tensor", "\x80\x02}X\x01\0\0\0Js."s},
         {"lens", "\x80\x02}X\x01\0\0\0J}K\0"s + tensor + "ss."},
     });

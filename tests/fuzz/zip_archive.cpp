@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// libFuzzer target: any bytes as a ZIP archive, and its entries as arrays of NumPy. See fuzz.hpp for
-// how the seeds are written.
+// libFuzzer target: any bytes as a ZIP archive, and its entries as arrays of NumPy. See fuzz.hpp
+// for how the seeds are written.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,11 +40,13 @@ private:
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
     using namespace std::string_literals;
-    const std::string array = "\x93NUMPY\x01\0\x36\0{'descr': '<f4', 'fortran_order': False, "
-                              "'shape': (1,), }\0\0\0\0"s;
+    const std::string array =
+        "\x93NUMPY\x01\0\x36\0{'descr': '<f4', 'fortran_order': False, "
+        "'shape': (1,), }\0\0\0\0"s;
     xlens::test::write_seeds({
         {"empty", xlens::test::zip_bytes{}()},
-        {"two", xlens::test::zip_bytes{{{"a/data.pkl", "\x80\x02}."}, {"a/byteorder", "little"}}}()},
+        {"two",
+         xlens::test::zip_bytes{{{"a/data.pkl", "\x80\x02}."}, {"a/byteorder", "little"}}}()},
         {"array", xlens::test::zip_bytes{{{"x.npy", array}}}()},
     });
     return 0;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes lenses/: fitted lenses as their authors' programs write them (torch.save), of the checkpoint
-models/llama/hf, and what PyTorch reads through them.
+"""Writes lenses/: fitted lenses as their authors' programs write them (torch.save), of the
+checkpoint models/llama/hf, and what PyTorch reads through them.
 
 tuned/            a tuned lens's folder: config.json, params.pt (a ModuleList's state dict)
 jacobian.pt       the dict that JacobianLens.save writes, fp16

@@ -7,7 +7,7 @@ checkpoint models/llama/hf (models/gpt2/hf for one), and what their formulas giv
 standard/         SAELens before version 6: standard, reads hook_resid_post of layer 0
 jumprelu/         SAELens 6: jumprelu, hook_mlp_out of layer 1, without b_dec at the input
 centred/          SAELens: of gpt2 as TransformerLens loads it, center_writing_weights
-gemma-scope-2b-pt-res/layer_0/width_40/    Gemma Scope: params.npz
+gemma-scope-2b-pt-res/layer_0/width_40/  Gemma Scope: params.npz
 scope_2/          Gemma Scope 2: params.safetensors, config.json
 golden.json       per folder the activations of every position and the last one's reconstruction;
                   logits of the last position with one feature pushed

@@ -57,12 +57,12 @@ BOOST_AUTO_TEST_CASE(other_arrays_are_refused) {
         "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999, 9999999999999)}";
     BOOST_TEST(refused(array(huge, 4)) ==
                "file: x: shape (9999999999999, 9999999999999) of <f4, got 4 bytes");
-    for (const char* header : {"", "{", "{'descr'", "{'descr': '<f4'", "{'other': 1}",
-                               "{'shape': (1 2)}", "{'shape': (-1,)}", "{'shape': (1,}",
-                               "{'fortran_order': 0}", "{}x"}) {
-        BOOST_TEST(refused(array(header, 4))
-                       .starts_with("file: x: header: expected a dict of descr, "),
-                   header);
+    for (const char* header :
+         {"", "{", "{'descr'", "{'descr': '<f4'", "{'other': 1}", "{'shape': (1 2)}",
+          "{'shape': (-1,)}", "{'shape': (1,}", "{'fortran_order': 0}", "{}x"}) {
+        BOOST_TEST(
+            refused(array(header, 4)).starts_with("file: x: header: expected a dict of descr, "),
+            header);
     }
     BOOST_TEST(refused(array(good, 24, 4)) == "file: x: expected format 1 to 3, got 4");
     BOOST_TEST(refused("something") == "file: x: expected an array of NumPy");

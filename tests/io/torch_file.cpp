@@ -100,11 +100,13 @@ BOOST_AUTO_TEST_CASE(tensors_that_do_not_fit_are_refused) {
 
 BOOST_AUTO_TEST_CASE(other_pickles_are_refused_by_name) {
     BOOST_TEST(refused("\x80\x02}.") == "(no error)");
-    BOOST_TEST(refused("\x80\x02" "cos\nsystem\n.") ==
+    BOOST_TEST(refused("\x80\x02"
+                       "cos\nsystem\n.") ==
                "pickle: byte 13: asks for os.system; known are OrderedDict, _rebuild_tensor_v2 and "
                "storages of floats");
-    BOOST_TEST(refused("\x80\x02" "ctorch\nLongStorage\n.").find("asks for torch.LongStorage") !=
-               std::string::npos);
+    BOOST_TEST(refused("\x80\x02"
+                       "ctorch\nLongStorage\n.")
+                   .find("asks for torch.LongStorage") != std::string::npos);
     BOOST_TEST(refused("\x80\x02i") == "pickle: byte 3: opcode 0x69 is not one of torch.save");
     BOOST_TEST(refused("\x80\x04}.") == "pickle: byte 2: expected protocol 2, got 4");
     BOOST_TEST(refused("\x80\x02") ==
@@ -113,8 +115,7 @@ BOOST_AUTO_TEST_CASE(other_pickles_are_refused_by_name) {
     BOOST_TEST(refused("\x80\x02}}.") == "pickle: byte 5: ends with another stack");
     BOOST_TEST(refused("\x80\x02(.") == "pickle: byte 4: ends with another stack");
     BOOST_TEST(refused("\x80\x02t.") == "pickle: byte 3: has no mark");
-    BOOST_TEST(refused("\x80\x02h\x05.") ==
-               "pickle: byte 4: recalls a value that it did not keep");
+    BOOST_TEST(refused("\x80\x02h\x05.") == "pickle: byte 4: recalls a value that it did not keep");
     BOOST_TEST(refused("\x80\x02}(N.") == "pickle: byte 6: ends with another stack");
     BOOST_TEST(refused("\x80\x02}NNs.") == "pickle: byte 6: a key that is None");
     BOOST_TEST(refused("\x80\x02]NNs.") == "pickle: byte 6: adds to a list");
@@ -131,11 +132,13 @@ BOOST_AUTO_TEST_CASE(other_pickles_are_refused_by_name) {
                "pickle: byte 1048579: more than 1048576 values");
     BOOST_TEST(refused("\x80\x02}Q.") ==
                "pickle: byte 4: expected ('storage', class, key, device, elements)");
-    BOOST_TEST(refused("\x80\x02" "ctorch._utils\n_rebuild_tensor_v2\n)R.") ==
+    BOOST_TEST(refused("\x80\x02"
+                       "ctorch._utils\n_rebuild_tensor_v2\n)R.") ==
                "pickle: byte 37: _rebuild_tensor_v2: expected a storage, an offset, sizes and "
                "strides");
     // A list that holds itself is no harm.
-    BOOST_TEST(refused("\x80\x02]q\x01h\x01" "a.") == "(no error)");
+    BOOST_TEST(refused("\x80\x02]q\x01h\x01"
+                       "a.") == "(no error)");
 }
 
 BOOST_AUTO_TEST_CASE(other_archives_are_refused) {

@@ -82,7 +82,9 @@ BOOST_AUTO_TEST_CASE(columns_may_be_shared_among_prompts) {
     const linear_lens again = fit_jacobian_lens(llama(), prompts(), options);
     BOOST_TEST(shared.hash() == again.hash());
     std::vector<linear_lens> alone;
-    for (const auto& p : prompts()) { alone.push_back(fit_jacobian_lens(llama(), std::span(&p, 1))); }
+    for (const auto& p : prompts()) {
+        alone.push_back(fit_jacobian_lens(llama(), std::span(&p, 1)));
+    }
     const std::size_t width = llama().config.width;
     std::size_t twice = 0;
     for (std::size_t i = 0; i < width; ++i) {
@@ -90,8 +92,8 @@ BOOST_AUTO_TEST_CASE(columns_may_be_shared_among_prompts) {
         for (const linear_lens& one : alone) {
             bool equal = true;
             for (std::size_t d = 0; d < width; ++d) {
-                equal = equal && shared.layers().at(0).weights(d, i) ==
-                                     one.layers().at(0).weights(d, i);
+                equal = equal &&
+                        shared.layers().at(0).weights(d, i) == one.layers().at(0).weights(d, i);
             }
             same += equal ? 1U : 0U;
         }
@@ -114,16 +116,14 @@ BOOST_AUTO_TEST_CASE(a_pass_that_goes_on_in_its_middle_is_the_whole_pass) {
     for (int turn = 0; turn < 2; ++turn) {
         whole.truncate(16);
         resume(llama(), whole, all.subspan(16), 1, first.kept);
-        BOOST_TEST(same_bits(std::vector<float>(whole.residual.begin(), whole.residual.end()),
-                             expected));
+        BOOST_TEST(
+            same_bits(std::vector<float>(whole.residual.begin(), whole.residual.end()), expected));
     }
     whole.truncate(16);
-    BOOST_TEST(error_message([&] {
-                   resume(llama(), whole, all.subspan(16), 2, first.kept);
-               }) == "resume: layer 2, the model has layers 0 to 1");
-    BOOST_TEST(error_message([&] {
-                   resume(llama(), whole, all.subspan(17), 1, first.kept);
-               }) == "resume: residuals (24, 32), expected (23, 32)");
+    BOOST_TEST(error_message([&] { resume(llama(), whole, all.subspan(16), 2, first.kept); }) ==
+               "resume: layer 2, the model has layers 0 to 1");
+    BOOST_TEST(error_message([&] { resume(llama(), whole, all.subspan(17), 1, first.kept); }) ==
+               "resume: residuals (24, 32), expected (23, 32)");
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_fitted_is_refused) {

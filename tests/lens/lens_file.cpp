@@ -132,8 +132,9 @@ BOOST_AUTO_TEST_CASE(lenses_of_other_models_are_refused) {
                name + ": lens: of 3 layers, the model has 2");
     BOOST_TEST(refused([](lens_file& f) { f.facts.target = 0; }) ==
                name + ": lens: fitted to the output of layer 0, the model's last is 1");
-    BOOST_TEST(refused([](lens_file& f) { f.facts.fingerprint = 5; })
-                   .starts_with(name + ": lens: fitted to model 0000000000000005, this one is "));
+    BOOST_TEST(refused([](lens_file& f) {
+                   f.facts.fingerprint = 5;
+               }).starts_with(name + ": lens: fitted to model 0000000000000005, this one is "));
     BOOST_TEST(refused([](lens_file& f) { f.lens.set(7, f.lens.layers().at(0)); }) ==
                name + ": lens: layer 7, the model has layers 0 to 1");
     BOOST_TEST(refused([](lens_file& f) { f.lens.erase(0); }) ==

@@ -74,9 +74,8 @@ void check_numbers(const model& m, const std::string& folder, const char* key,
     for (std::size_t t = 0; t < prompt.size(); ++t) {
         const auto row = rows<const float>(f)[t];
         BOOST_TEST(positions[t].position == t);
-        BOOST_TEST(positions[t].active ==
-                   static_cast<std::size_t>(
-                       std::ranges::count_if(row, [](float v) { return v > 0.0F; })));
+        BOOST_TEST(positions[t].active == static_cast<std::size_t>(std::ranges::count_if(
+                                              row, [](float v) { return v > 0.0F; })));
         BOOST_TEST(positions[t].features.front().activation == *std::ranges::max_element(row));
         BOOST_TEST(positions[t].unexplained > 0.0);
     }
@@ -108,15 +107,15 @@ BOOST_AUTO_TEST_CASE(a_feature_is_pushed_where_it_is_read) {
     steer_feature push(sae, feature, strength);
     BOOST_TEST(max_difference(logits(push), expected) < near);
 
-    const json_value document = parse_json(
-        "recipe", R"({"interventions": [{"do": "steer", "sae": "standard", "feature": 7,
+    const json_value document =
+        parse_json("recipe", R"({"interventions": [{"do": "steer", "sae": "standard", "feature": 7,
                       "strength": 3.5}]})");
     dynamic_policies pack;
     add_interventions(pack, read_recipe(document, "recipe", golden_path("saes")),
                       recipe_context{llama()});
     BOOST_TEST(max_difference(logits(pack), expected) < near);
-    const json_value wrong = parse_json(
-        "recipe", R"({"interventions": [{"do": "steer", "sae": "standard", "feature": 40,
+    const json_value wrong =
+        parse_json("recipe", R"({"interventions": [{"do": "steer", "sae": "standard", "feature": 40,
                       "strength": 1}]})");
     BOOST_TEST(error_message([&] {
                    add_interventions(pack, read_recipe(wrong, "recipe", golden_path("saes")),

@@ -64,8 +64,7 @@ BOOST_AUTO_TEST_CASE(folders_say_what_they_are) {
         BOOST_TEST((sae.facts().place == sae_place{0, sae_site::after}));
     }
     const sae_override other{.layer = 1, .site = sae_site::before};
-    BOOST_TEST((read_sae(sae_path(scope), other).facts().place ==
-                sae_place{1, sae_site::before}));
+    BOOST_TEST((read_sae(sae_path(scope), other).facts().place == sae_place{1, sae_site::before}));
 }
 
 BOOST_AUTO_TEST_CASE(places_have_names) {
@@ -98,21 +97,22 @@ BOOST_AUTO_TEST_CASE(what_would_change_the_numbers_is_refused_by_name) {
                "resid_post, attn_out or mlp_out, got 'blocks.0.attn.hook_z'");
     BOOST_TEST(refused("standard", "\"hook_layer\": 0", "\"hook_layer\": 3") ==
                "cfg.json: hook_layer: 3, but hook_name is blocks.0.hook_resid_post");
-    BOOST_TEST(refused("jumprelu", "\"architecture\": \"jumprelu\"",
-                       "\"architecture\": \"standard\"") ==
-               "sae_weights.safetensors: threshold: a tensor that is not supported");
-    BOOST_TEST(refused("standard", "\"architecture\": \"standard\"",
-                       "\"architecture\": \"jumprelu\"") ==
-               "sae_weights.safetensors: threshold: no such tensor");
+    BOOST_TEST(
+        refused("jumprelu", "\"architecture\": \"jumprelu\"", "\"architecture\": \"standard\"") ==
+        "sae_weights.safetensors: threshold: a tensor that is not supported");
+    BOOST_TEST(
+        refused("standard", "\"architecture\": \"standard\"", "\"architecture\": \"jumprelu\"") ==
+        "sae_weights.safetensors: threshold: no such tensor");
     BOOST_TEST(refused("centred", "center_writing_weights", "rotary_magic") ==
                "cfg.json: model_from_pretrained_kwargs: rotary_magic is not supported");
     BOOST_TEST(refused("scope_2", "\"type\": \"sae\"", "\"type\": \"transcoder\"") ==
                "config.json: type: transcoder is not supported");
     BOOST_TEST(refused("scope_2", "\"affine_connection\": false", "\"affine_connection\": true") ==
                "config.json: affine_connection: true is not supported");
-    BOOST_TEST(refused("scope_2", "out\": \"model.layers.0.output", "out\": \"model.layers.1.output") ==
-               "config.json: hf_hook_point_out: expected model.layers.0.output, as "
-               "hf_hook_point_in, got model.layers.1.output");
+    BOOST_TEST(
+        refused("scope_2", "out\": \"model.layers.0.output", "out\": \"model.layers.1.output") ==
+        "config.json: hf_hook_point_out: expected model.layers.0.output, as "
+        "hf_hook_point_in, got model.layers.1.output");
 }
 
 BOOST_AUTO_TEST_CASE(folders_without_a_place_ask_for_one) {
@@ -134,8 +134,10 @@ BOOST_AUTO_TEST_CASE(autoencoders_of_other_models_are_refused) {
     const sparse_autoencoder sae = read_sae(sae_path("jumprelu"));
     const std::string name = sae.facts().name;
     BOOST_TEST(error_message([&] { sae.check({2, 32, 48, 288}); }) == "(no error)");
-    BOOST_TEST(error_message([&] { sae.check({2, 64, 48, 288}); }) ==
-               name + ": width 32, the model has 64");
-    BOOST_TEST(error_message([&] { sae.check({1, 32, 48, 288}); }) ==
-               name + ": layer 1, the model has layers 0 to 0");
+    BOOST_TEST(error_message([&] {
+                   sae.check({2, 64, 48, 288});
+               }) == name + ": width 32, the model has 64");
+    BOOST_TEST(error_message([&] {
+                   sae.check({1, 32, 48, 288});
+               }) == name + ": layer 1, the model has layers 0 to 0");
 }

@@ -19,7 +19,7 @@ struct zip_bytes {
     std::uint16_t method = 0;
     std::uint16_t flags = 0;
     std::uint32_t crc_error = 0;
-    std::uint32_t extra_size = 0;   ///< added to sizes in the directory
+    std::uint32_t extra_size = 0;    ///< added to sizes in the directory
     std::uint32_t offset_error = 0;  ///< added to offsets there
 
     [[nodiscard]] std::string operator()() const {

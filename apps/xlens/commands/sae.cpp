@@ -90,8 +90,8 @@ void show_feature(const engine& opened, const sparse_autoencoder& sae, const sae
         return;
     }
     fmt::print("{}\n", sae_text(sae));
-    for (const auto& [name, list] : {std::pair("promotes", &ends.promotes),
-                                     std::pair("suppresses", &ends.suppresses)}) {
+    for (const auto& [name, list] :
+         {std::pair("promotes", &ends.promotes), std::pair("suppresses", &ends.suppresses)}) {
         table_line line;
         line.cell(name, 12, style::bold);
         for (const scored& s : *list) {
@@ -102,8 +102,7 @@ void show_feature(const engine& opened, const sparse_autoencoder& sae, const sae
 }
 
 void write_positions(const engine& opened, const sparse_autoencoder& sae,
-                     std::span<const token_id> tokens,
-                     std::span<const feature_position> positions,
+                     std::span<const token_id> tokens, std::span<const feature_position> positions,
                      const concepts_by_feature& concepts) {
     json_writer out;
     out.begin_object();
@@ -136,8 +135,7 @@ void write_positions(const engine& opened, const sparse_autoencoder& sae,
 }
 
 void print_positions(const engine& opened, const sparse_autoencoder& sae,
-                     std::span<const token_id> tokens,
-                     std::span<const feature_position> positions,
+                     std::span<const token_id> tokens, std::span<const feature_position> positions,
                      const concepts_by_feature& concepts) {
     fmt::print("{}\n", sae_text(sae));
     for (const feature_position& p : positions) {

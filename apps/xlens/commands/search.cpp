@@ -98,9 +98,8 @@ void search_sae(const engine& opened, const search_flags& flags) {
         find_features(opened.model(), sae, query.tokens, flags.limit, flags.suppresses);
     std::vector<std::size_t> features;
     for (const feature_hit& h : hits) { features.push_back(h.feature); }
-    const std::vector<token_ends> ends =
-        feature_concepts(opened.model(), sae, features,
-                         std::min(flags.top, opened.model().config.vocabulary));
+    const std::vector<token_ends> ends = feature_concepts(
+        opened.model(), sae, features, std::min(flags.top, opened.model().config.vocabulary));
     note(opened.manifest());
     flags.common.json ? write_features(opened, query, hits, ends)
                       : print_features(opened, query, hits, ends);

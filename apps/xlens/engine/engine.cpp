@@ -66,9 +66,8 @@ const std::string& engine::precision() const { return m_parts->precision; }
 
 std::string engine::manifest() const {
     const std::string lens =
-        m_parts->lens
-            ? fmt::format(", {}, {:016x}", m_parts->lens_text, m_parts->lens->hash())
-            : std::string();
+        m_parts->lens ? fmt::format(", {}, {:016x}", m_parts->lens_text, m_parts->lens->hash())
+                      : std::string();
     return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}{}",
                        m_parts->model.fingerprint(), m_parts->precision, instruction_set(),
                        max_threads(), lens);

@@ -13,7 +13,7 @@ namespace xlens {
 struct feature_hit;
 struct search_report;
 struct token_ends;
-}
+}  // namespace xlens
 
 namespace xlens::program {
 

@@ -188,8 +188,8 @@ XLENS_API exit_gate exit_gate::load(exit_reader& from, const exit_sizes& sizes) 
     linear_lens lens = from.lens(sizes.layers, width);
     for (const auto& [layer, t] : lens.layers()) {
         if (t.how != translation::of_unit || t.bias.size() != width) {
-            fail("{}: exit rule: lens of layer {}: expected one of xlens, with a bias",
-                 from.name(), layer);
+            fail("{}: exit rule: lens of layer {}: expected one of xlens, with a bias", from.name(),
+                 layer);
         }
     }
     auto tokens = from.list<token_id>("tokens");

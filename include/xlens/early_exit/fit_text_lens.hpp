@@ -22,9 +22,9 @@ namespace xlens::early_exit {
 
 struct text_lens_options {
     exit_lens kind = exit_lens::tuned;
-    std::size_t window = 512;                       ///< tokens that are read together
-    std::size_t memory = std::size_t{1} << 30U;     ///< bytes of residuals that are kept at once
-    progress_function progress = {};                ///< counts layers
+    std::size_t window = 512;                    ///< tokens that are read together
+    std::size_t memory = std::size_t{1} << 30U;  ///< bytes of residuals that are kept at once
+    progress_function progress = {};             ///< counts layers
 };
 
 /// A lens for every layer but the last, fitted to the residuals of a text (fit_lens). Layers are
@@ -39,14 +39,13 @@ XLENS_API linear_lens fit_text_lens(const transformer<>& model, std::span<const 
                                     const text_lens_options& options) {
     const std::size_t layers = model.config.layers - 1;
     const std::size_t each = tokens.size() * model.config.width * sizeof(float);
-    const std::size_t group = std::max<std::size_t>(options.memory / std::max<std::size_t>(each, 1),
-                                                    1);
+    const std::size_t group =
+        std::max<std::size_t>(options.memory / std::max<std::size_t>(each, 1), 1);
     linear_lens out;
     for (std::size_t first = 0; first < layers; first += group) {
         std::vector<std::size_t> some;
         for (std::size_t l = first; l < std::min(first + group, layers); ++l) { some.push_back(l); }
-        const exit_examples e =
-            gather_examples(model, tokens, options.window, some, false, {});
+        const exit_examples e = gather_examples(model, tokens, options.window, some, false, {});
         const auto report = [&](std::size_t done, std::size_t) {
             options.progress(first + done, layers);
         };

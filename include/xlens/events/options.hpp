@@ -29,7 +29,7 @@ struct event_options {
     /// What residuals are read through, both sides of a layer's update by the map of its output
     /// (linear_lens); borrowed. Null: the logit lens alone. Scores of sub-updates stay as they are.
     const linear_lens* lens = nullptr;
-    std::size_t batch = 512;   ///< positions of a pass: 2·L·batch·D floats of memory
+    std::size_t batch = 512;  ///< positions of a pass: 2·L·batch·D floats of memory
 };
 
 namespace detail {

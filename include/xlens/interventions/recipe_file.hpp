@@ -36,7 +36,8 @@
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE, "cluster": ID} of a file beside the recipe that `search
-// --json` or `cluster` wrote; FOLDER is looked for there, too; TOKEN: an id, or a text that is one token.
+// --json` or `cluster` wrote; FOLDER: looked for there, too; TOKEN: an id, or a text that is one
+// token.
 
 namespace xlens {
 

@@ -73,8 +73,7 @@ XLENS_API void steer_feature::check(const model_sizes& model) const {
         fail("{}: width {}, the model has {}", m_name, m_push.size(), model.width);
     }
     if (m_place.layer >= model.layers) {
-        fail("{}: layer {}, the model has layers 0 to {}", m_name, m_place.layer,
-             model.layers - 1);
+        fail("{}: layer {}, the model has layers 0 to {}", m_name, m_place.layer, model.layers - 1);
     }
 }
 
@@ -90,15 +89,13 @@ XLENS_API void steer_feature::embedding(const site& where, rows<float> x) {
 }
 
 XLENS_API void steer_feature::before(const site& where, rows<float> x) {
-    const bool here =
-        m_place.site == sae_site::before || m_place.site == sae_site::attention_out;
+    const bool here = m_place.site == sae_site::before || m_place.site == sae_site::attention_out;
     if (here && where.layer == m_place.layer) { push(where, x); }
 }
 
 XLENS_API void steer_feature::after(const site& where, rows<float> x) {
     const bool here = m_place.site == sae_site::after || m_place.site == sae_site::ffn_out;
-    const bool enters_next =
-        m_place.site == sae_site::entering && m_place.layer == where.layer + 1;
+    const bool enters_next = m_place.site == sae_site::entering && m_place.layer == where.layer + 1;
     if ((here && where.layer == m_place.layer) || enters_next) { push(where, x); }
 }
 

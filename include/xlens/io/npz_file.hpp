@@ -111,8 +111,7 @@ private:
         while (!take(")")) {
             take("");
             std::size_t size = 0;
-            const auto result =
-                std::from_chars(m_text.data(), m_text.data() + m_text.size(), size);
+            const auto result = std::from_chars(m_text.data(), m_text.data() + m_text.size(), size);
             if (result.ec != std::errc() || shape->size() == 8) { refuse(); }
             m_text.remove_prefix(static_cast<std::size_t>(result.ptr - m_text.data()));
             shape->push_back(size);
@@ -146,8 +145,8 @@ XLENS_API stored_tensor parse_npy(const std::string& file, const std::string& la
     const std::uint32_t length =
         version == 1 ? in.number<std::uint16_t>(label) : in.number<std::uint32_t>(label);
     const auto text = in.take(length, label);
-    const detail::npy_header header(
-        file, label, {reinterpret_cast<const char*>(text.data()), text.size()});
+    const detail::npy_header header(file, label,
+                                    {reinterpret_cast<const char*>(text.data()), text.size()});
     if (header.descr != "<f4" && header.descr != "<f2") {
         fail("{}: {}: descr: expected <f4 or <f2, got '{}'", file, label, printable(header.descr));
     }

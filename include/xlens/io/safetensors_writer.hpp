@@ -30,12 +30,14 @@ struct float_tensor {
 /// Writes a safetensors file of f32 tensors, in their order, with `__metadata__`, and commits it.
 /// The file was opened before the work that made the numbers, so that one that cannot be written
 /// costs none.
-XLENS_API void write_safetensors(atomic_file& to, const std::map<std::string, std::string>& metadata,
+XLENS_API void write_safetensors(atomic_file& to,
+                                 const std::map<std::string, std::string>& metadata,
                                  std::span<const float_tensor> tensors);
 
 #if XLENS_DEFINES(io)
 
-XLENS_API void write_safetensors(atomic_file& to, const std::map<std::string, std::string>& metadata,
+XLENS_API void write_safetensors(atomic_file& to,
+                                 const std::map<std::string, std::string>& metadata,
                                  std::span<const float_tensor> tensors) {
     std::string header;
     json_writer json(header);

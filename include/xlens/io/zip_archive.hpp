@@ -48,8 +48,8 @@ public:
     [[nodiscard]] const std::map<std::string, entry, std::less<>>& entries() const {
         return m_entries;
     }
-    /// The bytes of an entry, whose checksum is computed and compared: O(bytes). Throws xlens::error
-    /// if there is none of that name, or the checksum is another.
+    /// The bytes of an entry, whose checksum is computed and compared: O(bytes). Throws
+    /// xlens::error if there is none of that name, or the checksum is another.
     [[nodiscard]] std::span<const std::byte> read(std::string_view called) const;
 
 private:
@@ -113,8 +113,7 @@ inline zip_directory read_zip64_end(const std::string& file, std::span<const std
     return out;
 }
 
-inline zip_directory find_zip_directory(const std::string& file,
-                                        std::span<const std::byte> bytes) {
+inline zip_directory find_zip_directory(const std::string& file, std::span<const std::byte> bytes) {
     const std::size_t end = find_zip_end(file, bytes);
     const auto entries = load_number<std::uint16_t>(&bytes[end + 10]);
     const auto size = load_number<std::uint32_t>(&bytes[end + 12]);
@@ -246,9 +245,8 @@ XLENS_API std::span<const std::byte> zip_archive::read(std::string_view called) 
     }
     const std::uint32_t crc = crc32(found->second.bytes);
     if (crc != found->second.crc) {
-        fail(
-            "{}: entry '{}': checksum {}, its bytes have {}: damaged, or saved without checksums",
-            name(), printable(called), found->second.crc, crc);
+        fail("{}: entry '{}': checksum {}, its bytes have {}: damaged, or saved without checksums",
+             name(), printable(called), found->second.crc, crc);
     }
     return found->second.bytes;
 }

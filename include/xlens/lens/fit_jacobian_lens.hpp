@@ -29,7 +29,8 @@
 namespace xlens {
 
 struct jacobian_lens_options {
-    std::vector<std::size_t> layers = {};  ///< of which there are to be maps; empty: all but the last
+    std::vector<std::size_t> layers =
+        {};                    ///< of which there are to be maps; empty: all but the last
     std::size_t skipped = 16;  ///< first positions of a prompt that no derivative is about
     /// Columns of each map that a prompt is asked for, drawn in turn so that all get as many
     /// prompts, give or take one; 0: all of them.
@@ -46,8 +47,8 @@ struct jacobian_lens_options {
 /// differentiation: what comes later does not change what comes before, so that one step of all
 /// positions of V along axis i at once, up and down, gives column i:
 ///   J_l·e_i ≈ 1/|V| Σ_{t'∈V} (h_last,t'(h_l + ε·e_i) - h_last,t'(h_l - ε·e_i)) / 2ε
-/// Two passes over the layers after l a column: 2·columns·|V| positions a prompt and layer; keys and
-/// values of the first positions are computed once. The error is of order ε² and of f32's rounding
+/// Two passes over the layers after l a column: 2·columns·|V| positions a prompt and layer; keys
+/// and values of the first positions are computed once. The error is of order ε² and of f32's rounding
 /// over ε (tests/lens/fit_jacobian_lens.cpp measures it).
 /// Throws xlens::error for prompts that leave no position, and where too few prompts are asked for
 /// too few columns to see each.
@@ -140,7 +141,8 @@ private:
     double m_length = 0.0;
 };
 
-inline void check_jacobian(const transformer<>& model, std::span<const std::vector<token_id>> prompts,
+inline void check_jacobian(const transformer<>& model,
+                           std::span<const std::vector<token_id>> prompts,
                            const jacobian_lens_options& options, std::size_t columns) {
     const std::size_t layers = model.config.layers;
     for (const std::size_t l : options.layers) {
@@ -170,8 +172,7 @@ XLENS_API linear_lens fit_jacobian_lens(const transformer<>& model,
                                         std::span<const std::vector<token_id>> prompts,
                                         const jacobian_lens_options& options) {
     const std::size_t width = model.config.width;
-    const std::size_t columns =
-        options.columns == 0 ? width : std::min(options.columns, width);
+    const std::size_t columns = options.columns == 0 ? width : std::min(options.columns, width);
     detail::check_jacobian(model, prompts, options, columns);
     std::vector<std::size_t> layers = options.layers;
     if (layers.empty()) {
@@ -205,7 +206,8 @@ XLENS_API linear_lens fit_jacobian_lens(const transformer<>& model,
                      translation::of_raw};
         for (std::size_t i = 0; i < width; ++i) {
             for (std::size_t d = 0; d < width; ++d) {
-                t.weights(d, i) = static_cast<float>(sums[k](i, d) / static_cast<double>(counts[i]));
+                t.weights(d, i) =
+                    static_cast<float>(sums[k](i, d) / static_cast<double>(counts[i]));
             }
         }
         out.set(layers[k], std::move(t));

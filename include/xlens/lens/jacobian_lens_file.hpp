@@ -26,8 +26,8 @@ namespace xlens {
 /// `n_done`, whose quotient is J. J_l is the mean derivative of the final residual, after the last
 /// block and before the final norm, with respect to the *output* of block l:
 ///   logits = U·norm_f(J_l·h_l)
-/// and then the model's own scale and cap. Throws xlens::error for a file without these, and for numbers
-/// that do not fit them.
+/// and then the model's own scale and cap. Throws xlens::error for a file without these,
+/// and for numbers that do not fit them.
 XLENS_API void read_jacobian_lens(const std::filesystem::path& path, lens_facts& facts,
                                   linear_lens& lens);
 
@@ -117,7 +117,13 @@ XLENS_API void read_jacobian_lens(const std::filesystem::path& path, lens_facts&
         lens.set(l, std::move(t));
     }
     detail::check_source_layers(file, lens);
-    facts = {"jacobian", "jacobian-lens", "", 0, width, 0, static_cast<std::size_t>(examples),
+    facts = {"jacobian",
+             "jacobian-lens",
+             "",
+             0,
+             width,
+             0,
+             static_cast<std::size_t>(examples),
              detail::target_layer(file)};
 }
 

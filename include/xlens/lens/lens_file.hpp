@@ -149,8 +149,7 @@ inline lens_file read_own_lens(const std::filesystem::path& path) {
     out.facts.layers = static_cast<std::size_t>(lens_number(file, "layers"));
     out.facts.examples = static_cast<std::size_t>(lens_number(file, "examples"));
     if (out.facts.layers > max_tensors) {
-        fail("{}: layers: expected at most {}, got {}", file.name(), max_tensors,
-             out.facts.layers);
+        fail("{}: layers: expected at most {}, got {}", file.name(), max_tensors, out.facts.layers);
     }
     const std::string how = lens_text(file, "reads");
     const auto found = std::ranges::find(translation_names, how);
@@ -176,8 +175,8 @@ inline lens_file read_own_lens(const std::filesystem::path& path) {
              file.tensors().size() + file.skipped().size(), used, out.facts.layers);
     }
     if (lens_number(file, "checksum", 16) != lens_checksum(out)) {
-        fail("{}: checksum: expected {}, got {}: damaged", file.name(),
-             lens_text(file, "checksum"), fmt::format("{:016x}", lens_checksum(out)));
+        fail("{}: checksum: expected {}, got {}: damaged", file.name(), lens_text(file, "checksum"),
+             fmt::format("{:016x}", lens_checksum(out)));
     }
     return out;
 }
@@ -255,19 +254,19 @@ XLENS_API void write_lens(atomic_file& to, const lens_file& file) {
     if (file.lens.embedding()) { add("embedding", *file.lens.embedding()); }
     for (const auto& [layer, t] : file.lens.layers()) { add(fmt::format("layer.{}", layer), t); }
     if (!how) { fail("lens: no maps to write"); }
-    write_safetensors(to,
-                      {{"format", std::string(detail::lens_format)},
-                       {"kind", facts.kind},
-                       {"source", facts.source},
-                       {"model_name", facts.model},
-                       {"model", fmt::format("{:016x}", facts.fingerprint)},
-                       {"width", std::to_string(facts.width)},
-                       {"layers", std::to_string(facts.layers)},
-                       {"examples", std::to_string(facts.examples)},
-                       {"reads", std::string(detail::translation_names[
-                                     static_cast<std::size_t>(*how)])},
-                       {"checksum", fmt::format("{:016x}", detail::lens_checksum(file))}},
-                      tensors);
+    write_safetensors(
+        to,
+        {{"format", std::string(detail::lens_format)},
+         {"kind", facts.kind},
+         {"source", facts.source},
+         {"model_name", facts.model},
+         {"model", fmt::format("{:016x}", facts.fingerprint)},
+         {"width", std::to_string(facts.width)},
+         {"layers", std::to_string(facts.layers)},
+         {"examples", std::to_string(facts.examples)},
+         {"reads", std::string(detail::translation_names[static_cast<std::size_t>(*how)])},
+         {"checksum", fmt::format("{:016x}", detail::lens_checksum(file))}},
+        tensors);
 }
 
 #endif

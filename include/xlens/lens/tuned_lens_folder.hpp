@@ -43,7 +43,7 @@ inline void check_tuned_config(const json_object& config) {
         fail("{}: lens_type: expected linear_tuned_lens, got {}", config.name(), printable(type));
     }
     static constexpr std::array<std::string_view, 8> others{
-        "layer_norm", "rank",      "share_weights", "sublayers",
+        "layer_norm", "rank",         "share_weights",    "sublayers",
         "dropout",    "extra_layers", "mlp_hidden_sizes", "shared_mlp_hidden_sizes"};
     for (const std::string_view key : others) {
         const auto found = config.find(key);
@@ -96,8 +96,7 @@ XLENS_API void read_tuned_lens(const std::filesystem::path& folder, lens_facts& 
         translator t = detail::tuned_map(file, i, width, bias);
         i == 0 ? lens.set_embedding(std::move(t)) : lens.set(i - 1, std::move(t));
     }
-    facts = {"tuned", "tuned-lens", config.string("base_model_name_or_path", ""),
-             0,       width,        layers,
+    facts = {"tuned", "tuned-lens", config.string("base_model_name_or_path", ""), 0, width, layers,
              0};
 }
 

@@ -47,9 +47,7 @@ XLENS_API void resume(const transformer<>& model, sequence_state& state,
     detail::single_pass pass(state, tokens,
                              {c.width, c.inner_width, c.heads, c.kv_heads, c.head_size});
     const rows<float> x = pass.fresh();
-    for (std::size_t t = 0; t < x.count(); ++t) {
-        std::ranges::copy(residuals[t], x[t].begin());
-    }
+    for (std::size_t t = 0; t < x.count(); ++t) { std::ranges::copy(residuals[t], x[t].begin()); }
     dynamic_policies none;
     for (std::size_t l = first; l < model.blocks.size(); ++l) {
         const rows<float> all = pass.enter(l, model.position);

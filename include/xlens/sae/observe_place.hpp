@@ -59,8 +59,7 @@ XLENS_API void observe_place::before(const site& where, rows<float> x) {
 }
 
 XLENS_API void observe_place::after(const site& where, rows<float> x) {
-    const bool enters_next =
-        m_place.site == sae_site::entering && m_place.layer == where.layer + 1;
+    const bool enters_next = m_place.site == sae_site::entering && m_place.layer == where.layer + 1;
     if (at(where, sae_site::after) || enters_next) { keep(where, x); }
     if (at(where, sae_site::ffn_out)) { m_kept = x.tensor() - m_kept; }
 }

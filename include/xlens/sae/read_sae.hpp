@@ -124,8 +124,7 @@ inline sparse_autoencoder make_sae(sae_facts facts, const sae_tensors& in, const
     if (width == 0 || features == 0) {
         fail("{}: {}: expected numbers, got ({}, {})", in.file(), names.encoder, width, features);
     }
-    const stored_tensor& decoder =
-        in.get(names.decoder, std::vector<std::size_t>{features, width});
+    const stored_tensor& decoder = in.get(names.decoder, std::vector<std::size_t>{features, width});
     sparse_autoencoder::weights w{
         any_matrix(encoder.format, encoder.data, width, features, true),
         any_matrix(decoder.format, decoder.data, features, width),
@@ -152,8 +151,8 @@ inline bool centred_weights(const json_object& meta) {
     const auto found = meta.find("model_from_pretrained_kwargs");
     if (!found) { return false; }
     static constexpr std::array<std::string_view, 9> harmless{
-        "fold_ln",  "center_unembed", "fold_value_biases", "dtype",        "device",
-        "n_devices", "trust_remote_code", "revision",       "torch_dtype"};
+        "fold_ln",   "center_unembed",    "fold_value_biases", "dtype",      "device",
+        "n_devices", "trust_remote_code", "revision",          "torch_dtype"};
     bool out = false;
     for (const auto& item : found->value().object()) {
         if (item.first == "center_writing_weights") {
@@ -171,9 +170,10 @@ inline sae_place sae_lens_place(const json_object& meta, const sae_override& giv
         meta.has("hook_name") ? meta.string("hook_name") : meta.string("hook_point", "");
     const std::optional<sae_place> named = place_of_hook(hook);
     if (!named && !(given.layer && given.site)) {
-        fail("{}: hook_name: expected blocks.L.hook_ and resid_pre, resid_mid, resid_post, "
-             "attn_out or mlp_out, got '{}'",
-             meta.name(), printable(hook));
+        fail(
+            "{}: hook_name: expected blocks.L.hook_ and resid_pre, resid_mid, resid_post, "
+            "attn_out or mlp_out, got '{}'",
+            meta.name(), printable(hook));
     }
     sae_place out = named.value_or(sae_place());
     if (meta.has("hook_layer") && named && meta.unsigned_integer("hook_layer") != out.layer) {
@@ -242,9 +242,10 @@ inline sparse_autoencoder read_gemma_scope_2(const std::filesystem::path& folder
     }
     const std::optional<sae_place> named = place_of_module(module);
     if (!named && !(given.layer && given.site)) {
-        fail("{}: hf_hook_point_in: expected model.layers.L.output or the norm behind attention "
-             "or FFN, got '{}'",
-             config.name(), printable(module));
+        fail(
+            "{}: hf_hook_point_in: expected model.layers.L.output or the norm behind attention "
+            "or FFN, got '{}'",
+            config.name(), printable(module));
     }
     facts.place = named.value_or(sae_place());
     facts.place.layer = given.layer.value_or(facts.place.layer);
@@ -279,7 +280,9 @@ inline sae_place gemma_scope_place(const std::filesystem::path& folder, const sa
     }
     const auto layer = given.layer ? given.layer : found.layer;
     const auto site = given.site ? given.site : found.site;
-    if (!layer) { fail("{}: its layer is not in its path: give --layer", printable(folder.string())); }
+    if (!layer) {
+        fail("{}: its layer is not in its path: give --layer", printable(folder.string()));
+    }
     if (!site) { fail("{}: its site is not in its path: give --site", printable(folder.string())); }
     return {*layer, *site};
 }

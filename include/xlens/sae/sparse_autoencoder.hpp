@@ -66,7 +66,8 @@ public:
     /// Row i: the direction d_i.
     [[nodiscard]] const any_matrix& directions() const { return m_weights.decoder; }
 
-    /// Activations (N, F) of vectors (N, D). `centre`: the model has LayerNorm (sae_facts::centred).
+    /// Activations (N, F) of vectors (N, D). `centre`: of a model with LayerNorm
+    /// (sae_facts::centred).
     /// Throws xlens::error where one is not finite. Cost 2·N·F·D.
     void encode(rows<const float> x, rows<float> activations, bool centre = false) const;
     /// x̂ (N, D) of activations (N, F).
