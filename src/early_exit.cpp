@@ -20,6 +20,7 @@
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
+#include <xlens/early_exit/fit_text_lens.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
 #include <xlens/early_exit/lens_rule.hpp>

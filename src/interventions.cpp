@@ -13,3 +13,4 @@
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/interventions/steer_feature.hpp>

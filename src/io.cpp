@@ -9,7 +9,12 @@
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/io/load_tokenizer.hpp>
+#include <xlens/io/npz_file.hpp>
 #include <xlens/io/open_checkpoint.hpp>
+#include <xlens/io/safetensors_writer.hpp>
+#include <xlens/io/torch_file.hpp>
+#include <xlens/io/torch_pickle.hpp>
+#include <xlens/io/zip_archive.hpp>
 
 namespace xlens {
 

@@ -4,6 +4,7 @@
 #include <xlens/model/architecture.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/model/presets.hpp>
+#include <xlens/model/resume.hpp>
 #include <xlens/model/transformer.hpp>
 
 namespace xlens {

@@ -16,5 +16,7 @@ int main(int count, char** values) {
     add_perplexity(program);
     add_events(program);
     add_exit(program);
+    add_lens(program);
+    add_sae(program);
     return program.run(count, values);
 }

@@ -47,6 +47,7 @@
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/fit_cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
+#include <xlens/early_exit/fit_text_lens.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/time_exit.hpp>
@@ -85,6 +86,7 @@
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/interventions/steer_feature.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/config_hyperparameters.hpp>
@@ -111,8 +113,11 @@
 #include <xlens/kernels/rope.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/evaluate_lens.hpp>
+#include <xlens/lens/fit_jacobian_lens.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
+#include <xlens/lens/lens_file.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/screen.hpp>
@@ -125,6 +130,7 @@
 #include <xlens/model/left_layers.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/model/presets.hpp>
+#include <xlens/model/resume.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/nn/attention.hpp>
@@ -150,6 +156,12 @@
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
+#include <xlens/sae/feature_trace.hpp>
+#include <xlens/sae/find_features.hpp>
+#include <xlens/sae/observe_place.hpp>
+#include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/sae_site.hpp>
+#include <xlens/sae/sparse_autoencoder.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>

@@ -214,5 +214,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_checkpoint_of_this_run_is_refused) {
     const xlens::test::temporary_directory folder;
     const std::string other = folder.write("events.checkpoint", "something").string();
     check_refused(events(text, {"-o", folder.path().string(), "--limit", "10"}),
-                  other + ": expected a checkpoint of xlens events, version 2");
+                  other + ": expected a checkpoint of xlens events, version 3");
 }

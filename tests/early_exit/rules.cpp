@@ -317,7 +317,7 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
     std::string bytes = whole;
     bytes[8] = 9;
     folder.write("rule", bytes);
-    BOOST_TEST(message(42, sizes) == name + ": exit rule: expected version 2, got 9");
+    BOOST_TEST(message(42, sizes) == name + ": exit rule: expected version 3, got 9");
     bytes[0] = 'y';
     folder.write("rule", bytes);
     BOOST_TEST(message(42, sizes) == name + ": not a fitted exit rule of xlens");

@@ -35,6 +35,7 @@ struct events_flags {
     text_flags how;
     std::optional<std::string> folder;
     std::optional<std::string> clusters;
+    std::optional<std::string> lens;
     std::optional<std::size_t> limit;
     std::optional<std::size_t> window;
     std::optional<float> threshold;
@@ -47,7 +48,8 @@ struct events_flags {
     std::size_t batch = 512;
 };
 
-event_run run_of(const events_flags& flags, const xlens::model& model) {
+event_run run_of(const events_flags& flags, const engine& opened) {
+    const xlens::model& model = opened.model();
     const std::size_t context = model.config.context;
     event_run run;
     run.model = model.fingerprint();
@@ -70,6 +72,7 @@ event_run run_of(const events_flags& flags, const xlens::model& model) {
     o.skipped = flags.skipped;
     o.measured = flags.measured;
     o.batch = flags.batch;
+    o.lens = opened.lens();
     return run;
 }
 
@@ -116,10 +119,11 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of_often(const xlens::mo
 
 void run(const events_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
-    const engine opened(flags.common);
+    engine opened(flags.common);
+    if (flags.lens) { opened.use_lens(*flags.lens); }
     const input_mark text(*flags.file);
     const xlens::model& model = opened.model();
-    const event_run run = run_of(flags, model);
+    const event_run run = run_of(flags, opened);
     std::optional<clusters> of = clusters_of(flags, model);  // before the work: it may be refused
     const event_statistics found = read(opened, run);
     note(opened.manifest());
@@ -156,6 +160,9 @@ void add_events(command_line& program) {
     a.text("-o", flags->folder, "FOLDER",
            "Folder for report.html, events.json and events.csv (a row an event);\n"
            "a run that was interrupted goes on from there");
+    a.text("--lens", flags->lens, "FILE",
+           "Read each layer through a fitted lens, see 'xlens trace --help'; scores of\n"
+           "sub-updates stay as they are");
     a.text("--clusters", flags->clusters, "FILE",
            "Count extreme scores by the clusters of this file, too, which\n"
            "'xlens cluster' wrote; a finished run in -o is not read again");

@@ -15,6 +15,7 @@
 #include <xlens/early_exit/exit_report.hpp>
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
+#include <xlens/lens/lens_file.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/open_files.hpp>
 
@@ -50,6 +51,7 @@ exit_options program_defaults() {
 struct exit_request {
     std::vector<std::string> rules;       // names, or files that `exit fit` wrote
     std::optional<std::string> clusters;  // file of `xlens cluster`
+    std::optional<std::string> lens;      // file of a fitted lens
     exit_options options;
 };
 
@@ -65,7 +67,7 @@ struct exit_flags {
     std::optional<std::string> fit_file;
     std::optional<std::string> seeds;
     std::optional<std::string> clusters;
-    std::string lens;
+    std::optional<std::string> lens;
     std::string reads;
     exit_options options = program_defaults();
 };
@@ -96,6 +98,18 @@ void check_rules(const exit_request& request) {
     }
 }
 
+/// Throws xlens::error for a lens's file where no rule reads with one.
+void check_lens(const exit_request& request) {
+    const auto reads = [](const std::string& word) {
+        const rule_facts* rule = find_rule(word);
+        return rule != nullptr && rule->lens;
+    };
+    if (request.lens && std::ranges::none_of(request.rules, reads)) {
+        fail("--lens: {} read with a lens, got --rule {}", rule_names(&rule_facts::lens, " and "),
+             printable(request.rules.front()));
+    }
+}
+
 /// What exit fit takes beside that: one rule, by name, that can be fitted.
 void check_fit(const std::string& given) {
     const rule_facts* rule = find_rule(given);
@@ -123,15 +137,21 @@ exit_request checked(const exit_flags& flags) {
     if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
     if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
     if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
-    exit_request out{words_of(flags.rule.value_or("")), flags.clusters, flags.options};
+    exit_request out{words_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
     exit_options& options = out.options;
     if (!table && flags.layers) {
         for (const token_id l : parse_ids(*flags.layers)) {
             options.layers.push_back(static_cast<std::size_t>(l));
         }
     }
-    if (flags.lens != "plain") {
+    if (flags.lens == "linear" || flags.lens == "tuned") {
         options.lens = flags.lens == "linear" ? exit_lens::linear : exit_lens::tuned;
+    } else if (flags.lens && flags.lens != "plain") {
+        if (!std::filesystem::exists(*flags.lens)) {
+            fail("--lens: expected plain, linear, tuned or a lens's file, got '{}'",
+                 printable(*flags.lens));
+        }
+        out.lens = flags.lens;
     }
     if (flags.reads != "residual") {
         options.reads = flags.reads == "update" ? classifier_input::update : classifier_input::both;
@@ -310,6 +330,7 @@ std::vector<exit_report> measure(const engine& opened, const exit_flags& flags,
     exit_options options = request.options;
     options.progress = progress;
     options.prefix = window_prefix(opened, flags.how);
+    if (request.lens) { options.given_lens = read_lens(*request.lens, model); }
     if (flags.action != "fit") {
         if (request.clusters) { options.clusters = cluster_rule(model, *request.clusters); }
         return evaluate_words(model, tokens, request.rules, options, fitted_on);
@@ -347,6 +368,7 @@ void run(const exit_flags& flags) {
     if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
     if (flags.action == "table") { return run_table(opened, flags, request); }
     check_rules(request);
+    check_lens(request);
     if (flags.action == "fit") { check_fit(*flags.rule); }
     check_layers(request.options.layers, opened.config().layers, "--layers");
     const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
@@ -381,8 +403,9 @@ void add_exit(command_line& program) {
     a.number("--agreement", flags->agreement,
              "Share of tokens that must be the whole model's (0.95)");
     a.text("-o", flags->path, "FILE", "File to write (fit)");
-    a.choice("--lens", flags->lens, {"plain", "linear", "tuned"},
-             "What " + rule_names(&rule_facts::lens, " and ") + " read with");
+    a.text("--lens", flags->lens, "LENS",
+           "What " + rule_names(&rule_facts::lens, " and ") +
+               " read with:\nplain, linear, tuned, or a file as of trace --lens");
     a.choice("--reads", flags->reads, {"residual", "update", "both"}, "What classifier looks at");
     a.text("--layers", flags->layers, "L,L,..", "Layers at which the rule decides");
     a.text("--clusters", flags->clusters, "FILE", "Clusters of xlens cluster (cluster, table)");

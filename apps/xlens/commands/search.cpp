@@ -7,7 +7,10 @@
 #include <xlens/concepts/concept_index.hpp>
 #include <xlens/concepts/search_neurons.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/sae/find_features.hpp>
+#include <xlens/sae/read_sae.hpp>
 
 #include <fmt/format.h>
 
@@ -18,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace xlens::program {
 
@@ -35,6 +39,7 @@ struct search_flags {
     bool suppresses = false;
     bool either = false;
     std::optional<std::string> seed;
+    std::optional<std::string> sae;  // folder whose features are searched instead
 };
 
 /// The words of the flags, with what stands for those that are not there.
@@ -75,8 +80,38 @@ std::optional<concept_index> index_of(const search_flags& flags, const xlens::mo
                       std::min(flags.top, model.config.vocabulary));
 }
 
+/// Throws xlens::error for what is of neurons alone.
+void check_sae(const search_flags& flags) {
+    if (flags.query.like) { fail("--like: a neuron; --sae takes words or a pattern"); }
+    if (flags.either) { fail("--either: activations of --sae are never negative"); }
+    if (flags.index) { fail("--index: holds value vectors, not those of --sae"); }
+    if (flags.words.side != "value" || flags.scale || flags.words.form != "folded" ||
+        flags.control || flags.seed) {
+        fail("--side, --normalise, --projection, --control, --seed: are not of --sae");
+    }
+}
+
+void search_sae(const engine& opened, const search_flags& flags) {
+    const search_query query = read_query(opened, flags.query);
+    const sparse_autoencoder sae = read_sae(*flags.sae);
+    const std::vector<feature_hit> hits =
+        find_features(opened.model(), sae, query.tokens, flags.limit, flags.suppresses);
+    std::vector<std::size_t> features;
+    for (const feature_hit& h : hits) { features.push_back(h.feature); }
+    const std::vector<token_ends> ends = feature_concepts(
+        opened.model(), sae, features, std::min(flags.top, opened.model().config.vocabulary));
+    note(opened.manifest());
+    flags.common.json ? write_features(opened, query, hits, ends)
+                      : print_features(opened, query, hits, ends);
+}
+
 void run(const search_flags& flags) {
     flags.query.check();
+    if (flags.sae) {
+        check_sae(flags);
+        const engine opened(flags.common);
+        return search_sae(opened, flags);
+    }
     const search_words words = words_of(flags);
     const engine opened(flags.common);
     const search_query query = read_query(opened, flags.query);
@@ -122,6 +157,8 @@ void add_search(command_line& program) {
     a.choice("--projection", flags->words.form, {"folded", "raw"},
              "How vectors are read: with the norm's gain, or as they are");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");
+    a.text("--sae", flags->sae, "FOLDER",
+           "Search the features of a sparse autoencoder (see 'xlens sae') instead");
     a.text("--index", flags->index, "FILE", "Read these from a file that xlens index made");
     a.whole("--control", flags->control, 0, most_random,
             "Random vectors a layer to compare with (as many as neurons)");

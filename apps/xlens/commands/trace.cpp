@@ -45,6 +45,7 @@ struct trace_flags {
     std::optional<std::string> positions;
     std::optional<std::string> html;
     std::optional<std::string> exit;
+    std::optional<std::string> lens;
     bool attribute = false;
 
     [[nodiscard]] bool all_positions() const {
@@ -90,6 +91,7 @@ std::vector<traced_position> trace_prompt(const engine& opened, std::span<const 
         policies.borrow(*exits);
     }
     progress_bar bar("trace");
+    options.lens = opened.lens();
     options.progress = std::ref(bar);
     std::vector<traced_position> out = trace(opened.model(), tokens, options, policies);
     for (traced_position& p : out) {
@@ -125,6 +127,7 @@ void run(const trace_flags& flags) {
     dynamic_policies edits =
         interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     if (flags.exit) { opened.use_exit(*flags.exit); }
+    if (flags.lens) { opened.use_lens(*flags.lens); }
     note(opened.manifest());
     const std::vector<traced_position> positions =
         trace_prompt(opened, tokens, options_of(flags), std::move(edits));
@@ -169,6 +172,9 @@ void add_trace(command_line& program) {
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to the predicted token's logit");
     flags->edits.declare(a);
+    a.text("--lens", flags->lens, "FILE",
+           "Read each layer through a fitted lens: a file of lens fit, a published\n"
+           "tuned lens (its folder) or Jacobian lens; sub-updates stay as they are");
     a.text("--exit", flags->exit, "RULE",
            "Mark where each position would leave the model: a file of exit fit, or a\n"
            "rule's name");

@@ -9,6 +9,7 @@
 #include <xlens/core/simd.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/lens/lens_file.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/utf8.hpp>
@@ -18,6 +19,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 namespace xlens::program {
 
@@ -28,6 +30,10 @@ struct engine::parts {
     bool warned = false;  // of what the tokenizer warns of
     // Of generate, perplexity and trace.
     std::optional<early_exit::fitted_exit> exit = std::nullopt;
+    // Of trace and events.
+    std::optional<linear_lens> lens = std::nullopt;
+    std::string lens_text = {};
+    std::string lens_path = {};
 };
 
 namespace {
@@ -59,9 +65,12 @@ const std::string& engine::path() const { return m_parts->path; }
 const std::string& engine::precision() const { return m_parts->precision; }
 
 std::string engine::manifest() const {
-    return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}",
+    const std::string lens =
+        m_parts->lens ? fmt::format(", {}, {:016x}", m_parts->lens_text, m_parts->lens->hash())
+                      : std::string();
+    return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}{}",
                        m_parts->model.fingerprint(), m_parts->precision, instruction_set(),
-                       max_threads());
+                       max_threads(), lens);
 }
 
 std::string engine::token_text(token_id id) const { return replace_invalid(token_bytes(id)); }
@@ -89,5 +98,16 @@ void engine::use_exit(const std::string& rule) {
 const early_exit::fitted_exit* engine::exit() const {
     return m_parts->exit ? &*m_parts->exit : nullptr;
 }
+
+void engine::use_lens(const std::string& path) {
+    lens_file file = read_lens_file(path);
+    m_parts->lens_text = fmt::format("{} lens {}", file.facts.kind, printable(path, 1024));
+    m_parts->lens_path = printable(path, 1024);
+    m_parts->lens = lens_for(std::move(file), m_parts->model, path);
+}
+
+const linear_lens* engine::lens() const { return m_parts->lens ? &*m_parts->lens : nullptr; }
+const std::string& engine::lens_text() const { return m_parts->lens_text; }
+const std::string& engine::lens_path() const { return m_parts->lens_path; }
 
 }  // namespace xlens::program

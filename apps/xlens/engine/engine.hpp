@@ -10,6 +10,7 @@
 
 namespace xlens {
 struct hyperparameters;
+class linear_lens;
 class model;
 class tokenizer;
 }  // namespace xlens
@@ -50,6 +51,14 @@ public:
     void use_exit(const std::string& rule);
     /// That rule; null where none is in use.
     [[nodiscard]] const early_exit::fitted_exit* exit() const;
+
+    /// From now on trace and events read residuals through the lens of this file.
+    void use_lens(const std::string& path);
+    /// That lens; null where none is in use.
+    [[nodiscard]] const linear_lens* lens() const;
+    /// What it is, for people ("tuned lens FOLDER"), and its file; empty likewise.
+    [[nodiscard]] const std::string& lens_text() const;
+    [[nodiscard]] const std::string& lens_path() const;
 
 private:
     struct parts;

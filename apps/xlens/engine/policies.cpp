@@ -15,9 +15,12 @@ namespace xlens::program {
 
 namespace {
 
-/// The recipe file, and the banned words as a last step of it.
+/// The recipe file, and features and banned words as last steps of it.
 recipe recipe_of(const edit_flags& edits) {
     recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
+    for (const edit_flags::feature& f : edits.features) {
+        out.steps.emplace_back(feature_step{f.sae, f.index, f.value, {}, "--steer-feature"});
+    }
     if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
     return out;
 }

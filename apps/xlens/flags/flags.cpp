@@ -23,6 +23,20 @@ edit_flags::change parse_change(std::string_view flag, std::string_view text) {
             parse_number(flag, text.substr(equals + 1))};
 }
 
+/// "FOLDER:INDEX=NUMBER": the folder may have colons and equals signs itself.
+edit_flags::feature parse_feature(std::string_view flag, std::string_view text) {
+    const std::size_t equals = text.rfind('=');
+    const std::size_t colon = text.substr(0, equals).rfind(':');
+    if (equals == std::string_view::npos || colon == std::string_view::npos || colon == 0) {
+        fail("{}: expected FOLDER:FEATURE=NUMBER, got '{}'", flag, printable(text));
+    }
+    constexpr std::uint64_t most = std::uint64_t{1} << 28U;
+    return {std::string(text.substr(0, colon)),
+            static_cast<std::size_t>(
+                parse_whole(flag, text.substr(colon + 1, equals - colon - 1), 0, most)),
+            parse_number(flag, text.substr(equals + 1))};
+}
+
 }  // namespace
 
 void common_flags::declare(arguments& to) {
@@ -108,6 +122,13 @@ void edit_flags::declare(arguments& to) {
 }
 
 void edit_flags::declare_ban(arguments& to) {
+    to.repeated(
+        "--steer-feature", "FOLDER:I=A",
+        [this](const std::string& value) {
+            features.push_back(parse_feature("--steer-feature", value));
+        },
+        "Add A times the direction of feature I of a sparse autoencoder (see 'xlens\n"
+        "sae') where that reads; repeatable");
     to.repeated(
         "--ban", "WORD",
         [this](const std::string& value) {

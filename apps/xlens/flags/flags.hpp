@@ -68,23 +68,30 @@ struct prompt_flags {
 /// "1,2,3". Throws xlens::error for anything but a list of numbers from 0 to 2^31 - 1.
 std::vector<token_id> parse_ids(std::string_view text);
 
-/// Interventions: first all --set in order, then all --scale, then those of the recipe, then the
-/// banned words.
+/// Interventions: first all --set in order, then all --scale, then those of the recipe, then
+/// features, then the banned words.
 struct edit_flags {
     struct change {
         neuron where;
+        float value = 0.0F;
+    };
+    /// A feature of a sparse autoencoder, and what is added of its direction.
+    struct feature {
+        std::string sae;
+        std::size_t index = 0;
         float value = 0.0F;
     };
     std::vector<change> set;
     std::vector<change> scale;
     std::optional<std::string> recipe;
     std::vector<std::string> bans;
+    std::vector<feature> features;
 
     void declare(arguments& to);
     /// --ban, for a subcommand that writes a text.
     void declare_ban(arguments& to);
     [[nodiscard]] bool empty() const {
-        return set.empty() && scale.empty() && !recipe && bans.empty();
+        return set.empty() && scale.empty() && !recipe && bans.empty() && features.empty();
     }
 };
 

@@ -9,7 +9,9 @@
 
 #include <xlens/concepts/search_neurons.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
+#include <xlens/sae/find_features.hpp>
 #include <xlens/text/utf8.hpp>
 #include <xlens/text/visible.hpp>
 
@@ -190,6 +192,45 @@ void print_search(const engine& model, const search_query& query, const search_w
         line.to(half);
         print_tokens(line, model, hit.ends.suppresses, page_width,
                      hit.score < 0.0F ? style::plain : style::dim);
+        line.print();
+    }
+}
+
+void write_features(const engine& model, const search_query& query,
+                    std::span<const feature_hit> hits, std::span<const token_ends> ends) {
+    json_writer out;
+    out.begin_object();
+    write_query(out, model, query);
+    out.key("hits");
+    out.begin_array();
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        out.begin_object();
+        out.field("feature", hits[i].feature);
+        out.field("score", hits[i].score);
+        write_ends(out, model, ends[i]);
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
+}
+
+void print_features(const engine& model, const search_query& query,
+                    std::span<const feature_hit> hits, std::span<const token_ends> ends) {
+    print_query(model, query);
+    constexpr std::size_t left = 22;
+    constexpr std::size_t half = left + (page_width - left) / 2;
+    table_line()
+        .put(" feature      score   ", style::dim)
+        .cell("promotes", half - left - 1, style::good)
+        .put("suppresses", style::negative)
+        .print();
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        table_line line;
+        line.put(" ").cell(std::to_string(hits[i].feature), 9, style::bold);
+        line.right(fmt::format("{:+.3f}", hits[i].score), 9, style::plain).put("  ");
+        print_tokens(line, model, ends[i].promotes, half - 1, style::plain);
+        line.to(half);
+        print_tokens(line, model, ends[i].suppresses, page_width, style::dim);
         line.print();
     }
 }

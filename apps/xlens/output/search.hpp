@@ -6,11 +6,14 @@
 #include "output/json_writer.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace xlens {
+struct feature_hit;
 struct search_report;
-}
+struct token_ends;
+}  // namespace xlens
 
 namespace xlens::program {
 
@@ -29,5 +32,11 @@ void write_search(json_writer& out, const engine& model, const search_query& que
 /// What was searched for and a table of the neurons that were found.
 void print_search(const engine& model, const search_query& query, const search_words& asked,
                   const search_report& found);
+
+/// The same of features of a sparse autoencoder, and their ends.
+void write_features(const engine& model, const search_query& query,
+                    std::span<const feature_hit> hits, std::span<const token_ends> ends);
+void print_features(const engine& model, const search_query& query,
+                    std::span<const feature_hit> hits, std::span<const token_ends> ends);
 
 }  // namespace xlens::program

@@ -26,13 +26,18 @@ std::string edits_text(const edit_flags& edits) {
     return out;
 }
 
+/// ", read through tuned lens FOLDER"; empty where there is none.
+std::string lens_text(const engine& model) {
+    return model.lens() == nullptr ? "" : ", read through " + model.lens_text();
+}
+
 }  // namespace
 
 std::size_t write_trace_page(atomic_file& file, const trace_view& view,
                              std::span<const traced_position> positions, const edit_flags& edits) {
     const trace_page_options options{
         .model = model_name(view.model),
-        .about = model_sizes(view.model) + edits_text(edits),
+        .about = model_sizes(view.model) + lens_text(view.model) + edits_text(edits),
         .made = view.model.manifest(),
         .top = view.top,
         .sub_updates = view.sub_updates,

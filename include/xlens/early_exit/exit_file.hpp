@@ -27,7 +27,7 @@ namespace xlens::early_exit {
 class exit_writer : public byte_writer<atomic_file> {
 public:
     static constexpr std::array<char, 8> magic{'x', 'l', 'e', 'n', 's', 'e', 'x', 't'};
-    static constexpr std::uint32_t version = 2;
+    static constexpr std::uint32_t version = 3;
 
     exit_writer(const std::filesystem::path& path, std::uint64_t fingerprint);
     void lens(const linear_lens& fitted);
@@ -94,6 +94,7 @@ XLENS_API void exit_writer::lens(const linear_lens& fitted) {
         size(layer);
         list(std::vector<float>(t.weights.begin(), t.weights.end()));
         list(std::vector<float>(t.bias.begin(), t.bias.end()));
+        value(t.how);
     }
 }
 
@@ -133,8 +134,17 @@ XLENS_API linear_lens exit_reader::lens(std::size_t layers, std::size_t width) {
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t layer = size("layer", layers - 1);
         const auto weights = list<float>("lens weights", width * width);
-        const auto bias = list<float>("lens bias", width);
-        translator t{xt::empty<float>({width, width}), xt::empty<float>({width})};
+        const auto bias = list<float>("lens bias");
+        if (!bias.empty() && bias.size() != width) {
+            fail("{}: exit rule: lens bias: expected {} numbers or none, got {}", name(), width,
+                 bias.size());
+        }
+        const auto how = value<std::uint8_t>("lens kind");
+        if (how > static_cast<std::uint8_t>(translation::added)) {
+            fail("{}: exit rule: lens kind: expected 0 to 2, got {}", name(), how);
+        }
+        translator t{xt::empty<float>({width, width}), xt::empty<float>({bias.size()}),
+                     static_cast<translation>(how)};
         std::copy(weights.begin(), weights.end(), t.weights.begin());
         std::copy(bias.begin(), bias.end(), t.bias.begin());
         out.set(layer, std::move(t));

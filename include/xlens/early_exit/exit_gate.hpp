@@ -186,6 +186,12 @@ XLENS_API void exit_gate::save(exit_writer& to) const {
 XLENS_API exit_gate exit_gate::load(exit_reader& from, const exit_sizes& sizes) {
     const std::size_t width = sizes.width;
     linear_lens lens = from.lens(sizes.layers, width);
+    for (const auto& [layer, t] : lens.layers()) {
+        if (t.how != translation::of_unit || t.bias.size() != width) {
+            fail("{}: exit rule: lens of layer {}: expected one of xlens, with a bias", from.name(),
+                 layer);
+        }
+    }
     auto tokens = from.list<token_id>("tokens");
     const std::string field = from.name() + ": exit rule";
     for (const token_id t : tokens) { check_token(t, sizes.vocabulary, field); }

@@ -8,6 +8,7 @@
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/fit_rules.hpp>
 #include <xlens/early_exit/lens_reader.hpp>
+#include <xlens/lens/linear_lens.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -25,6 +26,8 @@ namespace xlens::early_exit {
 struct exit_options {
     double agreement = 0.95;            ///< share of tokens that must be the whole model's: (0, 1)
     exit_lens lens = exit_lens::plain;  ///< what the rules with rule_facts::lens read with
+    /// The lens that they read with instead, fitted elsewhere (lens/lens_file.hpp).
+    std::optional<linear_lens> given_lens = {};
     classifier_input reads = classifier_input::residual;  ///< what the rule `classifier` looks at
     /// Where gate, classifier and the rules with a lens decide, ascending; empty: default_layers.
     std::vector<std::size_t> layers = {};

@@ -62,8 +62,8 @@ private:
     template <std::derived_from<lens_rule> Rule>
     any_rule fit_one(std::type_identity<Rule>) {
         if (!m_lens) {
-            m_lens = linear_lens();
-            if (m_options->lens != exit_lens::plain) {
+            m_lens = m_options->given_lens.value_or(linear_lens());
+            if (!m_options->given_lens && m_options->lens != exit_lens::plain) {
                 const exit_examples e = examples(false);
                 m_lens = fit_lens(*m_model, e, e.count(), m_options->lens, {});
             }

@@ -40,7 +40,7 @@ struct event_checkpoint {
 
 namespace detail {
 
-inline constexpr std::string_view checkpoint_magic = "xlens events checkpoint 2\n";
+inline constexpr std::string_view checkpoint_magic = "xlens events checkpoint 3\n";
 
 [[noreturn]] XLENS_API void fail_damaged(std::string_view file);
 
@@ -129,7 +129,7 @@ XLENS_API void read_checkpoint(const std::filesystem::path& path, const run_iden
     const std::span<const std::byte> bytes = file.bytes();
     const auto magic = std::as_bytes(std::span(detail::checkpoint_magic));
     if (bytes.size() < magic.size() || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
-        fail("{}: expected a checkpoint of xlens events, version 2", file.name());
+        fail("{}: expected a checkpoint of xlens events, version 3", file.name());
     }
     byte_reader in(file.name(), bytes);
     in.take(magic.size(), "begin");

@@ -157,6 +157,7 @@ XLENS_API void event_reader::read_tops(std::size_t l, std::size_t count, std::ui
     std::copy(layer.before.begin(), layer.before.end(), both.begin());
     std::copy(layer.after.begin(), layer.after.end(),
               both.begin() + static_cast<std::ptrdiff_t>(count * width));
+    if (m_options.lens != nullptr) { m_options.lens->translate(l, both); }
     const std::vector<token_id> top = top_tokens(*m_model, m_lens, both);
     const std::size_t layers = m_recorder.layers().size();
     for (std::size_t t = 0; t < count; ++t) {
@@ -263,6 +264,9 @@ XLENS_API void event_reader::measure_log_probabilities(std::uint64_t first,
         };
         copy(layer.before, 2 * i);
         copy(layer.after, 2 * i + 1);
+        if (m_options.lens != nullptr) {
+            m_options.lens->translate(wanted[i]->what.layer, rows<float>(x).subrows(2 * i, 2));
+        }
     }
     const std::vector<reading> read = m_lens.read(x, 0, tokens);
     for (std::size_t i = 0; i < wanted.size(); ++i) {

@@ -99,7 +99,8 @@ XLENS_API run_identity identity_of(const event_run& run, std::uint64_t text_byte
             {"measured", std::to_string(o.measured)},
             {"skipped", std::to_string(o.skipped)},
             {"special tokens", run.how.special ? "parsed" : "plain text"},
-            {"start tokens", run.how.bos ? "the model's" : "none"}};
+            {"start tokens", run.how.bos ? "the model's" : "none"},
+            {"lens", o.lens == nullptr ? "none" : fmt::format("{:016x}", o.lens->hash())}};
 }
 
 XLENS_API event_files::event_files(const event_run& run, run_identity identity,

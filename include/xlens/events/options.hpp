@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 
 #include <cstddef>
@@ -25,7 +26,10 @@ struct event_options {
                                ///< times longer (Sun et al. 2024, 2402.17762)
     std::size_t every = 1;     ///< reads every n-th window
     std::size_t measured = 8;  ///< log-probabilities for one elimination in so many
-    std::size_t batch = 512;   ///< positions of a pass: 2·L·batch·D floats of memory
+    /// What residuals are read through, both sides of a layer's update by the map of its output
+    /// (linear_lens); borrowed. Null: the logit lens alone. Scores of sub-updates stay as they are.
+    const linear_lens* lens = nullptr;
+    std::size_t batch = 512;  ///< positions of a pass: 2·L·batch·D floats of memory
 };
 
 namespace detail {

@@ -21,6 +21,9 @@
 #include <xlens/interventions/direction.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/interventions/steer_feature.hpp>
+#include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/sparse_autoencoder.hpp>
 
 #include <algorithm>
 #include <variant>
@@ -47,6 +50,8 @@ public:
     void operator()(const edit_step& step) const;
 
     void operator()(const steer_step& step) const;
+
+    void operator()(const feature_step& step) const;
 
     void operator()(const ban_step& step) const;
 
@@ -96,6 +101,13 @@ XLENS_API void intervention_maker::operator()(const steer_step& step) const {
         fail("{}.layer: expected 0 to {}, got {}", step.place, config.layers - 1, step.layer);
     }
     m_out.add(steer(step.layer, direction(step), step.strength, positions(step.when)));
+}
+
+XLENS_API void intervention_maker::operator()(const feature_step& step) const {
+    const sparse_autoencoder sae = read_sae(step.sae);
+    sae.check(m_in.model.sizes());
+    m_out.add(
+        steer_feature(sae, step.feature, step.strength, step.when.positions(m_in.prompt_length)));
 }
 
 XLENS_API void intervention_maker::operator()(const ban_step& step) const {

@@ -7,6 +7,7 @@
 #include <xlens/interventions/positions.hpp>
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <variant>
@@ -55,6 +56,15 @@ struct steer_step {
     std::string place = "steer";
 };
 
+/// A push along a direction of a sparse autoencoder: x ← x + strength·d_i where that reads.
+struct feature_step {
+    std::filesystem::path sae;  ///< its folder
+    std::size_t feature = 0;
+    float strength = 0.0F;
+    step_moment when;
+    std::string place = "steer";
+};
+
 /// Words that are not to be written, in any cutting (ban_words), and token sequences (ban).
 struct ban_step {
     std::vector<std::string> words;
@@ -64,7 +74,7 @@ struct ban_step {
 
 /// Interventions in the order in which they act at each site.
 struct recipe {
-    using step = std::variant<edit_step, steer_step, ban_step>;
+    using step = std::variant<edit_step, steer_step, feature_step, ban_step>;
     std::vector<step> steps;
 
     [[nodiscard]] bool empty() const { return steps.empty(); }

@@ -32,10 +32,12 @@
 //   {"do": "clamp", "neurons": NEURONS, "least": X, "most": X}
 //       each also "on": "coefficient" | "pre_activation"
 //   {"do": "steer", "layer": L, "strength": X, "along": "L:I"} or "toward": TOKEN and "away": TOKEN
+//   {"do": "steer", "sae": FOLDER, "feature": I, "strength": X}   of a sparse autoencoder
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE, "cluster": ID} of a file beside the recipe that `search
-// --json` or `cluster` wrote; TOKEN: an id, or a text that is one token.
+// --json` or `cluster` wrote; FOLDER: looked for there, too; TOKEN: an id, or a text that is one
+// token.
 
 namespace xlens {
 
@@ -53,6 +55,8 @@ private:
     [[nodiscard]] edit_step read_edit(const json_field& step, std::string_view name) const;
 
     [[nodiscard]] static steer_step read_steer(const json_field& step);
+
+    [[nodiscard]] feature_step read_feature(const json_field& step) const;
 
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
@@ -96,6 +100,7 @@ XLENS_API recipe recipe_reader::read(const json_field& document) const {
 XLENS_API recipe::step recipe_reader::read_step(const json_field& step) const {
     const json_field verb = step.at("do");
     const std::string name = verb.string();
+    if (name == "steer" && step.find("sae")) { return read_feature(step); }
     if (name == "steer") { return read_steer(step); }
     if (name == "ban") { return read_ban(step); }
     return read_edit(step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
@@ -146,6 +151,17 @@ XLENS_API steer_step recipe_reader::read_steer(const json_field& step) {
         fail("{}: expected along, or toward and away, got {}", out.place,
              out.along ? "both" : "neither");
     }
+    out.when = when(step);
+    return out;
+}
+
+XLENS_API feature_step recipe_reader::read_feature(const json_field& step) const {
+    only(step, {"do", "sae", "feature", "strength", "when", "positions"});
+    feature_step out;
+    out.place = step.place();
+    out.sae = m_folder / step.at("sae").string();
+    out.feature = static_cast<std::size_t>(step.at("feature").id());
+    out.strength = number(step.at("strength"));
     out.when = when(step);
     return out;
 }

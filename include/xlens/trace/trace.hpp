@@ -5,6 +5,7 @@
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/reading.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/transformer.hpp>
@@ -62,6 +63,9 @@ struct trace_options {
     std::size_t top = 10;          ///< tokens of each distribution and of each concept
     std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
     observe::positions positions = observe::positions::last;
+    /// What residuals are read through, both sides of a layer's update by the map of its output
+    /// (linear_lens); borrowed. Null: the logit lens alone.
+    const linear_lens* lens = nullptr;
     progress_function progress = {};  ///< counts tokens that were read
 };
 
@@ -77,7 +81,8 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
 
 /// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
 /// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or
-/// at all. Policies run in the pass, before it is observed, so that a trace shows what they change.
+/// at all. With a fitted lens the readings are its; sub-updates and concepts stay as they are.
+/// Policies run in the pass, before it is observed, so that a trace shows what they change.
 /// Peak memory does not grow with the prompt beyond the result and the key-value cache.
 /// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
 template <class... P>
@@ -104,8 +109,9 @@ inline std::vector<traced_position> traced(const observe& seen, std::size_t posi
 
 /// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
 /// after it. Residuals of several layers are read together, so that the vocabulary comes from
-/// memory once for many of them.
-inline std::vector<reading> read_layers(const logit_lens& lens,
+/// memory once for many of them. `fitted` is trace_options::lens: one map for both sides of an
+/// update, so that what differs between them is the update's doing.
+inline std::vector<reading> read_layers(const logit_lens& lens, const linear_lens* fitted,
                                         const std::vector<observed_layer>& layers,
                                         std::size_t first_position, std::size_t top) {
     auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
@@ -121,8 +127,15 @@ inline std::vector<reading> read_layers(const logit_lens& lens,
              {rows<const float>(layer.before), rows<const float>(layer.after)}) {
             const auto l = static_cast<std::size_t>(&layer - layers.data());
             check_residual(residuals, l, first_position);
+            xt::xtensor<float, 2> translated;
+            rows<const float> read_from = residuals;
+            if (fitted != nullptr && fitted->has(l)) {
+                translated = residuals.tensor();
+                fitted->translate(l, translated);
+                read_from = translated;
+            }
             for (std::size_t p = 0; p < residuals.count(); ++p) {
-                std::ranges::copy(residuals[p], rows<float>(some)[count].begin());
+                std::ranges::copy(read_from[p], rows<float>(some)[count].begin());
                 if (++count == scan_batch) { read(); }
             }
         }
@@ -132,11 +145,11 @@ inline std::vector<reading> read_layers(const logit_lens& lens,
 }
 
 /// Reads every observed residual of a pass through the lens.
-inline std::vector<traced_position> read_pass(const logit_lens& lens, const observe& seen,
-                                              std::size_t top) {
+inline std::vector<traced_position> read_pass(const logit_lens& lens, const linear_lens* fitted,
+                                              const observe& seen, std::size_t top) {
     const auto& layers = seen.layers();
     std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
-    std::vector<reading> read = read_layers(lens, layers, seen.first_position(), top);
+    std::vector<reading> read = read_layers(lens, fitted, layers, seen.first_position(), top);
     for (std::size_t l = 0; l < layers.size(); ++l) {
         const auto before = std::span(read).subspan(2 * l * out.size(), out.size());
         const auto after = std::span(read).subspan((2 * l + 1) * out.size(), out.size());
@@ -188,7 +201,7 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
     each_pass(model, state, tokens, trace_chunk, [&](const text_pass& pass) {
         model.forward(state, pass.tokens, policies, seen);
         if (all || pass.last) {
-            for (traced_position& p : read_pass(lens, seen, top)) {
+            for (traced_position& p : read_pass(lens, options.lens, seen, top)) {
                 add_saturation(p);
                 out.push_back(std::move(p));
             }

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The compiled library's part for sae/ (core/compiled.hpp).
+#define XLENS_BUILDING_sae 1
+#include <xlens/sae/feature_trace.hpp>
+#include <xlens/sae/find_features.hpp>
+#include <xlens/sae/observe_place.hpp>
+#include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/sae_site.hpp>
+#include <xlens/sae/sparse_autoencoder.hpp>

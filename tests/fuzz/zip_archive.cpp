@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// libFuzzer target: any bytes as a ZIP archive, and its entries as arrays of NumPy. See fuzz.hpp
+// for how the seeds are written.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <fuzz/fuzz.hpp>
+#include <support/zip_bytes.hpp>
+
+#include <xlens/io/npz_file.hpp>
+#include <xlens/io/zip_archive.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+namespace {
+
+/// A file of these bytes that has no name.
+class memory_file {
+public:
+    memory_file(const std::uint8_t* data, std::size_t size)
+        : m_number(::memfd_create("fuzz", MFD_CLOEXEC)) {
+        if (m_number < 0 || ::write(m_number, data, size) != static_cast<ssize_t>(size)) {
+            std::abort();
+        }
+    }
+    ~memory_file() { ::close(m_number); }
+    memory_file(const memory_file&) = delete;
+    memory_file& operator=(const memory_file&) = delete;
+    [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(m_number); }
+
+private:
+    int m_number;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    using namespace std::string_literals;
+    const std::string array =
+        "\x93NUMPY\x01\0\x36\0{'descr': '<f4', 'fortran_order': False, "
+        "'shape': (1,), }\0\0\0\0"s;
+    xlens::test::write_seeds({
+        {"empty", xlens::test::zip_bytes{}()},
+        {"two",
+         xlens::test::zip_bytes{{{"a/data.pkl", "\x80\x02}."}, {"a/byteorder", "little"}}}()},
+        {"array", xlens::test::zip_bytes{{{"x.npy", array}}}()},
+    });
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const memory_file file(data, size);
+    xlens::test::accept_error([&] {
+        const xlens::zip_archive zip(file.path());
+        for (const auto& [name, entry] : zip.entries()) {
+            if (entry.bytes.size() > size) { std::abort(); }
+            xlens::test::accept_error(
+                [&] { static_cast<void>(xlens::parse_npy("fuzz", "x", entry.bytes)); });
+        }
+    });
+    return 0;
+}
