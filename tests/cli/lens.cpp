@@ -59,11 +59,11 @@ BOOST_AUTO_TEST_CASE(a_trace_reads_through_a_lens) {
         return json_of(all);
     };
     const json before = json_of(plain);
-    BOOST_TEST(!before.contains("lens"));
+    BOOST_TEST(!before["run"].contains("lens"));
     for (const auto& [path, logits] :
          {std::pair(tuned, golden["tuned"][1]), std::pair(jacobian, golden["jacobian"])}) {
         const json found = with(path);
-        BOOST_TEST(found["lens"] == path);
+        BOOST_TEST(found["run"]["lens"] == path);
         const json& layers = found["positions"][0]["layers"];
         BOOST_TEST(layers[0]["after"][0]["id"] == best_of(logits));
         BOOST_TEST(layers[0]["before"] != before["positions"][0]["layers"][0]["before"]);
@@ -102,10 +102,12 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
     const std::string path = (folder.path() / "linear.lens").string();
     const json made = json_of({"lens", "fit", model, "--kind", "linear", "--file", text, "-o", path,
                                "--limit", "1500", "--json"});
-    BOOST_TEST(made == (json{{"kind", "linear"}, {"layers", 29}, {"examples", 1500}}));
+    check_keys(made, {"kind", "layers", "examples", "run"});
+    BOOST_TEST(made["layers"] == 29);
+    BOOST_TEST(made["examples"] >= 1500);
     const json found = json_of(
         {"lens", "eval", model, "--lens", path, "--file", other, "--limit", "64", "--json"});
-    BOOST_TEST(found["tokens"] == 64);
+    BOOST_TEST(found["tokens"] >= 64);
     BOOST_REQUIRE(found["layers"].size() == 29U);
     double plain = 0.0;
     double fitted = 0.0;
@@ -116,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
     BOOST_TEST(fitted < plain);
     const json events =
         json_of({"events", model, "--file", other, "--limit", "48", "--lens", path, "--json"});
-    BOOST_TEST(events["lens"] == path);
+    BOOST_TEST(events["run"]["lens"] == path);
     const std::string rule = (folder.path() / "rule").string();
     const auto fit = run_program({"exit", "fit", model, "--file", text, "--rule", "confidence",
                                   "--lens", path, "-o", rule, "--timed", "0"});
@@ -136,7 +138,7 @@ BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {
     const json golden = read_golden(golden_path("saes/golden.json"));
     const std::string ids = ids_of(golden["ids"]);
     const json found = json_of({"sae", tiny, sae, "--ids", ids, "--features", "3", "--json"});
-    check_keys(found, {"architecture", "layer", "site", "features", "tokens", "positions"});
+    check_keys(found, {"architecture", "layer", "site", "features", "tokens", "positions", "run"});
     BOOST_TEST(found["site"] == "after");
     BOOST_REQUIRE(found["positions"].size() == 1U);
     const json& end = found["positions"][0];
@@ -149,7 +151,7 @@ BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {
     BOOST_TEST(one["feature"] == 7);
 
     const json hits = json_of({"search", tiny, "--sae", sae, "--ids", "5,17", "--json"});
-    check_keys(hits, {"query", "hits"});
+    check_keys(hits, {"query", "hits", "run"});
     BOOST_REQUIRE(hits["hits"].size() == 20U);
     check_keys(hits["hits"][0], {"feature", "score", "promotes", "suppresses"});
     BOOST_TEST(run_program({"search", tiny, "--sae", sae, "--ids", "5,17"}).exit_code == 0);

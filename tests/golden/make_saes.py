@@ -2,7 +2,7 @@
 """Writes saes/: random sparse autoencoders in the formats that they are published in, of the
 checkpoint models/llama/hf (models/gpt2/hf for one), and what their formulas give in PyTorch:
   z = x W_enc + b_enc (x - b_dec first where the config says so), f = relu(z) [z > threshold],
-  x_hat = f W_dec + b_dec                        (sae_lens/saes/{standard,jumprelu}_sae.py of SAELens)
+  x_hat = f W_dec + b_dec                      (sae_lens/saes/{standard,jumprelu}_sae.py of SAELens)
 
 standard/         SAELens before version 6: standard, reads hook_resid_post of layer 0
 jumprelu/         SAELens 6: jumprelu, hook_mlp_out of layer 1, without b_dec at the input

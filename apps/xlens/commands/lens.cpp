@@ -12,6 +12,7 @@
 #include <xlens/lens/evaluate_lens.hpp>
 #include <xlens/lens/fit_jacobian_lens.hpp>
 #include <xlens/lens/lens_file.hpp>
+#include <xlens/model/each_pass.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/open_files.hpp>
@@ -34,6 +35,7 @@ namespace {
 
 struct lens_flags {
     common_flags common;
+    text_flags how;
     std::string action;
     std::optional<std::string> kind;
     std::optional<std::string> file;
@@ -75,10 +77,12 @@ std::size_t window_of(const lens_flags& flags, std::size_t usual, std::size_t co
     return window;
 }
 
-std::vector<token_id> text_of(const engine& opened, const lens_flags& flags, std::size_t usual) {
-    std::vector<token_id> tokens = read_text(opened, *flags.file);
+/// The text in windows, each with what the model expects before a text.
+std::vector<token_id> text_of(const engine& opened, const lens_flags& flags, std::size_t usual,
+                              std::size_t window) {
+    std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     tokens.resize(std::min(tokens.size(), flags.limit.value_or(usual)));
-    return tokens;
+    return with_prefixes(tokens, window, window_prefix(opened, flags.how));
 }
 
 linear_lens fit_jacobian(const engine& opened, const lens_flags& flags,
@@ -113,7 +117,7 @@ void run_fit(const lens_flags& flags) {
     const bool jacobian = *flags.kind == "jacobian";
     const std::size_t window =
         window_of(flags, jacobian ? usual_prompt : 512, opened.config().context);
-    const std::vector<token_id> tokens = text_of(opened, flags, jacobian ? 1024 : usual_text);
+    const std::vector<token_id> tokens = text_of(opened, flags, jacobian ? 1024 : usual_text, window);
     note(opened.manifest());
     lens_file out;
     out.lens = [&] {
@@ -135,7 +139,7 @@ void run_fit(const lens_flags& flags) {
                  jacobian ? tokens.size() / window : tokens.size()};
     write_lens(to, out);
     if (flags.common.json) {
-        json_writer json;
+        json_writer json(record_of(opened));
         json.begin_object();
         json.field("kind", out.facts.kind);
         json.field("layers", out.lens.layers().size());
@@ -163,7 +167,8 @@ void run_info(const lens_flags& flags) {
     const lens_file file = read_lens_file(flags.common.model);
     const lens_facts& facts = file.facts;
     if (flags.common.json) {
-        json_writer out;
+        std::string text;
+        xlens::json_writer out(text);
         out.begin_object();
         out.field("kind", facts.kind);
         out.field("source", facts.source);
@@ -178,6 +183,7 @@ void run_info(const lens_flags& flags) {
         for (const auto& [layer, t] : file.lens.layers()) { out.value(layer); }
         out.end_array();
         out.end_object();
+        fmt::print("{}\n", text);
         return;
     }
     fmt::print("kind      {}, written by {}\n", facts.kind, printable(facts.source));
@@ -193,7 +199,8 @@ void run_info(const lens_flags& flags) {
     }
 }
 
-void write_json(const std::vector<lens_score>& scores, std::size_t tokens) {
+void write_json(const engine& opened, const std::vector<lens_score>& scores,
+                std::size_t tokens) {
     const auto write = [](json_writer& out, const char* name, const lens_distance& d) {
         out.key(name);
         out.begin_object();
@@ -201,7 +208,7 @@ void write_json(const std::vector<lens_score>& scores, std::size_t tokens) {
         out.field("agreement", d.agreement);
         out.end_object();
     };
-    json_writer out;
+    json_writer out(record_of(opened));
     out.begin_object();
     out.field("tokens", tokens);
     out.key("layers");
@@ -222,14 +229,14 @@ void run_eval(const lens_flags& flags) {
     engine opened(flags.common);
     opened.use_lens(*flags.lens);
     const std::size_t window = window_of(flags, 512, opened.config().context);
-    const std::vector<token_id> tokens = text_of(opened, flags, usual);
+    const std::vector<token_id> tokens = text_of(opened, flags, usual, window);
     note(opened.manifest());
     const std::vector<lens_score> scores = [&] {
         progress_bar bar("lens");
         return evaluate_lens(opened.model(), *opened.lens(), tokens,
                              {.window = window, .progress = std::ref(bar)});
     }();
-    if (flags.common.json) { return write_json(scores, tokens.size()); }
+    if (flags.common.json) { return write_json(opened, scores, tokens.size()); }
     table_line()
         .right("layer", 5)
         .right("KL plain", 12)
@@ -273,6 +280,7 @@ void add_lens(command_line& program) {
              "What to fit: least squares, the model's top tokens, or the mean derivative\n"
              "of the final residual");
     a.text("--file", flags->file, "FILE", "The text (fit, eval)");
+    flags->how.declare(a);
     a.text("-o", flags->path, "FILE", "File to write (fit)");
     a.text("--lens", flags->lens, "FILE", "The lens to measure (eval)");
     a.whole("--limit", flags->limit, 2, most,

@@ -28,6 +28,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -81,7 +82,7 @@ void show_feature(const engine& opened, const sparse_autoencoder& sae, const sae
     const std::vector<std::size_t> one{*flags.feature};
     const token_ends ends = feature_concepts(opened.model(), sae, one, flags.top).front();
     if (flags.common.json) {
-        json_writer out;
+        json_writer out(record_of(opened));
         out.begin_object();
         write_sae(out, sae);
         out.field("feature", *flags.feature);
@@ -103,8 +104,10 @@ void show_feature(const engine& opened, const sparse_autoencoder& sae, const sae
 
 void write_positions(const engine& opened, const sparse_autoencoder& sae,
                      std::span<const token_id> tokens, std::span<const feature_position> positions,
-                     const concepts_by_feature& concepts) {
-    json_writer out;
+                     const concepts_by_feature& concepts, const edit_flags& edits) {
+    run_record run = record_of(opened);
+    run.edits = edits;
+    json_writer out(std::move(run));
     out.begin_object();
     write_sae(out, sae);
     out.key("tokens");
@@ -172,7 +175,8 @@ void run(const sae_flags& flags) {
     sae.check(opened.model().sizes());
     if (flags.feature) { return show_feature(opened, sae, flags); }
     const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), tokens.size());
+    dynamic_policies edits = 
+        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     note(opened.manifest());
     std::vector<feature_position> positions = [&] {
         progress_bar bar("sae");
@@ -182,7 +186,7 @@ void run(const sae_flags& flags) {
     if (flags.positions != "all") { positions.erase(positions.begin(), positions.end() - 1); }
     const concepts_by_feature concepts = concepts_of(opened.model(), sae, positions, flags.top);
     if (flags.common.json) {
-        write_positions(opened, sae, tokens, positions, concepts);
+        write_positions(opened, sae, tokens, positions, concepts, flags.edits);
     } else {
         print_positions(opened, sae, tokens, positions, concepts);
     }
@@ -202,7 +206,6 @@ void add_sae(command_line& program) {
     a.positional("FOLDER", flags->folder,
                  "A sparse autoencoder of SAELens, Gemma Scope or Gemma Scope 2");
     flags->prompt.declare(a);
-    flags->prompt.declare_chat(a);
     a.choice("--positions", flags->positions, {"last", "all"}, "The last position, or all");
     a.whole("--features", flags->features, 1, most, "Features of a position, the most active");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a feature");

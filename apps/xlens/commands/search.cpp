@@ -101,8 +101,12 @@ void search_sae(const engine& opened, const search_flags& flags) {
     const std::vector<token_ends> ends = feature_concepts(
         opened.model(), sae, features, std::min(flags.top, opened.model().config.vocabulary));
     note(opened.manifest());
-    flags.common.json ? write_features(opened, query, hits, ends)
-                      : print_features(opened, query, hits, ends);
+    if (flags.common.json) {
+        json_writer out(record_of(opened));
+        write_features(out, opened, query, hits, ends);
+    } else {
+        print_features(opened, query, hits, ends);
+    }
 }
 
 void run(const search_flags& flags) {

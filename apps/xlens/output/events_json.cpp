@@ -144,7 +144,6 @@ void write_events(json_writer& out, const events_view& view) {
     out.field("projection", o.form == projection::raw ? "raw" : "folded");
     out.field("threshold", o.threshold);
     out.field("measured", o.measured);
-    if (o.lens != nullptr) { out.field("lens", view.model.lens_path()); }
     write_settled(out, view.found);
     for (std::size_t s = 0; s < update_sets.size(); ++s) {
         write_set(out, view.found.means[s], update_sets[s]);

@@ -39,6 +39,18 @@ void write_edits(xlens::json_writer& out, const edit_flags& edits) {
     write_changes(out, "set", edits.set);
     write_changes(out, "scale", edits.scale);
     if (edits.recipe) { out.field("recipe", replace_invalid(*edits.recipe)); }
+    if (!edits.features.empty()) {
+        out.key("steer_features");
+        out.begin_array();
+        for (const edit_flags::feature& f : edits.features) {
+            out.begin_object();
+            out.field("sae", replace_invalid(f.sae));
+            out.field("feature", f.index);
+            out.field("value", f.value);
+            out.end_object();
+        }
+        out.end_array();
+    }
     if (!edits.bans.empty()) {
         out.key("ban");
         out.begin_array();
@@ -55,7 +67,8 @@ run_record record_of(const engine& opened) {
             .fingerprint = opened.model().fingerprint(),
             .precision = opened.precision(),
             .instruction_set = std::string(instruction_set()),
-            .threads = max_threads()};
+            .threads = max_threads(),
+            .lens = opened.lens_path()};
 }
 
 void write_run(xlens::json_writer& out, const run_record& run) {
@@ -69,6 +82,7 @@ void write_run(xlens::json_writer& out, const run_record& run) {
     out.field("threads", run.threads);
     if (!run.edits.empty()) { write_edits(out, run.edits); }
     if (run.seed) { out.field("seed", static_cast<std::size_t>(*run.seed)); }
+    if (!run.lens.empty()) { out.field("lens", run.lens); }
     if (run.exit_rule) { out.field("exit", replace_invalid(*run.exit_rule)); }
     out.end_object();
 }

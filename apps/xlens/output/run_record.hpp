@@ -26,13 +26,14 @@ struct run_record {
     edit_flags edits = {};                      ///< where the run takes some
     std::optional<std::uint64_t> seed = {};     ///< where the run draws
     std::optional<std::string> exit_rule = {};  ///< in use
+    std::string lens = {};                      ///< the file of one in use
 };
 
 /// The record of a run on this model.
 [[nodiscard]] run_record record_of(const engine& opened);
 
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
-/// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "ban"}, "seed", "exit"}
+/// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features", "ban"}, "seed", "exit", "lens"}
 void write_run(xlens::json_writer& out, const run_record& run);
 
 }  // namespace xlens::program

@@ -196,9 +196,8 @@ void print_search(const engine& model, const search_query& query, const search_w
     }
 }
 
-void write_features(const engine& model, const search_query& query,
+void write_features(json_writer& out, const engine& model, const search_query& query,
                     std::span<const feature_hit> hits, std::span<const token_ends> ends) {
-    json_writer out;
     out.begin_object();
     write_query(out, model, query);
     out.key("hits");

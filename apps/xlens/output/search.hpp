@@ -34,7 +34,7 @@ void print_search(const engine& model, const search_query& query, const search_w
                   const search_report& found);
 
 /// The same of features of a sparse autoencoder, and their ends.
-void write_features(const engine& model, const search_query& query,
+void write_features(json_writer& out, const engine& model, const search_query& query,
                     std::span<const feature_hit> hits, std::span<const token_ends> ends);
 void print_features(const engine& model, const search_query& query,
                     std::span<const feature_hit> hits, std::span<const token_ends> ends);

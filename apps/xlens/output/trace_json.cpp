@@ -41,7 +41,6 @@ void write_trace(json_writer& out, const engine& model, std::span<const token_id
                  std::span<const traced_position> positions,
                  std::span<const attribution> attributions) {
     out.begin_object();
-    if (model.lens() != nullptr) { out.field("lens", model.lens_path()); }
     out.key("tokens");
     out.begin_array();
     for (const token_id id : tokens) { write_token(out, model, id); }

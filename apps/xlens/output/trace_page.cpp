@@ -23,6 +23,10 @@ std::string edits_text(const edit_flags& edits) {
     };
     for (const auto& one : edits.set) { add(one, "="); }
     for (const auto& one : edits.scale) { add(one, "×"); }
+    for (const auto& one : edits.features) {
+        out += fmt::format("{}{}:{} + {}", out.empty() ? ", edited: " : ", ", one.sae, one.index,
+                           one.value);
+    }
     return out;
 }
 

@@ -48,8 +48,8 @@ struct jacobian_lens_options {
 /// positions of V along axis i at once, up and down, gives column i:
 ///   J_l·e_i ≈ 1/|V| Σ_{t'∈V} (h_last,t'(h_l + ε·e_i) - h_last,t'(h_l - ε·e_i)) / 2ε
 /// Two passes over the layers after l a column: 2·columns·|V| positions a prompt and layer; keys
-/// and values of the first positions are computed once. The error is of order ε² and of f32's rounding
-/// over ε (tests/lens/fit_jacobian_lens.cpp measures it).
+/// and values of the first positions are computed once. The error is of order ε² and of f32's
+/// rounding over ε (tests/lens/fit_jacobian_lens.cpp measures it).
 /// Throws xlens::error for prompts that leave no position, and where too few prompts are asked for
 /// too few columns to see each.
 XLENS_API linear_lens fit_jacobian_lens(const transformer<>& model,
