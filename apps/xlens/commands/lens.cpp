@@ -117,7 +117,8 @@ void run_fit(const lens_flags& flags) {
     const bool jacobian = *flags.kind == "jacobian";
     const std::size_t window =
         window_of(flags, jacobian ? usual_prompt : 512, opened.config().context);
-    const std::vector<token_id> tokens = text_of(opened, flags, jacobian ? 1024 : usual_text, window);
+    const std::vector<token_id> tokens =
+        text_of(opened, flags, jacobian ? 1024 : usual_text, window);
     note(opened.manifest());
     lens_file out;
     out.lens = [&] {
@@ -199,8 +200,7 @@ void run_info(const lens_flags& flags) {
     }
 }
 
-void write_json(const engine& opened, const std::vector<lens_score>& scores,
-                std::size_t tokens) {
+void write_json(const engine& opened, const std::vector<lens_score>& scores, std::size_t tokens) {
     const auto write = [](json_writer& out, const char* name, const lens_distance& d) {
         out.key(name);
         out.begin_object();

@@ -175,7 +175,7 @@ void run(const sae_flags& flags) {
     sae.check(opened.model().sizes());
     if (flags.feature) { return show_feature(opened, sae, flags); }
     const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = 
+    dynamic_policies edits =
         interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     note(opened.manifest());
     std::vector<feature_position> positions = [&] {

@@ -33,7 +33,8 @@ struct run_record {
 [[nodiscard]] run_record record_of(const engine& opened);
 
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
-/// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features", "ban"}, "seed", "exit", "lens"}
+/// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
+/// "feature", "value"}], "ban"}, "seed", "lens", "exit"}
 void write_run(xlens::json_writer& out, const run_record& run);
 
 }  // namespace xlens::program

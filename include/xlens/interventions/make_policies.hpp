@@ -106,8 +106,7 @@ XLENS_API void intervention_maker::operator()(const steer_step& step) const {
 XLENS_API void intervention_maker::operator()(const feature_step& step) const {
     const sparse_autoencoder sae = read_sae(step.sae);
     sae.check(m_in.model.sizes());
-    m_out.add(
-        steer_feature(sae, step.feature, step.strength, positions(step.when)));
+    m_out.add(steer_feature(sae, step.feature, step.strength, positions(step.when)));
 }
 
 XLENS_API void intervention_maker::operator()(const ban_step& step) const {
