@@ -178,7 +178,8 @@ def rules():
     pairs |= {"\ufb01": "fi", "\ufb02": "fl", "\u00bd": "1\u20442", "\u2460": "1", "\u3000": " ",
               "\u00a0": " ", "\t": " ", "\n": " ", "\r": " ", "e\u0301": "\u00e9",
               "\u200b": "", "\ufeff": "", "\u304b\u3099": "\u304c", "\u0130": "i", "\u1e9e": "ss",
-              "\u2026": "...", "\u01c5": "D\u017e", "a\u0300\u0301": "\u00e0"}
+              "\u2026": "...", "\u01c5": "D\u017e", "a\u0300\u0301": "\u00e0",
+              "\uff21\uff22": "Q"}  # the longest rule wins, or Hugging Face's shortest
     return "".join(" ".join(f"{ord(c):X}" for c in source) + "\t" +
                    " ".join(f"{ord(c):X}" for c in target) + "\n"
                    for source, target in pairs.items())

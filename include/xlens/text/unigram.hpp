@@ -69,17 +69,20 @@ public:
     /// Appends the tokens of `text`; `raw` marks bytes that are not UTF-8, each of which is an
     /// unknown character. O(bytes · longest token).
     void encode(std::string_view text, bool raw, std::vector<token_id>& out) const {
-        bool fusing = false;
-        for (const part& p : raw ? single_bytes(text) : best(text)) {
-            const bool unknown = p.id < 0;
-            if (!unknown) {
+        const std::vector<part> parts = raw ? single_bytes(text) : best(text);
+        for (std::size_t i = 0; i < parts.size();) {
+            const part& p = parts[i++];
+            if (p.id >= 0) {
                 out.push_back(p.id);
-            } else if (!spell_bytes(text.substr(p.begin, p.length), out) &&
-                       !(fusing && m_options.fuse_unknown)) {
-                if (!m_options.unknown) { fail("{}: the text needs the unknown token", m_where); }
-                out.push_back(*m_options.unknown);
+                continue;
             }
-            fusing = unknown;
+            std::size_t end = p.begin + p.length;
+            for (; m_options.fuse_unknown && i < parts.size() && parts[i].id < 0; ++i) {
+                end += parts[i].length;
+            }
+            if (spell_bytes(text.substr(p.begin, end - p.begin), out)) { continue; }
+            if (!m_options.unknown) { fail("{}: the text needs the unknown token", m_where); }
+            out.push_back(*m_options.unknown);
         }
     }
 
