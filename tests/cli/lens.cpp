@@ -131,7 +131,8 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
     BOOST_TEST(wrong.err == "xlens: " + path + ": lens: width 576, the model has 32\n");
     check_refusal(
         {"exit", "fit", model, "--file", text, "--rule", "gate", "--lens", path, "-o", rule},
-        "--lens: stable, margin and confidence read with a lens, got --rule gate");
+        "--lens: confidence, margin, stable, similarity and oracle read with a "
+                  "lens, got --rule gate");
 }
 
 BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {

@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE read_sae
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/hooks/policy.hpp>
 #include <xlens/sae/read_sae.hpp>
 
 #include "support/error_message.hpp"
@@ -133,11 +134,11 @@ BOOST_AUTO_TEST_CASE(folders_without_a_place_ask_for_one) {
 BOOST_AUTO_TEST_CASE(autoencoders_of_other_models_are_refused) {
     const sparse_autoencoder sae = read_sae(sae_path("jumprelu"));
     const std::string name = sae.facts().name;
-    BOOST_TEST(error_message([&] { sae.check({2, 32, 48, 288}); }) == "(no error)");
+    BOOST_TEST(error_message([&] { sae.check(model_sizes{2, 32, 48, 288}); }) == "(no error)");
     BOOST_TEST(error_message([&] {
-                   sae.check({2, 64, 48, 288});
+                   sae.check(model_sizes{2, 64, 48, 288});
                }) == name + ": width 32, the model has 64");
     BOOST_TEST(error_message([&] {
-                   sae.check({1, 32, 48, 288});
+                   sae.check(model_sizes{1, 32, 48, 288});
                }) == name + ": layer 1, the model has layers 0 to 0");
 }

@@ -119,9 +119,6 @@ void edit_flags::declare(arguments& to) {
         [this](const std::string& value) { scale.push_back(parse_change("--scale", value)); },
         "Multiply coefficient I of layer L by A, after all --set; repeatable");
     to.text("--recipe", recipe, "FILE", "Interventions in a JSON file, after --set and --scale");
-}
-
-void edit_flags::declare_ban(arguments& to) {
     to.repeated(
         "--steer-feature", "FOLDER:I=A",
         [this](const std::string& value) {
@@ -129,6 +126,9 @@ void edit_flags::declare_ban(arguments& to) {
         },
         "Add A times the direction of feature I of a sparse autoencoder (see 'xlens\n"
         "sae') where that reads; repeatable");
+}
+
+void edit_flags::declare_ban(arguments& to) {
     to.repeated(
         "--ban", "WORD",
         [this](const std::string& value) {

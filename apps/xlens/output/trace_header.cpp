@@ -15,7 +15,7 @@ void print_trace_header(const trace_view& view) {
     model.put("  " + model_sizes(view.model), style::dim);
     model.print();
     if (view.model.lens() != nullptr) {
-        table_line().put("read through " + visible(view.model.lens_text()), style::dim).print();
+        table_line().put("read through " + view.model.lens_text(), style::dim).print();
     }
 
     // From the last token backwards, for that is the one whose prediction is shown.

@@ -142,6 +142,11 @@ inline lens_file read_own_lens(const std::filesystem::path& path) {
     }
     lens_file out;
     out.facts.kind = lens_text(file, "kind");
+    const std::string& kind = out.facts.kind;
+    if (kind != "linear" && kind != "tuned" && kind != "jacobian") {
+        fail("{}: kind: expected linear, tuned or jacobian, got '{}'", file.name(),
+             printable(kind));
+    }
     out.facts.source = lens_text(file, "source");
     out.facts.model = lens_text(file, "model_name");
     out.facts.fingerprint = lens_number(file, "model", 16);
