@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
     check_refusal(
         {"exit", "fit", model, "--file", text, "--rule", "gate", "--lens", path, "-o", rule},
         "--lens: confidence, margin, stable, similarity and oracle read with a "
-                  "lens, got --rule gate");
+        "lens, got --rule gate");
 }
 
 BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {

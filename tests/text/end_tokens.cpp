@@ -14,8 +14,9 @@ using ids = std::vector<xlens::token_id>;
 
 namespace {
 
-ids by_spelling(const std::vector<std::string>& tokens, ids named = {}) {
-    return xlens::end_tokens_by_spelling(tokens, std::move(named));
+ids by_spelling(const std::vector<std::string>& tokens, ids named = {}, bool control = true) {
+    return xlens::end_tokens_by_spelling(tokens, std::move(named),
+                                         [&](xlens::token_id) { return control; });
 }
 
 }  // namespace
@@ -34,6 +35,11 @@ BOOST_AUTO_TEST_CASE(an_end_between_messages_is_none) {
     BOOST_TEST((by_spelling({"<|end|>", "<|return|>"}) == ids{0, 1}));
     BOOST_TEST((by_spelling({"</s>", "<|tool_response>"}) == ids{1}));
     BOOST_TEST((by_spelling({"</s>", "<|plamo:eos|>"}, {1}) == ids{1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_piece_of_html_is_none) {
+    BOOST_TEST((by_spelling({"<eos>", "</s>"}, {0}, false) == ids{0}));
+    BOOST_TEST((by_spelling({"<eos>", "</s>"}, {0, 1}, false) == ids{0, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_names_one_or_several) {

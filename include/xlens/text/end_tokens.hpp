@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
+#include <xlens/core/function_ref.hpp>
 #include <xlens/core/types.hpp>
 
 #include <cstddef>
@@ -24,9 +25,11 @@ namespace xlens {
 
 /// The tokens that end a generated text, as llama.cpp finds them in a GGUF file: `named` (its eos,
 /// eot and eom) and those whose spelling is that of a known end token, ascending. `tokens` are the
-/// spellings by id. Source: llama-vocab.cpp of llama.cpp, special_eog_ids.
+/// spellings by id. Source: llama-vocab.cpp of llama.cpp, special_eog_ids; one thing differs:
+/// "</s>" counts where it is a control token alone. In Gemma's vocabulary it is a piece of HTML.
 [[nodiscard]] XLENS_API std::vector<token_id> end_tokens_by_spelling(
-    std::span<const std::string> tokens, std::vector<token_id> named);
+    std::span<const std::string> tokens, std::vector<token_id> named,
+    function_ref<bool(token_id)> is_control);
 
 /// The tokens that end a text in a Hugging Face folder, as transformers' generate has them: the
 /// eos_token_id, a number or a list, of generation_config.json or, where that does not say, of
@@ -75,7 +78,8 @@ inline constexpr std::array<std::string_view, 33> end_spellings{"<|eot_id|>",
 }  // namespace detail
 
 XLENS_API std::vector<token_id> end_tokens_by_spelling(std::span<const std::string> tokens,
-                                                       std::vector<token_id> named) {
+                                                       std::vector<token_id> named,
+                                                       function_ref<bool(token_id)> is_control) {
     std::vector<token_id> out = std::move(named);
     const auto ends = [&](std::string_view spelling) {
         return std::ranges::any_of(
@@ -86,9 +90,10 @@ XLENS_API std::vector<token_id> end_tokens_by_spelling(std::span<const std::stri
             out, [&](token_id id) { return tokens[static_cast<std::size_t>(id)] == spelling; });
     };
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-        if (std::ranges::find(detail::end_spellings, tokens[i]) != detail::end_spellings.end()) {
-            out.push_back(static_cast<token_id>(i));
-        }
+        const auto id = static_cast<token_id>(i);
+        const bool known =
+            std::ranges::find(detail::end_spellings, tokens[i]) != detail::end_spellings.end();
+        if (known && (tokens[i] != "</s>" || is_control(id))) { out.push_back(id); }
     }
     // Harmony and Solar write <|end|> between the messages of one answer; Gemma 4 and PLaMo have a
     // plain </s>.

@@ -281,7 +281,9 @@ XLENS_API tokenizer make_tokenizer(tokenizer_data data) {
           std::pair{"eom_token_id", data.eom}}) {
         if (const auto end = detail::check_id(data, key, id)) { ends.push_back(*end); }
     }
-    ends = end_tokens_by_spelling(data.tokens, std::move(ends));
+    ends = end_tokens_by_spelling(data.tokens, std::move(ends), [&](token_id id) {
+        return detail::is_control(detail::type_of(data, static_cast<std::size_t>(id)));
+    });
     std::vector<token_entry> entries;
     for (std::size_t i = 0; i < data.tokens.size(); ++i) {
         entries.push_back(detail::make_entry(data, i));
