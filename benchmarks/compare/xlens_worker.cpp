@@ -186,7 +186,7 @@ private:
             xlens::sequence_state state = m_model.start();
             state.wanted = xlens::logit_rows::none;
             m_model.forward(state, prompt(tokens), seen);
-            found = xlens::detail::read_pass(m_lens, seen, 10);
+            found = xlens::detail::read_pass(m_lens, nullptr, seen, 10);
         });
         for (std::size_t l = 0; l < m_model.config.layers; ++l) {
             for (std::size_t p = 0; p < tokens; p += told) {

@@ -137,13 +137,13 @@ XLENS_API stored_tensor parse_npy(const std::string& file, const std::string& la
     if (!std::ranges::equal(begin, std::as_bytes(std::span(magic)))) {
         fail("{}: {}: expected an array of NumPy", file, label);
     }
-    const auto version = in.number<std::uint8_t>(label);
+    const auto format = in.number<std::uint8_t>(label);
     in.number<std::uint8_t>(label);
-    if (version < 1 || version > 3) {
-        fail("{}: {}: expected format 1 to 3, got {}", file, label, version);
+    if (format < 1 || format > 3) {
+        fail("{}: {}: expected format 1 to 3, got {}", file, label, format);
     }
     const std::uint32_t length =
-        version == 1 ? in.number<std::uint16_t>(label) : in.number<std::uint32_t>(label);
+        format == 1 ? in.number<std::uint16_t>(label) : in.number<std::uint32_t>(label);
     const auto text = in.take(length, label);
     const detail::npy_header header(file, label,
                                     {reinterpret_cast<const char*>(text.data()), text.size()});

@@ -328,8 +328,8 @@ private:
         }
     }
     bool protocol() {
-        const auto version = m_in.number<std::uint8_t>("protocol");
-        if (version != 2) { refuse(fmt::format("expected protocol 2, got {}", version)); }
+        const auto number = m_in.number<std::uint8_t>("protocol");
+        if (number != 2) { refuse(fmt::format("expected protocol 2, got {}", number)); }
         return true;
     }
     /// Little-endian, two's complement, at most 8 bytes.
