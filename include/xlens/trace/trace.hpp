@@ -63,10 +63,10 @@ struct trace_options {
     std::size_t top = 10;          ///< tokens of each distribution and of each concept
     std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
     observe::positions positions = observe::positions::last;
+    progress_function progress = {};  ///< counts tokens that were read
     /// What residuals are read through, both sides of a layer's update by the map of its output
     /// (linear_lens); borrowed. Null: the logit lens alone.
     const linear_lens* lens = nullptr;
-    progress_function progress = {};  ///< counts tokens that were read
 };
 
 namespace detail {
