@@ -137,13 +137,13 @@ XLENS_API stored_tensor parse_npy(const std::string& file, const std::string& la
     if (!std::ranges::equal(begin, std::as_bytes(std::span(magic)))) {
         fail("{}: {}: expected an array of NumPy", file, label);
     }
-    const auto format = in.number<std::uint8_t>(label);
+    const auto edition = in.number<std::uint8_t>(label);
     in.number<std::uint8_t>(label);
-    if (format < 1 || format > 3) {
-        fail("{}: {}: expected format 1 to 3, got {}", file, label, format);
+    if (edition < 1 || edition > 3) {
+        fail("{}: {}: expected format 1 to 3, got {}", file, label, edition);
     }
     const std::uint32_t length =
-        format == 1 ? in.number<std::uint16_t>(label) : in.number<std::uint32_t>(label);
+        edition == 1 ? in.number<std::uint16_t>(label) : in.number<std::uint32_t>(label);
     const auto text = in.take(length, label);
     const detail::npy_header header(file, label,
                                     {reinterpret_cast<const char*>(text.data()), text.size()});
