@@ -111,7 +111,7 @@ void check_all(const tokenizer& tok, const std::string& name, bool parse = true)
     BOOST_TEST(special.size() > 50U);
     for (const auto& [line, expected] : plain) {
         const auto parsed = special.find(line);
-        check_ids(name + " special", line, tok.encode(strings()[line], true),
+        check_ids(name + " special", line, tok.encode(strings()[line], {.special = true}),
                   parsed == special.end() ? expected : parsed->second);
     }
 }
