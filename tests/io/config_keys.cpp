@@ -254,6 +254,7 @@ BOOST_AUTO_TEST_CASE(keys_are_read_as_transformers_reads_them) {
         {"mpt", {{"expansion_ratio", 3}}, json::object()},
         {"smollm3", {{"rope_parameters", nullptr}}, {{"rope_parameters", {{"rope_theta", 2e6}}}}},
         {"cohere", {{"rope_parameters", nullptr}}, {{"rope_parameters", {{"rope_theta", 5e5}}}}},
+        {"ernie4_5", {{"rope_parameters", nullptr}}, {{"rope_parameters", {{"rope_theta", 5e5}}}}},
     };
     for (const equal_configs& c : cases) {
         const auto from = folders_of(c.family).front();
