@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """io/config_keys.json: all keys of the configuration classes in transformers, {family: [key, ...]}.
 
-usage: python make_config_keys.py FAMILY ...
+usage: python make_config_keys.py [FAMILY ...]
+Of the families that the file has, which are made again, and of these.
 """
 
 import json
@@ -24,10 +25,10 @@ def keys(family):
 
 
 def main():
-    found = {family: keys(family) for family in sys.argv[1:]}
-    (HERE / "io").mkdir(exist_ok=True)
+    file = HERE / "io" / "config_keys.json"
+    found = {family: keys(family) for family in [*json.loads(file.read_text()), *sys.argv[1:]]}
     lines = [f" {json.dumps(f)}: {json.dumps(k)}" for f, k in found.items()]
-    (HERE / "io" / "config_keys.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -266,6 +266,10 @@ def configs():
             **BASE, head_dim=8, attention_bias=False,
             rope_parameters=theta(partial_rotary_factor=1.0),
         ),
+        "ernie4_5": t.Ernie4_5Config(**BASE, head_dim=8),
+        "ernie4_5_bias": t.Ernie4_5Config(
+            **BASE, head_dim=4, use_bias=True, tie_word_embeddings=False, rope_parameters=yarn()
+        ),
     }
 
 

@@ -259,7 +259,7 @@ bad_gguf wikilm_with(const tensor_list::value_type& change, std::string message)
 }
 
 const std::vector<bad_gguf> bad_ggufs = {
-    {llama_file{.architecture = "mamba"}, "glm4, got 'mamba'"},
+    {llama_file{.architecture = "mamba"}, ", got 'mamba'"},
     {llama_file{.layers = 0}, "llama.block_count: expected 1 to 4096, got 0"},
     {llama_file{.layers = 4097}, "llama.block_count: expected 1 to 4096, got 4097"},
     {llama_file{.layers = 2},

@@ -145,6 +145,18 @@ BOOST_AUTO_TEST_CASE(a_tied_head_may_be_stored_either_way) {
     BOOST_TEST(contains(refusal(f), "'model.embed_tokens.weight': expected by llama, got no such"));
 }
 
+/// Tied by their class, where config.json does not say.
+const std::vector<std::string> tied_by_class = {
+    "bloom",   "cohere", "cohere2", "falcon",  "gemma",      "gemma2",  "gemma3_text",
+    "gpt_neo", "mpt",    "opt",     "smollm3", "starcoder2", "ernie4_5"};
+
+BOOST_DATA_TEST_CASE(a_head_is_tied_where_the_class_ties_it, data::make(tied_by_class), name) {
+    folder f("families/" + name);
+    const auto expected = logits(f);
+    f.config.erase("tie_word_embeddings");
+    BOOST_TEST(logits(f) == expected, boost::test_tools::per_element());
+}
+
 // transformers does not tie what a file has twice and differently.
 BOOST_AUTO_TEST_CASE(a_head_of_its_own_is_the_head_though_the_file_says_tied) {
     folder f("families/llama_bias");

@@ -90,6 +90,7 @@ inline constexpr auto bias_rules = std::to_array<bias_rule>({
     {"glm", "", false, "attn_output ffn_up ffn_down"},
     {"glm4", "attention_bias", true, qkv_stems},
     {"glm4", "", false, "attn_output ffn_up ffn_down"},
+    {"ernie4_5", "use_bias", false, all_stems},
 });
 
 /// A tensor's name in a folder, without what stands before it in the file: "self_attn.q_proj.bias".

@@ -73,6 +73,7 @@ inline constexpr auto applied_keys = std::to_array<config_key_list>({
     {"gpt_oss", "attention_bias sliding_window layer_types num_local_experts num_experts_per_tok"},
     {"glm", "attention_bias"},
     {"glm4", "attention_bias"},
+    {"ernie4_5", "use_bias"},
     {"mixtral", "sliding_window num_local_experts num_experts_per_tok"},
     {"qwen2_moe",
      "use_sliding_window sliding_window max_window_layers layer_types num_experts "

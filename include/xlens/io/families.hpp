@@ -373,6 +373,13 @@ XLENS_API std::span<const family> families() {
                .gguf_rope = pairs,
                .gate_in_up = true,
                .rotary_part = 0.5},
+        family{.name = "ernie4_5",
+               .architecture = "ernie4_5",
+               .gguf = "ernie4_5",
+               .rope = pairs,
+               .gguf_rope = pairs,
+               .theta = 500'000.0,
+               .tied = true},
     };
     return table;
 }

@@ -107,6 +107,7 @@ XLENS_API std::span<const architecture> architectures() {
         architecture{.name = "gpt_oss", .activation = act_clamped, .sinks = true},
         architecture{.name = "glm", .activation = act_silu},
         architecture{.name = "glm4", .norms = both, .activation = act_silu},
+        architecture{.name = "ernie4_5", .activation = act_silu},
     };
     return table;
 }
