@@ -55,7 +55,7 @@ const std::vector<bad_case> cases{
     // The command line itself.
     {{}, "expected one of " + names + ", or --help; got nothing"},
     {{"nonsense"}, "expected one of " + names + ", or --help; got 'nonsense'"},
-    {{"--version"}, "expected one of " + names + ", or --help; got '--version'"},
+    {{"--versions"}, "expected one of " + names + ", or --help; got '--versions'"},
     {{"inf\x1b[31mo"}, "expected one of " + names + ", or --help; got 'inf\\x1b[31mo'"},
     {{"info"}, "MODEL is required"},
     {{"info", tiny, "more"}, "info: unknown argument 'more'; xlens info --help lists them"},
@@ -289,6 +289,19 @@ BOOST_AUTO_TEST_CASE(each_bad_input_says_what_is_wrong_in_one_line) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_ban_in_a_recipe_needs_a_text_that_is_written_and_a_tokenizer) {
+    const xlens::test::temporary_directory folder;
+    const std::string path =
+        folder.write("r.json", R"({"interventions": [{"do": "ban", "words": ["a"]}]})").string();
+    const auto refusal = [&](const std::string& subcommand) {
+        return xlens::test::run_program({subcommand, tiny, "--ids", "1", "--recipe", path}).err;
+    };
+    const std::string at = "xlens: " + path + ": interventions[0]: ";
+    BOOST_TEST(refusal("generate") == at + "the model has no tokenizer; give token ids\n");
+    BOOST_TEST(refusal("trace") ==
+               at + "a ban acts on a text that is written (generate), and here none is\n");
+}
+
 BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
     const xlens::test::temporary_directory folder;
     const std::vector<std::pair<std::string, std::string>> recipes{
@@ -306,8 +319,6 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
         {R"({"interventions": [{"do": "zero", "neurons": ["0:0"]},
                                {"do": "zero", "neurons": ["2:5"]}]})",
          ": interventions[1].neurons: neuron 2:5: expected layers 0 to 1 and neurons 0 to 127"},
-        {R"({"interventions": [{"do": "ban", "words": ["a"]}]})",
-         ": interventions[0]: the model has no tokenizer; give token ids"},
     };
     for (const auto& [text, message] : recipes) {
         const std::string path = folder.write("recipe.json", text).string();

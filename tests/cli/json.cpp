@@ -349,6 +349,7 @@ BOOST_AUTO_TEST_CASE(a_trace_and_a_generation_take_attributions) {
             one.erase("promotes");
             one.erase("suppresses");
         }
+        same.erase("run");
         BOOST_TEST(same == found);
         ids += "," + std::to_string(text["ids"][i].get<int>());
     }
@@ -402,7 +403,7 @@ BOOST_AUTO_TEST_CASE(tokenize_shows_the_prompt_of_a_conversation) {
         if (!g["add_generation_prompt"]) { continue; }
         const std::string file = folder.write("m.json", g["messages"].dump()).string();
         const json shown = run({"tokenize", model, "--chat", "--messages", file});
-        check_keys(shown, {"prompt", "ids", "tokens"});
+        check_keys(shown, {"prompt", "ids", "tokens", "run"});
         BOOST_TEST(shown["prompt"] == g["text"]);
         BOOST_TEST(shown["ids"] == g["ids"]);
     }

@@ -71,7 +71,8 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
     const json found =
         search(model, {"--words", "two,Four, six ,xylophone", "--normalise", "spread", "--either",
                        "--limit", "6", "--top", "7", "--seed", "3"});
-    check_keys(found, {"query", "side", "projection", "normalise", "end", "control", "hits"});
+    check_keys(found,
+               {"query", "side", "projection", "normalise", "end", "control", "hits", "run"});
     check_keys(found["query"], {"words", "tokens"});
     const json& words = found["query"]["words"];
     BOOST_REQUIRE(words.size() == 4U);
@@ -125,7 +126,7 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
 BOOST_AUTO_TEST_CASE(a_pattern_is_found_in_the_vocabulary) {
     const json found =
         search(model, {"--regex", "^ ?[Rr]ed$", "--control", "0", "--limit", "2", "--top", "1"});
-    check_keys(found, {"query", "side", "projection", "normalise", "end", "hits"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "hits", "run"});
     check_keys(found["query"], {"regex", "tokens"});
     BOOST_TEST(found["query"]["tokens"].size() == 4U);
     for (const json& hit : found["hits"]) {
@@ -242,7 +243,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_index_is_refused) {
 
 BOOST_AUTO_TEST_CASE(a_concept_beside_random_vectors) {
     const json found = json_of({"concept", tiny, "0:3", "--top", "5", "--control", "7"});
-    check_keys(found, {"neuron", "norm", "promotes", "suppresses", "control"});
+    check_keys(found, {"neuron", "norm", "promotes", "suppresses", "control", "run"});
     check_keys(found["control"], {"vectors", "seed", "promotes", "suppresses"});
     BOOST_TEST(found["control"]["vectors"] == 7);
     for (const std::string end : {"promotes", "suppresses"}) {

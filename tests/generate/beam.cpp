@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(it_ends_at_the_context_and_where_a_text_is_complete) {
     }
     BOOST_TEST(beam_search(tiny().model, prompt, {.count = 0}).empty());
     BOOST_TEST(error_message([&] { (void)beam_search(tiny().model, prompt, {.beams = 0}); }) ==
-               "beams: expected at least 1, got 0");
+               "beams: expected 1 to 1000, got 0");
     BOOST_TEST(error_message([&] {
                    (void)beam_search(tiny().model, prompt, {.length_penalty = NAN});
                }) == "length penalty: expected a finite number, got nan");

@@ -107,3 +107,43 @@ BOOST_AUTO_TEST_CASE(an_attribution_of_a_record_of_another_model) {
                    (void)take_apart(nothing, std::span(&target, 1));
                }).starts_with("attribution: a record of 0 layers"));
 }
+
+BOOST_AUTO_TEST_CASE(sequences_and_tokens_that_do_not_pair) {
+    sequence_state a = gpt2().model.start();
+    sequence_state b = gpt2().model.start();
+    const auto each = [&](std::vector<sequence_state*> states, std::vector<token_id> tokens) {
+        return error_message([&] { gpt2().model.forward_each(states, tokens); });
+    };
+    BOOST_TEST(each({&a, &b}, {1, 2, 3}) ==
+               "forward_each: expected a token for each of 2 sequences, got 3");
+    BOOST_TEST(each({&a, &b}, {1}) ==
+               "forward_each: expected a token for each of 2 sequences, got 1");
+    BOOST_TEST(each({&a, nullptr}, {1, 2}) == "forward_each: sequence 1: expected one, got null");
+    BOOST_TEST(each({&a, &a}, {1, 2}) == "forward_each: sequence 1 is given twice");
+    BOOST_TEST(each({&a, &b}, {1, 2}) == "(no error)");
+}
+
+BOOST_AUTO_TEST_CASE(targets_and_rows_that_do_not_pair) {
+    const logit_lens lens(gpt2().model);
+    const xt::xtensor<float, 2> x = xt::ones<float>({std::size_t{5}, gpt2().model.config.width});
+    for (const std::vector<token_id> targets : {std::vector<token_id>{1}, {1, 2, 3, 4, 5, 6}}) {
+        BOOST_TEST(error_message([&] { (void)lens.read(x, 1, targets); }) ==
+                   "lens: expected a target for each of 5 rows, or none, got " +
+                       std::to_string(targets.size()));
+    }
+    xt::xtensor<float, 2> few = xt::ones<float>({std::size_t{2}, gpt2().model.config.width});
+    BOOST_TEST(error_message([&] {
+                   normalise(gpt2().model.final_norm, rows<const float>(x), rows<float>(few));
+               }).find("expected rows and as many results") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(edits_that_say_nothing) {
+    intervene change;
+    BOOST_TEST(error_message([&] { change.add(std::vector<neuron>{}, edit{}); }) ==
+               "intervene: expected at least 1 neuron to edit, got 0");
+    edit narrow{{0, 1}, edit::kind::clamp, 2.0F};
+    narrow.most = 1.0F;
+    change.add(narrow);
+    BOOST_TEST(refusal(change) ==
+               "clamp of 0:1: expected most to be at least 2, which is least, got 1");
+}

@@ -139,7 +139,6 @@ void run(const generate_flags& flags) {
 }
 
 void declare_decoding(arguments& a, generate_flags& flags) {
-    constexpr std::size_t most_beams = 1000;
     a.whole("-n", flags.count, 0, 1'000'000, "Tokens to generate at most");
     a.number("--temperature", flags.temperature,
              "Sample from softmax(logits / X); 0, or no such flag at all: greedy");

@@ -108,8 +108,8 @@ void add_perplexity(command_line& program) {
     a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
     flags->how.declare(a);
     a.whole("--window", flags->window, 2, 1U << 28U,
-            "Tokens that are read together, the start token among them; the first of each\n"
-            "window is not predicted"
+            "Tokens that are read together, the start token among them; the first of\n"
+            "each window is not predicted\n"
             "(1024, or the model's context where that is shorter)");
     a.whole("--stride", flags->stride, 1, 1U << 28U,
             "Start a window every N tokens; what an earlier one predicted is context\n"

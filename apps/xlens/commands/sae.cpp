@@ -198,7 +198,7 @@ void add_sae(command_line& program) {
     constexpr std::size_t most = 100'000;
     const auto flags = std::make_shared<sae_flags>();
     arguments a = program.add(
-        "sae", "Show which features of a sparse autoencoder are active, and what they promote",
+        "sae", "Show active features of a sparse autoencoder, and what they promote",
         "xlens sae gemma.gguf layer_12/width_16k/average_l0_82 --prompt \"The capital of France\"\n"
         "  xlens sae gemma.gguf layer_12/width_16k/average_l0_82 --feature 1033",
         [flags] { run(*flags); });

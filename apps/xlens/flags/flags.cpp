@@ -65,11 +65,12 @@ void chat_flags::declare(arguments& to, std::string_view text) {
             fmt::format("Read {} as a user's message, by the model's chat template", text));
     to.text("--system", system, "TEXT", "System message before it; needs --chat");
     to.text("--messages", messages, "FILE",
-            "JSON of messages before it, which may then be left out: a list of {\"role\", "
-            "\"content\"}, or an object with \"messages\", \"tools\" and what else the template "
-            "reads; - is standard input; needs --chat");
+            "JSON of messages before it, which may then be left out: a list of\n"
+            "{\"role\", \"content\"}, or an object with \"messages\", \"tools\" and\n"
+            "what else the template reads; - is standard input; needs --chat");
     to.text("--chat-template", name, "NAME",
-            "Which of the model's chat templates (the default; tool_use where there are tools)");
+            "Which of the model's chat templates (the default; tool_use where there\n"
+            "are tools)");
     to.text("--date", date, "YYYY-MM-DD", "The day that the template may show (now); needs --chat");
 }
 

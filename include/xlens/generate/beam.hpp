@@ -25,6 +25,9 @@
 
 namespace xlens {
 
+/// Each beam has keys and values of its own.
+inline constexpr std::size_t most_beams = 1000;
+
 struct beam_options {
     std::size_t beams = 4;
     std::size_t count = 20;           ///< tokens to generate at most
@@ -61,7 +64,8 @@ XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
 /// `complete(tokens, next)` may end a text for another reason (a stop sequence). A prompt is read
 /// once; its keys and values are copied once a beam, and a beam that forks copies only what follows
 /// the prompt.
-/// Throws xlens::error for no beams, or a length penalty that is not finite.
+/// Throws xlens::error for no beams or more than most_beams, and a length penalty that is not
+/// finite.
 template <class... P>
 std::vector<std::vector<hypothesis>> beam_search_each(
     const transformer<>& model, std::span<const std::vector<token_id>> prompts,
@@ -267,7 +271,9 @@ namespace detail {
 XLENS_API std::vector<std::vector<hypothesis>> beam_search_with(
     const transformer<>& model, std::span<const std::vector<token_id>> prompts,
     const beam_options& o, const text_complete& complete, dynamic_policies& policies) {
-    if (o.beams == 0) { fail("beams: expected at least 1, got 0"); }
+    if (o.beams == 0 || o.beams > most_beams) {
+        fail("beams: expected 1 to {}, got {}", most_beams, o.beams);
+    }
     if (!std::isfinite(o.length_penalty)) {
         fail("length penalty: expected a finite number, got {}", o.length_penalty);
     }

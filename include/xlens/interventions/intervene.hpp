@@ -13,6 +13,8 @@
 #include <vector>
 
 #if XLENS_DEFINES(interventions)
+#include <xlens/core/error.hpp>
+
 #include <algorithm>
 #endif
 
@@ -34,7 +36,8 @@ public:
     intervene& scale(neuron where, float by) { return add({where, edit::kind::scale, by}); }
     intervene& zero(neuron where) { return set(where, 0.0F); }
     intervene& add(edit e);
-    /// The same edit of many neurons: a cluster, or what a search found.
+    /// The same edit of many neurons: a cluster, or what a search found. Throws xlens::error for
+    /// none.
     intervene& add(std::span<const neuron> neurons, edit e);
     [[nodiscard]] bool empty() const { return m_edits.empty(); }
     [[nodiscard]] const std::vector<edit>& edits() const { return m_edits; }
@@ -64,6 +67,7 @@ XLENS_API intervene& intervene::add(edit e) {
 }
 
 XLENS_API intervene& intervene::add(std::span<const neuron> neurons, edit e) {
+    if (neurons.empty()) { fail("intervene: expected at least 1 neuron to edit, got 0"); }
     for (const neuron& n : neurons) {
         e.where = n;
         add(e);
@@ -72,7 +76,13 @@ XLENS_API intervene& intervene::add(std::span<const neuron> neurons, edit e) {
 }
 
 XLENS_API void intervene::check(const model_sizes& model) const {
-    for (const edit& e : m_edits) { check_neuron(e.where, model.layers, model.inner_width); }
+    for (const edit& e : m_edits) {
+        check_neuron(e.where, model.layers, model.inner_width);
+        if (e.how == edit::kind::clamp && !(e.value <= e.most)) {
+            fail("clamp of {}: expected most to be at least {}, which is least, got {}",
+                 to_string(e.where), e.value, e.most);
+        }
+    }
 }
 
 XLENS_API bool intervene::wants(hook h) const {

@@ -175,6 +175,10 @@ struct vocabulary::partial {
 XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t k,
                                                 std::span<const token_id> targets) const {
     detail::check_scored(x, m_unembedding->width());
+    if (!targets.empty() && targets.size() != x.count()) {
+        fail("lens: expected a target for each of {} rows, or none, got {}", x.count(),
+             targets.size());
+    }
     for (const token_id token : targets) { check_token(token, size(), "lens"); }
     detail::bad_scores bad;
     std::vector<reading> out;

@@ -81,7 +81,8 @@ public:
     /// Reads one token more into each of N sequences, with the bits that forward gives each alone:
     /// a matrix is read once for all of them. Leaves residual, exit layer and logits of each in its
     /// state, whatever it wants. Policies must look at rows for themselves (is_rowwise) and are
-    /// called row by row. Throws xlens::error as forward does.
+    /// called row by row. Throws xlens::error as forward does, and unless there is a token for each
+    /// of the states, which differ.
     template <class... P>
     void forward_each(std::span<sequence_state* const> states, std::span<const token_id> tokens,
                       P&... policies) const {

@@ -47,8 +47,17 @@ void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> st
     if ((... || !is_rowwise(policies))) {
         fail("forward_each: a policy looks at more than a row, or may stop");
     }
+    if (tokens.size() != states.size()) {
+        fail("forward_each: expected a token for each of {} sequences, got {}", states.size(),
+             tokens.size());
+    }
     if (states.empty()) { return; }
     for (std::size_t n = 0; n < states.size(); ++n) {
+        if (states[n] == nullptr) { fail("forward_each: sequence {}: expected one, got null", n); }
+        const auto before = states.first(n);
+        if (std::ranges::find(before, states[n]) != before.end()) {
+            fail("forward_each: sequence {} is given twice", n);
+        }
         check(*states[n], tokens.subspan(n, 1));
         if (states[n]->owed.shape(0) > 0) {
             fail("forward_each: sequence {} has left layers out that it must make up for", n);

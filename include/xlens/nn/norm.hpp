@@ -145,9 +145,17 @@ struct any_norm {
     }
 };
 
-/// The final norm by row, or a copy where the model has none. (N, D) -> (N, D).
+/// The final norm by row, or a copy where the model has none. (N, D) -> (N, D). Throws xlens::error
+/// where the two are not of one shape, or not of the norm's width.
 template <class Norm>
 void normalise(const std::optional<Norm>& norm, rows<const float> x, rows<float> out) {
+    const std::size_t width = norm && norm->gain.size() > 0 ? norm->gain.size() : x.width();
+    if (x.width() != width || out.width() != width || out.count() != x.count()) {
+        fail(
+            "norm of width {}: expected rows and as many results of that width, got ({}, {}) and "
+            "({}, {})",
+            width, x.count(), x.width(), out.count(), out.width());
+    }
     if (norm) { return (*norm)(x, out); }
     for (std::size_t n = 0; n < out.count(); ++n) {
         std::copy(x[n].begin(), x[n].end(), out[n].begin());

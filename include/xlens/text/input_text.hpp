@@ -96,9 +96,10 @@ inline std::string_view encoding_of(std::string_view bytes) {
     const std::string_view some = bytes.substr(0, 4096);
     std::array<std::size_t, 2> zeros{};
     for (std::size_t i = 0; i < some.size(); ++i) { zeros[i % 2] += some[i] == '\0' ? 1U : 0U; }
-    // ASCII in UTF-16 has a zero in every pair of bytes, on one side.
-    if (zeros[1] * 4 > some.size()) { return "UTF-16LE"; }
-    if (zeros[0] * 4 > some.size()) { return "UTF-16BE"; }
+    // ASCII in UTF-16 has a zero in every pair of bytes, on one side. A few zeros say nothing.
+    constexpr std::size_t few = 3;
+    if (zeros[1] > few && zeros[1] * 4 > some.size()) { return "UTF-16LE"; }
+    if (zeros[0] > few && zeros[0] * 4 > some.size()) { return "UTF-16BE"; }
     // Latin-1 has its letters from C0 on, and no controls from 80 to 9F.
     const auto is_control = [](char c) {
         return static_cast<unsigned char>(c) >= 0x80 && static_cast<unsigned char>(c) < 0xA0;
