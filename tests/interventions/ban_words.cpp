@@ -11,9 +11,9 @@
 #include "support/golden.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <random>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -37,14 +37,23 @@ std::vector<bool> allowed(ban_words& words, const std::vector<token_id>& read) {
     return out;
 }
 
-/// Whether a text, ASCII alone, has the word by itself, as another implementation finds it.
+/// Whether a text, ASCII alone, has the word by itself: looked for in the text, not in its tokens.
 bool has(const std::string& text, const std::string& word) {
-    return std::regex_search(text, std::regex("(^|[^A-Za-z0-9])" + word + "([^A-Za-z0-9]|$)"));
+    const auto joins = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+        const std::size_t end = at + word.size();
+        const bool begins = at == 0 || !joins(text[at - 1]);
+        if (begins && (end == text.size() || !joins(text[end]))) { return true; }
+    }
+    return false;
 }
 
+/// Whether the last token of `next` is left after the text and the tokens before it.
 bool allows(ban_words& words, const std::string& text, const std::string& next) {
-    return allowed(words,
-                   smollm2().encode(text))[static_cast<std::size_t>(smollm2().find(next).value())];
+    std::vector<token_id> read = smollm2().encode(text);
+    const std::vector<token_id> tokens = smollm2().encode(next);
+    read.insert(read.end(), tokens.begin(), tokens.end() - 1);
+    return allowed(words, read)[static_cast<std::size_t>(tokens.back())];
 }
 
 }  // namespace
@@ -65,7 +74,7 @@ BOOST_AUTO_TEST_CASE(exactly_the_tokens_that_complete_the_word_are_hidden) {
             if (smollm2().is_special(id) || !ascii) { continue; }
             const std::string whole = text + token;
             const bool written = has(whole, "Paris") || has(whole, "PARIS") || has(whole, "paris");
-            BOOST_TEST(left[i] == !written, "'" << text << "' + '" << token << "'");
+            if (left[i] == written) { BOOST_ERROR("'" << text << "' + '" << token << "'"); }
             hidden += left[i] ? 0U : 1U;
         }
         BOOST_TEST((text == "pAri" || text == "in xPari" || hidden > 0U));
@@ -108,7 +117,7 @@ BOOST_AUTO_TEST_CASE(other_scripts_have_no_borders_and_other_words_stay) {
     BOOST_TEST(!allows(words, "an", " art"));
     BOOST_TEST(allows(words, "an", " artist"));
     BOOST_TEST(allows(words, "p", "art"));
-    BOOST_TEST(!allows(words, "ST", " ART"));
+    BOOST_TEST(!allows(words, "THE", " ART"));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_word_is_refused) {
