@@ -126,7 +126,8 @@ BOOST_AUTO_TEST_CASE(sequences_and_tokens_that_do_not_pair) {
 BOOST_AUTO_TEST_CASE(targets_and_rows_that_do_not_pair) {
     const logit_lens lens(gpt2().model);
     const xt::xtensor<float, 2> x = xt::ones<float>({std::size_t{5}, gpt2().model.config.width});
-    for (const std::vector<token_id> targets : {std::vector<token_id>{1}, {1, 2, 3, 4, 5, 6}}) {
+    for (const std::vector<token_id>& targets :
+         {std::vector<token_id>{1}, std::vector<token_id>{1, 2, 3, 4, 5, 6}}) {
         BOOST_TEST(error_message([&] { (void)lens.read(x, 1, targets); }) ==
                    "lens: expected a target for each of 5 rows, or none, got " +
                        std::to_string(targets.size()));
