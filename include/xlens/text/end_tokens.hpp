@@ -15,9 +15,9 @@
 #include <xlens/core/error.hpp>
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
+#include <xlens/text/control_names.hpp>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #endif
 
@@ -39,44 +39,6 @@ namespace xlens {
     const std::filesystem::path& folder);
 
 #if XLENS_DEFINES(text)
-namespace detail {
-
-inline constexpr std::array<std::string_view, 33> end_spellings{"<|eot_id|>",
-                                                                "<|im_end|>",
-                                                                "<|end|>",
-                                                                "<|return|>",
-                                                                "<|call|>",
-                                                                "<|flush|>",
-                                                                "<|calls|>",
-                                                                "<end_of_turn>",
-                                                                "<|endoftext|>",
-                                                                "</s>",
-                                                                "<|eom_id|>",
-                                                                "<EOT>",
-                                                                "_<EOT>",
-                                                                "[EOT]",
-                                                                "[EOS]",
-                                                                "<|end_of_text|>",
-                                                                "<end_of_utterance>",
-                                                                "<eos>",
-                                                                "<turn|>",
-                                                                "<|tool_response>",
-                                                                "<｜end▁of▁sentence｜>",
-                                                                "[e~[",
-                                                                "<|fim_pad|>",
-                                                                "<fim-pad>",
-                                                                "<fim_pad>",
-                                                                "<PAD>",
-                                                                "[PAD]",
-                                                                "<|fim_repo|>",
-                                                                "<|repo_name|>",
-                                                                "<fim-repo>",
-                                                                "<REPO>",
-                                                                "<reponame>",
-                                                                "<|file_sep|>"};
-
-}  // namespace detail
-
 XLENS_API std::vector<token_id> end_tokens_by_spelling(std::span<const std::string> tokens,
                                                        std::vector<token_id> named,
                                                        function_ref<bool(token_id)> is_control) {
@@ -91,9 +53,8 @@ XLENS_API std::vector<token_id> end_tokens_by_spelling(std::span<const std::stri
     };
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         const auto id = static_cast<token_id>(i);
-        const bool known =
-            std::ranges::find(detail::end_spellings, tokens[i]) != detail::end_spellings.end();
-        if (known && (tokens[i] != "</s>" || is_control(id))) { out.push_back(id); }
+        const bool is_end = tokens[i] == "</s>" ? is_control(id) : is_end_name(tokens[i]);
+        if (is_end) { out.push_back(id); }
     }
     // Harmony and Solar write <|end|> between the messages of one answer; Gemma 4 and PLaMo have a
     // plain </s>.

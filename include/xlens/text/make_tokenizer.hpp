@@ -37,8 +37,8 @@
 namespace xlens {
 
 /// The tokenizer that the arrays of a GGUF file describe. Control and unknown tokens are special,
-/// and those that llama.cpp takes for control tokens (control_names); user-defined ones are always
-/// found in the text. A gpt2 file that does not name its pre-tokenizer is cut as llama.cpp cuts it,
+/// and those that llama.cpp takes for control tokens (control_names.hpp); user-defined ones are
+/// always found in the text. A gpt2 file that names no pre-tokenizer is cut as llama.cpp cuts it,
 /// with a warning. Throws xlens::error, naming the key and both values, for every inconsistency.
 XLENS_API tokenizer make_tokenizer(tokenizer_data data);
 
