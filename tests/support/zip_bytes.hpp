@@ -25,7 +25,9 @@ struct zip_bytes {
     [[nodiscard]] std::string operator()() const {
         std::string out;
         std::string directory;
-        for (const auto& [name, bytes] : entries) {
+        for (const auto& entry : entries) {
+            const std::string& name = entry.first;
+            const std::string& bytes = entry.second;
             const auto at = static_cast<std::uint32_t>(out.size());
             const auto size = static_cast<std::uint32_t>(bytes.size());
             const std::uint32_t crc = crc32(std::as_bytes(std::span(bytes))) + crc_error;

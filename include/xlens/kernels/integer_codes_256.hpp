@@ -155,7 +155,7 @@ struct integer_codes<iq4_xs> {
         const __m256 d = _mm256_set1_ps(load_half(in.at));
         const int high = load_unaligned<std::uint16_t>(in.at + 2);
         const auto of = [&](int g) XLENS_INLINE {
-            const int low = load_unaligned<std::uint16_t>(in.at + 4 + 2 * g);
+            const int low = load_unaligned<std::uint16_t>(in.at + 4 + 2 * std::ptrdiff_t{g});
             const __m256i four = _mm256_srlv_epi32(_mm256_set1_epi32(low),
                                                    _mm256_setr_epi32(0, 0, 4, 4, 8, 8, 12, 12));
             const __m256i two = _mm256_srlv_epi32(_mm256_set1_epi32(high >> (8 * g)),

@@ -67,7 +67,7 @@ namespace detail {
 
 /// Marks of one letter in canonical order, which changes no normal form. utf8proc orders them in
 /// quadratic time.
-inline std::string order_marks(std::string text) {
+inline std::string order_marks(const std::string& text) {
     constexpr std::size_t long_run = 32;
     std::vector<std::pair<int, std::string>> run;
     std::string out;
@@ -99,7 +99,7 @@ inline std::string normalize(const normal_form& form, std::string text) {
     if (ascii) { return text; }  // ASCII is its own normal form
     int options = UTF8PROC_STABLE | (form.composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
     if (form.compatibility) { options |= UTF8PROC_COMPAT; }
-    text = order_marks(std::move(text));
+    text = order_marks(text);
     utf8proc_uint8_t* raw = nullptr;
     const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                                      static_cast<utf8proc_ssize_t>(text.size()), &raw,

@@ -25,7 +25,7 @@ struct wordpiece_spelling {
 /// begins with, again and again; a word that cannot be spelt so is one unknown token.
 class wordpiece {
 public:
-    wordpiece(const token_map& vocabulary, token_id unknown, wordpiece_spelling how)
+    wordpiece(const token_map& vocabulary, token_id unknown, const wordpiece_spelling& how)
         : m_unknown(unknown), m_longest(how.longest) {
         const auto trie = [&](const std::string& mark, const std::string& other) {
             std::vector<std::pair<std::string_view, token_id>> strings;
