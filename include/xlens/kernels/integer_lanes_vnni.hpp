@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/core/unroll.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
 #include <algorithm>
