@@ -28,11 +28,7 @@ struct tokenize_flags {
     void check() const {
         as.check();
         if (!text && !as.messages) { fail("--text: expected a text, got nothing"); }
-        if (as.chat && how.no_bos) {
-            fail(
-                "--no-bos: expected no --chat with it, got one: the template writes the start "
-                "token");
-        }
+        how.check(as);
     }
 };
 

@@ -54,6 +54,12 @@ void text_flags::declare(arguments& to) {
     to.flag("--no-bos", no_bos, "Leave out the start token that the model expects before a text");
 }
 
+void text_flags::check(const chat_flags& as) const {
+    if (as.chat && no_bos) {
+        fail("--no-bos: expected no --chat with it, got one: the template writes the start token");
+    }
+}
+
 void prompt_flags::declare(arguments& to) {
     to.text("--prompt", text, "TEXT", "Text to read");
     to.text("--ids", ids, "1,2,3", "Token ids to read instead of a text");
@@ -93,9 +99,7 @@ void prompt_flags::check() const {
     if (as.chat && ids) { fail("--chat: expected --prompt, got --ids"); }
     if (ids && how.special) { fail("--special: expected --prompt, got --ids"); }
     if (ids && how.no_bos) { fail("--no-bos: expected --prompt, got --ids"); }
-    if (as.chat && how.no_bos) {
-        fail("--no-bos: expected no --chat with it, got one: the template writes the start token");
-    }
+    how.check(as);
 }
 
 std::vector<token_id> parse_ids(std::string_view text) {

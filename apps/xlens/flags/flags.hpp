@@ -28,12 +28,16 @@ struct common_flags {
     }
 };
 
+struct chat_flags;
+
 /// How a text becomes tokens.
 struct text_flags {
     bool special = false;
     bool no_bos = false;
 
     void declare(arguments& to);
+    /// Throws xlens::error for --no-bos beside --chat.
+    void check(const chat_flags& as) const;
     [[nodiscard]] prompt_options options() const { return {.special = special, .bos = !no_bos}; }
 };
 

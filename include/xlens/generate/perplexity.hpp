@@ -90,16 +90,6 @@ inline void check_windows(const transformer<>& model, std::size_t tokens,
     if (tokens < 2) { fail("perplexity: {} tokens, expected at least 2", tokens); }
 }
 
-/// The window of a text that begins at its token `start`.
-inline std::vector<token_id> window_of(std::span<const token_id> tokens, std::size_t start,
-                                       const perplexity_windows& cut) {
-    const std::size_t room = cut.window - cut.prefix.size();
-    const auto part = tokens.subspan(start, std::min(room, tokens.size() - start));
-    std::vector<token_id> out = cut.prefix;
-    out.insert(out.end(), part.begin(), part.end());
-    return out;
-}
-
 XLENS_API perplexity_result perplexity_with(const transformer<>& model,
                                             std::span<const token_id> tokens,
                                             const perplexity_windows& cut,
@@ -108,10 +98,12 @@ XLENS_API perplexity_result perplexity_with(const transformer<>& model,
     const logit_lens lens(model);
     perplexity_result result;
     double total = 0.0;
+    const std::size_t room = cut.window - cut.prefix.size();  // of a window, for the text
     // Tokens [.., predicted) are; without a prefix the first never is.
     std::size_t predicted = cut.prefix.empty() ? 1 : 0;
     for (std::size_t start = 0; predicted < tokens.size(); start += cut.stride) {
-        const std::vector<token_id> all = window_of(tokens, start, cut);
+        const auto part = tokens.subspan(start, std::min(room, tokens.size() - start));
+        const std::vector<token_id> all = with_prefixes(part, cut.window, cut.prefix);
         const std::span<const token_id> text(all);
         // Row q of the window predicts its row q + 1; the first of these that is to be predicted:
         const std::size_t fresh_row = cut.prefix.size() + (predicted - start);

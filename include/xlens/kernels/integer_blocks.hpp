@@ -5,8 +5,8 @@
 
 // Which processors have what integer products ask for, and how stored blocks look to them. With
 // VNNI one instruction multiplies and adds four codes a lane (integer_lanes_vnni.hpp), with AVX2
-// alone it takes three (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in these
-// files, in integer_lanes.hpp and in integer_scan.hpp.
+// alone it takes three (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in the
+// files integer_*.hpp alone, and in core/look_up.hpp, which says why.
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__F16C__)
 #define XLENS_VNNI 1
