@@ -59,14 +59,23 @@ inline constexpr std::array<std::string_view, 24> fill_names{
 inline constexpr std::array<std::string_view, 4> user_names{"<|channel|>", "<|message|>",
                                                             "<|start|>", "<|constrain|>"};
 
-inline bool is_end_name(std::string_view token) {
-    return std::ranges::find(end_names, token) != end_names.end();
+/// Whether a token may be one of the names by its first byte, which few tokens have: vocabularies
+/// are long, and so are the lists.
+constexpr bool may_be_name(std::string_view token) {
+    return !token.empty() && std::string_view("<[_\xE2").find(token.front()) != token.npos;
 }
-inline bool is_control_name(std::string_view token) {
-    return is_end_name(token) || std::ranges::find(fill_names, token) != fill_names.end();
+constexpr bool is_end_name(std::string_view token) {
+    return may_be_name(token) && std::ranges::find(end_names, token) != end_names.end();
 }
+constexpr bool is_control_name(std::string_view token) {
+    return is_end_name(token) ||
+           (may_be_name(token) && std::ranges::find(fill_names, token) != fill_names.end());
+}
+static_assert(std::ranges::all_of(end_names, [](auto name) { return is_end_name(name); }));
+static_assert(std::ranges::all_of(fill_names, [](auto name) { return is_control_name(name); }));
+
 inline bool is_user_name(std::string_view token) {
-    return std::ranges::find(user_names, token) != user_names.end();
+    return may_be_name(token) && std::ranges::find(user_names, token) != user_names.end();
 }
 
 }  // namespace xlens
