@@ -66,8 +66,8 @@ XLENS_API linear_lens read_lens(const std::filesystem::path& path, const model& 
 XLENS_API linear_lens lens_for(lens_file file, const model& m, std::string_view name);
 
 /// Writes a lens as safetensors, so that read_lens_file gives it back bit for bit: of each layer
-/// `layer.L.weight` (D, D) and `layer.L.bias` (D), what enters layer 0 as `embedding.*`; the facts,
-/// and a checksum of the numbers, in the metadata. Commits the file.
+/// `layer.L.weight` (D, D) and `layer.L.bias` (D); of what enters layer 0 `embedding.weight` and
+/// `embedding.bias`; the facts, and a checksum of the numbers, in the metadata. Commits the file.
 XLENS_API void write_lens(atomic_file& to, const lens_file& lens);
 
 #if XLENS_DEFINES(lens)
