@@ -23,6 +23,8 @@ def error(a, b):
 
 def compare(row, ours, theirs):
     """(as wanted?, what to say)"""
+    if not row.alike:
+        return True, "not compared"
     ids, other = ours["ids"], theirs["ids"]
     said, right = [], True
     if ids and row.job.startswith("decode"):

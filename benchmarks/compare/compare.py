@@ -112,7 +112,8 @@ def main():
         kept.write_text(json.dumps(results, indent=1))
     if not options.rows or options.write:
         report.write(results, facts, options.page)
-        plot.write(results, options.page)
+        if all(row.name in results for row in ROWS):
+            plot.write(results, options.page)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import models
+
 HERE = Path(__file__).resolve().parent
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GGML_", "ONEDNN_", "DNNL_")
 
@@ -99,9 +101,9 @@ class Program:
 
 def start(who, folder, q4, threads):
     """A contender for a Who of rows.py."""
-    model = str(q4 if who.model == "q4" else folder / who.model)
+    model = str(models.path(who.model, folder, q4))
     build = folder / "xlens"
-    ids = str(folder / "ids.txt")
+    ids = str(models.ids(who.model, folder))
     script = lambda name: [sys.executable, str(HERE / name)]
     if who.whole:
         if who.kind == "xlens":

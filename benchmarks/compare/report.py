@@ -6,7 +6,12 @@ from pathlib import Path
 from rows import GROWTH, ROWS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def marks(part):
+    """What stands around a part of the page: `main`, or another name of growths."""
+    name = "measured" if part == "main" else f"measured, {part}"
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def figure(number, unit):
@@ -66,26 +71,39 @@ def growth_table(growth, results):
     return f"{growth.heading}:\n\n{table(heading, rows)}"
 
 
-def measured(results, facts, picture):
+def header(results, facts):
+    runs = dict.fromkeys(result["run"] for result in results)
+    return (
+        f"- machine: {facts['machine']}\n- {facts['threads']} threads; {facts['compiler']}\n"
+        f"- {facts['versions']}\n" + "\n".join(f"- run: {run}" for run in runs)
+    )
+
+
+def rows_table(results):
     heading = ["row", "work", "peer", "xlens", "peer's", "ratio min / median / max", "wanted"]
     heading += ["peak RSS, MiB", "same answers"]
-    rows = [main_row(row, results[row.name]) for row in ROWS if row.name in results]
-    runs = dict.fromkeys(result["run"] for result in results.values())
-    growths = [g for g in GROWTH if all(row.name in results for _, row in g.steps)]
-    parts = [
-        f"- machine: {facts['machine']}\n- {facts['threads']} threads; {facts['compiler']}\n"
-        f"- {facts['versions']}\n" + "\n".join(f"- run: {run}" for run in runs),
-        f"![ratios]({picture})",
-        table(heading, rows),
-        "## As the work grows",
-        *(growth_table(g, results) for g in growths),
-    ]
-    return "\n\n".join(parts)
+    return table(heading, [main_row(row, results[row.name]) for row in ROWS])
+
+
+def measured(part, results, facts, picture):
+    """The text of a part; nothing if a row of it has no result."""
+    growths = [g for g in GROWTH if g.part == part]
+    rows = (ROWS if part == "main" else []) + [row for g in growths for _, row in g.steps]
+    if any(row.name not in results for row in rows):
+        return None
+    parts = [header([results[row.name] for row in rows], facts)]
+    if part == "main":
+        parts += [f"![ratios]({picture})", rows_table(results), "## As the work grows"]
+    return "\n\n".join([*parts, *(growth_table(g, results) for g in growths)])
 
 
 def write(results, facts, page):
     path = DOCS / f"{page}.md"
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    text = f"{before}{BEGIN}\n\n{measured(results, facts, f'{page}.svg')}\n\n{END}{after}"
+    text = path.read_text(encoding="utf-8")
+    for part in dict.fromkeys(g.part for g in GROWTH):
+        begin, end = marks(part)
+        new = measured(part, results, facts, f"{page}.svg")
+        if new is not None and begin in text:
+            before, rest = text.split(begin)
+            text = f"{before}{begin}\n\n{new}\n\n{end}{rest.split(end)[1]}"
     path.write_text(text, encoding="utf-8")

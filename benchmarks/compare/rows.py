@@ -11,7 +11,7 @@ class Who:
     """Somebody who does a job: a worker on one form of the model, or (`whole`) a program."""
 
     kind: str  # xlens, llama, torch, transformer_lens, openblas
-    model: str  # q4, f32.gguf, hf: the Q4_1 file, or what prepare.py makes of it
+    model: str  # of models.py: q4, the Q4_1 file; f32.gguf, hf, of the same; gemma; random/..
     precision: str = "f32"
     whole: bool = False
 
@@ -35,6 +35,7 @@ class Row:
     exact: bool = True  # must ids agree? not where the peer rounds activations
     bound: float = 1e-3  # of the values, relative to the largest
     peer_job: str | None = None  # where it differs
+    alike: bool = True  # do both give answers of one kind?
     threads: int | None = None  # None: as asked for
 
     def figure(self, seconds):
@@ -144,6 +145,7 @@ class Growth:
     heading: str
     column: str
     steps: list  # (label, row)
+    part: str = "main"  # of the page
 
 
 def context_row(who, context):
@@ -168,7 +170,33 @@ def threaded(work, threads):
     )
 
 
+def of_format(name, precision):
+    """Random weights, of which only the time means something."""
+    model = f"random/{name}.gguf"
+    row = f"format-{name}" + ("-native" if precision == "native" else "")
+    return decode(
+        row, "", "llama.cpp", Who("xlens", model, precision), Who("llama", model), SHORT,
+        exact=False,
+    )
+
+
+def of_gemma(job, precision):
+    work, amount = job.split()[0], int(job.split()[-1])
+    ours, theirs = Who("xlens", "gemma", precision), Who("llama", "gemma")
+    return Row(
+        f"gemma-{work}-{precision}", "", "llama.cpp", job, ours, theirs, "tok/s", amount,
+        exact=False, bound=0.2, peer_job=job.replace("trace", "prefill"), alike=work != "trace",
+    )
+
+
 CONTEXTS = (64, 256, 1024, 4096)
+# Those that people have most, which have integer products, and all others.
+NATIVE = ("q4_0", "q4_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4")
+OTHER = (
+    "f32", "f16", "bf16", "q5_0", "q5_1", "q2_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s",
+    "iq3_xxs", "iq3_s", "tq1_0", "tq2_0", "nvfp4",
+)
+GEMMA = (f"decode {SHORT} {DECODED}", f"prefill {LONG}", "trace 64")
 
 GROWTH = [
     Growth(
@@ -194,5 +222,29 @@ GROWTH = [
         "Decode and prefill (512) from the Q4_1 file, f32, against llama.cpp",
         "threads",
         [(f"{w}, {t}", threaded(w, t)) for w in ("decode", "prefill") for t in (1, 2)],
+    ),
+    Growth(
+        "growth-formats-native",
+        "Decode of 138 million random weights of each format that has integer products, native, "
+        "against llama.cpp",
+        "format",
+        [(name, of_format(name, "native")) for name in NATIVE],
+        part="formats",
+    ),
+    Growth(
+        "growth-formats",
+        "Decode of such weights of every format, f32: codes become floats, inputs are not rounded, "
+        "which llama.cpp does for all but f32, f16 and bf16",
+        "format",
+        [(name, of_format(name, "f32")) for name in (*NATIVE, *OTHER)],
+        part="formats",
+    ),
+    Growth(
+        "growth-gemma",
+        "Gemma 3 270M, Q4_K_M, against llama.cpp; beside a trace of 64 tokens (all positions and "
+        "layers read) stands llama.cpp's reading of the same, which shows nothing",
+        "work",
+        [(f"{job.split()[0]}, {p}", of_gemma(job, p)) for job in GEMMA for p in ("f32", "native")],
+        part="gemma",
     ),
 ]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <xlens/core/error.hpp>
 
 #include <cstddef>
@@ -41,6 +44,24 @@ public:
 private:
     std::unique_ptr<std::byte[]> m_bytes;
     std::size_t m_size;
+};
+
+/// A file of these bytes that has no name.
+class memory_file {
+public:
+    memory_file(const std::uint8_t* data, std::size_t size)
+        : m_number(::memfd_create("fuzz", MFD_CLOEXEC)) {
+        if (m_number < 0 || ::write(m_number, data, size) != static_cast<ssize_t>(size)) {
+            std::abort();
+        }
+    }
+    ~memory_file() { ::close(m_number); }
+    memory_file(const memory_file&) = delete;
+    memory_file& operator=(const memory_file&) = delete;
+    [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(m_number); }
+
+private:
+    int m_number;
 };
 
 /// Aborts unless the tensor lies inside the file, and reads its first and last byte.

@@ -2,9 +2,6 @@
 //
 // libFuzzer target: any bytes as a ZIP archive, and its entries as arrays of NumPy. See fuzz.hpp
 // for how the seeds are written.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <fuzz/fuzz.hpp>
 #include <support/zip_bytes.hpp>
 
@@ -15,28 +12,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-
-namespace {
-
-/// A file of these bytes that has no name.
-class memory_file {
-public:
-    memory_file(const std::uint8_t* data, std::size_t size)
-        : m_number(::memfd_create("fuzz", MFD_CLOEXEC)) {
-        if (m_number < 0 || ::write(m_number, data, size) != static_cast<ssize_t>(size)) {
-            std::abort();
-        }
-    }
-    ~memory_file() { ::close(m_number); }
-    memory_file(const memory_file&) = delete;
-    memory_file& operator=(const memory_file&) = delete;
-    [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(m_number); }
-
-private:
-    int m_number;
-};
-
-}  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
     using namespace std::string_literals;
@@ -53,7 +28,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const memory_file file(data, size);
+    const xlens::test::memory_file file(data, size);
     xlens::test::accept_error([&] {
         const xlens::zip_archive zip(file.path());
         for (const auto& named : zip.entries()) {

@@ -4,11 +4,11 @@
 
 #include <support/error_message.hpp>
 #include <support/golden_bytes.hpp>
+#include <support/piece_bytes.hpp>
 
 #include <xlens/text/piece_model.hpp>
 #include <xlens/text/piece_tokenizer.hpp>
 
-#include <cstring>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -16,24 +16,13 @@
 namespace {
 
 using xlens::test::error_message;
+using xlens::test::piece_bytes;
+using xlens::test::wire_bytes;
+using xlens::test::wire_number;
 
 std::string golden(const std::string& name) {
     const auto bytes = xlens::test::golden_bytes(std::filesystem::path("tokenizers") / name);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-/// A field of bytes in protobuf's wire format.
-std::string field(unsigned number, const std::string& bytes) {
-    return std::string{static_cast<char>(number << 3U | 2U), static_cast<char>(bytes.size())} +
-           bytes;
-}
-std::string number(unsigned field, unsigned value) {
-    return {static_cast<char>(field << 3U), static_cast<char>(value)};
-}
-std::string piece(const std::string& text, float score, unsigned type) {
-    std::string bytes(sizeof score, '\0');
-    std::memcpy(bytes.data(), &score, sizeof score);
-    return field(1, field(1, text) + "\x15" + bytes + number(3, type));
 }
 
 std::string message(const std::string& bytes) {
@@ -43,8 +32,8 @@ std::string message(const std::string& bytes) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(fields_and_their_defaults) {
-    const auto model =
-        xlens::parse_piece_model(piece("<unk>", 0, 2) + piece("a", -1.5F, 1) + field(9, "x"), "m");
+    const auto model = xlens::parse_piece_model(
+        piece_bytes("<unk>", 0, 2) + piece_bytes("a", -1.5F, 1) + wire_bytes(9, "x"), "m");
     BOOST_TEST(model.pieces.size() == 2U);
     BOOST_TEST(model.pieces[1].text == "a");
     BOOST_TEST(model.pieces[1].score == -1.5F);
@@ -69,19 +58,21 @@ BOOST_AUTO_TEST_CASE(each_mistake_is_named) {
     BOOST_TEST(message(std::string(11, '\xFF')) == "m: byte 10: a number of more than 10 bytes");
     BOOST_TEST(message("\x0B") == "m: byte 1: wire type 3 of field 1, expected 0, 1, 2 or 5");
     BOOST_TEST(message(std::string(2, '\0')) == "m: byte 1: field 0");
-    BOOST_TEST(message(piece("", 0, 1)) ==
+    BOOST_TEST(message(piece_bytes("", 0, 1)) ==
                "m: pieces[0]: expected a piece with text, a finite score and a type of 1 to 6, got "
                "no text, 0, 1");
-    BOOST_TEST(message(piece("a", 0, 7)).ends_with("got a, 0, 7"));
-    BOOST_TEST(message(piece("a", 0, 1) + field(2, number(3, 3))) ==
+    BOOST_TEST(message(piece_bytes("a", 0, 7)).ends_with("got a, 0, 7"));
+    BOOST_TEST(message(piece_bytes("a", 0, 1) + wire_bytes(2, wire_number(3, 3))) ==
                "m: trainer_spec.model_type: expected 1 (unigram) or 2 (BPE), got 3");
     const auto parts = [](const std::string& bytes) {
         return error_message(
             [&] { (void)xlens::make_piece_parts(xlens::parse_piece_model(bytes, "m"), "m"); });
     };
-    BOOST_TEST(parts(piece("a", 0, 1)) == "m: expected a piece of the type unknown, got none");
-    BOOST_TEST(parts(piece("a", 0, 2) + piece("a", 0, 1)) == "m: pieces[1]: a is there already");
-    BOOST_TEST(parts(piece("a", 0, 2) + piece("<0x1>", 0, 6)) ==
+    BOOST_TEST(parts(piece_bytes("a", 0, 1)) ==
+               "m: expected a piece of the type unknown, got none");
+    BOOST_TEST(parts(piece_bytes("a", 0, 2) + piece_bytes("a", 0, 1)) ==
+               "m: pieces[1]: a is there already");
+    BOOST_TEST(parts(piece_bytes("a", 0, 2) + piece_bytes("<0x1>", 0, 6)) ==
                "m: expected a byte token <0x00> to <0xFF>, got <0x1>");
 }
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The files that a Who of rows.py is measured on, made when they are first asked for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GEMMA = "gemma-3-270m"
+
+
+def said(*command):
+    return subprocess.run(
+        [str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def gemma():
+    """The file of the second real model, fetched and checked."""
+    return said(ROOT / "scripts" / "fetch_model", GEMMA).split()[-1]
+
+
+def path(name, folder, q4):
+    """Where the model of this name is: `q4`, `gemma`, `random/FORMAT.gguf`, or what prepare.py
+    makes."""
+    if name == "q4":
+        return q4
+    if name == "gemma":
+        return gemma()
+    made = folder / name
+    if name.startswith("random/") and not made.exists():
+        made.parent.mkdir(exist_ok=True)
+        said(sys.executable, ROOT / "benchmarks" / "random_gguf.py", made.stem, made)
+    return made
+
+
+def ids(name, folder):
+    """A file of a text's token ids for this model. Random weights read those of the default one."""
+    if name != "gemma":
+        return folder / "ids.txt"
+    made = folder / "gemma_ids.txt"
+    if not made.exists():
+        text = ROOT / "tests" / "golden" / "gemma3_270m" / "perplexity.txt"
+        flags = ["--text", text.read_text(encoding="utf-8"), "--json"]
+        found = json.loads(said(folder / "xlens" / "xlens", "tokenize", gemma(), *flags))["ids"]
+        made.write_text(" ".join(map(str, found)) + "\n")
+    return made

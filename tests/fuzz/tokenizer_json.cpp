@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// libFuzzer target: any bytes as a tokenizer.json, and texts cut by it. See fuzz.hpp for how the
+// seeds are written.
+#include <fuzz/fuzz.hpp>
+
+#include <xlens/text/tokenizer_json.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    xlens::test::write_seeds({
+        {"bpe",
+         R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},)"
+         R"("normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace",)"
+         R"("pattern":{"Regex":" +"},"content":"a"}]},"pre_tokenizer":{"type":"Split",)"
+         R"("pattern":{"Regex":"a|b+"},"behavior":"Isolated","invert":false},)"
+         R"("added_tokens":[{"id":3,"content":"<s>","special":true}]})"},
+        {"bytes", R"({"model":{"type":"BPE","vocab":{"a":0,"Ġ":1},"merges":[["a","Ġ"]]},)"
+                  R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":true},)"
+                  R"("decoder":{"type":"ByteLevel"}})"},
+        {"unigram", R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["▁a",-1],)"
+                    R"(["b",-2.5]]},"pre_tokenizer":{"type":"Metaspace","replacement":"▁",)"
+                    R"("prepend_scheme":"always"},"decoder":{"type":"Metaspace"}})"},
+        {"wordpiece", R"({"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"[UNK]":0,)"
+                      R"("a":1,"##b":2},"continuing_subword_prefix":"##"},)"
+                      R"("normalizer":{"type":"BertNormalizer","lowercase":true},)"
+                      R"("pre_tokenizer":{"type":"BertPreTokenizer"}})"},
+    });
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const xlens::test::memory_file file(data, size);
+    xlens::test::accept_error([&] {
+        const xlens::tokenizer text = xlens::load_tokenizer_json(file.path());
+        for (const char* words : {"", "a b", "ab\nba  \u2581a\xFF"}) {
+            const auto ids = text.encode_prompt(words);
+            for (const auto id : ids) {
+                if (static_cast<std::size_t>(id) >= text.size()) { std::abort(); }
+            }
+            static_cast<void>(text.decode(ids));
+        }
+    });
+    return 0;
+}
