@@ -73,10 +73,11 @@ def chosen(names):
     """The rows of these names, and those of growths; all where none is named."""
     known = {row.name: [row] for row in ROWS}
     known |= {growth.name: [row for _, row in growth.steps] for growth in GROWTH}
+    steps = {row.name: [row] for growth in GROWTH for _, row in growth.steps}
     for name in names:
-        if name not in known:
+        if name not in known | steps:
             sys.exit(f"compare: no row {name}; there are: {' '.join(known)}")
-    return [row for name in names or known for row in known[name]]
+    return [row for name in names or known for row in (known | steps)[name]]
 
 
 def positive(word):
