@@ -35,12 +35,12 @@ golden split_golden() {
     return out;
 }
 
-/// `any_nan`: which NaN does not matter.
+/// `nan_is_nan`: which NaN does not matter.
 void check_bits(const std::vector<float>& got, const std::vector<std::uint32_t>& expected,
-                bool any_nan = false) {
+                bool nan_is_nan = false) {
     BOOST_REQUIRE_EQUAL(got.size(), expected.size());
     for (std::size_t i = 0; i < got.size(); ++i) {
-        if (any_nan && std::isnan(got[i]) && std::isnan(std::bit_cast<float>(expected[i]))) {
+        if (nan_is_nan && std::isnan(got[i]) && std::isnan(std::bit_cast<float>(expected[i]))) {
             continue;
         }
         BOOST_REQUIRE_MESSAGE(std::bit_cast<std::uint32_t>(got[i]) == expected[i],
@@ -48,6 +48,10 @@ void check_bits(const std::vector<float>& got, const std::vector<std::uint32_t>&
                                          << std::bit_cast<float>(expected[i]));
     }
 }
+
+/// Of f8 NaN is one value; F16C's instruction makes a signalling NaN of f16 a quiet one.
+template <class F>
+constexpr bool any_nan = F::name.starts_with("f8") || F::name == "f16";
 
 /// All but f32, which is as it is.
 constexpr std::span<const xlens::format_id> stored_with_golden =
@@ -65,7 +69,7 @@ BOOST_AUTO_TEST_CASE(rows_have_the_bits_of_the_gguf_package_at_any_alignment) {
                     moved.insert(moved.end(), g.blocks.begin(), g.blocks.end());
                     std::vector<float> out(g.expected.size());
                     xlens::decode_row<F>(moved.data() + shift, out);
-                    check_bits(out, g.expected, F::name.starts_with("f8"));
+                    check_bits(out, g.expected, any_nan<F>);
                 }
             }
         });
@@ -82,7 +86,7 @@ BOOST_AUTO_TEST_CASE(one_block_decodes_like_its_place_in_a_row) {
                     xlens::decode_row<F>(g.blocks.data() + b * F::bytes,
                                          {out.data() + b * F::block, F::block});
                 }
-                check_bits(out, g.expected, F::name.starts_with("f8"));
+                check_bits(out, g.expected, any_nan<F>);
             }
         });
     }
@@ -124,7 +128,8 @@ BOOST_AUTO_TEST_CASE(lengths_around_the_chunk_of_the_float_formats) {
         xlens::decode_row<xlens::f16>(g.blocks.data(), std::span(out).first(n));
         BOOST_REQUIRE_EQUAL(out[n], 7.0F);
         out.pop_back();
-        check_bits(out, {g.expected.begin(), g.expected.begin() + static_cast<std::ptrdiff_t>(n)});
+        check_bits(out, {g.expected.begin(), g.expected.begin() + static_cast<std::ptrdiff_t>(n)},
+                   any_nan<xlens::f16>);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/unroll.hpp>
 #include <xlens/storage/formats/blocks_32.hpp>
 #include <xlens/storage/formats/floats.hpp>
 
@@ -87,14 +88,17 @@ struct q2_k {
         const float d = load_half(src + 80);
         const float d_min = load_half(src + 82);
         // Half a block is four runs of 32, which share 32 bytes: bits 2·run and 2·run + 1.
-        for (std::size_t run = 0; run < 8; ++run) {
-            const auto packed = detail::load_32_bytes(src + 16 + run / 4 * 32);
-            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
-                const auto both = static_cast<std::uint32_t>(src[2 * run + k * lanes / 16]);
-                const word_lanes q = (packed[k] >> static_cast<std::uint32_t>(run % 4 * 2)) & 3U;
-                sink(run * detail::batches_of_32 + k,
-                     xsimd::fms(to_floats(q), batch(d * static_cast<float>(both & 0x0FU)),
-                                batch(d_min * static_cast<float>(both >> 4U))));
+        for (std::size_t first = 0; first < 8; first += 4) {
+            const auto packed = detail::load_32_bytes(src + 16 + first / 4 * 32);
+            for (std::size_t run = first; run < first + 4; ++run) {
+                for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                    const auto both = static_cast<std::uint32_t>(src[2 * run + k * lanes / 16]);
+                    const word_lanes q =
+                        (packed[k] >> static_cast<std::uint32_t>((run - first) * 2)) & 3U;
+                    sink(run * detail::batches_of_32 + k,
+                         xsimd::fms(to_floats(q), batch(d * static_cast<float>(both & 0x0FU)),
+                                    batch(d_min * static_cast<float>(both >> 4U))));
+                }
             }
         }
     }
@@ -124,14 +128,17 @@ struct q3_k {
         const float d = load_half(src + 108);
         // Bit `run` of byte i is the third bit of element i of a run of 32; below it as in q2_k.
         const auto thirds = detail::load_32_bytes(src);
-        for (std::size_t run = 0; run < 8; ++run) {
-            const auto packed = detail::load_32_bytes(src + 32 + run / 4 * 32);
-            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
-                const word_lanes low = (packed[k] >> static_cast<std::uint32_t>(run % 4 * 2)) & 3U;
-                const word_lanes third = (thirds[k] >> static_cast<std::uint32_t>(run)) & 1U;
-                const int scale = detail::q3_k_scale(src + 96, 2 * run + k * lanes / 16);
-                sink(run * detail::batches_of_32 + k,
-                     to_floats((low | third << 2U) - 4U) * batch(d * static_cast<float>(scale)));
+        for (std::size_t first = 0; first < 8; first += 4) {
+            const auto packed = detail::load_32_bytes(src + 32 + first / 4 * 32);
+            for (std::size_t run = first; run < first + 4; ++run) {
+                const auto low_shift = static_cast<std::uint32_t>((run - first) * 2);
+                for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                    const word_lanes low = (packed[k] >> low_shift) & 3U;
+                    const word_lanes third = (thirds[k] >> static_cast<std::uint32_t>(run)) & 1U;
+                    const int scale = detail::q3_k_scale(src + 96, 2 * run + k * lanes / 16);
+                    sink(run * detail::batches_of_32 + k, to_floats((low | third << 2U) - 4U) *
+                                                              batch(d * static_cast<float>(scale)));
+                }
             }
         }
     }
@@ -179,20 +186,25 @@ struct q6_k {
         const float d = load_half(src + 208);
         // Half a block is four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles
         // of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of a byte of
-        // `high` are on top.
-        for (std::size_t run = 0; run < 8; ++run) {
-            const std::size_t half = run / 4;
-            const auto low = detail::load_32_bytes(src + 64 * half + run % 2 * 32);
+        // `high` are on top. Bytes are spread over lanes once for all runs that they are in.
+        for (std::size_t half = 0; half < 2; ++half) {
+            const std::array low{detail::load_32_bytes(src + 64 * half),
+                                 detail::load_32_bytes(src + 64 * half + 32)};
             const auto high = detail::load_32_bytes(src + 128 + 32 * half);
-            const auto low_shift = static_cast<std::uint32_t>(run % 4 / 2 * 4);
-            const auto high_shift = static_cast<std::uint32_t>(run % 4 * 2);
-            for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
-                const word_lanes q =
-                    ((low[k] >> low_shift) & 0x0FU) | (((high[k] >> high_shift) & 0x03U) << 4U);
-                const auto scale =
-                    load_unaligned<std::int8_t>(src + 192 + 2 * run + k * lanes / 16);
-                sink(run * detail::batches_of_32 + k,
-                     to_floats(q - 32U) * batch(d * static_cast<float>(scale)));
+            for (std::size_t pair = 0; pair < 4; pair += 2) {
+                unrolled<2>([&](auto second) XLENS_INLINE {
+                    const std::size_t run = 4 * half + pair + second;
+                    for (std::size_t k = 0; k < detail::batches_of_32; ++k) {
+                        const auto top = static_cast<std::uint32_t>((pair + second) * 2);
+                        const word_lanes q =
+                            ((low[second][k] >> static_cast<std::uint32_t>(pair * 2)) & 0x0FU) |
+                            (((high[k] >> top) & 0x03U) << 4U);
+                        const auto scale =
+                            load_unaligned<std::int8_t>(src + 192 + 2 * run + k * lanes / 16);
+                        sink(run * detail::batches_of_32 + k,
+                             to_floats(q - 32U) * batch(d * static_cast<float>(scale)));
+                    }
+                });
             }
         }
     }
