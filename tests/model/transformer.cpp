@@ -44,8 +44,9 @@ struct logits_seen {
 
 /// Writes down each call as a letter, and where it was.
 struct journal {
-    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits;
+    static constexpr hook hooks = hook::embedding | hook::queries | hook::keys | hook::values |
+                                  hook::pattern | hook::head_outputs | hook::attention_out |
+                                  hook::before | hook::coefficients | hook::after | hook::logits;
     std::string calls;
     std::vector<std::size_t> widths;
     void note(char c, const site& where, rows<float> x) {
@@ -54,6 +55,11 @@ struct journal {
         widths.push_back(x.count() * 1000 + x.width());
     }
     void embedding(const site& w, rows<float> x) { note('e', w, x); }
+    void queries(const site& w, rows<float> x) { note('q', w, x); }
+    void keys(const site& w, rows<float> x) { note('k', w, x); }
+    void values(const site& w, rows<float> x) { note('v', w, x); }
+    void pattern(const site& w, rows<float> x) { note('p', w, x); }
+    void head_outputs(const site& w, rows<float> x) { note('h', w, x); }
     void attention_out(const site& w, rows<float> x) { note('t', w, x); }
     void before(const site& w, rows<float> x) { note('b', w, x); }
     void coefficients(const site& w, rows<float> x) { note('c', w, x); }
