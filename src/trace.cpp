@@ -7,6 +7,7 @@
 #include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
+#include <xlens/trace/observe_patterns.hpp>
 #include <xlens/trace/observe_sources.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
