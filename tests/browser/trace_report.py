@@ -460,7 +460,8 @@ def check_steps(browser, what):
 
 TRACE_TEXTS = (
     "h1, h2, h3, .about, .legend span, .summary, .note, #grid th, #grid td small, .tok, "
-    ".bars small, .strip span, .strip small, summary, .changes small, .figures span, .ends span, abbr"
+    ".bars small, .strip span, .strip small, summary, .changes small, .figures span, .ends span, "
+    "abbr"
 )
 EVENTS_TEXTS = "h1, h2, p, th, td, figcaption, .legend span"
 

@@ -304,8 +304,8 @@ BOOST_AUTO_TEST_CASE(attribute_has_every_part) {
 }
 
 BOOST_AUTO_TEST_CASE(attribute_takes_attention_apart) {
-    const std::vector<std::string> plain{"attribute", model, "--prompt",
-                                         "The capital of France is", "--limit", "3"};
+    const std::vector<std::string> plain{"attribute", model, "--prompt", "The capital of France is",
+                                         "--limit",   "3"};
     auto heads = plain;
     heads.insert(heads.end(), {"--heads", "--head", "20:4"});
     json found = run(heads);

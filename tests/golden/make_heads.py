@@ -54,6 +54,7 @@ class Heads:
         self.row_scale = 1.0 / getattr(model.config, "logits_scaling", 1.0)
         self.unembedding = model.get_output_embeddings().weight
         self.count = model.config.num_attention_heads
+        self.last_logits = {} if kind in ("gpt2", "bloom", "falcon") else {"logits_to_keep": 1}
 
     def projection(self, layer):
         return getattr(getattr(self.layers[layer], self.attention), self.output)
@@ -65,7 +66,7 @@ class Heads:
         return projection.weight.T if conv else projection.weight
 
     def run(self, ids, without=None):
-        """Logits (T, V) and of each layer a record; `without` (layer, head) is zeroed."""
+        """Logits (T or 1, V) and of each layer a record; `without` (layer, head) is zeroed."""
         records = [{} for _ in self.layers]
         handles = []
 
@@ -104,7 +105,10 @@ class Heads:
                 return eager(attention, query, key, value, *more, **named)
 
             module.eager_attention_forward = recorded
-        found = self.model(torch.tensor([ids]), use_cache=False, output_attentions=True)
+        # Logits of the last position alone: Gemma has 262,144 of each.
+        found = self.model(
+            torch.tensor([ids]), use_cache=False, output_attentions=True, **self.last_logits
+        )
         for handle in handles:
             handle.remove()
         if eager is not None:
@@ -113,8 +117,8 @@ class Heads:
             record["pattern"] = weights[0]
         return found.logits[0], records
 
-    def adds(self, layer, part, records, position):
-        """What `part` (D) of a layer's attention, before the norm behind it, adds to logits."""
+    def adds(self, layer, part, records, position, token):
+        """What `part` (D) of a layer's attention, before the norm behind it, adds to a logit."""
         record = records[layer]
         if self.behind:
             whole = record["projected"][position]
@@ -127,17 +131,18 @@ class Heads:
             part = (part - part.mean()) / (centred.pow(2).mean() + norm.eps).sqrt() * norm.weight
         else:
             part = part * (norm(x) / x)
-        return (self.unembedding.double() @ part.double()) * self.row_scale
+        row = self.unembedding[token].double()
+        return (row @ part.double()).item() * self.row_scale
 
-    def heads(self, layer, records, position):
-        """(H, V): of each head."""
+    def heads(self, layer, records, position, token):
+        """(H): of each head."""
         z, matrix = records[layer]["outputs"][position], self.matrix(layer)
         size = len(z) // self.count
         parts = [slice(h * size, (h + 1) * size) for h in range(self.count)]
-        return [self.adds(layer, matrix[:, s] @ z[s], records, position) for s in parts]
+        return [self.adds(layer, matrix[:, s] @ z[s], records, position, token) for s in parts]
 
-    def sources(self, layer, head, records, position, kv_heads):
-        """(S, V): of each position that a head reads."""
+    def sources(self, layer, head, records, position, kv_heads, token):
+        """(S): of each position that a head reads."""
         record, matrix = records[layer], self.matrix(layer)
         size = record["outputs"].shape[1] // self.count
         group = self.count // kv_heads
@@ -145,7 +150,9 @@ class Heads:
         own = matrix[:, head * size : (head + 1) * size]
         weights = record["pattern"][head, position]
         return [
-            self.adds(layer, own @ (weights[s] * record["values"][s, kv]), records, position)
+            self.adds(
+                layer, own @ (weights[s] * record["values"][s, kv]), records, position, token
+            )
             for s in range(position + 1)
         ]
 
@@ -166,8 +173,8 @@ def layer_golden(layer, record, position):
 def golden_of(name, subject, ids, layers, positions, removed, source):
     logits, records = subject.run(ids)
     last = len(ids) - 1
-    token = ranked(logits[last], 1)[0]
-    without = subject.run(ids, removed)[0][last]
+    token = ranked(logits[-1], 1)[0]
+    without = subject.run(ids, removed)[0][-1]
     best = ranked(without, 8)
     golden = {
         "name": name,
@@ -181,21 +188,21 @@ def golden_of(name, subject, ids, layers, positions, removed, source):
         ],
         "token": token,
         "heads": [
-            rounded(torch.stack([h[token] for h in subject.heads(layer, records, last)]))
+            rounded(subject.heads(layer, records, last, token))
             for layer in range(len(records))
         ],
         "without": {
             "head": "{}:{}".format(*removed),
             "logits": [{"id": i, "logit": number(without[i].item())} for i in best],
-            "changed": number((without - logits[last]).abs().max().item()),
+            "changed": number((without - logits[-1]).abs().max().item()),
         },
     }
     if "values" in records[0]:
         kv = records[0]["values"].shape[1] // (records[0]["queries"].shape[1] // subject.count)
-        found = subject.sources(*source, records, last, kv)
+        found = subject.sources(*source, records, last, kv, token)
         golden["sources"] = {
             "head": "{}:{}".format(*source),
-            "adds": rounded(torch.stack([s[token] for s in found])),
+            "adds": rounded(found),
         }
     write_json(OUT / f"{name.split('/')[-1]}.json", golden)
     print(name, "without", golden["without"]["head"], "changed", golden["without"]["changed"])
@@ -219,7 +226,7 @@ def write_tiny():
 
 
 def write_real(smollm2, gemma3):
-    from make_gemma3 import Checkpoint
+    from make_gemma3 import Checkpoint  # it needs sentencepiece besides
 
     path = Path(smollm2)
     model = transformers.AutoModelForCausalLM.from_pretrained(

@@ -65,14 +65,19 @@ auto in_steps(Edit edit) {
 }
 constexpr auto no_edit = [](rows<float>) {};
 
-const std::vector<std::pair<std::size_t, std::size_t>> runs = {{0, 1},  {0, 9},   {13, 1}, {7, 5},
-                                                              {40, 70}, {500, 1}, {150, 3}};
+const std::vector<std::pair<std::size_t, std::size_t>> runs = {{0, 1},   {0, 9},   {13, 1}, {7, 5},
+                                                               {40, 70}, {500, 1}, {150, 3}};
 
 /// Everything at once: grouped heads, a window, a cap, slopes and sinks.
 kernels::attention_shape shape_of_all(std::size_t window) {
-    return {6,    2,    16,
-            window, 0.7F, 1.5F,
-            {0.5F, 0.25F, 0.125F, 0.06F, 1.0F, 0.01F}, {0.5F, -2.0F, 3.0F, 0.0F, 1.0F, -9.0F}};
+    return {6,
+            2,
+            16,
+            window,
+            0.7F,
+            1.5F,
+            {0.5F, 0.25F, 0.125F, 0.06F, 1.0F, 0.01F},
+            {0.5F, -2.0F, 3.0F, 0.0F, 1.0F, -9.0F}};
 }
 
 }  // namespace
@@ -187,8 +192,7 @@ BOOST_AUTO_TEST_CASE(the_pattern_is_the_weights_of_the_reference) {
                 for (std::size_t h = 0; h < shape.heads; ++h) {
                     double sum = 0.0;
                     for (std::size_t s = 0; s < all; ++s) {
-                        const float e =
-                            expected[(t * shape.heads + h) * shape.head_size + s];
+                        const float e = expected[(t * shape.heads + h) * shape.head_size + s];
                         const float found = pattern[t][h * all + s];
                         BOOST_REQUIRE_SMALL(found - e, 1e-6F);
                         const bool seen = reference::attends(shape, first + t, s);
@@ -215,7 +219,8 @@ BOOST_AUTO_TEST_CASE(edited_weights_are_those_of_the_sum) {
     for (std::size_t t = 1; t < 3; ++t) {
         for (std::size_t h = 0; h < 2; ++h) {
             for (std::size_t i = 0; i < 3; ++i) {
-                const float expected = 0.5F * in.values[t * 3 + i] + 0.5F * in.values[(t + 1) * 3 + i];
+                const float expected =
+                    0.5F * in.values[t * 3 + i] + 0.5F * in.values[(t + 1) * 3 + i];
                 BOOST_TEST(out[(t * 2 + h) * 3 + i] == expected,
                            boost::test_tools::tolerance(1e-6F));
             }

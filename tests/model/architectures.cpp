@@ -228,8 +228,7 @@ BOOST_DATA_TEST_CASE(an_attribution_adds_up_to_the_logit, data::make(checkpoints
     BOOST_TEST(std::abs(double{a.gap}) < 1e-4 * largest, a.gap << " of " << a.logit);
 }
 
-// Weights are those of the queries and keys that hooks see, outputs those of weights and values, and
-// the output matrix, norm and multiplier make of outputs what the layer adds.
+// Weights are those of the queries and keys that hooks see, outputs those of weights and values.
 BOOST_DATA_TEST_CASE(hooks_of_attention_agree_with_each_other, data::make(checkpoints), name) {
     const opened o(name);
     xlens::test::record_heads seen;
@@ -248,8 +247,8 @@ BOOST_DATA_TEST_CASE(hooks_of_attention_agree_with_each_other, data::make(checkp
                    1e-5 * size);
         for (std::size_t t = 0; t < o.ids.size(); ++t) {
             for (std::size_t h = 0; h < shape.heads; ++h) {
-                const auto weights = rows<const float>(found.pattern)[t].subspan(
-                    h * o.ids.size(), o.ids.size());
+                const auto weights =
+                    rows<const float>(found.pattern)[t].subspan(h * o.ids.size(), o.ids.size());
                 double sum = 0.0;
                 for (std::size_t s = 0; s < weights.size(); ++s) {
                     BOOST_TEST((weights[s] >= 0.0F));
@@ -279,7 +278,9 @@ BOOST_DATA_TEST_CASE(heads_add_up_to_the_attention, data::make(checkpoints), nam
         options.head = attention_head{l, l % o.model.config.heads};
         const attribution a = attribute(o.model, o.ids, options);
         largest = std::max(largest, std::abs(double{a.logit}));
-        for (const float part : a.attention) { largest = std::max(largest, std::abs(double{part})); }
+        for (const float part : a.attention) {
+            largest = std::max(largest, std::abs(double{part}));
+        }
         BOOST_TEST_REQUIRE(a.heads.size() == a.attention.size());
         for (std::size_t i = 0; i < a.heads.size(); ++i) {
             double sum = double{a.heads[i].bias};

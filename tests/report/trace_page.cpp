@@ -134,9 +134,8 @@ BOOST_AUTO_TEST_CASE(patterns_are_there_if_they_were_observed) {
     test::record_heads exact;
     sequence_state state = llama().model.start();
     llama().model.forward(state, llama().ids, exact);
-    const auto positions =
-        trace(llama().model, std::span<const token_id>(llama().ids),
-              {6, 4, observe::positions::all}, patterns);
+    const auto positions = trace(llama().model, std::span<const token_id>(llama().ids),
+                                 {6, 4, observe::positions::all}, patterns);
     const json data = json::parse(page_of(positions, {.patterns = &patterns}).data);
     const std::size_t heads = llama().model.config.heads;
     const std::size_t all = llama().ids.size();

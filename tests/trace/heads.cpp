@@ -36,8 +36,8 @@ const std::vector<std::string> compared = {
 struct opened {
     explicit opened(const std::string& name) : model(load(golden_path(name))) {
         const std::string folder = name.substr(0, name.rfind('/'));
-        golden = read_golden(
-            golden_path("heads/" + folder.substr(folder.rfind('/') + 1) + ".json"));
+        golden =
+            read_golden(golden_path("heads/" + folder.substr(folder.rfind('/') + 1) + ".json"));
         pairs = name.ends_with(".gguf") && model.position.rotary.style == rope_style::pairs;
     }
     xlens::model model;
@@ -98,7 +98,9 @@ BOOST_AUTO_TEST_CASE(sequences_read_together_have_the_bits_that_they_have_alone)
     struct rowwise_record : record_heads {
         static constexpr bool rowwise = true;
         std::vector<std::vector<float>> patterns;
-        void pattern(const site&, rows<float> p) { patterns.emplace_back(p[0].begin(), p[0].end()); }
+        void pattern(const site&, rows<float> p) {
+            patterns.emplace_back(p[0].begin(), p[0].end());
+        }
         void embedding(const site&, rows<float>) {}
         void queries(const site&, rows<float>) {}
         void keys(const site&, rows<float>) {}

@@ -119,8 +119,8 @@ void write_page(const trace_flags& flags, atomic_file& page, const engine& opene
                 const std::optional<observe_patterns>& patterns) {
     const trace_view all{opened, tokens, flags.top.value_or(many),
                          flags.sub_updates.value_or(many)};
-    const std::size_t bytes = write_trace_page(page, all, positions, flags.edits,
-                                               patterns ? &*patterns : nullptr);
+    const std::size_t bytes =
+        write_trace_page(page, all, positions, flags.edits, patterns ? &*patterns : nullptr);
     note(fmt::format("{}: {} position{}, {:.2f} MB", *flags.html, positions.size(),
                      positions.size() == 1 ? "" : "s", static_cast<double>(bytes) / 1e6));
 }

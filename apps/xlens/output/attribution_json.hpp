@@ -15,9 +15,9 @@ struct attribution;
 namespace xlens::program {
 
 /// {"position", "token", "against" if there is one, "logit", "embedding", "attention", "ffn",
-/// "bias", "biases", "gap", "heads" and "head" where they are known, "sub_updates"}; of a sub-update
-/// "promotes" and "suppresses" too, where its concept is known. `tokens`: those that were read,
-/// which the positions of "head" name.
+/// "bias", "biases", "gap", "heads" and "head" where they are known, "sub_updates"}; of a
+/// sub-update "promotes" and "suppresses" too, where its concept is known. `tokens`: those that
+/// were read, which the positions of "head" name.
 void write_attribution(json_writer& out, const engine& model, const attribution& a,
                        std::span<const token_id> tokens = {});
 

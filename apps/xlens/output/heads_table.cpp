@@ -94,7 +94,9 @@ void print_heads(const attribution& a, std::size_t limit) {
         line.print();
     }
     table_line last;
-    if (biases != 0.0) { last.put(fmt::format("output biases behind norms add {:+.3f}; ", biases)); }
+    if (biases != 0.0) {
+        last.put(fmt::format("output biases behind norms add {:+.3f}; ", biases));
+    }
     last.put(fmt::format("gap {:.1e}: a layer's attention less its heads, at most", gap),
              style::dim);
     last.print();

@@ -39,7 +39,7 @@ struct site {
 //   values           (T, K·d) of its key-value heads, what heads add up
 //   pattern          (T, H·S) each head's weights of the S positions so far, below. Policies that
 //                            take it cost T·H·S numbers of memory a pass
-//   head_outputs     (T, H·d) of head h, from h·d on, Σ_s weight_s·value_s: before the output matrix
+//   head_outputs     (T, H·d) of head h, from h·d on, Σ_s weight_s·value_s, for the output matrix
 //   attention_out    (T, D)  what a layer's attention is about to add to the residual
 //   before           (T, D)  the residual before a layer's FFN update
 //   pre_activations  (T, F)  what the activation is about to be applied to: U·x + b_u, and in a
@@ -50,7 +50,7 @@ struct site {
 //   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
 //   logits           (N, V)  of the positions whose logits are computed
 //
-// With H heads and K key-value heads of size d, of which head h reads number h·K/H. S counts the
+// With H heads and K key-value heads of size d, of which head h reads number h·K/H. S counts
 // positions up to the last one of the pass: weight s of head h is at h·S + s of a row, 0 where the
 // position does not see s (it comes later, or before the window), and H is the row's width over S.
 // Weights of a head sum to 1, or to less where a sink takes the rest (gpt-oss). Edited weights are

@@ -237,8 +237,7 @@ template <class Task>
 void by_heads(const attention_shape& shape, std::size_t first, std::size_t queries, Task task) {
     constexpr std::size_t block = blocking::attention_positions;
     const std::size_t blocks = (queries + block - 1) / block;
-    const std::size_t work =
-        4 * shape.head_size * (first + queries) * std::min(block, queries);
+    const std::size_t work = 4 * shape.head_size * (first + queries) * std::min(block, queries);
     parallel_for(shape.heads * blocks, work, [&](std::size_t number) {
         const std::size_t t = number % blocks * block;
         task(number / blocks, t, std::min(block, queries - t),
@@ -298,10 +297,10 @@ XLENS_API void attention_of_pattern(const attention_shape& shape, rows<const flo
     const std::size_t positions = pattern.width() / shape.heads;
     const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
         const detail::key_range all = detail::seen_by_all(seen, count);
-        detail::mix_values(pattern.subrows(t, count).columns(h * positions + all.first,
-                                                             all.end - all.first),
-                           values.columns(h / group * size, size), seen,
-                           out.subrows(t, count).columns(h * size, size));
+        detail::mix_values(
+            pattern.subrows(t, count).columns(h * positions + all.first, all.end - all.first),
+            values.columns(h / group * size, size), seen,
+            out.subrows(t, count).columns(h * size, size));
     };
     detail::by_heads(shape, first_position, pattern.count(), task);
 }

@@ -41,8 +41,8 @@ struct trace_page_options {
 /// `positions`: what `trace` made of `prompt`, one or all; `bytes(id)`: a token's exact bytes,
 /// empty where there is no text. Throws xlens::error if there is no position. With 10 tokens a list
 /// and 10 sub-updates a cell takes about 270 bytes, a value vector 110, a token 18: a prompt of 200
-/// tokens in 30 layers makes a page of 4 MB. Patterns take 2/3·L·H·T² bytes: of 96 tokens, 30 layers
-/// and 9 heads 1.7 MB. Write it with `write_page`.
+/// tokens in 30 layers makes a page of 4 MB. Patterns take 2/3·L·H·T² bytes: of 96 tokens, 30
+/// layers and 9 heads 1.7 MB. Write it with `write_page`.
 template <class TokenBytes>
 html_page trace_page(std::span<const traced_position> positions, std::span<const token_id> prompt,
                      TokenBytes bytes, const trace_page_options& options) {
@@ -54,8 +54,7 @@ html_page trace_page(std::span<const traced_position> positions, std::span<const
         const std::string token = bytes(id);
         text += token.empty() ? fmt::format("#{} ", id) : token;
     }
-    const bool patterned =
-        options.patterns != nullptr && prompt.size() <= most_patterned_tokens;
+    const bool patterned = options.patterns != nullptr && prompt.size() <= most_patterned_tokens;
     const std::array values{
         placeholder{"prompt", html_text(text)},
         placeholder{"model", html_text(options.model)},

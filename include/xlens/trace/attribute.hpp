@@ -61,8 +61,8 @@ XLENS_API std::vector<attribution> attribute_predictions_with(const transformer<
 
 /// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
 /// the pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the
-/// prompt's length; of `head` 32 positions' pattern more, 32·H·T. Throws xlens::error for a position,
-/// a token or a head that is not there.
+/// prompt's length; of `head` 32 positions' pattern more, 32·H·T. Throws xlens::error for a
+/// position, a token or a head that is not there.
 template <class... P>
 attribution attribute(const transformer<>& model, std::span<const token_id> tokens,
                       const attribution_options& options = {}, P&... policies) {

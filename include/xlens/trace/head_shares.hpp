@@ -27,8 +27,8 @@ namespace xlens {
 /// one.
 struct attention_shares {
     std::vector<float> heads;  ///< (H)
-    float bias = 0.0F;         ///< of b, where a norm stands behind it: elsewhere b is counted apart
-    float gap = 0.0F;          ///< the attention's share less these
+    float bias = 0.0F;  ///< of b, where a norm stands behind it: elsewhere b is counted apart
+    float gap = 0.0F;   ///< the attention's share less these
 };
 
 /// What a head took of a position, and what that adds to a logit.
@@ -87,7 +87,9 @@ XLENS_API head_reader::head_reader(const block_type& block, rows<const float> di
     const auto& output = block.attention.output;
     const auto& norm = block.attention_post_norm;
     std::vector<float> gain;
-    if (norm || block.residual_scale != 1.0F) { gain.assign(directions.width(), block.residual_scale); }
+    if (norm || block.residual_scale != 1.0F) {
+        gain.assign(directions.width(), block.residual_scale);
+    }
     for (std::size_t d = 0; norm && d < gain.size(); ++d) { gain[d] *= norm->gain(d); }
     m_read = xt::empty<float>({directions.count(), outputs.width()});
     value_matrix<any_matrix>(output.weight, gain).products(directions, m_read);
@@ -97,8 +99,8 @@ XLENS_API head_reader::head_reader(const block_type& block, rows<const float> di
     for (std::size_t n = 0; n < directions.count(); ++n) {
         m_scale[n] = scale_at(rows<const float>(sums)[n]);
         for (std::size_t d = 0; d < output.bias.size(); ++d) {
-            m_bias[n] += m_scale[n] * double{gain[d]} * double{directions[n][d]} *
-                         double{output.bias(d)};
+            m_bias[n] +=
+                m_scale[n] * double{gain[d]} * double{directions[n][d]} * double{output.bias(d)};
         }
     }
 }
