@@ -50,6 +50,14 @@ const xlens::model& smollm2() {
     return m;
 }
 
+/// Keeps the patterns of one position each, of any sequence.
+struct record_patterns {
+    static constexpr hook hooks = hook::pattern;
+    static constexpr bool rowwise = true;
+    std::vector<std::vector<float>> patterns;
+    void pattern(const site&, rows<float> p) { patterns.emplace_back(p[0].begin(), p[0].end()); }
+};
+
 }  // namespace
 
 BOOST_DATA_TEST_CASE(hooks_see_what_transformers_computes, data::make(compared), name) {
@@ -95,19 +103,6 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_a_bit) {
 // Rows of many sequences: each sees its own pattern.
 BOOST_AUTO_TEST_CASE(sequences_read_together_have_the_bits_that_they_have_alone) {
     const xlens::model m = load(golden_path("families/gpt_oss/hf"));
-    struct rowwise_record : record_heads {
-        static constexpr bool rowwise = true;
-        std::vector<std::vector<float>> patterns;
-        void pattern(const site&, rows<float> p) {
-            patterns.emplace_back(p[0].begin(), p[0].end());
-        }
-        void embedding(const site&, rows<float>) {}
-        void queries(const site&, rows<float>) {}
-        void keys(const site&, rows<float>) {}
-        void values(const site&, rows<float>) {}
-        void head_outputs(const site&, rows<float>) {}
-        void attention_out(const site&, rows<float>) {}
-    };
     const std::vector<token_id> first = {3, 1, 4};
     const std::vector<token_id> second = {5, 9, 2, 6, 5};
     const auto begun = [&](const std::vector<token_id>& ids) {
@@ -120,7 +115,7 @@ BOOST_AUTO_TEST_CASE(sequences_read_together_have_the_bits_that_they_have_alone)
     const std::vector<token_id> next = {7, 8};
     for (const auto& [ids, token] : {std::pair{first, next[0]}, {second, next[1]}}) {
         sequence_state state = begun(ids);
-        rowwise_record record;
+        record_patterns record;
         m.forward(state, {token}, record);
         alone.insert(alone.end(), record.patterns.begin(), record.patterns.end());
         logits.emplace_back(state.logits.begin(), state.logits.end());
@@ -128,7 +123,7 @@ BOOST_AUTO_TEST_CASE(sequences_read_together_have_the_bits_that_they_have_alone)
     sequence_state a = begun(first);
     sequence_state b = begun(second);
     std::vector<sequence_state*> both = {&a, &b};
-    rowwise_record record;
+    record_patterns record;
     m.forward_each(both, next, record);
     BOOST_TEST_REQUIRE(record.patterns.size() == alone.size());
     const std::size_t layers = m.blocks.size();
