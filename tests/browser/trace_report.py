@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -175,6 +176,13 @@ class Browser:
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
+
+    def until(self, script, *arguments):
+        """Waits two seconds at most for what the script returns to be true."""
+        for _ in range(40):
+            if self.run(script, *arguments):
+                return
+            time.sleep(0.05)
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -365,9 +373,13 @@ def check_attention(browser, of, trace, p, l, what):
     check(not browser.find("#unpatterned").is_displayed(), f"{what}: says that there is none")
     if not browser.find("#strips").is_displayed():
         browser.tap(browser.find("#attention summary"))
+    # A tap, and the opening that it makes, reach the page a moment later.
+    browser.until("return document.querySelector('#strips .strip') !== null")
     strips, position = browser.run(STRIPS), trace["positions"][p]["position"]
     for head in (0, len(strips) - 1):
         browser.tap(browser.find(f'[data-h="{head}"]'))
+        browser.until("return document.querySelector('.strip[aria-pressed=true]').dataset.h"
+                      " === arguments[0]", str(head))
         strips, shaded = browser.run(STRIPS), browser.run(SHADED)
         same([s[3] for s in strips].index("true"), head, f"{what}: the chosen head")
         sources = of.sources(f"{l}:{head}", position)
