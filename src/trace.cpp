@@ -4,8 +4,11 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
+#include <xlens/trace/observe_patterns.hpp>
+#include <xlens/trace/observe_sources.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>

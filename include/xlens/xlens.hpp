@@ -25,6 +25,7 @@
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/concepts/value_directions.hpp>
 #include <xlens/core/aligned.hpp>
+#include <xlens/core/attention_head.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
@@ -191,8 +192,11 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
+#include <xlens/trace/observe_patterns.hpp>
+#include <xlens/trace/observe_sources.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -175,6 +176,13 @@ class Browser:
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
+
+    def until(self, script, *arguments):
+        """Waits two seconds at most for what the script returns to be true."""
+        for _ in range(40):
+            if self.run(script, *arguments):
+                return
+            time.sleep(0.05)
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -347,6 +355,61 @@ def check_panel(browser, trace, p, l, what):
                 same_token(text, token, f"{here}: {neuron} {end}")
 
 
+STRIPS = """
+return [...document.querySelectorAll('#strips .strip')].map(row =>
+  [row.querySelector('span').textContent, row.querySelector('.tok').textContent,
+   row.querySelector('small').textContent, row.getAttribute('aria-pressed'),
+   row.querySelector('.heat').offsetWidth]);
+"""
+SHADED = """
+return [...document.querySelectorAll('#shaded .tok')].map(tok =>
+  [tok.textContent, Number(tok.style.getPropertyValue('--w')) ** 2]);
+"""
+
+
+def check_attention(browser, of, trace, p, l, what):
+    """The chosen cell's heads, beside what `attribute --head` says of their weights."""
+    browser.tap(browser.cell(p, l))
+    check(not browser.find("#unpatterned").is_displayed(), f"{what}: says that there is none")
+    if not browser.find("#strips").is_displayed():
+        browser.tap(browser.find("#attention summary"))
+    # A tap, and the opening that it makes, reach the page a moment later.
+    browser.until("return document.querySelector('#strips .strip') !== null")
+    strips, position = browser.run(STRIPS), trace["positions"][p]["position"]
+    for head in (0, len(strips) - 1):
+        browser.tap(browser.find(f'[data-h="{head}"]'))
+        browser.until("return document.querySelector('.strip[aria-pressed=true]').dataset.h"
+                      " === arguments[0]", str(head))
+        strips, shaded = browser.run(STRIPS), browser.run(SHADED)
+        same([s[3] for s in strips].index("true"), head, f"{what}: the chosen head")
+        sources = of.sources(f"{l}:{head}", position)
+        here = f"{what}: head {l}:{head} at {position}"
+        same(len(shaded), position + 1, here)
+        for (text, weight), source in zip(shaded, sources):
+            same_token(text, source["token"], here)
+            check(abs(weight - source["weight"]) < 0.004, f"{here}: {text} {weight}")
+        most = max(s["weight"] for s in sources)
+        number, token, share, _, width = strips[head]
+        same(number, str(head), here)
+        check(abs(float(share.rstrip("%")) - 100 * most) < 0.71, f"{here}: {share} of {token}")
+        check(width > 60, f"{here}: a strip of {width} pixels")
+
+
+class Sources:
+    """What `xlens attribute --head` says of one prompt."""
+
+    def __init__(self, program, *prompt):
+        self.program, self.prompt = program, prompt
+
+    def sources(self, head, position):
+        out = subprocess.run(
+            [self.program, "attribute", *self.prompt, "--head", head, "--position", str(position),
+             "--limit", "0", "--json"],
+            check=True, capture_output=True, text=True,
+        )
+        return json.loads(out.stdout)["head"]["sources"]
+
+
 def check_exits(browser, trace, what):
     """Where each position would leave: in the legend, in the grid and in words."""
     last = len(trace["positions"][0]["layers"]) - 1
@@ -409,7 +472,8 @@ def check_steps(browser, what):
 
 TRACE_TEXTS = (
     "h1, h2, h3, .about, .legend span, .summary, .note, #grid th, #grid td small, .tok, "
-    ".bars small, .changes small, .figures span, .ends span, abbr"
+    ".bars small, .strip span, .strip small, summary, .changes small, .figures span, .ends span, "
+    "abbr"
 )
 EVENTS_TEXTS = "h1, h2, p, th, td, figcaption, .legend span"
 
@@ -489,6 +553,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         pages = Pages(program, folder)
         hostile, first = pages.hostile_model(golden)
+        sources = Sources(program, model, "--prompt", PROMPT)
         made = {
             "short": pages.make("short", model, "--prompt", PROMPT),
             "one": pages.make("one", model, "--prompt", PROMPT, "--positions", "last"),
@@ -511,6 +576,9 @@ def main():
                     browser.driver.save_screenshot(str(pictures / f"{name}-{size}-{scheme}.png"))
                 if name == "short":
                     check_short(browser, path, trace, what)
+                    for p, l in ((4, 20), (2, 0)):
+                        check_attention(browser, sources, trace, p, l, what)
+                    check_contrast(browser, what)
                 elif name == "one":
                     check_grid(browser, trace, what)
                     check_panel(browser, trace, *browser.chosen(), what)
@@ -520,6 +588,7 @@ def main():
                     check_contrast(browser, what)
                 elif name == "long":
                     check_long(browser, trace, what)
+                    check(browser.find("#unpatterned").is_displayed(), f"{what}: attention")
                 elif name == "events":
                     check_events(browser, trace, what)
                     check_contrast(browser, what, EVENTS_TEXTS)

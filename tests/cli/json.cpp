@@ -303,6 +303,45 @@ BOOST_AUTO_TEST_CASE(attribute_has_every_part) {
                         run(other)["logit"].get<double>()) < 1e-4);
 }
 
+BOOST_AUTO_TEST_CASE(attribute_takes_attention_apart) {
+    const std::vector<std::string> plain{"attribute", model, "--prompt", "The capital of France is",
+                                         "--limit",   "3"};
+    auto heads = plain;
+    heads.insert(heads.end(), {"--heads", "--head", "20:4"});
+    json found = run(heads);
+    check_attribution(found, {"heads", "head"}, 30, 3);
+    for (std::size_t l = 0; l < 30; ++l) {
+        const json& layer = found["heads"][l];
+        check_keys(layer, {"layer", "heads", "bias", "gap"});
+        BOOST_TEST(layer["layer"] == l);
+        BOOST_REQUIRE(layer["heads"].size() == 9U);
+        double sum = 0.0;
+        for (const json& x : layer["heads"]) { sum += x.get<double>(); }
+        BOOST_TEST(std::abs(sum - found["attention"][l].get<double>()) <
+                   1e-4 * std::abs(found["logit"].get<double>()));
+    }
+    const json& head = found["head"];
+    check_keys(head, {"head", "contribution", "sources", "gap"});
+    BOOST_TEST(head["head"] == "20:4");
+    BOOST_TEST(head["contribution"] == found["heads"][20]["heads"][4]);
+    BOOST_REQUIRE(head["sources"].size() == 5U);
+    double sum = 0.0;
+    double weights = 0.0;
+    for (std::size_t s = 0; s < 5; ++s) {
+        check_keys(head["sources"][s], {"position", "token", "weight", "contribution"});
+        BOOST_TEST(head["sources"][s]["position"] == s);
+        sum += head["sources"][s]["contribution"].get<double>();
+        weights += head["sources"][s]["weight"].get<double>();
+    }
+    BOOST_TEST(head["sources"][3]["token"]["text"] == " France");
+    BOOST_TEST(std::abs(sum - head["contribution"].get<double>()) < 1e-4);
+    BOOST_TEST(std::abs(weights - 1.0) < 1e-5);
+    // The rest is as it is without.
+    found.erase("heads");
+    found.erase("head");
+    BOOST_TEST(found == run(plain));
+}
+
 BOOST_AUTO_TEST_CASE(attribute_reads_no_further_than_its_position) {
     const json prefix = run({"attribute", tiny, "--ids", "3,1,4"});
     const json there = run({"attribute", tiny, "--ids", "3,1,4,1,5", "--position", "2"});

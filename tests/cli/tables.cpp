@@ -111,6 +111,8 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"search", model, "--words", "red,xylophone,日本", "--either", "--limit", "5"});
     check_page({"search", model, "--regex", "a", "--control", "0", "--normalise", "norm"});
     check_page({"search", tiny, "--like", "0:3", "--side", "gate"});
+    check_page({"attribute", model, "--prompt", "日本の首都は a capital", "--heads", "--head",
+                "20:4", "--limit", "9"});
     check_page({"info", tiny});
     check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
     check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});

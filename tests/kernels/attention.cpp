@@ -9,6 +9,7 @@
 #include "support/rows_of_floats.hpp"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 using namespace xlens;
@@ -47,6 +48,37 @@ struct inputs {
 
 constexpr auto fast = [](auto&&... args) { kernels::attention(args...); };
 constexpr auto slow = [](auto&&... args) { reference::attention(args...); };
+
+/// In two steps, between which edit(pattern) may change the weights.
+template <class Edit>
+auto in_steps(Edit edit) {
+    return [edit](const kernels::attention_shape& shape, rows<const float> queries,
+                  rows<const float> keys, rows<const float> values, std::size_t first,
+                  rows<float> out) {
+        const std::size_t width = shape.heads * (first + queries.count());
+        std::vector<float> weights(queries.count() * width, NAN);
+        const rows<float> pattern(weights.data(), queries.count(), width);
+        kernels::attention_pattern(shape, queries, keys, first, pattern);
+        edit(pattern);
+        kernels::attention_of_pattern(shape, pattern, values, first, out);
+    };
+}
+constexpr auto no_edit = [](rows<float>) {};
+
+const std::vector<std::pair<std::size_t, std::size_t>> runs = {{0, 1},   {0, 9},   {13, 1}, {7, 5},
+                                                               {40, 70}, {500, 1}, {150, 3}};
+
+/// Everything at once: grouped heads, a window, a cap, slopes and sinks.
+kernels::attention_shape shape_of_all(std::size_t window) {
+    return {6,
+            2,
+            16,
+            window,
+            0.7F,
+            1.5F,
+            {0.5F, 0.25F, 0.125F, 0.06F, 1.0F, 0.01F},
+            {0.5F, -2.0F, 3.0F, 0.0F, 1.0F, -9.0F}};
+}
 
 }  // namespace
 
@@ -120,6 +152,77 @@ BOOST_AUTO_TEST_CASE(a_position_alone_has_the_bits_that_it_has_in_a_batch) {
                     set_threads(threads);
                     BOOST_TEST(same_bits(of_batch, one.run(fast)));
                 }
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_two_steps_have_the_bits_of_the_one) {
+    for (const std::size_t window : {0U, 1U, 4U, 100U}) {
+        for (const auto& [first, count] : runs) {
+            for (const kernels::attention_shape& shape :
+                 {kernels::attention_shape{6, 2, 17, window, 0.3F}, shape_of_all(window)}) {
+                const inputs in(shape, first, count);
+                for (const std::size_t threads : {1U, 2U}) {
+                    set_threads(threads);
+                    BOOST_TEST(same_bits(in.run(fast), in.run(in_steps(no_edit))));
+                }
+            }
+        }
+    }
+}
+
+// With the unit vectors as values a head's output is its weights.
+BOOST_AUTO_TEST_CASE(the_pattern_is_the_weights_of_the_reference) {
+    for (const std::size_t window : {0U, 3U}) {
+        kernels::attention_shape shape = shape_of_all(window);
+        constexpr std::size_t first = 4;
+        constexpr std::size_t count = 9;
+        constexpr std::size_t all = first + count;
+        inputs in(shape, first, count);
+        in.values.assign(in.values.size(), 0.0F);
+        for (std::size_t s = 0; s < all; ++s) {
+            for (std::size_t g = 0; g < shape.kv_heads; ++g) {
+                in.values[(s * shape.kv_heads + g) * shape.head_size + s] = 1.0F;
+            }
+        }
+        const auto expected = in.run(slow);
+        in.run(in_steps([&](rows<float> pattern) {
+            for (std::size_t t = 0; t < count; ++t) {
+                for (std::size_t h = 0; h < shape.heads; ++h) {
+                    double sum = 0.0;
+                    for (std::size_t s = 0; s < all; ++s) {
+                        const float e = expected[(t * shape.heads + h) * shape.head_size + s];
+                        const float found = pattern[t][h * all + s];
+                        BOOST_REQUIRE_SMALL(found - e, 1e-6F);
+                        const bool seen = reference::attends(shape, first + t, s);
+                        BOOST_REQUIRE(seen == (found > 0.0F));
+                        sum += double{found};
+                    }
+                    BOOST_TEST(sum < 1.0);  // the sink's share is missing
+                }
+            }
+        }));
+    }
+}
+
+// What stands where a query does not see stays out, even where the value is infinite.
+BOOST_AUTO_TEST_CASE(edited_weights_are_those_of_the_sum) {
+    const kernels::attention_shape shape{2, 1, 3, 2, 1.0F};
+    inputs in(shape, 1, 3);
+    in.values[0] = INFINITY;  // position 0: only queries of position 0 and 1 see it
+    const auto out = in.run(in_steps([](rows<float> pattern) {
+        for (std::size_t t = 0; t < pattern.count(); ++t) {
+            for (float& w : pattern[t]) { w = 0.5F; }
+        }
+    }));
+    for (std::size_t t = 1; t < 3; ++t) {
+        for (std::size_t h = 0; h < 2; ++h) {
+            for (std::size_t i = 0; i < 3; ++i) {
+                const float expected =
+                    0.5F * in.values[t * 3 + i] + 0.5F * in.values[(t + 1) * 3 + i];
+                BOOST_TEST(out[(t * 2 + h) * 3 + i] == expected,
+                           boost::test_tools::tolerance(1e-6F));
             }
         }
     }

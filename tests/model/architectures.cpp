@@ -4,6 +4,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "support/compare_heads.hpp"
 #include "support/golden.hpp"
 
 #include <xlens/generate/generate.hpp>
@@ -11,6 +12,7 @@
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/io/families.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/reference/attention.hpp>
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
@@ -224,6 +226,77 @@ BOOST_DATA_TEST_CASE(an_attribution_adds_up_to_the_logit, data::make(checkpoints
     double largest = std::abs(double{a.logit});
     for (const float part : a.ffn) { largest = std::max(largest, std::abs(double{part})); }
     BOOST_TEST(std::abs(double{a.gap}) < 1e-4 * largest, a.gap << " of " << a.logit);
+}
+
+// Weights are those of the queries and keys that hooks see, outputs those of weights and values.
+BOOST_DATA_TEST_CASE(hooks_of_attention_agree_with_each_other, data::make(checkpoints), name) {
+    const opened o(name);
+    xlens::test::record_heads seen;
+    sequence_state state = o.model.start();
+    o.model.forward(state, o.ids, seen);
+    for (std::size_t l = 0; l < o.model.blocks.size(); ++l) {
+        const auto& block = o.model.blocks[l];
+        const auto& shape = block.attention.shape;
+        const auto& found = seen.layers[l];
+        xt::xtensor<float, 2> outputs = xt::empty<float>(found.outputs.shape());
+        reference::attention(shape, found.queries, found.keys, found.values, 0, outputs);
+        const double size = std::max(
+            1.0, xlens::test::largest_magnitude({found.values.data(), found.values.size()}));
+        BOOST_TEST(xlens::test::max_difference({outputs.data(), outputs.size()},
+                                               {found.outputs.data(), found.outputs.size()}) <
+                   1e-5 * size);
+        for (std::size_t t = 0; t < o.ids.size(); ++t) {
+            for (std::size_t h = 0; h < shape.heads; ++h) {
+                const auto weights =
+                    rows<const float>(found.pattern)[t].subspan(h * o.ids.size(), o.ids.size());
+                double sum = 0.0;
+                for (std::size_t s = 0; s < weights.size(); ++s) {
+                    BOOST_TEST((weights[s] >= 0.0F));
+                    if (!reference::attends(shape, t, s)) { BOOST_TEST(weights[s] == 0.0F); }
+                    sum += double{weights[s]};
+                }
+                BOOST_TEST((shape.sinks.empty() ? std::abs(sum - 1.0) < 1e-5 : sum < 1.0));
+                const std::size_t d = h * shape.head_size;
+                const std::size_t kv = h * shape.kv_heads / shape.heads * shape.head_size;
+                double mixed = 0.0;
+                for (std::size_t s = 0; s < weights.size(); ++s) {
+                    mixed += double{weights[s]} * double{found.values(s, kv)};
+                }
+                BOOST_TEST(std::abs(mixed - double{found.outputs(t, d)}) < 1e-5 * size);
+            }
+        }
+    }
+}
+
+// Heads, and the output bias behind a norm, sum to their layer's attention; the positions that a
+// head reads to the head. The attribution says what is missing.
+BOOST_DATA_TEST_CASE(heads_add_up_to_the_attention, data::make(checkpoints), name) {
+    const opened o(name);
+    double largest = 0.0;
+    for (std::size_t l = 0; l < o.model.blocks.size(); ++l) {
+        attribution_options options;
+        options.head = attention_head{l, l % o.model.config.heads};
+        const attribution a = attribute(o.model, o.ids, options);
+        largest = std::max(largest, std::abs(double{a.logit}));
+        for (const float part : a.attention) {
+            largest = std::max(largest, std::abs(double{part}));
+        }
+        BOOST_TEST_REQUIRE(a.heads.size() == a.attention.size());
+        for (std::size_t i = 0; i < a.heads.size(); ++i) {
+            double sum = double{a.heads[i].bias};
+            for (const float h : a.heads[i].heads) { sum += double{h}; }
+            BOOST_TEST(std::abs(sum - double{a.attention[i]}) < 1e-4 * largest);
+            BOOST_TEST(std::abs(double{a.heads[i].gap}) < 1e-4 * largest);
+        }
+        BOOST_TEST_REQUIRE(a.head.has_value());
+        BOOST_TEST(a.head->sources.size() == o.ids.size());
+        double sum = 0.0;
+        for (const head_source& s : a.head->sources) { sum += double{s.contribution}; }
+        const float head = a.heads[l].heads[options.head->index];
+        BOOST_TEST(a.head->contribution == head);
+        BOOST_TEST(std::abs(sum - double{head}) < 1e-4 * largest);
+        BOOST_TEST(std::abs(double{a.head->gap}) < 1e-4 * largest);
+    }
 }
 
 // A prompt in chunks of another length than the windows of its layers.

@@ -7,6 +7,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "support/compare_heads.hpp"
 #include "support/golden.hpp"
 #include "support/rankings.hpp"
 
@@ -67,6 +68,14 @@ std::string text_of(const char* name) {
 }
 
 }  // namespace
+
+// A prompt longer than the window, read in one pass and in chunks; a layer with it and one without.
+BOOST_AUTO_TEST_CASE(heads_are_as_transformers_computes_them) {
+    const json heads = xlens::test::read_golden(xlens::test::golden_path("heads/gemma3_270m.json"));
+    xlens::test::check_hooks(gemma(), heads, false, 1e-3);
+    xlens::test::check_shares(gemma(), heads, 1e-3);
+    xlens::test::check_ablation(gemma(), heads, 1e-4);
+}
 
 BOOST_AUTO_TEST_CASE(the_file_says_what_it_is) {
     const hyperparameters& p = gemma().config;

@@ -44,8 +44,9 @@ struct logits_seen {
 
 /// Writes down each call as a letter, and where it was.
 struct journal {
-    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::coefficients | hook::after | hook::logits;
+    static constexpr hook hooks = hook::embedding | hook::queries | hook::keys | hook::values |
+                                  hook::pattern | hook::head_outputs | hook::attention_out |
+                                  hook::before | hook::coefficients | hook::after | hook::logits;
     std::string calls;
     std::vector<std::size_t> widths;
     void note(char c, const site& where, rows<float> x) {
@@ -54,6 +55,11 @@ struct journal {
         widths.push_back(x.count() * 1000 + x.width());
     }
     void embedding(const site& w, rows<float> x) { note('e', w, x); }
+    void queries(const site& w, rows<float> x) { note('q', w, x); }
+    void keys(const site& w, rows<float> x) { note('k', w, x); }
+    void values(const site& w, rows<float> x) { note('v', w, x); }
+    void pattern(const site& w, rows<float> x) { note('p', w, x); }
+    void head_outputs(const site& w, rows<float> x) { note('h', w, x); }
     void attention_out(const site& w, rows<float> x) { note('t', w, x); }
     void before(const site& w, rows<float> x) { note('b', w, x); }
     void coefficients(const site& w, rows<float> x) { note('c', w, x); }
@@ -68,9 +74,10 @@ BOOST_AUTO_TEST_CASE(hooks_are_called_in_the_order_of_the_equations) {
     sequence_state state = m.start();
     journal j;
     m.forward(state, std::span(llama().ids).first(5), j);
-    BOOST_TEST(j.calls == "e0t0b0c0a0t1b1c1a1z1");
-    const std::vector<std::size_t> expected = {5032, 5032, 5032, 5048, 5032,
-                                               5032, 5032, 5048, 5032, 1288};
+    BOOST_TEST(j.calls == "e0q0k0v0p0h0t0b0c0a0q1k1v1p1h1t1b1c1a1z1");
+    const std::vector<std::size_t> expected = {5032, 5032, 5016, 5016, 5020, 5032, 5032,
+                                               5032, 5048, 5032, 5032, 5016, 5016, 5020,
+                                               5032, 5032, 5032, 5048, 5032, 1288};
     BOOST_TEST(j.widths == expected, boost::test_tools::per_element());
 }
 

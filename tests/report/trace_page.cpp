@@ -3,7 +3,10 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/report/trace_page.hpp>
+#include <xlens/text/base64.hpp>
+#include <xlens/trace/observe_patterns.hpp>
 
+#include "support/compare_heads.hpp"
 #include "support/error_message.hpp"
 #include "support/outside_reference.hpp"
 #include "support/tiny_model.hpp"
@@ -122,6 +125,48 @@ BOOST_AUTO_TEST_CASE(early_exits_are_there_if_the_trace_has_them) {
     for (std::size_t p = 0; p < positions.size(); ++p) { positions[p].exit_layer = p % 2; }
     const html_page page = page_of(positions, {.top = 6, .sub_updates = 4});
     check_data(json::parse(page.data), positions, 6, 4);
+}
+
+// In steps of 1/255, as the kernels compute them.
+BOOST_AUTO_TEST_CASE(patterns_are_there_if_they_were_observed) {
+    BOOST_TEST(!json::parse(page_of(traced(6, 4), {}).data).contains("patterns"));
+    observe_patterns patterns(llama().model.config.heads);
+    test::record_heads exact;
+    sequence_state state = llama().model.start();
+    llama().model.forward(state, llama().ids, exact);
+    const auto positions = trace(llama().model, std::span<const token_id>(llama().ids),
+                                 {6, 4, observe::positions::all}, patterns);
+    const json data = json::parse(page_of(positions, {.patterns = &patterns}).data);
+    const std::size_t heads = llama().model.config.heads;
+    const std::size_t all = llama().ids.size();
+    BOOST_TEST(data["heads"] == heads);
+    BOOST_TEST_REQUIRE(data["patterns"].size() == all);
+    for (std::size_t p = 0; p < all; ++p) {
+        BOOST_TEST_REQUIRE(data["patterns"][p].size() == positions[p].layers.size());
+        for (std::size_t l = 0; l < positions[p].layers.size(); ++l) {
+            const auto bytes = from_base64(data["patterns"][p][l].get<std::string>());
+            BOOST_TEST_REQUIRE(bytes.has_value());
+            BOOST_TEST_REQUIRE(bytes->size() == heads * (p + 1));
+            for (std::size_t i = 0; i < bytes->size(); ++i) {
+                const double found = static_cast<unsigned char>((*bytes)[i]) / 255.0;
+                const double weight =
+                    double{exact.layers[l].pattern(p, i / (p + 1) * all + i % (p + 1))};
+                BOOST_TEST(std::abs(found - weight) < 0.5001 / 255.0);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(patterns_of_long_prompts_are_left_out) {
+    const auto positions = traced(1, 0);
+    observe_patterns patterns(llama().model.config.heads);
+    const auto holds = [&](std::size_t tokens) {
+        const std::vector<token_id> prompt(tokens, 3);
+        const html_page page = trace_page(positions, prompt, hostile, {.patterns = &patterns});
+        return json::parse(page.data).contains("patterns");
+    };
+    BOOST_TEST(holds(most_patterned_tokens));
+    BOOST_TEST(!holds(most_patterned_tokens + 1));
 }
 
 BOOST_AUTO_TEST_CASE(tokens_and_value_vectors_stand_once) {

@@ -197,6 +197,40 @@ const updates = (list, layer, read) => {
   }));
   byId('none').hidden = figures.length > 0;
 };
+// What each head took of each position up to this one, 255 steps; and the prompt in its shades.
+const patterns = (p, l) => {
+  const bytes = atob(data.patterns[p][l]), seen = data.positions[p] + 1;
+  return Array.from({length: bytes ? data.heads : 0}, (_, h) =>
+    Array.from({length: seen}, (_, s) => bytes.charCodeAt(h * seen + s) / 255));
+};
+const shade = w => Math.sqrt(w).toFixed(3);
+const strip = (weights, h, l) => {
+  const most = weights.indexOf(Math.max(...weights)), heat = make('span', 'heat');
+  const at = s => (100 * s / weights.length).toFixed(2) + '%';
+  heat.style.backgroundImage = `linear-gradient(90deg, ${weights.map((w, s) =>
+    `rgb(var(--seen-rgb) / ${shade(w)}) ${at(s)} ${at(s + 1)}`).join()})`;
+  const share = Math.round(100 * weights[most]) + '%', t = data.prompt[most];
+  const out = make('button', 'strip', make('span', '', String(h)), heat, token(t),
+    make('small', '', share));
+  out.type = 'button';
+  out.dataset.h = h;
+  out.setAttribute('aria-pressed', h === chosen.h);
+  out.setAttribute('aria-label', `head ${l}:${h}, most of ${data.tokens[t]}, ${share}`);
+  return out;
+};
+const attention = () => {
+  byId('attention').hidden = !data.patterns;
+  byId('unpatterned').hidden = !!data.patterns;
+  if (!data.patterns || !byId('attention').open) return;
+  const {p, l, h} = chosen, all = patterns(p, l);
+  byId('strips').replaceChildren(...all.map((weights, i) => strip(weights, i, l)));
+  byId('shaded').replaceChildren(...(all[h] ?? []).map((w, s) => {
+    const out = token(data.prompt[s]);
+    out.style.setProperty('--w', shade(w));
+    out.title += `  ${(100 * w).toFixed(1)}%`;
+    return out;
+  }));
+};
 const exitText = (exit, l) => exit + 1 === layers ? ' Early exit: none, all layers run.' :
   l === exit ? ' Early exit: this position would leave here.' :
   ` Early exit: after layer ${exit}${l > exit ? '; this layer would not run' : ''}.`;
@@ -216,7 +250,7 @@ const summary = (p, l, {before, after}) => {
   return out;
 };
 
-const chosen = {p: -1, l: -1};
+const chosen = {p: -1, l: -1, h: 0};
 const show = () => {
   const {p, l} = chosen, it = cell(p, l), where = data.positions[p];
   byId('where').replaceChildren(make('span', '', `Layer ${l}, `),
@@ -226,6 +260,7 @@ const show = () => {
   bars('after', it.after, finalToken(p));
   lines(it.before, it.after);
   changes(it.before, it.after);
+  attention();
   updates(it.updates, l, new Set(it.after.map(one => one.t)));
   panel.querySelectorAll('[data-step]').forEach(button => {
     const [dp, dl] = button.dataset.step.split(',').map(Number);
@@ -292,6 +327,14 @@ panel.addEventListener('click', event => {
   if (!button) return;
   const [dp, dl] = button.dataset.step.split(',').map(Number);
   choose(chosen.p + dp, chosen.l + dl, false);
+});
+byId('attention').addEventListener('toggle', attention);
+byId('strips').addEventListener('click', event => {
+  const head = event.target.closest('.strip');
+  if (!head) return;
+  chosen.h = Number(head.dataset.h);
+  attention();
+  byId('strips').children[chosen.h].focus({preventScroll: true});
 });
 addEventListener('hashchange', () => {
   const to = fromAddress();

@@ -5,12 +5,15 @@
 #include "engine/read.hpp"
 #include "output/attribution_json.hpp"
 #include "output/attribution_table.hpp"
+#include "output/heads_table.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 
+#include <xlens/core/attention_head.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/trace/attribute.hpp>
 
@@ -33,6 +36,8 @@ struct attribute_flags {
     std::optional<std::size_t> position;
     std::size_t limit = 20;
     std::size_t top = 10;
+    bool heads = false;
+    std::optional<std::string> head;
 };
 
 attribution_options options_of(const attribute_flags& flags, const engine& opened,
@@ -48,6 +53,12 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
     }
     out.position = flags.position;
     out.limit = flags.limit;
+    out.heads = flags.heads;
+    if (flags.head) {
+        out.head = parse_head(*flags.head, "--head");
+        const hyperparameters& config = opened.model().config;
+        check_head(*out.head, config.layers, config.heads);
+    }
     return out;
 }
 
@@ -63,14 +74,18 @@ void run(const attribute_flags& flags) {
         options.progress = std::ref(bar);
         return attribute(opened.model(), tokens, options, edits);
     }();
+    if (!flags.heads) { found.heads.clear(); }
     add_concepts(opened.model(), flags.top, found);
     if (flags.common.json) {
         run_record run = record_of(opened);
         run.edits = flags.edits;
         json_writer out(std::move(run));
-        write_attribution(out, opened, found);
+        write_attribution(out, opened, found, tokens);
     } else {
-        print_attribution({opened, tokens, flags.top}, found);
+        const trace_view view{opened, tokens, flags.top};
+        print_attribution(view, found);
+        print_heads(found, flags.limit);
+        print_sources(view, found, flags.limit);
     }
 }
 
@@ -83,7 +98,8 @@ void add_attribute(command_line& program) {
         "attribute", "Show what each layer and sub-update adds to a token's logit",
         "xlens attribute default --prompt \"The capital of France is\"\n"
         "  xlens attribute default --prompt \"The capital of France is\" --token \" Paris\" "
-        "--against \" the\"",
+        "--against \" the\"\n"
+        "  xlens attribute default --prompt \"The capital of France is\" --heads --head 20:4",
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
@@ -92,7 +108,10 @@ void add_attribute(command_line& program) {
     a.text("--against", flags->against, "W", "Explain the logit less this token's");
     a.whole("--position", flags->position, 0, std::numeric_limits<std::size_t>::max(),
             "Position whose next token is explained (the last)");
-    a.whole("--limit", flags->limit, 0, most, "Sub-updates to show, largest magnitude first");
+    a.flag("--heads", flags->heads, "Show what each attention head adds");
+    a.text("--head", flags->head, "L:H", "Show what a head adds by the positions that it reads");
+    a.whole("--limit", flags->limit, 0, most,
+            "Sub-updates, heads and positions to show, largest magnitude first");
     a.whole("--top", flags->top, 0, most, "Tokens of each sub-update's concept");
     flags->edits.declare(a);
 }

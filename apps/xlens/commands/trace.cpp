@@ -15,8 +15,10 @@
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/report/trace_page_data.hpp>
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/trace/attribute.hpp>
+#include <xlens/trace/observe_patterns.hpp>
 #include <xlens/trace/trace.hpp>
 
 #include <fmt/format.h>
@@ -84,12 +86,14 @@ std::unique_ptr<atomic_file> page_file(const trace_flags& flags) {
 
 /// The trace, and where early exit would leave if a rule is in use.
 std::vector<traced_position> trace_prompt(const engine& opened, std::span<const token_id> tokens,
-                                          trace_options options, dynamic_policies policies) {
+                                          trace_options options, dynamic_policies policies,
+                                          std::optional<observe_patterns>& patterns) {
     std::optional<early_exit::would_exit<early_exit::any_rule>> exits;
     if (const early_exit::fitted_exit* rule = opened.exit()) {
         exits.emplace(rule->rule, rule->threshold);
         policies.borrow(*exits);
     }
+    if (patterns) { policies.borrow(*patterns); }
     progress_bar bar("trace");
     options.lens = opened.lens();
     options.progress = std::ref(bar);
@@ -111,10 +115,12 @@ std::vector<attribution> attribute_prompt(const engine& opened, std::span<const 
 }
 
 void write_page(const trace_flags& flags, atomic_file& page, const engine& opened,
-                std::span<const token_id> tokens, std::span<const traced_position> positions) {
+                std::span<const token_id> tokens, std::span<const traced_position> positions,
+                const std::optional<observe_patterns>& patterns) {
     const trace_view all{opened, tokens, flags.top.value_or(many),
                          flags.sub_updates.value_or(many)};
-    const std::size_t bytes = write_trace_page(page, all, positions, flags.edits);
+    const std::size_t bytes =
+        write_trace_page(page, all, positions, flags.edits, patterns ? &*patterns : nullptr);
     note(fmt::format("{}: {} position{}, {:.2f} MB", *flags.html, positions.size(),
                      positions.size() == 1 ? "" : "s", static_cast<double>(bytes) / 1e6));
 }
@@ -129,10 +135,14 @@ void run(const trace_flags& flags) {
     if (flags.exit) { opened.use_exit(*flags.exit); }
     if (flags.lens) { opened.use_lens(*flags.lens); }
     note(opened.manifest());
+    std::optional<observe_patterns> patterns;
+    if (page && tokens.size() <= most_patterned_tokens) {
+        patterns.emplace(opened.model().config.heads);
+    }
     const std::vector<traced_position> positions =
-        trace_prompt(opened, tokens, options_of(flags), std::move(edits));
+        trace_prompt(opened, tokens, options_of(flags), std::move(edits), patterns);
     const std::vector<attribution> attributions = attribute_prompt(opened, tokens, flags);
-    if (page) { write_page(flags, *page, opened, tokens, positions); }
+    if (page) { write_page(flags, *page, opened, tokens, positions, patterns); }
     if (flags.common.json) {
         run_record run = record_of(opened);
         run.edits = flags.edits;

@@ -38,13 +38,15 @@ std::string lens_text(const engine& model) {
 }  // namespace
 
 std::size_t write_trace_page(atomic_file& file, const trace_view& view,
-                             std::span<const traced_position> positions, const edit_flags& edits) {
+                             std::span<const traced_position> positions, const edit_flags& edits,
+                             const observe_patterns* patterns) {
     const trace_page_options options{
         .model = model_name(view.model),
         .about = model_sizes(view.model) + lens_text(view.model) + edits_text(edits),
         .made = view.model.manifest(),
         .top = view.top,
         .sub_updates = view.sub_updates,
+        .patterns = patterns,
     };
     const auto bytes = [&](token_id id) { return view.model.token_bytes(id); };
     return write_page(file, trace_page(positions, view.tokens, bytes, options));

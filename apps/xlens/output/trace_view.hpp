@@ -8,6 +8,7 @@
 
 namespace xlens {
 class atomic_file;
+class observe_patterns;
 struct traced_position;
 }  // namespace xlens
 
@@ -31,7 +32,9 @@ void print_layers(const trace_view& view, const traced_position& position);
 void print_grid(const trace_view& view, std::span<const traced_position> positions);
 
 /// Writes the page of a trace (report/trace_page.hpp) and commits the file; returns its bytes.
+/// With the heads' patterns where they are given.
 std::size_t write_trace_page(atomic_file& file, const trace_view& view,
-                             std::span<const traced_position> positions, const edit_flags& edits);
+                             std::span<const traced_position> positions, const edit_flags& edits,
+                             const observe_patterns* patterns);
 
 }  // namespace xlens::program

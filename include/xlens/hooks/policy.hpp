@@ -34,6 +34,12 @@ struct site {
 
 // All hooks, once: what is said of each is made from this list. The rows of each, one a position:
 //   embedding        (T, D)  the residual that enters layer 0
+//   queries          (T, H·d) of a layer's heads, normed and turned: as they meet the keys
+//   keys             (T, K·d) of its key-value heads alike; later positions meet these too
+//   values           (T, K·d) of its key-value heads, what heads add up
+//   pattern          (T, H·S) each head's weights of the S positions so far, below. Policies that
+//                            take it cost T·H·S numbers of memory a pass
+//   head_outputs     (T, H·d) of head h, from h·d on, Σ_s weight_s·value_s, for the output matrix
 //   attention_out    (T, D)  what a layer's attention is about to add to the residual
 //   before           (T, D)  the residual before a layer's FFN update
 //   pre_activations  (T, F)  what the activation is about to be applied to: U·x + b_u, and in a
@@ -43,9 +49,18 @@ struct site {
 //   after            (T, D)  the residual after the FFN update
 //   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
 //   logits           (N, V)  of the positions whose logits are computed
+//
+// With H heads and K key-value heads of size d, of which head h reads number h·K/H. S counts
+// positions up to the last one of the pass: weight s of head h is at h·S + s of a row, 0 where the
+// position does not see s (it comes later, or before the window), and H is the row's width over S.
+// Weights of a head sum to 1, or to less where a sink takes the rest (gpt-oss). Edited weights are
+// those of the sum; what an edit gives to a position that is not seen stays out of it. Numbers of
+// queries and keys stand in the order in which the file has their rows: of llama in GGUF, the two
+// that turn together are neighbours.
 #define XLENS_FOR_EACH_HOOK(apply)                                                                 \
-    apply(embedding) apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) \
-        apply(after) apply(read_out) apply(logits)
+    apply(embedding) apply(queries) apply(keys) apply(values) apply(pattern) apply(head_outputs)   \
+        apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) apply(after) \
+            apply(read_out) apply(logits)
 
 namespace detail {
 enum class hook_number : unsigned {
@@ -143,11 +158,16 @@ consteval bool check_policy() {
     "policy: hook '" #name                                    \
     "' must be declared in `hooks` and be a member function " \
     "`void|xlens::flow " #name "(const xlens::site&, xlens::rows<float>)`, or neither"
-    static_assert(std::popcount(static_cast<unsigned>(all_hooks)) == 8, "an assertion a hook");
+    static_assert(std::popcount(static_cast<unsigned>(all_hooks)) == 13, "an assertion a hook");
     constexpr bool has_hooks = detail::has_hooks<P>;
     static_assert(has_hooks, "policy: expected `static constexpr xlens::hook hooks`");
     if constexpr (has_hooks) {
         static_assert(detail::declared_embedding<P>, XLENS_SENTENCE(embedding));
+        static_assert(detail::declared_queries<P>, XLENS_SENTENCE(queries));
+        static_assert(detail::declared_keys<P>, XLENS_SENTENCE(keys));
+        static_assert(detail::declared_values<P>, XLENS_SENTENCE(values));
+        static_assert(detail::declared_pattern<P>, XLENS_SENTENCE(pattern));
+        static_assert(detail::declared_head_outputs<P>, XLENS_SENTENCE(head_outputs));
         static_assert(detail::declared_attention_out<P>, XLENS_SENTENCE(attention_out));
         static_assert(detail::declared_before<P>, XLENS_SENTENCE(before));
         static_assert(detail::declared_pre_activations<P>, XLENS_SENTENCE(pre_activations));
@@ -210,8 +230,8 @@ flow call_hooks([[maybe_unused]] const site& where, [[maybe_unused]] rows<float>
 }
 
 /// Whether a policy takes hook h now: it declares it and, if it has a member `bool wants(hook)
-/// const`, that says so. Asked for what costs something: `pre_activations`, and what is read at an
-/// exit.
+/// const`, that says so. Asked for what costs something: `pattern`, `pre_activations`, and what is
+/// read at an exit.
 template <policy P>
 [[nodiscard]] bool wants(hook h, [[maybe_unused]] const P& p) {
     if (!contains(P::hooks, h)) { return false; }

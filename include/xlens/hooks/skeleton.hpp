@@ -16,12 +16,28 @@ namespace xlens {
 ///     model.forward(state, tokens, mine);
 class skeleton {
 public:
-    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::pre_activations | hook::coefficients | hook::after |
-                                  hook::read_out | hook::logits;
+    static constexpr hook hooks = hook::embedding | hook::queries | hook::keys | hook::values |
+                                  hook::pattern | hook::head_outputs | hook::attention_out |
+                                  hook::before | hook::pre_activations | hook::coefficients |
+                                  hook::after | hook::read_out | hook::logits;
 
     /// x (T, D): the residual that enters layer 0.
     void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
+
+    /// q (T, H·d): the queries of where.layer, as they meet the keys.
+    void queries([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> q) {}
+
+    /// k (T, K·d): the keys of these positions, as queries meet them.
+    void keys([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> k) {}
+
+    /// v (T, K·d): the values of these positions.
+    void values([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> v) {}
+
+    /// p (T, H·S): how much each head takes of each position; head h's are at h·S.
+    void pattern([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> p) {}
+
+    /// z (T, H·d): what each head took together; write zeros to leave a head out.
+    void head_outputs([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> z) {}
 
     /// x (T, D): what the attention of where.layer is about to add.
     void attention_out([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}

@@ -47,6 +47,17 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
                          rows<const float> keys, rows<const float> values,
                          std::size_t first_position, rows<float> out);
 
+/// The same in two steps, with the same bits, for those who look at the weights. First the weights:
+/// pattern (T, heads·S), S = first_position + T; that of key s for head h at h·S + s, 0 where the
+/// query does not see s. Other shapes as above. Memory: the pattern alone.
+XLENS_API void attention_pattern(const attention_shape& shape, rows<const float> queries,
+                                 rows<const float> keys, std::size_t first_position,
+                                 rows<float> pattern);
+/// Then the sums of the values, over the keys that each query sees: out (T, heads·head_size).
+XLENS_API void attention_of_pattern(const attention_shape& shape, rows<const float> pattern,
+                                    rows<const float> values, std::size_t first_position,
+                                    rows<float> out);
+
 #if XLENS_DEFINES(kernels)
 namespace detail {
 
@@ -109,8 +120,8 @@ struct score_form {
 };
 
 /// weights(t, ·) := softmax of the products weights(t, ·), of which the last is the query's own
-/// position; out_t := 0.
-inline void weigh(std::span<float> weights, const score_form& form, std::span<float> out) {
+/// position.
+inline void weigh(std::span<float> weights, const score_form& form) {
     const float scale = form.scale;
     transform(weights, [scale](const batch& v) { return batch(scale) * v; });
     if (form.cap > 0.0F) {
@@ -131,24 +142,34 @@ inline void weigh(std::span<float> weights, const score_form& form, std::span<fl
         softmax(weights);
         transform(weights, [share](const batch& v) { return batch(share) * v; });
     }
-    std::fill(out.begin(), out.end(), 0.0F);
 }
 
-/// Attention of one head for some queries in a row, `seen(t)` being what query t sees. The ranges
-/// begin and end in the order of the queries.
+/// What some queries in a row see together, `seen(t)` being what query t sees. The ranges begin and
+/// end in the order of the queries.
 template <class Seen>
-void attend(rows<const float> queries, rows<const float> keys, rows<const float> values, Seen seen,
-            const score_form& form, rows<float> out) {
-    const std::size_t last = queries.count() - 1;
-    const key_range all{seen(0).first, seen(last).end};
-    const std::size_t width = all.end - all.first;
-    const rows<float> weights(scratch<attention_scores>(queries.count() * width), queries.count(),
-                              width);
+key_range seen_by_all(Seen seen, std::size_t queries) {
+    return {seen(0).first, seen(queries - 1).end};
+}
+
+/// The weights of one head for such queries, of all that they see together; what a query does not
+/// see itself is left as it comes.
+template <class Seen>
+void weigh_keys(rows<const float> queries, rows<const float> keys, Seen seen,
+                const score_form& form, rows<float> weights) {
+    const key_range all = seen_by_all(seen, queries.count());
     score(queries, keys, all, weights);
-    for (std::size_t t = 0; t <= last; ++t) {
+    for (std::size_t t = 0; t < queries.count(); ++t) {
         const key_range own = seen(t);
-        weigh(weights[t].subspan(own.first - all.first, own.end - own.first), form, out[t]);
+        weigh(weights[t].subspan(own.first - all.first, own.end - own.first), form);
     }
+}
+
+/// out_t := Σ_s weights(t, s)·v_s over what query t sees.
+template <class Seen>
+void mix_values(rows<const float> weights, rows<const float> values, Seen seen, rows<float> out) {
+    const std::size_t last = weights.count() - 1;
+    const key_range all = seen_by_all(seen, weights.count());
+    for (std::size_t t = 0; t <= last; ++t) { std::ranges::fill(out[t], 0.0F); }
     // What every query sees is mixed for all of them together, the rest query by query. A weight of
     // 0 would not do: times an infinite value it is a NaN.
     const key_range common{seen(last).first, std::max(seen(last).first, seen(0).end)};
@@ -195,9 +216,32 @@ inline void attend_once(const attention_shape& shape, rows<const float> queries,
         const rows<float> own = weights.subrows(g * group, group);
         const rows<float> mixed(out.data() + g * group * size, group, size);
         for (std::size_t i = 0; i < group; ++i) {
-            weigh(own[i], score_form(shape, g * group + i), mixed[i]);
+            weigh(own[i], score_form(shape, g * group + i));
+            std::ranges::fill(mixed[i], 0.0F);
         }
         mix(own, seen.first, values.columns(g * size, size), seen, mixed);
+    });
+}
+
+/// What query t of a pass sees, whose first query is of position `first`.
+inline key_range seen_by(const attention_shape& shape, std::size_t first, std::size_t t) {
+    const std::size_t end = first + t + 1;
+    const bool cut = shape.window != 0 && end > shape.window;
+    return {cut ? end - shape.window : 0, end};
+}
+
+/// Runs task(h, t, count, seen) for every head h and block of `count` queries from t on, `seen(i)`
+/// being what query t + i sees. Head by head, so that equal shares of the tasks are about equal
+/// shares of the work, which grows along the positions.
+template <class Task>
+void by_heads(const attention_shape& shape, std::size_t first, std::size_t queries, Task task) {
+    constexpr std::size_t block = blocking::attention_positions;
+    const std::size_t blocks = (queries + block - 1) / block;
+    const std::size_t work = 4 * shape.head_size * (first + queries) * std::min(block, queries);
+    parallel_for(shape.heads * blocks, work, [&](std::size_t number) {
+        const std::size_t t = number % blocks * block;
+        task(number / blocks, t, std::min(block, queries - t),
+             [&](std::size_t i) { return seen_by(shape, first, t + i); });
     });
 }
 
@@ -208,31 +252,57 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
                          std::size_t first_position, rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
-    const std::size_t seen_by_last = first_position + queries.count();
-    const auto seen_by = [&](std::size_t t) {
-        const std::size_t end = first_position + t + 1;
-        const bool cut = shape.window != 0 && end > shape.window;
-        return detail::key_range{cut ? end - shape.window : 0, end};
-    };
     if (queries.count() == 1) {
-        return detail::attend_once(shape, queries, keys, values, seen_by(0), out);
+        const detail::key_range seen = detail::seen_by(shape, first_position, 0);
+        return detail::attend_once(shape, queries, keys, values, seen, out);
     }
-    constexpr std::size_t block = blocking::attention_positions;
-    const std::size_t blocks = (queries.count() + block - 1) / block;
-    // Head by head, so that equal shares of the tasks are about equal shares of the work, which
-    // grows along the positions.
-    parallel_for(shape.heads * blocks, 4 * size * seen_by_last * std::min(block, queries.count()),
-                 [&](std::size_t task) {
-                     const std::size_t h = task / blocks;
-                     const std::size_t t = task % blocks * block;
-                     const std::size_t count = std::min(block, queries.count() - t);
-                     const auto seen = [&](std::size_t i) { return seen_by(t + i); };
-                     detail::attend(queries.subrows(t, count).columns(h * size, size),
-                                    keys.columns(h / group * size, size),
-                                    values.columns(h / group * size, size), seen,
-                                    detail::score_form(shape, h),
-                                    out.subrows(t, count).columns(h * size, size));
-                 });
+    const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
+        const detail::key_range all = detail::seen_by_all(seen, count);
+        const std::size_t width = all.end - all.first;
+        const rows<float> weights(scratch<detail::attention_scores>(count * width), count, width);
+        const std::size_t kv = h / group * size;
+        detail::weigh_keys(queries.subrows(t, count).columns(h * size, size),
+                           keys.columns(kv, size), seen, detail::score_form(shape, h), weights);
+        detail::mix_values(weights, values.columns(kv, size), seen,
+                           out.subrows(t, count).columns(h * size, size));
+    };
+    detail::by_heads(shape, first_position, queries.count(), task);
+}
+
+XLENS_API void attention_pattern(const attention_shape& shape, rows<const float> queries,
+                                 rows<const float> keys, std::size_t first_position,
+                                 rows<float> pattern) {
+    const std::size_t size = shape.head_size;
+    const std::size_t group = shape.heads / shape.kv_heads;
+    const std::size_t positions = pattern.width() / shape.heads;
+    const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
+        const rows<float> own = pattern.subrows(t, count).columns(h * positions, positions);
+        const detail::key_range all = detail::seen_by_all(seen, count);
+        detail::weigh_keys(queries.subrows(t, count).columns(h * size, size),
+                           keys.columns(h / group * size, size), seen, detail::score_form(shape, h),
+                           own.columns(all.first, all.end - all.first));
+        for (std::size_t i = 0; i < count; ++i) {
+            std::ranges::fill(own[i].first(seen(i).first), 0.0F);
+            std::ranges::fill(own[i].subspan(seen(i).end), 0.0F);
+        }
+    };
+    detail::by_heads(shape, first_position, queries.count(), task);
+}
+
+XLENS_API void attention_of_pattern(const attention_shape& shape, rows<const float> pattern,
+                                    rows<const float> values, std::size_t first_position,
+                                    rows<float> out) {
+    const std::size_t size = shape.head_size;
+    const std::size_t group = shape.heads / shape.kv_heads;
+    const std::size_t positions = pattern.width() / shape.heads;
+    const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
+        const detail::key_range all = detail::seen_by_all(seen, count);
+        detail::mix_values(
+            pattern.subrows(t, count).columns(h * positions + all.first, all.end - all.first),
+            values.columns(h / group * size, size), seen,
+            out.subrows(t, count).columns(h * size, size));
+    };
+    detail::by_heads(shape, first_position, pattern.count(), task);
 }
 #endif
 

@@ -72,13 +72,14 @@ public:
     /// The layers are done: hooks after them see the pass's own positions again.
     void end() { m_where.first_position = m_state->position - m_tokens.size(); }
 
-    template <class Attention, class Positions>
+    template <class Attention, class Positions, class Hooks>
     void attend(const Attention& attention, rows<const float> x, const Positions& position,
-                rows<float> out) {
-        attention(x, position, m_state->caches[m_where.layer], work(), out);
+                rows<float> out, Hooks& hooks) {
+        attention(x, position, m_state->caches[m_where.layer], work(), out, hooks);
     }
+    /// Rows of the pass, the first of which is row 0: there are no others.
     template <hook H, policy... P>
-    flow offer(rows<float> r, P&... policies) const {
+    flow offer(rows<float> r, std::size_t, P&... policies) const {
         return call_hooks<H>(m_where, r, policies...);
     }
 
@@ -130,16 +131,17 @@ public:
         }
         return fresh();
     }
-    template <class Attention, class Positions>
+    template <class Attention, class Positions, class Hooks>
     void attend(const Attention& attention, rows<const float> x, const Positions& position,
-                rows<float> out) {
-        attention.each(x, position, m_caches, work(), out);
+                rows<float> out, Hooks& hooks) {
+        attention.each(x, position, m_caches, work(), out, hooks);
     }
+    /// Rows of the pass from `first_row` on.
     template <hook H, policy... P>
-    flow offer(rows<float> r, P&... policies) const {
+    flow offer(rows<float> r, std::size_t first_row, P&... policies) const {
         if constexpr (sizeof...(P) > 0) {
             for (std::size_t n = 0; n < r.count(); ++n) {
-                call_hooks<H>(m_sites[n], r.subrows(n, 1), policies...);
+                call_hooks<H>(m_sites[first_row + n], r.subrows(n, 1), policies...);
             }
         }
         return flow::proceed;

@@ -16,7 +16,7 @@ void transformer<Preset, Weights>::run(Pass& pass, P&... policies) const {
     embedding(pass.tokens(), pass.fresh());
     if (embedding_norm) { (*embedding_norm)(pass.fresh(), pass.fresh()); }
     pass.add_positions(position);
-    pass.template offer<hook::embedding>(pass.fresh(), policies...);
+    pass.template offer<hook::embedding>(pass.fresh(), 0, policies...);
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         const rows<float> x = pass.enter(l, position);
         if (blocks[l](pass, x, position, policies...) == flow::stop) { break; }
@@ -35,7 +35,7 @@ void transformer<Preset, Weights>::read_one(sequence_state& state, std::span<con
     pass.end();
     state.residual = pass.fresh().tensor();
     if (answered(state, policies...)) { return; }
-    pass.template offer<hook::read_out>(state.residual, policies...);
+    pass.template offer<hook::read_out>(state.residual, 0, policies...);
     compute_logits(pass.where(), state, policies...);
 }
 
@@ -66,13 +66,13 @@ void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> st
     (check_fits(policies, sizes()), ...);
     detail::joint_pass pass(states, tokens, layer_sizes());
     run(pass, policies...);
-    pass.template offer<hook::read_out>(pass.fresh(), policies...);
+    pass.template offer<hook::read_out>(pass.fresh(), 0, policies...);
     xt::xtensor<float, 2> logits = xt::empty<float>({states.size(), config.vocabulary});
     for (std::size_t n = 0; n < states.size(); ++n) {
         check_residual(pass.fresh().subrows(n, 1), states[n]->exit_layer, states[n]->position - 1);
     }
     read_out(pass.fresh(), logits);
-    pass.template offer<hook::logits>(logits, policies...);
+    pass.template offer<hook::logits>(logits, 0, policies...);
     for (std::size_t n = 0; n < states.size(); ++n) {
         states[n]->answer.reset();
         states[n]->residual = pass.fresh().subrows(n, 1).tensor();

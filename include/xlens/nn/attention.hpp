@@ -2,6 +2,8 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/kernels/attention.hpp>
 #include <xlens/nn/kv_cache.hpp>
 #include <xlens/nn/linear.hpp>
@@ -70,30 +72,38 @@ struct attention {
     float clip = 0.0F;  ///< q, k and v are cut to ±clip (OLMo, MPT); 0: they are not
 
     /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
+    template <class Hooks>
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
-                    rows<float> out) const {
+                    rows<float> out, Hooks& hooks) const {
         const std::size_t first = cache.extend(x.count());
-        project(x, position, ws, cache.keys_from(first), cache.values_from(first));
-        kernels::attention(shape, ws.queries, cache.keys(), cache.values(), first, ws.mixed);
+        const rows<float> keys = cache.keys_from(first);
+        const rows<float> values = cache.values_from(first);
+        project(x, position, ws, keys, values);
+        offer_projected(ws.queries, keys, values, hooks);
+        attend(ws.queries, cache, first, 0, hooks, ws.mixed);
+        hooks.template offer<hook::head_outputs>(ws.mixed);
         output(ws.mixed, out);
     }
 
     /// The same for one position each of N sequences: x (N, D) -> out (N, D), row n with
     /// caches[n]. ws.turned holds the rotation of each row's position.
+    template <class Hooks>
     void each(rows<const float> x, const Position& position, std::span<kv_cache* const> caches,
-              workspace& ws, rows<float> out) const {
+              workspace& ws, rows<float> out, Hooks& hooks) const {
         const std::size_t width = shape.kv_heads * shape.head_size;
         ws.keys.resize({x.count(), width});
         ws.values.resize({x.count(), width});
         project(x, position, ws, ws.keys, ws.values);
+        offer_projected(ws.queries, ws.keys, ws.values, hooks);
         for (std::size_t n = 0; n < x.count(); ++n) {
             kv_cache& cache = *caches[n];
             const std::size_t first = cache.extend(1);
             std::ranges::copy(rows<float>(ws.keys)[n], cache.keys_from(first)[0].begin());
             std::ranges::copy(rows<float>(ws.values)[n], cache.values_from(first)[0].begin());
-            kernels::attention(shape, rows<float>(ws.queries).subrows(n, 1), cache.keys(),
-                               cache.values(), first, rows<float>(ws.mixed).subrows(n, 1));
+            attend(rows<float>(ws.queries).subrows(n, 1), cache, first, n, hooks,
+                   rows<float>(ws.mixed).subrows(n, 1));
         }
+        hooks.template offer<hook::head_outputs>(ws.mixed);
         output(ws.mixed, out);
     }
 
@@ -112,6 +122,27 @@ struct attention {
     }
 
 private:
+    template <class Hooks>
+    static void offer_projected(rows<float> queries, rows<float> keys, rows<float> values,
+                                Hooks& hooks) {
+        hooks.template offer<hook::queries>(queries);
+        hooks.template offer<hook::keys>(keys);
+        hooks.template offer<hook::values>(values);
+    }
+    /// Queries of positions `first` on, which are rows `row` on of the pass. Weights are kept only
+    /// where a policy takes them; with the same bits.
+    template <class Hooks>
+    void attend(rows<const float> queries, kv_cache& cache, std::size_t first, std::size_t row,
+                Hooks& hooks, rows<float> out) const {
+        if (!hooks.template wanted<hook::pattern>()) {
+            return kernels::attention(shape, queries, cache.keys(), cache.values(), first, out);
+        }
+        xt::xtensor<float, 2> pattern =
+            xt::empty<float>({queries.count(), shape.heads * (first + queries.count())});
+        kernels::attention_pattern(shape, queries, cache.keys(), first, pattern);
+        hooks.template offer<hook::pattern>(pattern, row);
+        kernels::attention_of_pattern(shape, pattern, cache.values(), first, out);
+    }
     /// Queries of x into the workspace, its keys and values into theirs.
     void project(rows<const float> x, const Position& position, workspace& ws, rows<float> keys,
                  rows<float> values) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/hooks/layer_hooks.hpp>
 #include <xlens/hooks/policy.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/nn/attention.hpp>
@@ -46,35 +47,32 @@ struct block {
     template <class Pass, policy... P>
     flow operator()(Pass& pass, rows<float> x, const position_type& position,
                     P&... policies) const {
-        flow result = flow::proceed;
-        const auto offer = [&]<hook H>(rows<float> r) {
-            if (pass.template offer<H>(r, policies...) == flow::stop) { result = flow::stop; }
-        };
+        layer_hooks<Pass, P...> hooks(pass, policies...);
         workspace& ws = pass.work();
         normalise(attention_norm, x, ws.normed);
-        pass.attend(attention, ws.normed, position, ws.update);
+        pass.attend(attention, ws.normed, position, ws.update, hooks);
         if (attention_post_norm) { (*attention_post_norm)(ws.update, ws.update); }
         if (residual_scale != 1.0F) { multiply(ws.update, residual_scale); }
-        offer.template operator()<hook::attention_out>(ws.update);
+        hooks.template offer<hook::attention_out>(ws.update);
 
         if (parallel_residual) { normalise(ffn_norm, x, ws.normed); }
         add(ws.update, x);
-        offer.template operator()<hook::before>(x);
+        hooks.template offer<hook::before>(x);
         if (!parallel_residual) { normalise(ffn_norm, x, ws.normed); }
 
-        if (wants<hook::pre_activations>(policies...)) {
+        if (hooks.template wanted<hook::pre_activations>()) {
             ffn.coefficients(ws.normed, ws.coefficients, [&](rows<float> g) {
-                offer.template operator()<hook::pre_activations>(g);
+                hooks.template offer<hook::pre_activations>(g);
             });
         } else {
             ffn.coefficients(ws.normed, ws.coefficients);
         }
-        offer.template operator()<hook::coefficients>(ws.coefficients);
+        hooks.template offer<hook::coefficients>(ws.coefficients);
         ffn.sum(ws.coefficients, ws.update);
         ffn.finish(ws.update);
         add(ws.update, x);
-        offer.template operator()<hook::after>(x);
-        return result;
+        hooks.template offer<hook::after>(x);
+        return hooks.result();
     }
 
     /// What a skipped layer owes to later positions: keys and values from the exit residual x.

@@ -8,7 +8,9 @@
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/vocabulary.hpp>
 #include <xlens/report/html_page.hpp>
+#include <xlens/text/base64.hpp>
 #include <xlens/text/visible.hpp>
+#include <xlens/trace/observe_patterns.hpp>
 #include <xlens/trace/trace.hpp>
 
 #include <fmt/format.h>
@@ -24,6 +26,11 @@
 #include <utility>
 #include <vector>
 
+namespace xlens {
+/// A page holds what heads took of which position for prompts of at most so many tokens.
+inline constexpr std::size_t most_patterned_tokens = 96;
+}  // namespace xlens
+
 namespace xlens::detail {
 
 /// Five digits, as many as the page could show; null for what is no number.
@@ -38,7 +45,8 @@ XLENS_API std::span<const scored> first_of(const std::vector<scored>& list, std:
 class trace_page_data {
 public:
     trace_page_data(std::span<const traced_position> positions, std::span<const token_id> prompt,
-                    std::size_t top, std::size_t sub_updates);
+                    std::size_t top, std::size_t sub_updates,
+                    const observe_patterns* patterns = nullptr);
 
     /// `bytes(id)`: a token's exact bytes, empty where the model has no text for it.
     template <class TokenBytes>
@@ -69,6 +77,15 @@ public:
             out.line_break();
             each(out, p.layers, [&](const traced_layer& l) { write_cell(out, l); });
         });
+        if (m_patterns != nullptr) {
+            out.field("heads", m_patterns->heads());
+            write_list("patterns", m_positions, [&](const traced_position& p) {
+                out.line_break();
+                each(out, p.layers, [&](const traced_layer& l) {
+                    out.value(to_base64(m_patterns->at(p.position, l.layer)));
+                });
+            });
+        }
         out.end_object();
         return text;
     }
@@ -98,6 +115,7 @@ private:
     std::span<const token_id> m_prompt;
     std::size_t m_top;
     std::size_t m_sub_updates;
+    const observe_patterns* m_patterns;
     std::unordered_map<token_id, std::size_t> m_tokens;  // how often; then its number in the table
     std::vector<std::pair<token_id, std::size_t>> m_order;
     std::map<neuron, std::size_t> m_numbers;
@@ -120,8 +138,13 @@ XLENS_API std::span<const scored> first_of(const std::vector<scored>& list, std:
 
 XLENS_API trace_page_data::trace_page_data(std::span<const traced_position> positions,
                                            std::span<const token_id> prompt, std::size_t top,
-                                           std::size_t sub_updates)
-    : m_positions(positions), m_prompt(prompt), m_top(top), m_sub_updates(sub_updates) {
+                                           std::size_t sub_updates,
+                                           const observe_patterns* patterns)
+    : m_positions(positions),
+      m_prompt(prompt),
+      m_top(top),
+      m_sub_updates(sub_updates),
+      m_patterns(patterns) {
     for (const token_id id : prompt) { ++m_tokens[id]; }
     for (const traced_position& p : positions) {
         for (const traced_layer& l : p.layers) { count(l); }

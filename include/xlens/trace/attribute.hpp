@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/attention_head.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
@@ -33,6 +34,8 @@ struct attribution_options {
     std::optional<token_id> against;      ///< none: the logit itself, else the difference
     std::optional<std::size_t> position;  ///< none: the last
     std::size_t limit = 20;               ///< sub-updates to name
+    bool heads = false;                   ///< attention by heads too
+    std::optional<attention_head> head;   ///< this one by the positions that it reads; and `heads`
     progress_function progress = {};      ///< counts tokens that were read
 };
 
@@ -58,7 +61,8 @@ XLENS_API std::vector<attribution> attribute_predictions_with(const transformer<
 
 /// Explains one logit of a prompt: the prediction of the token after `position`. Policies run in
 /// the pass, before it is recorded. Memory: the key-value cache and O(L·(D + F) + V), whatever the
-/// prompt's length. Throws xlens::error for a position or a token that is not there.
+/// prompt's length; of `head` 32 positions' pattern more, 32·H·T. Throws xlens::error for a
+/// position, a token or a head that is not there.
 template <class... P>
 attribution attribute(const transformer<>& model, std::span<const token_id> tokens,
                       const attribution_options& options = {}, P&... policies) {
@@ -90,15 +94,13 @@ XLENS_API void add_concepts(const transformer<>& model, std::size_t top, attribu
 
 namespace detail {
 
-/// Reads a prompt in passes of bounded size with observe_updates behind the policies, and calls
-/// read(record) after each pass that reaches a position in question.
+/// Reads a prompt in passes of bounded size with `seen` behind the policies, and calls read(seen)
+/// after each pass that reaches a position in question: the last, or all.
 inline void each_observed_pass(const transformer<>& model, std::span<const token_id> tokens,
-                               observe::positions which, const progress_function& progress,
+                               observe_updates& seen, bool all, const progress_function& progress,
                                function_ref<void(const observe_updates&)> read,
                                dynamic_policies& policies) {
     constexpr std::size_t chunk = 32;
-    const bool all = which == observe::positions::all;
-    observe_updates seen(which);
     sequence_state state = model.start();
     each_pass(model, state, tokens, chunk, [&](const text_pass& pass) {
         state.wanted = all ? logit_rows::all : pass.last ? logit_rows::last : logit_rows::none;
@@ -128,14 +130,23 @@ XLENS_API attribution attribute_with(const transformer<>& model, std::span<const
         fail("position: expected 0 to {}, got {}", tokens.size() - 1, position);
     }
     std::vector<attribution> out;
+    std::optional<observe_sources> sources;
+    if (options.head) {
+        check_head(*options.head, model.blocks.size(), model.config.heads);
+        sources.emplace(*options.head, model.config.heads, model.config.kv_heads);
+    }
     const auto read = [&](const observe_updates& seen) {
         const token_id token = options.token ? *options.token : best_token(seen.logits()[0]);
         const attribution_target target{0, token, options.against};
-        out = attributor(model, options.limit)(seen, std::span(&target, 1));
+        out = attributor(model, options.limit)(seen, std::span(&target, 1),
+                                               sources ? &*sources : nullptr);
     };
+    dynamic_policies all;
+    all.borrow(policies);
+    if (sources) { all.borrow(*sources); }
+    observe_updates seen(observe::positions::last, options.heads || options.head);
     // What stands after a position does not change it.
-    each_observed_pass(model, tokens.first(position + 1), observe::positions::last,
-                       options.progress, read, policies);
+    each_observed_pass(model, tokens.first(position + 1), seen, false, options.progress, read, all);
     return std::move(out.front());
 }
 
@@ -153,7 +164,9 @@ XLENS_API std::vector<attribution> attribute_predictions_with(const transformer<
             out.push_back(std::move(a));
         }
     };
-    each_observed_pass(model, tokens, options.positions, options.progress, read, policies);
+    observe_updates record(options.positions);
+    each_observed_pass(model, tokens, record, options.positions == observe::positions::all,
+                       options.progress, read, policies);
     return out;
 }
 

@@ -6,7 +6,9 @@
 #include <xlens/core/xtensor.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/largest_contributions.hpp>
+#include <xlens/trace/observe_sources.hpp>
 #include <xlens/trace/observe_updates.hpp>
 
 #include <cstddef>
@@ -48,6 +50,9 @@ struct attribution {
 
     std::vector<sub_update_contribution> sub_updates;  ///< of all layers, largest magnitude first
 
+    std::vector<attention_shares> heads;  ///< (L): `attention` by heads, where they were recorded
+    std::optional<head_sources> head;     ///< one of them by positions, where that was asked for
+
     /// What does not depend on a layer's work.
     [[nodiscard]] float bias() const;
 };
@@ -72,9 +77,12 @@ public:
     /// decoded once, and once more for the norms where they are not known yet; memory
     /// O(N·(D + F + limit)) besides the result. The same bits for any number of threads. Throws
     /// xlens::error for a token outside the vocabulary, a record without logits or of another
-    /// model's sizes, and where the residual is no number.
+    /// model's sizes, and where the residual is no number. Where the record has the outputs of
+    /// heads, attention is taken apart by heads too; and with `sources`, a record of the same pass,
+    /// one head by positions, for targets at the last position.
     [[nodiscard]] std::vector<attribution> operator()(
-        const observe_updates& seen, std::span<const attribution_target> targets) const;
+        const observe_updates& seen, std::span<const attribution_target> targets,
+        const observe_sources* sources = nullptr) const;
 
 private:
     /// An attribution on its way, and the exact sum of what it has so far.
@@ -95,6 +103,12 @@ private:
     void add_layer(const observed_update& update, std::size_t layer,
                    std::span<const attribution_target> targets,
                    const xt::xtensor<float, 2>& directions, std::vector<running>& sums) const;
+
+    /// The same of a layer's heads, once its attention is added.
+    void add_heads(const observed_update& update, std::size_t layer,
+                   std::span<const attribution_target> targets,
+                   const xt::xtensor<float, 2>& directions, const observe_sources* sources,
+                   std::vector<running>& sums) const;
 
     attribution finish(const observe_updates& seen, std::size_t row, running sums) const;
 
@@ -128,7 +142,8 @@ struct attributor::running {
 };
 
 XLENS_API std::vector<attribution> attributor::operator()(
-    const observe_updates& seen, std::span<const attribution_target> targets) const {
+    const observe_updates& seen, std::span<const attribution_target> targets,
+    const observe_sources* sources) const {
     check(seen, targets);
     xt::xtensor<float, 2> directions = xt::empty<float>({targets.size(), width()});
     std::vector<running> sums;
@@ -137,6 +152,9 @@ XLENS_API std::vector<attribution> attributor::operator()(
     }
     for (std::size_t l = 0; l < seen.layers().size(); ++l) {
         add_layer(seen.layers()[l], l, targets, directions, sums);
+        if (seen.layers()[l].head_outputs.size() > 0) {
+            add_heads(seen.layers()[l], l, targets, directions, sources, sums);
+        }
     }
     std::vector<attribution> out;
     for (std::size_t n = 0; n < targets.size(); ++n) {
@@ -259,6 +277,31 @@ XLENS_API void attributor::add_layer(const observed_update& update, std::size_t 
         to.ffn_bias += ffn_bias;
         to.sum += attention + ffn + attention_bias + ffn_bias;
     });
+}
+
+XLENS_API void attributor::add_heads(const observed_update& update, std::size_t layer,
+                                     std::span<const attribution_target> targets,
+                                     const xt::xtensor<float, 2>& directions,
+                                     const observe_sources* sources,
+                                     std::vector<running>& sums) const {
+    const auto& block = m_model->blocks[layer];
+    const std::size_t width = block.attention.shape.heads * block.attention.shape.head_size;
+    const rows<const float> recorded = update.head_outputs;
+    if (recorded.width() != width) {
+        fail("attribution: a record of heads of {} numbers, the model has {}: is it another's?",
+             recorded.width(), width);
+    }
+    xt::xtensor<float, 2> outputs = xt::empty<float>({targets.size(), width});
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        std::ranges::copy(recorded[targets[n].row], rows<float>(outputs)[n].begin());
+    }
+    const detail::head_reader heads(block, directions, outputs);
+    for (std::size_t n = 0; n < targets.size(); ++n) {
+        sums[n].to.heads.push_back(heads.shares(n, double{sums[n].to.attention.back()}));
+        if (sources != nullptr && sources->which().layer == layer) {
+            sums[n].to.head = heads.sources(n, *sources);
+        }
+    }
 }
 
 XLENS_API attribution attributor::finish(const observe_updates& seen, std::size_t row,

@@ -20,19 +20,23 @@ namespace xlens {
 struct observed_update {
     xt::xtensor<float, 2> attention;     ///< (P, D): the attention's output, its bias included
     xt::xtensor<float, 2> coefficients;  ///< (P, F): m, of the FFN update Σ_i m_i·v_i + b
+    xt::xtensor<float, 2> head_outputs;  ///< (P, H·d): of its heads, where they are asked for
 };
 
 /// Policy that records the parts that a residual is the sum of: embedding, every attention output,
 /// every coefficient; and that residual and its logits. Each pass starts a new record. It edits
 /// nothing: a pass with it gives the bits of one without. What policies before it in the pack
-/// change is recorded changed. Memory O(P·(L·(D + F) + V)), P = 1 or the positions of a pass.
+/// change is recorded changed. Memory O(P·(L·(D + F) + V)), P = 1 or the positions of a pass; of
+/// heads L·P·H·d more.
 class observe_updates {
 public:
-    static constexpr hook hooks =
-        hook::embedding | hook::attention_out | hook::coefficients | hook::after | hook::logits;
+    static constexpr hook hooks = hook::embedding | hook::head_outputs | hook::attention_out |
+                                  hook::coefficients | hook::after | hook::logits;
 
-    explicit observe_updates(observe::positions which = observe::positions::last)
-        : m_which(which) {}
+    /// `heads`: whether to record the outputs of heads too.
+    explicit observe_updates(observe::positions which = observe::positions::last,
+                             bool heads = false)
+        : m_which(which), m_heads(heads) {}
 
     /// Position of the first observed row, and how many there are.
     [[nodiscard]] std::size_t first_position() const { return m_first; }
@@ -48,6 +52,7 @@ public:
     [[nodiscard]] rows<const float> logits() const { return m_logits; }
 
     void embedding(const site& where, rows<float> x);
+    void head_outputs(const site&, rows<float> z);
     void attention_out(const site&, rows<float> x);
     void coefficients(const site&, rows<float> m);
     void after(const site&, rows<float> x) { m_residual = observed(x).tensor(); }
@@ -57,6 +62,7 @@ private:
     [[nodiscard]] rows<float> observed(rows<float> x) const;
 
     observe::positions m_which;
+    bool m_heads;
     std::size_t m_first = 0;
     xt::xtensor<float, 2> m_embedding;
     std::vector<observed_update> m_layers;
@@ -73,8 +79,13 @@ XLENS_API void observe_updates::embedding(const site& where, rows<float> x) {
     m_embedding = observed(x).tensor();
 }
 
+XLENS_API void observe_updates::head_outputs(const site&, rows<float> z) {
+    m_layers.emplace_back();
+    if (m_heads) { m_layers.back().head_outputs = observed(z).tensor(); }
+}
+
 XLENS_API void observe_updates::attention_out(const site&, rows<float> x) {
-    m_layers.emplace_back().attention = observed(x).tensor();
+    m_layers.back().attention = observed(x).tensor();
 }
 
 XLENS_API void observe_updates::coefficients(const site&, rows<float> m) {
