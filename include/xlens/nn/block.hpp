@@ -72,6 +72,7 @@ struct block {
         offer.template operator()<hook::coefficients>(ws.coefficients);
         ffn.sum(ws.coefficients, ws.update);
         ffn.finish(ws.update);
+        offer.template operator()<hook::ffn_out>(ws.update);
         add(ws.update, x);
         offer.template operator()<hook::after>(x);
         return result;
