@@ -31,6 +31,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/progress.hpp>
+#include <xlens/core/ranges.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>

@@ -309,8 +309,8 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
         {"[]", ": expected an object, got array"},
         {R"({"steps": []})", ": unknown key 'steps', expected one of interventions"},
         {R"({"interventions": [{"do": "mute", "neurons": ["0:0"]}]})",
-         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, ban, got "
-         "'mute'"},
+         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, patch, ban, "
+         "got 'mute'"},
         {R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "until": 3}]})",
          ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, "
          "positions"},

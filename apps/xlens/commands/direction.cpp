@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
-#include "flags/ranges.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
 #include "output/table_line.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/ranges.hpp>
 #include <xlens/interventions/direction_file.hpp>
 #include <xlens/interventions/fit_directions.hpp>
 #include <xlens/interventions/pair_file.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include <fmt/format.h>
@@ -158,6 +159,10 @@ void run(const direction_flags& flags) {
     const bool control_vector = is_control_vector(*flags.path);
     if (control_vector && flags.site != "after") {
         fail("--site: expected after for a .gguf, got {}", flags.site);
+    }
+    std::vector<input_mark> read;  // what is read cannot be written over
+    for (const auto* file : {&flags.pairs, &flags.positive, &flags.negative}) {
+        if (*file) { read.emplace_back(**file); }
     }
     const std::vector<written_pair> written = pairs_of(flags);
     const engine opened(flags.common);

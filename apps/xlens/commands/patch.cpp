@@ -2,13 +2,13 @@
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
 #include "engine/read.hpp"
-#include "flags/ranges.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/patch_view.hpp"
 #include "output/progress.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/ranges.hpp>
 #include <xlens/interventions/patch_grid.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/atomic_file.hpp>
@@ -182,6 +182,8 @@ patch_values values_of(const engine& opened, const patch_flags& flags,
 void run(const patch_flags& flags) {
     check(flags);
     const std::vector<hook> sites = sites_of(flags);
+    std::optional<input_mark> text;  // what is read cannot be written over
+    if (flags.file) { text.emplace(*flags.file); }
     std::unique_ptr<atomic_file> page;  // now: a bad path is told before the work
     if (flags.html) { page = std::make_unique<atomic_file>(*flags.html); }
     const engine opened(flags.common);

@@ -14,14 +14,14 @@
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
 #include <xlens/io/families.hpp>
-#include <xlens/model/model.hpp>
+#include <xlens/model/hyperparameters.hpp>
 
 #include <fmt/format.h>
 #endif
 
 namespace xlens {
 
-class model;
+struct hyperparameters;
 
 /// Directions in the residual, one of a layer or of several, and what is known of them.
 struct direction_set {
@@ -39,40 +39,41 @@ struct direction_set {
 };
 
 /// What llama.cpp calls the model's architecture ("llama", "gemma3"); empty where it has none.
-[[nodiscard]] XLENS_API std::string architecture_hint(const model& m);
+[[nodiscard]] XLENS_API std::string architecture_hint(const hyperparameters& config);
 
 /// Throws xlens::error, naming the file and both values, where the directions are of another
 /// architecture, width or number of layers than the model's, or of a layer that it does not have;
-/// and where they say of which model they are and it is another one.
-XLENS_API void check_directions(const direction_set& set, const model& m, std::string_view name);
+/// and where they say of which model they are and it is another one (`fingerprint`; 0: not said).
+XLENS_API void check_directions(const direction_set& set, const hyperparameters& config,
+                                std::uint64_t fingerprint, std::string_view name);
 
 #if XLENS_DEFINES(interventions)
 
-XLENS_API std::string architecture_hint(const model& m) {
-    const family* found = find_family(m.config.family);
+XLENS_API std::string architecture_hint(const hyperparameters& config) {
+    const family* found = find_family(config.family);
     return found == nullptr ? std::string() : std::string(found->gguf);
 }
 
-XLENS_API void check_directions(const direction_set& set, const model& m, std::string_view name) {
+XLENS_API void check_directions(const direction_set& set, const hyperparameters& config,
+                                std::uint64_t fingerprint, std::string_view name) {
     const std::string file = printable(name, 1024);
-    const std::string own = architecture_hint(m);
+    const std::string own = architecture_hint(config);
     if (!set.hint.empty() && !own.empty() && set.hint != own) {
         fail("{}: directions: made for '{}', the model is '{}'", file, printable(set.hint), own);
     }
-    if (set.width() != m.config.width) {
-        fail("{}: directions: width {}, the model has {}", file, set.width(), m.config.width);
+    if (set.width() != config.width) {
+        fail("{}: directions: width {}, the model has {}", file, set.width(), config.width);
     }
-    if (set.layers != 0 && set.layers != m.config.layers) {
-        fail("{}: directions: of {} layers, the model has {}", file, set.layers, m.config.layers);
+    if (set.layers != 0 && set.layers != config.layers) {
+        fail("{}: directions: of {} layers, the model has {}", file, set.layers, config.layers);
     }
-    if (set.of.rbegin()->first >= m.config.layers) {
+    if (set.of.rbegin()->first >= config.layers) {
         fail("{}: directions: layer {}, the model has layers 0 to {}", file,
-             set.of.rbegin()->first, m.config.layers - 1);
+             set.of.rbegin()->first, config.layers - 1);
     }
-    const std::uint64_t print = m.fingerprint();
-    if (set.fingerprint != 0 && print != 0 && set.fingerprint != print) {
+    if (set.fingerprint != 0 && fingerprint != 0 && set.fingerprint != fingerprint) {
         fail("{}: directions: made of model {}, this one is {}", file,
-             fmt::format("{:016x}", set.fingerprint), fmt::format("{:016x}", print));
+             fmt::format("{:016x}", set.fingerprint), fmt::format("{:016x}", fingerprint));
     }
 }
 

@@ -175,7 +175,7 @@ XLENS_API fitted_directions fit_directions(const model& m, std::span<const text_
     out.set.pairs = pairs.size();
     out.set.layers = m.config.layers;
     out.set.fingerprint = m.fingerprint();
-    out.set.hint = architecture_hint(m);
+    out.set.hint = architecture_hint(m.config);
     for (std::size_t k = 0; k < layers.size(); ++k) {
         const pair_geometry geometry(texts[k]);
         const std::vector<double> d = geometry.direction(pca);
