@@ -241,7 +241,7 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused) {
     BOOST_TEST(refusal(begun().tensor("direction.x", {2}, 0, 0).data(floats)) ==
                ": tensor 'direction.x': expected direction.L, L being a layer");
     BOOST_TEST(refusal(begun().tensor("direction.1", {2, 1}, 0, 0).data(floats)) ==
-               ": direction.1: expected F32 of one dimension, got F32 (1, 2)");
+               ": direction.1: expected f32 of one dimension, got f32 (1, 2)");
     BOOST_TEST(refusal(begun().tensor("direction.1", {2}, 0, 0).data(std::string(8, '\xff'))) ==
                ": direction.1: number 0 is -nan, expected a finite one");
     BOOST_TEST(refusal(begun()

@@ -230,9 +230,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     BOOST_TEST(grid({kl_prompt, 0, 0}) == "(no error)");
     BOOST_TEST(grid({probability, 999'999, 0}).starts_with("metric: token 999999"));
     BOOST_TEST(error_message([&] {
+                   mean_options narrow;
+                   narrow.window = 8;
                    (void)mean_values(m.model, {{hook::after, 0}}, std::span(m.ids).first(1), 7,
-                                     {});
-               }).find("patch: the mean over a text of 1 tokens") != std::string::npos);
+                                     narrow);
+               }) == "patch: the mean over a text of 1 tokens: expected at least 2");
     patch far;
     far.at(hook::after, 0, 900'000, std::vector<float>(m.model.config.width, 1.0F));
     BOOST_TEST(error_message([&] { logits(m.model, m.ids, far); })

@@ -86,8 +86,8 @@ void write_row(json_writer& out, const patch_view& view, std::size_t place) {
 }
 
 constexpr std::size_t margin = 5;
-constexpr std::size_t cell_width = 8;
-constexpr std::size_t columns_a_block = (page_width - margin) / cell_width;
+/// Columns of a cell: shares are short.
+std::size_t cell_width(const patch_view& view) { return view.shares() ? 6 : 8; }
 
 style style_of(double share) {
     constexpr double much = 0.5;
@@ -100,13 +100,14 @@ style style_of(double share) {
 void print_block(const patch_view& view, std::size_t first_place, std::size_t end_place,
                  std::size_t first, std::size_t end) {
     const patch_grid_result& grid = view.grid;
+    const std::size_t width = cell_width(view);
     table_line numbers;
     table_line names;
     numbers.to(margin);
     names.to(margin);
     for (std::size_t j = first; j < end; ++j) {
-        numbers.right(std::to_string(grid.positions[j]), cell_width, style::dim);
-        names.right(token_label(view.model, view.prompt[grid.positions[j]]), cell_width);
+        numbers.right(std::to_string(grid.positions[j]), width, style::dim);
+        names.put(" ").right(token_label(view.model, view.prompt[grid.positions[j]]), width - 1);
     }
     numbers.print();
     names.print();
@@ -116,7 +117,7 @@ void print_block(const patch_view& view, std::size_t first_place, std::size_t en
         line.right(std::to_string(grid.places[i].layer), margin - 1, style::dim).put(" ");
         for (std::size_t j = first; j < end; ++j) {
             const double v = view.shown(i, j);
-            line.right(fmt::format("{:.2f}", std::abs(v) < 0.005 ? 0.0 : v), cell_width,
+            line.right(fmt::format("{:.2f}", std::abs(v) < 0.005 ? 0.0 : v), width,
                        style_of(full > 0.0 ? v / full : 0.0));
         }
         line.print();
@@ -148,6 +149,7 @@ void write_patch(json_writer& out, const patch_view& view) {
 
 void print_patch(const patch_view& view) {
     const patch_grid_result& grid = view.grid;
+    const std::size_t across = (page_width - margin) / cell_width(view);
     fmt::print("metric  {}\n", view.metric_text());
     fmt::print("prompt  {:.4f}\n", grid.prompt);
     if (grid.source && !view.source.empty()) { fmt::print("source  {:.4f}\n", *grid.source); }
@@ -158,11 +160,11 @@ void print_patch(const patch_view& view) {
     for (std::size_t i = 0; i < grid.places.size();) {
         std::size_t end = i;
         while (end < grid.places.size() && grid.places[end].site == grid.places[i].site) { ++end; }
-        for (std::size_t j = 0; j < grid.positions.size(); j += columns_a_block) {
+        for (std::size_t j = 0; j < grid.positions.size(); j += across) {
             fmt::print("\n{}{}\n", patch_site_name(grid.places[i].site),
                        j == 0 ? ", by layer and position" : ", further positions");
             print_block(view, i, end, j,
-                        std::min(j + columns_a_block, grid.positions.size()));
+                        std::min(j + across, grid.positions.size()));
         }
         i = end;
     }

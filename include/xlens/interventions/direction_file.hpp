@@ -91,7 +91,7 @@ inline void take_directions(const std::string& file, const tensor_map& tensors,
     for (const auto& [name, t] : tensors) {
         const std::size_t layer = direction_layer(file, name);
         if (t.format != format_id::f32 || t.shape.size() != 1 || t.shape[0] == 0) {
-            fail("{}: {}: expected F32 of one dimension, got {} ({})", file, name,
+            fail("{}: {}: expected f32 of one dimension, got {} ({})", file, name,
                  format_name(t.format), joined(t.shape, ", "));
         }
         std::vector<float> d(t.shape[0]);

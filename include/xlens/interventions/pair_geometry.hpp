@@ -154,7 +154,7 @@ XLENS_API held_out_pairs pair_geometry::hold_out(bool pca, std::size_t folds, st
         double squares = 0.0;
         for (std::size_t i = 0; i < w.size(); ++i) { squares += w[i] * product(kept[i]); }
         for (std::size_t j = fold; j < n; j += folds) {
-            along[j] = product(j) / std::sqrt(squares);
+            along[j] = squares > 0.0 ? product(j) / std::sqrt(squares) : 0.0;
             right += detail::count_positive(along[j]);
         }
         parallel_for(random, 4 * n * n, [&](std::size_t r) {

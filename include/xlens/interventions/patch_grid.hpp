@@ -25,6 +25,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #endif
 
 namespace xlens {
@@ -68,7 +69,8 @@ struct patch_grid_result {
 /// position p leaves all layers below l and all positions before p as they were, so a run goes on
 /// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of a
 /// layer go together in batches (model/branches.hpp). For all L layers and T positions that is about
-/// a quarter of the rows of L·T passes, and one read-out each.
+/// a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's own
+/// bit for bit, as before the first token in which two prompts differ, nothing is run.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
 /// or given twice, and a metric that does not fit; and where a residual that is read is no number.
 [[nodiscard]] XLENS_API patch_grid_result patch_grid(const transformer<>& model,
@@ -111,12 +113,24 @@ public:
             for (std::size_t i = 0; i < out.places.size(); ++i) {
                 if (start_of(out.places[i]) == start) { enter(i, out.positions, cells); }
             }
+            // A run that goes on with the prompt's own bits is the prompt's own.
+            const auto moved = std::ranges::stable_partition(cells, [&](const cell& c) {
+                const auto own = m_border.kept(start)[c.position];
+                return std::memcmp(own.data(), c.x.data(), own.size_bytes()) == 0;
+            });
+            const auto same = static_cast<std::size_t>(moved.begin() - cells.begin());
+            for (const cell& c : std::span(cells).first(same)) {
+                out.metric(c.place, c.column) = out.prompt;
+            }
+            cells.erase(cells.begin(), moved.begin());
+            m_done += same;
+            m_options.progress(m_done, out.metric.size());
             for (std::size_t done = 0; done < cells.size();) {
                 const std::size_t count = batch_of(start, std::span(cells).subspan(done));
                 finish(start, std::span(cells).subspan(done, count), metric, out);
                 done += count;
                 m_done += count;
-                m_options.progress(m_done, out.places.size() * out.positions.size());
+                m_options.progress(m_done, out.metric.size());
             }
         }
     }
@@ -153,9 +167,12 @@ private:
             put.at(where.site, where.layer, p, theirs);  // checks the numbers, too
             alone.push_back({p, 1});
         }
-        if (!at_border) {
-            dynamic_policies policies = dynamic_policies::of(put);
-            run_branches(m_model, m_state, alone, where.layer, where.layer + 1, x, policies);
+        dynamic_policies policies = dynamic_policies::of(put);
+        constexpr std::size_t together = 64;  // each with its copy of the keys before it
+        for (std::size_t j = 0; j < alone.size() && !at_border; j += together) {
+            const std::size_t count = std::min(together, alone.size() - j);
+            run_branches(m_model, m_state, std::span(alone).subspan(j, count), where.layer,
+                         where.layer + 1, rows<float>(x).subrows(j, count), policies);
         }
         for (std::size_t j = 0; j < positions.size(); ++j) {
             const auto row = rows<const float>(x)[j];
