@@ -35,9 +35,7 @@ arguments operator+(arguments a, const arguments& b) {
 }
 std::string ids_of(const json& list) {
     std::string out;
-    for (const json& id : list) {
-        out += (out.empty() ? "" : ",") + std::to_string(id.get<int>());
-    }
+    for (const json& id : list) { out += (out.empty() ? "" : ",") + std::to_string(id.get<int>()); }
     return out;
 }
 /// Exit code 2 and this one line.
@@ -162,8 +160,7 @@ BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {
     };
     late(patch + arguments{"--source-ids", "1,2,3"},
          "--source: 3 tokens, the prompt has 4; --align says how they are matched");
-    late(patched + arguments{"--tokens", "#1"},
-         "--tokens: expected 2 for logit-difference, got 1");
+    late(patched + arguments{"--tokens", "#1"}, "--tokens: expected 2 for logit-difference, got 1");
     late(patched + arguments{"--tokens", "#1,#1"}, "--tokens: expected two tokens, got '' twice");
     late(patch + arguments{"--source-ids", "1,2,3", "--align", "end", "--positions", "0",
                            "--tokens", "#1,#2"},
@@ -173,7 +170,8 @@ BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {
 BOOST_AUTO_TEST_CASE(directions_are_made_and_steer) {
     const temporary_directory folder;
     const std::string pairs =
-        folder.write("p.jsonl", R"({"positive": "I am so happy", "negative": "I am so sad"}
+        folder
+            .write("p.jsonl", R"({"positive": "I am so happy", "negative": "I am so sad"}
 {"positive": "What a joy", "negative": "What a pain"}
 {"positive": "We laughed", "negative": "We cried"})")
             .string();
@@ -242,11 +240,10 @@ BOOST_AUTO_TEST_CASE(a_recipe_patches) {
     const json other = json_of({"trace", tiny, "--ids", "9,8,7"});
     const json found = json_of(plain + arguments{"--recipe", last});
     BOOST_TEST(found["positions"][0]["prediction"] == other["positions"][0]["prediction"]);
-    BOOST_TEST(found["positions"][0]["prediction"] !=
-               json_of(plain)["positions"][0]["prediction"]);
-    const json grid = json_of(patched + arguments{"--sites", "ffn_out", "--layers", "0",
-                                                  "--positions", "1", "--metric", "probability",
-                                                  "--tokens", "#5"});
+    BOOST_TEST(found["positions"][0]["prediction"] != json_of(plain)["positions"][0]["prediction"]);
+    const json grid =
+        json_of(patched + arguments{"--sites", "ffn_out", "--layers", "0", "--positions", "1",
+                                    "--metric", "probability", "--tokens", "#5"});
     const std::string one = recipe(R"("site": "ffn_out", "layers": "0", "positions": [1],
                                       "ids": [1, 7, 3, 4])");
     const json traced = json_of(plain + arguments{"--recipe", one, "--top", "100000"});
@@ -258,8 +255,7 @@ BOOST_AUTO_TEST_CASE(a_recipe_patches) {
     }
     const auto refused = [&](const std::string& step, const std::string& message) {
         const std::string path = recipe(step);
-        check_refusal(plain + arguments{"--recipe", path},
-                      path + ": interventions[0]" + message);
+        check_refusal(plain + arguments{"--recipe", path}, path + ": interventions[0]" + message);
     };
     refused(R"("site": "mlp", "layers": [0], "positions": [0], "ids": [1])",
             ".site: expected one of embedding, attention_out, before, ffn_out, after, got 'mlp'");

@@ -162,8 +162,9 @@ BOOST_AUTO_TEST_CASE(the_largest_eigenvector) {
     xt::xtensor<double, 2> near = xt::zeros<double>({2, 2});
     near(0, 0) = 1.0;
     near(1, 1) = 1.0 - 1e-7;
-    BOOST_TEST(error_message([&] { (void)top_eigenvector(near); })
-                   .starts_with("principal component: the two largest"));
+    BOOST_TEST(error_message([&] {
+                   (void)top_eigenvector(near);
+               }).starts_with("principal component: the two largest"));
 }
 
 BOOST_AUTO_TEST_CASE(a_control_vector_is_that_of_the_gguf_package) {
@@ -227,9 +228,7 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused) {
         const std::string path = file_of(folder, file);
         return error_message([&] { (void)read_directions(path); }).substr(path.size());
     };
-    const auto begun = [] {
-        return gguf_builder().text("general.architecture", "controlvector");
-    };
+    const auto begun = [] { return gguf_builder().text("general.architecture", "controlvector"); };
     const std::string floats(8, '\1');
     BOOST_TEST(refusal(gguf_builder().text("general.architecture", "llama")) ==
                ": general.architecture: expected 'controlvector', got 'llama'");
@@ -267,8 +266,8 @@ BOOST_AUTO_TEST_CASE(bad_files_are_refused) {
     set.of[2] = set.of[1];
     BOOST_TEST(misfit(set) == "d: directions: layer 2, the model has layers 0 to 1");
     set.of = {{1, {1.0F}}};
-    BOOST_TEST(misfit(set) == "d: directions: width 1, the model has " +
-                                  std::to_string(m.config.width));
+    BOOST_TEST(misfit(set) ==
+               "d: directions: width 1, the model has " + std::to_string(m.config.width));
 }
 
 BOOST_AUTO_TEST_CASE(steering_by_a_set_is_steering_layer_by_layer) {
@@ -312,8 +311,7 @@ BOOST_AUTO_TEST_CASE(steering_by_a_set_is_steering_layer_by_layer) {
     BOOST_TEST(error_message([&] { (void)steer(0, half, NAN); }) ==
                "steer: strength: expected a finite number, got nan");
     steer nowhere(static_cast<std::size_t>(-1), half);
-    BOOST_TEST(error_message([&] { logits(nowhere); }) ==
-               "layer: -1, the model has layers 0 to 1");
+    BOOST_TEST(error_message([&] { logits(nowhere); }) == "layer: -1, the model has layers 0 to 1");
 }
 
 BOOST_AUTO_TEST_CASE(texts_are_steered_as_by_hooks_of_pytorch) {

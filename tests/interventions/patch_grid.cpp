@@ -7,6 +7,7 @@
 #include <xlens/interventions/patch.hpp>
 #include <xlens/interventions/patch_grid.hpp>
 #include <xlens/io/load.hpp>
+#include <xlens/model/branches.hpp>
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
@@ -32,17 +33,16 @@ const std::vector<hook> sites{hook::embedding, hook::attention_out, hook::before
 /// Tiny random checkpoints, one an order of things: norms before, after or absent, parallel blocks,
 /// experts, windows, slopes, learned positions.
 const std::vector<std::string> checkpoints{
-    "models/gpt2/hf",         "models/gpt_neox/hf",    "models/llama/hf",
-    "models/mistral/hf",      "families/bloom/hf",     "families/cohere2/hf",
-    "families/gemma2/hf",     "families/gemma3_text/hf", "families/gpt_oss/hf",
-    "families/mixtral/hf",    "families/olmo2/hf",     "families/phi3_longrope/hf",
+    "models/gpt2/hf",      "models/gpt_neox/hf",  "models/llama/hf",    "models/mistral/hf",
+    "families/bloom/hf",   "families/cohere2/hf", "families/gemma2/hf", "families/gemma3_text/hf",
+    "families/gpt_oss/hf", "families/mixtral/hf", "families/olmo2/hf",  "families/phi3_longrope/hf",
     "families/stablelm/hf"};
 
 struct opened {
     explicit opened(const std::string& name)
         : model(load(golden_path(name))),
-          ids(read_golden(golden_path(name.substr(0, name.rfind('/')) +
-                                      "/golden.json"))["ids"].get<std::vector<token_id>>()) {
+          ids(read_golden(golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))["ids"]
+                  .get<std::vector<token_id>>()) {
         ids.resize(std::min<std::size_t>(ids.size(), 7));
         for (const token_id id : ids) {
             other.push_back((id * 7 + 3) % static_cast<token_id>(model.config.vocabulary));
@@ -99,8 +99,8 @@ void check_golden(const xlens::model& model, const std::string& file) {
     };
     std::vector<layer_site> places;
     for (const json& row : golden["grid"]) {
-        places.push_back({*find_patch_site(row["site"].get<std::string>()),
-                          row["layer"].get<std::size_t>()});
+        places.push_back(
+            {*find_patch_site(row["site"].get<std::string>()), row["layer"].get<std::size_t>()});
     }
     const patch_values values = source_values(model, places, source, prompt.size());
     for (std::size_t k = 0; k < 4; ++k) {
@@ -229,21 +229,40 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     BOOST_TEST(grid({kl_source, 0, 0}).starts_with("metric: a divergence from 0 logits"));
     BOOST_TEST(grid({kl_prompt, 0, 0}) == "(no error)");
     BOOST_TEST(grid({probability, 999'999, 0}).starts_with("metric: token 999999"));
-    BOOST_TEST(error_message([&] {
-                   mean_options narrow;
-                   narrow.window = 8;
-                   (void)mean_values(m.model, {{hook::after, 0}}, std::span(m.ids).first(1), 7,
-                                     narrow);
-               }) == "patch: the mean over a text of 1 tokens: expected at least 2");
+    BOOST_TEST(
+        error_message([&] {
+            mean_options narrow;
+            narrow.window = 8;
+            (void)mean_values(m.model, {{hook::after, 0}}, std::span(m.ids).first(1), 7, narrow);
+        }) == "patch: the mean over a text of 1 tokens: expected at least 2");
     patch far;
     far.at(hook::after, 0, 900'000, std::vector<float>(m.model.config.width, 1.0F));
-    BOOST_TEST(error_message([&] { logits(m.model, m.ids, far); })
-                   .starts_with("patch: position 900000, the model reads positions 0 to "));
+    BOOST_TEST(error_message([&] {
+                   logits(m.model, m.ids, far);
+               }).starts_with("patch: position 900000, the model reads positions 0 to "));
     patch late;
     late.at(hook::after, 0, 7, std::vector<float>(m.model.config.width, 1.0F));
     BOOST_TEST(error_message([&] { late.check_positions(7); }) ==
                "patch: position 7, of a text of 7 positions");
     BOOST_TEST(error_message([&] { late.check_positions(8); }) == "(no error)");
+}
+
+BOOST_AUTO_TEST_CASE(branches_that_do_not_fit_are_refused) {
+    const opened m("models/llama/hf");
+    sequence_state state = m.model.start();
+    m.model.forward(state, m.ids);
+    const std::size_t width = m.model.config.width;
+    xt::xtensor<float, 2> x = xt::zeros<float>({std::size_t{2}, width});
+    dynamic_policies none;
+    const auto refusal = [&](const std::vector<branch>& branches, std::size_t first,
+                             std::size_t end) {
+        return error_message([&] { run_branches(m.model, state, branches, first, end, x, none); });
+    };
+    BOOST_TEST(refusal({{5, 2}}, 0, 2) == "(no error)");
+    BOOST_TEST(refusal({{6, 2}}, 0, 2) == "branches: 2 positions from 6, of a sequence of 7");
+    BOOST_TEST(refusal({{7, 0}}, 0, 2) == "branches: 0 positions from 7, of a sequence of 7");
+    BOOST_TEST(refusal({{5, 2}}, 1, 3) == "branches: layers 1 to 3, the model has 2");
+    BOOST_TEST(refusal({{6, 1}}, 0, 2) == "branches: rows (2, 32), expected (1, 32)");
 }
 
 BOOST_AUTO_TEST_CASE(smollm2_is_patched_as_by_hooks_of_pytorch) {

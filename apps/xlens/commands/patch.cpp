@@ -62,7 +62,9 @@ void check(const patch_flags& flags) {
     if (!needs_source && flags.has_source()) {
         fail("--source: expected no --ablate {} with it, got one", *flags.ablate);
     }
-    if (!flags.has_source() && flags.align) { fail("--align: expected --source with it, got none"); }
+    if (!flags.has_source() && flags.align) {
+        fail("--align: expected --source with it, got none");
+    }
     if (reads_text && !flags.file) { fail("--file: expected a text file, got nothing"); }
     if (!reads_text && flags.file) { fail("--file: expected --ablate mean with it, got none"); }
     const std::string metric = flags.measured();
@@ -83,9 +85,10 @@ std::vector<hook> sites_of(const patch_flags& flags) {
         const std::string name = text.substr(at, comma - at);
         const auto site = find_patch_site(name);
         if (!site) {
-            fail("--sites: expected some of embedding, attention_out, before, ffn_out and after, "
-                 "got '{}'",
-                 printable(name));
+            fail(
+                "--sites: expected some of embedding, attention_out, before, ffn_out and after, "
+                "got '{}'",
+                printable(name));
         }
         out.push_back(*site);
         at = comma + 1;
@@ -129,8 +132,8 @@ std::vector<token_id> tokens_of(const engine& opened, const patch_flags& flags,
         opened.model().forward(state, prompt);
         out.push_back(static_cast<token_id>(best_of(values.logits)));
         if (wanted == 2) {
-            out.push_back(static_cast<token_id>(best_of({state.logits.data(),
-                                                         state.logits.size()})));
+            out.push_back(
+                static_cast<token_id>(best_of({state.logits.data(), state.logits.size()})));
         }
     }
     if (out.size() != wanted) {
@@ -172,10 +175,10 @@ patch_values values_of(const engine& opened, const patch_flags& flags,
         fail("--source: {} tokens, the prompt has {}; --align says how they are matched",
              source.size(), length);
     }
-    const std::optional<patch_align> align =
-        !flags.align             ? std::nullopt
-        : *flags.align == "end" ? std::optional(patch_align::end)
-                                : std::optional(patch_align::start);
+    const std::optional<patch_align> align = !flags.align ? std::nullopt
+                                             : *flags.align == "end"
+                                                 ? std::optional(patch_align::end)
+                                                 : std::optional(patch_align::start);
     return source_values(opened.model(), std::move(places), source, length, align);
 }
 
@@ -227,8 +230,10 @@ void add_patch(command_line& program) {
     const auto flags = std::make_shared<patch_flags>();
     arguments a = program.add(
         "patch", "Run a prompt with single vectors of another: where a prediction is made",
-        "xlens patch default --prompt \"When Mary and John went to the store, Mary gave a drink to\" \\\n"
-        "    --source \"When Mary and John went to the store, John gave a drink to\" --html patch.html\n"
+        "xlens patch default --prompt \"When Mary and John went to the store, Mary gave a drink "
+        "to\" \\\n"
+        "    --source \"When Mary and John went to the store, John gave a drink to\" --html "
+        "patch.html\n"
         "  xlens patch default --prompt \"The capital of France is\" --ablate zero --sites ffn_out",
         [flags] { run(*flags); });
     flags->common.declare(a);

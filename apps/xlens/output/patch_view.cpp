@@ -153,18 +153,17 @@ void print_patch(const patch_view& view) {
     fmt::print("metric  {}\n", view.metric_text());
     fmt::print("prompt  {:.4f}\n", grid.prompt);
     if (grid.source && !view.source.empty()) { fmt::print("source  {:.4f}\n", *grid.source); }
-    fmt::print("cells   {}\n",
-               view.shares() ? "(patched - prompt)/(source - prompt)"
-                             : (view.ablate ? "ablated - prompt" : "patched - prompt: source and "
-                                                                   "prompt do not differ"));
+    fmt::print("cells   {}\n", view.shares() ? "(patched - prompt)/(source - prompt)"
+                                             : (view.ablate ? "ablated - prompt"
+                                                            : "patched - prompt: source and "
+                                                              "prompt do not differ"));
     for (std::size_t i = 0; i < grid.places.size();) {
         std::size_t end = i;
         while (end < grid.places.size() && grid.places[end].site == grid.places[i].site) { ++end; }
         for (std::size_t j = 0; j < grid.positions.size(); j += across) {
             fmt::print("\n{}{}\n", patch_site_name(grid.places[i].site),
                        j == 0 ? ", by layer and position" : ", further positions");
-            print_block(view, i, end, j,
-                        std::min(j + across, grid.positions.size()));
+            print_block(view, i, end, j, std::min(j + across, grid.positions.size()));
         }
         i = end;
     }
@@ -179,10 +178,12 @@ std::size_t write_patch_page(atomic_file& file, const patch_view& view) {
         .ablate = view.ablate.value_or(""),
     };
     for (std::size_t p = 0; p < view.prompt.size(); ++p) {
+        const std::string bytes = view.model.token_bytes(view.prompt[p]);
+        options.text += bytes.empty() ? fmt::format("#{} ", view.prompt[p]) : bytes;
         options.prompt.push_back(token_label(view.model, view.prompt[p]));
         const bool partner = !view.source.empty() && view.row_at[p];
-        options.source.push_back(
-            partner ? token_label(view.model, view.source[*view.row_at[p]]) : "");
+        options.source.push_back(partner ? token_label(view.model, view.source[*view.row_at[p]])
+                                         : "");
     }
     return write_page(file, patch_page(view.grid, options));
 }

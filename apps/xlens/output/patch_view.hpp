@@ -23,8 +23,8 @@ struct patch_view {
     std::string metric;            ///< as its flag says it
     std::vector<token_id> tokens;  ///< that the metric is of
     std::span<const token_id> prompt;
-    std::span<const token_id> source;                ///< empty where there is none
-    std::optional<std::string> ablate;               ///< as its flag says it
+    std::span<const token_id> source;                    ///< empty where there is none
+    std::optional<std::string> ablate;                   ///< as its flag says it
     std::span<const std::optional<std::size_t>> row_at;  ///< of a source: patch_values::row_at
     const patch_grid_result& grid;
 

@@ -44,9 +44,7 @@ inline std::vector<std::size_t> parse_ranges(std::string_view place, std::string
             fail("{}: expected a range such as 5-8, got '{}'", place, printable(part));
         }
         for (std::size_t i = first; i <= last; ++i) {
-            if (std::ranges::find(out, i) != out.end()) {
-                fail("{}: {} is given twice", place, i);
-            }
+            if (std::ranges::find(out, i) != out.end()) { fail("{}: {} is given twice", place, i); }
             out.push_back(i);
         }
         at = comma + 1;

@@ -224,8 +224,7 @@ XLENS_API bool is_control_vector(const std::filesystem::path& path) {
     const std::string ending = path.extension().string();
     if (ending == ".gguf") { return true; }
     if (ending == ".safetensors") { return false; }
-    fail("{}: expected a name that ends in .gguf or .safetensors",
-         printable(path.string(), 1024));
+    fail("{}: expected a name that ends in .gguf or .safetensors", printable(path.string(), 1024));
 }
 
 XLENS_API void write_control_vector(atomic_file& to, const direction_set& set) {

@@ -25,13 +25,13 @@ struct hyperparameters;
 
 /// Directions in the residual, one of a layer or of several, and what is known of them.
 struct direction_set {
-    hook site = hook::after;                      ///< before or after the FFN update
+    hook site = hook::after;                       ///< before or after the FFN update
     std::map<std::size_t, std::vector<float>> of;  ///< (D) each, by layer
-    std::string method{};                         ///< mean, pca; empty: not said
-    std::string position{};                       ///< last, mean; empty: not said
-    std::size_t pairs = 0;                        ///< of texts that they were made of; 0: not said
-    std::size_t layers = 0;                       ///< L of the model; 0: not said
-    std::uint64_t fingerprint = 0;                ///< model::fingerprint; 0: not said
+    std::string method{};                          ///< mean, pca; empty: not said
+    std::string position{};                        ///< last, mean; empty: not said
+    std::size_t pairs = 0;                         ///< of texts that they were made of; 0: not said
+    std::size_t layers = 0;                        ///< L of the model; 0: not said
+    std::uint64_t fingerprint = 0;                 ///< model::fingerprint; 0: not said
     std::string hint{};  ///< what llama.cpp calls the architecture; empty: not said
 
     /// D; 0 of an empty set.
@@ -68,8 +68,8 @@ XLENS_API void check_directions(const direction_set& set, const hyperparameters&
         fail("{}: directions: of {} layers, the model has {}", file, set.layers, config.layers);
     }
     if (set.of.rbegin()->first >= config.layers) {
-        fail("{}: directions: layer {}, the model has layers 0 to {}", file,
-             set.of.rbegin()->first, config.layers - 1);
+        fail("{}: directions: layer {}, the model has layers 0 to {}", file, set.of.rbegin()->first,
+             config.layers - 1);
     }
     if (set.fingerprint != 0 && fingerprint != 0 && set.fingerprint != fingerprint) {
         fail("{}: directions: made of model {}, this one is {}", file,

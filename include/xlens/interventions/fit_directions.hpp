@@ -53,9 +53,9 @@ struct fit_directions_options {
     std::vector<std::size_t> layers = {};  ///< none: all
     direction_position position = direction_position::last;
     direction_method method = direction_method::mean;
-    std::size_t folds = 10;    ///< of the separation: pair i is held out in fold i mod folds
-    std::size_t random = 100;  ///< random directions a fold
-    std::uint64_t seed = 0;    ///< of these
+    std::size_t folds = 10;           ///< of the separation: pair i is held out in fold i mod folds
+    std::size_t random = 100;         ///< random directions a fold
+    std::uint64_t seed = 0;           ///< of these
     progress_function progress = {};  ///< counts texts that were read
 };
 
@@ -84,9 +84,8 @@ struct fitted_directions {
 /// pairs, for an empty text, a text that does not fit the model, a layer that there is not or that
 /// is given twice, a site but before and after, texts that do not differ, and of `pca` where there
 /// is no one first component.
-[[nodiscard]] XLENS_API fitted_directions fit_directions(const model& m,
-                                                         std::span<const text_pair> pairs,
-                                                         const fit_directions_options& options = {});
+[[nodiscard]] XLENS_API fitted_directions fit_directions(
+    const model& m, std::span<const text_pair> pairs, const fit_directions_options& options = {});
 
 #if XLENS_DEFINES(interventions)
 
@@ -103,8 +102,8 @@ inline void check_fit(const model& m, std::span<const text_pair> pairs,
             const char* side = text == &pairs[i].positive ? "positive" : "negative";
             const std::size_t least = options.position == direction_position::mean ? 2 : 1;
             if (text->size() < least || text->size() > m.config.context) {
-                fail("directions: pair {}: {}: {} tokens, expected {} to {}", i, side,
-                     text->size(), least, m.config.context);
+                fail("directions: pair {}: {}: {} tokens, expected {} to {}", i, side, text->size(),
+                     least, m.config.context);
             }
         }
     }
@@ -134,9 +133,9 @@ inline void read_position(rows<const float> x, direction_position which, std::sp
 
 /// Of each layer (2n, D): rows 2i and 2i + 1 are the positive and the negative text of pair i.
 inline std::vector<xt::xtensor<double, 2>> texts_of_pairs(const model& m,
-                                                      std::span<const text_pair> pairs,
-                                                      std::span<const std::size_t> layers,
-                                                      const fit_directions_options& options) {
+                                                          std::span<const text_pair> pairs,
+                                                          std::span<const std::size_t> layers,
+                                                          const fit_directions_options& options) {
     std::vector<layer_site> places;
     for (const std::size_t l : layers) { places.push_back({options.site, l}); }
     keep_sites keep(places);

@@ -45,7 +45,7 @@ struct recipe_context {
     const tokenizer* text = nullptr;
     std::optional<std::size_t> prompt_length = {};  ///< tokens of the prompt, where there is one
     std::optional<std::size_t> positions = {};      ///< the most that a sequence will have
-    bool writes = true;  ///< whether a text is written, which a ban needs
+    bool writes = true;             ///< whether a text is written, which a ban needs
     std::uint64_t fingerprint = 0;  ///< of the model (model::fingerprint); 0: not said
 };
 
@@ -155,9 +155,9 @@ XLENS_API void intervention_maker::operator()(const patch_step& step) const {
         fail("{}.source: expected a text with a token, got '{}'", step.place,
              printable(*step.source));
     }
-    const patch_values values =
-        source.empty() ? zero_values(m_in.model, places, 1)
-                       : source_values(m_in.model, places, source, source.size());
+    const patch_values values = source.empty()
+                                    ? zero_values(m_in.model, places, 1)
+                                    : source_values(m_in.model, places, source, source.size());
     patch policy;
     for (std::size_t j = 0; j < step.positions.size(); ++j) {
         const std::size_t from = source.empty()      ? 0
@@ -195,9 +195,7 @@ XLENS_API position_set intervention_maker::positions(const step_moment& when) co
 XLENS_API void intervention_maker::check_reached(std::size_t position,
                                                  const std::string& place) const {
     const std::size_t end = m_in.positions.value_or(m_in.model.config.context);
-    if (position >= end) {
-        fail("{}: position {}: expected 0 to {}", place, position, end - 1);
-    }
+    if (position >= end) { fail("{}: position {}: expected 0 to {}", place, position, end - 1); }
 }
 
 XLENS_API std::vector<float> intervention_maker::direction(const steer_step& step) const {

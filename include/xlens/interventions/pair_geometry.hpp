@@ -68,9 +68,7 @@ inline xt::xtensor<double, 2> products_of(const xt::xtensor<double, 2>& a,
     parallel_for(a.shape(0), 2 * b.size(), [&](std::size_t i) {
         for (std::size_t j = 0; j < b.shape(0); ++j) {
             double sum = 0.0;
-            for (std::size_t d = 0; d < a.shape(1); ++d) {
-                sum = std::fma(a(i, d), b(j, d), sum);
-            }
+            for (std::size_t d = 0; d < a.shape(1); ++d) { sum = std::fma(a(i, d), b(j, d), sum); }
             out(i, j) = sum;
         }
     });

@@ -27,8 +27,8 @@ namespace xlens {
 ///   attention_out  what a layer's attention adds to the residual
 ///   before, after  the residual before and after a layer's FFN update
 ///   ffn_out        what a layer's FFN adds, the sum of its sub-updates
-inline constexpr hook patch_sites = hook::embedding | hook::attention_out | hook::before |
-                                    hook::ffn_out | hook::after;
+inline constexpr hook patch_sites =
+    hook::embedding | hook::attention_out | hook::before | hook::ffn_out | hook::after;
 
 /// "ffn_out": a site by its name.
 [[nodiscard]] XLENS_API std::string_view patch_site_name(hook site);

@@ -50,9 +50,7 @@ struct patch_grid_result {
     double rounding = 0.0;          ///< what a difference of two values may be by rounding
 
     /// Whether source and prompt differ by more than rounding.
-    [[nodiscard]] bool has_scale() const {
-        return source && std::abs(*source - prompt) > rounding;
-    }
+    [[nodiscard]] bool has_scale() const { return source && std::abs(*source - prompt) > rounding; }
     /// (metric - prompt)/(source - prompt): 0 where the patch does nothing, 1 where it does as much
     /// as another prompt; nothing unless has_scale().
     [[nodiscard]] std::optional<double> normalised(std::size_t place, std::size_t position) const {
@@ -62,14 +60,14 @@ struct patch_grid_result {
 };
 
 /// Runs `prompt` once for each place of `values` and each position, with that one vector in the
-/// place of the prompt's own (activation patching; Vig et al. 2020, Meng et al. 2022), and reads the
-/// metric from the last position's logits.
+/// place of the prompt's own (activation patching; Vig et al. 2020, Meng et al. 2022), and reads
+/// the metric from the last position's logits.
 ///
 /// With the bits of whole passes with interventions/patch.hpp, for less: a patch at layer l and
 /// position p leaves all layers below l and all positions before p as they were, so a run goes on
-/// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of a
-/// layer go together in batches (model/branches.hpp). For all L layers and T positions that is about
-/// a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's own
+/// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of
+/// a layer go together in batches (model/branches.hpp). For all L layers and T positions that is
+/// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's own
 /// bit for bit, as before the first token in which two prompts differ, nothing is run.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
 /// or given twice, and a metric that does not fit; and where a residual that is read is no number.
@@ -266,8 +264,7 @@ inline std::vector<std::size_t> grid_positions(const patch_values& values,
 
 }  // namespace detail
 
-XLENS_API patch_grid_result patch_grid(const transformer<>& model,
-                                       std::span<const token_id> prompt,
+XLENS_API patch_grid_result patch_grid(const transformer<>& model, std::span<const token_id> prompt,
                                        const patch_values& values,
                                        const patch_grid_options& options) {
     using enum patch_metric::kind;

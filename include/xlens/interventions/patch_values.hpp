@@ -85,8 +85,8 @@ struct mean_options {
 /// that leaves nothing, and for windows that do not fit.
 [[nodiscard]] XLENS_API patch_values mean_values(const transformer<>& model,
                                                  std::vector<layer_site> places,
-                                                 std::span<const token_id> text,
-                                                 std::size_t length, const mean_options& options);
+                                                 std::span<const token_id> text, std::size_t length,
+                                                 const mean_options& options);
 
 #if XLENS_DEFINES(interventions)
 
@@ -139,9 +139,10 @@ XLENS_API patch_values source_values(const transformer<>& model, std::vector<lay
                                      std::span<const token_id> source, std::size_t length,
                                      std::optional<patch_align> align) {
     if (source.size() != length && !align) {
-        fail("patch: a source of {} tokens, the prompt has {}; say how they are aligned, by start "
-             "or by end",
-             source.size(), length);
+        fail(
+            "patch: a source of {} tokens, the prompt has {}; say how they are aligned, by start "
+            "or by end",
+            source.size(), length);
     }
     patch_values out{std::move(places), {}, {}, {}};
     keep_sites keep(out.places);
@@ -190,8 +191,8 @@ XLENS_API patch_values mean_values(const transformer<>& model, std::vector<layer
         model, all, options.window, chunk,
         [&](sequence_state& state, const text_pass& pass) {
             model.forward(state, pass.tokens, keep);
-            const std::size_t skip = std::min(pass.tokens.size(),
-                                              begin - std::min(begin, pass.position));
+            const std::size_t skip =
+                std::min(pass.tokens.size(), begin - std::min(begin, pass.position));
             for (std::size_t i = 0; i < sums.size(); ++i) {
                 for (std::size_t t = skip; t < pass.tokens.size(); ++t) {
                     const auto x = keep.kept(i)[t];

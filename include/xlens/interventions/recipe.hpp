@@ -96,8 +96,8 @@ struct ban_step {
 
 /// Interventions in the order in which they act at each site.
 struct recipe {
-    using step = std::variant<edit_step, steer_step, feature_step, directions_step, patch_step,
-                              ban_step>;
+    using step =
+        std::variant<edit_step, steer_step, feature_step, directions_step, patch_step, ban_step>;
     std::vector<step> steps;
 
     [[nodiscard]] bool empty() const { return steps.empty(); }

@@ -36,8 +36,8 @@
 //       each also "on": "coefficient" | "pre_activation"
 //   {"do": "steer", "layer": L, "strength": X, "along": "L:I"} or "toward": TOKEN and "away": TOKEN
 //   {"do": "steer", "sae": FOLDER, "feature": I, "strength": X}   of a sparse autoencoder
-//   {"do": "steer", "file": FILE, "strength": X, "layers": LAYERS}   of xlens direction or a control
-//       vector of llama.cpp; X: times the vector as it is (1), LAYERS: all that the file has
+//   {"do": "steer", "file": FILE, "strength": X, "layers": LAYERS}   of xlens direction, or a
+//       control vector of llama.cpp; X: times the vector as it is (1), LAYERS: all that the file has
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "patch", "site": SITE, "layers": LAYERS, "positions": [N..], "source": TEXT} or
 //       "ids": [ID..] or "ablate": "zero"; "from": [N..], positions of the source (the same).
@@ -119,8 +119,8 @@ XLENS_API recipe::step recipe_reader::read_step(const json_field& step) const {
     if (name == "steer") { return read_steer(step); }
     if (name == "patch") { return read_patch(step); }
     if (name == "ban") { return read_ban(step); }
-    return read_edit(step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "patch",
-                                         "ban"}));
+    return read_edit(
+        step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "patch", "ban"}));
 }
 
 XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string_view name) const {
@@ -199,9 +199,9 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
     patch_step out;
     out.place = step.place();
     const json_field site = step.at("site");
-    out.site = find_patch_site(one_of(site, {"embedding", "attention_out", "before", "ffn_out",
-                                             "after"}))
-                   .value();
+    out.site =
+        find_patch_site(one_of(site, {"embedding", "attention_out", "before", "ffn_out", "after"}))
+            .value();
     if (out.site != hook::embedding) {
         out.layers = layers(step.at("layers"));
     } else if (step.find("layers")) {
@@ -224,8 +224,8 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
         if (zero) { fail("{}: expected a source, got zeros", from->place()); }
         out.from = numbers(*from);
         if (out.from.size() != out.positions.size()) {
-            fail("{}: expected {} positions, one each, got {}", from->place(),
-                 out.positions.size(), out.from.size());
+            fail("{}: expected {} positions, one each, got {}", from->place(), out.positions.size(),
+                 out.from.size());
         }
     }
     return out;

@@ -78,8 +78,8 @@ public:
     flow offer(rows<float> r, P&... policies) const {
         std::size_t row = 0;
         for (const branch& b : m_branches) {
-            const site where{m_layer, b.first,
-                             std::span(m_read->tokens).first(b.first + b.count), m_read->prompt};
+            const site where{m_layer, b.first, std::span(m_read->tokens).first(b.first + b.count),
+                             m_read->prompt};
             call_hooks<H>(where, r.subrows(row, b.count), policies...);
             row += b.count;
         }

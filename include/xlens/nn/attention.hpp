@@ -96,8 +96,8 @@ struct attention {
                 std::ranges::copy(rows<float>(ws.values)[from],
                                   cache.values_from(first)[t].begin());
             }
-            kernels::attention(shape, rows<float>(ws.queries).subrows(row, counts[n]),
-                               cache.keys(), cache.values(), first,
+            kernels::attention(shape, rows<float>(ws.queries).subrows(row, counts[n]), cache.keys(),
+                               cache.values(), first,
                                rows<float>(ws.mixed).subrows(row, counts[n]));
         }
         output(ws.mixed, out);

@@ -25,18 +25,19 @@ namespace xlens {
 
 /// What a page of patched runs says beside its numbers, plain text all of it.
 struct patch_page_options {
-    std::string model{};                ///< the model's name
-    std::string about{};                ///< a line about it
-    std::string made{};                 ///< what it takes to make the page again
-    std::string metric{};               ///< what the metric is
-    std::string ablate{};               ///< how things were taken out; empty where they were patched
-    std::vector<std::string> prompt{};  ///< a name a position of the prompt
+    std::string model{};   ///< the model's name
+    std::string about{};   ///< a line about it
+    std::string made{};    ///< what it takes to make the page again
+    std::string metric{};  ///< what the metric is
+    std::string ablate{};  ///< how things were taken out; empty where they were patched
+    std::string text{};    ///< the prompt
+    std::vector<std::string> prompt{};  ///< a name a position of it
     std::vector<std::string> source{};  ///< of its partner in the source; may be empty
 };
 
 /// A grid of patched runs as a page: a heat map a site, layers down, positions across, in each cell
-/// the share of the way from the prompt's metric to the source's (without a source, or where the two
-/// do not differ, the difference from the prompt's). Its looks: web/patch/. Throws xlens::error
+/// the share of the way from the prompt's metric to the source's (without a source, or where the
+/// two do not differ, the difference from the prompt's). Its looks: web/patch/. Throws xlens::error
 /// unless there is a name for each position.
 XLENS_API html_page patch_page(const patch_grid_result& grid, const patch_page_options& options);
 
@@ -48,9 +49,7 @@ namespace detail {
 class patch_maps {
 public:
     patch_maps(const patch_grid_result& grid, const patch_page_options& options)
-        : m_grid(&grid),
-          m_options(&options),
-          m_shares(options.ablate.empty() && grid.has_scale()) {
+        : m_grid(&grid), m_options(&options), m_shares(options.ablate.empty() && grid.has_scale()) {
         for (std::size_t i = 0; i < grid.places.size() && !m_shares; ++i) {
             for (std::size_t j = 0; j < grid.positions.size(); ++j) {
                 m_full = std::max(m_full, std::abs(value(i, j)));
@@ -84,13 +83,12 @@ private:
         for (const std::size_t p : m_grid->positions) {
             const std::string& own = m_options->prompt[p];
             const std::string& other = m_options->source[p];
-            out += fmt::format("<th{}><small>{}</small><bdi>{}</bdi>{}</th>",
-                               other.empty() || other == own ? "" : " class=\"differs\"", p,
-                               html_text(own),
-                               other.empty() || other == own
-                                   ? ""
-                                   : fmt::format("<bdi class=\"other\">{}</bdi>",
-                                                 html_text(other)));
+            out += fmt::format(
+                "<th{}><small>{}</small><bdi>{}</bdi>{}</th>",
+                other.empty() || other == own ? "" : " class=\"differs\"", p, html_text(own),
+                other.empty() || other == own
+                    ? ""
+                    : fmt::format("<bdi class=\"other\">{}</bdi>", html_text(other)));
         }
         return out + "</tr></thead><tbody>\n";
     }
@@ -125,26 +123,25 @@ XLENS_API html_page patch_page(const patch_grid_result& grid, const patch_page_o
         }
     }
     const detail::patch_maps maps(grid, options);
-    std::string prompt;
-    for (const std::string& token : options.prompt) { prompt += token; }
     const std::string title = options.ablate.empty() ? "Patching" : "Ablation: " + options.ablate;
     const std::array values{
         placeholder{"title", html_text(title)},
-        placeholder{"prompt", html_text(prompt)},
+        placeholder{"prompt", html_text(options.text)},
         placeholder{"model", html_text(options.model)},
         placeholder{"about", html_text(options.about)},
         placeholder{"metric", html_text(options.metric)},
         placeholder{"of_prompt", fmt::format("{:.4f}", grid.prompt)},
         placeholder{"of_source", grid.source ? fmt::format(", of the source {:.4f}", *grid.source)
                                              : std::string()},
-        placeholder{"cells", maps.shares()
-                                 ? "the share of the way from the prompt&#8217;s metric to the "
-                                   "source&#8217;s: (patched &#8722; prompt)/(source &#8722; prompt)"
-                                 : "the metric less that of the prompt as it is"},
+        placeholder{"cells",
+                    maps.shares()
+                        ? "the share of the way from the prompt&#8217;s metric to the "
+                          "source&#8217;s: (patched &#8722; prompt)/(source &#8722; prompt)"
+                        : "the metric less that of the prompt as it is"},
         placeholder{"maps", maps.text()},
         placeholder{"made", html_text(options.made)},
     };
-    return {.title = fmt::format("{} \u00b7 xlens patch", prompt),
+    return {.title = fmt::format("{} \u00b7 xlens patch", options.text),
             .style = std::string(assets::patch_css),
             .body = fill(assets::patch_html, values)};
 }

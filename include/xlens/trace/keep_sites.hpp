@@ -27,8 +27,8 @@ struct layer_site {
 /// positions of the pass. It edits nothing. Memory O(sites·T·D).
 class keep_sites {
 public:
-    static constexpr hook hooks = hook::embedding | hook::attention_out | hook::before |
-                                  hook::ffn_out | hook::after;
+    static constexpr hook hooks =
+        hook::embedding | hook::attention_out | hook::before | hook::ffn_out | hook::after;
 
     /// Throws xlens::error for a site that is none of these hooks.
     explicit keep_sites(std::vector<layer_site> places);
@@ -58,8 +58,9 @@ XLENS_API keep_sites::keep_sites(std::vector<layer_site> places)
       m_kept(m_places.size(), xt::empty<float>({std::size_t{0}, std::size_t{0}})) {
     for (const layer_site& p : m_places) {
         if (p.site == hook::none || !contains(hooks, p.site)) {
-            fail("keep: expected a site of (T, D): embedding, attention_out, before, ffn_out, "
-                 "after");
+            fail(
+                "keep: expected a site of (T, D): embedding, attention_out, before, ffn_out, "
+                "after");
         }
     }
 }
