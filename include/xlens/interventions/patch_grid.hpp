@@ -67,8 +67,8 @@ struct patch_grid_result {
 /// position p leaves all layers below l and all positions before p as they were, so a run goes on
 /// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of
 /// a layer go together in batches (model/branches.hpp). For all L layers and T positions that is
-/// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's own
-/// bit for bit, as before the first token in which two prompts differ, nothing is run.
+/// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's
+/// own bit for bit, as before the first token in which two prompts differ, nothing is run.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
 /// or given twice, and a metric that does not fit; and where a residual that is read is no number.
 [[nodiscard]] XLENS_API patch_grid_result patch_grid(const transformer<>& model,

@@ -37,7 +37,7 @@
 //   {"do": "steer", "layer": L, "strength": X, "along": "L:I"} or "toward": TOKEN and "away": TOKEN
 //   {"do": "steer", "sae": FOLDER, "feature": I, "strength": X}   of a sparse autoencoder
 //   {"do": "steer", "file": FILE, "strength": X, "layers": LAYERS}   of xlens direction, or a
-//       control vector of llama.cpp; X: times the vector as it is (1), LAYERS: all that the file has
+//       control vector of llama.cpp; X: times the vector as it is (1); no LAYERS: all that it has
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "patch", "site": SITE, "layers": LAYERS, "positions": [N..], "source": TEXT} or
 //       "ids": [ID..] or "ablate": "zero"; "from": [N..], positions of the source (the same).
