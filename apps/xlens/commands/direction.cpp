@@ -210,7 +210,8 @@ void add_direction(command_line& program) {
              "What of a text is read: its last position, or the mean of all but the\n"
              "first");
     a.choice("--method", flags->method, {"mean", "pca"},
-             "The mean difference, or the first principal component of the differences");
+             "The mean difference, or the first principal component of the\n"
+             "differences");
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
             "Seed of the random directions that stand beside it");
 }

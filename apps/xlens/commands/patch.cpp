@@ -254,7 +254,7 @@ void add_patch(command_line& program) {
     a.text("--sites", flags->sites, "S,S,..",
            "What is patched: embedding (enters layer 0), attention_out (what attention\n"
            "adds), before (the residual before the FFN update), ffn_out (what the FFN\n"
-           "adds), after (before,attention_out,ffn_out)");
+           "adds), after the FFN update (before,attention_out,ffn_out)");
     a.text("--layers", flags->layers, "3,5-8", "Layers (all)");
     a.text("--positions", flags->positions, "0,3-5", "Positions of the prompt (all)");
     a.choice("--metric", flags->metric,
