@@ -6,6 +6,7 @@
 #include <xlens/io/gguf.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
+#include <xlens/io/gguf_writer.hpp>
 #include <xlens/io/hugging_face.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/io/load_tokenizer.hpp>

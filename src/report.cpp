@@ -6,4 +6,5 @@
 #include <xlens/report/fill.hpp>
 #include <xlens/report/html_page.hpp>
 #include <xlens/report/layer_chart.hpp>
+#include <xlens/report/patch_page.hpp>
 #include <xlens/report/trace_page_data.hpp>

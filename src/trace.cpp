@@ -5,6 +5,7 @@
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
 #include <xlens/trace/head_shares.hpp>
+#include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_patterns.hpp>

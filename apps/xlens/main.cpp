@@ -12,8 +12,10 @@ int main(int count, char** values) {
     add_search(program);
     add_cluster(program);
     add_attribute(program);
+    add_patch(program);
     add_generate(program);
     add_perplexity(program);
+    add_direction(program);
     add_events(program);
     add_exit(program);
     add_lens(program);

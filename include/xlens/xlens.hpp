@@ -32,6 +32,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/progress.hpp>
+#include <xlens/core/ranges.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
@@ -78,15 +79,24 @@
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/ban_words.hpp>
 #include <xlens/interventions/direction.hpp>
+#include <xlens/interventions/direction_file.hpp>
+#include <xlens/interventions/direction_set.hpp>
 #include <xlens/interventions/edit.hpp>
+#include <xlens/interventions/fit_directions.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
 #include <xlens/interventions/neuron_list.hpp>
+#include <xlens/interventions/pair_file.hpp>
+#include <xlens/interventions/pair_geometry.hpp>
 #include <xlens/interventions/patch.hpp>
+#include <xlens/interventions/patch_grid.hpp>
+#include <xlens/interventions/patch_metric.hpp>
+#include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/positions.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/interventions/steer_directions.hpp>
 #include <xlens/interventions/steer_feature.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/checkpoint.hpp>
@@ -125,6 +135,7 @@
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/lens/vocabulary.hpp>
+#include <xlens/model/branches.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/erase.hpp>
 #include <xlens/model/hyperparameters.hpp>
@@ -157,6 +168,7 @@
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
+#include <xlens/numerics/top_eigenvector.hpp>
 #include <xlens/sae/feature_trace.hpp>
 #include <xlens/sae/find_features.hpp>
 #include <xlens/sae/observe_place.hpp>
@@ -193,6 +205,7 @@
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
 #include <xlens/trace/head_shares.hpp>
+#include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_patterns.hpp>

@@ -43,8 +43,8 @@ std::string many_ids(int count) {
 }
 
 const std::string names =
-    "info, tokenize, trace, concept, index, search, cluster, attribute, generate, "
-    "perplexity, events, exit, lens, sae";
+    "info, tokenize, trace, concept, index, search, cluster, attribute, patch, generate, "
+    "perplexity, direction, events, exit, lens, sae";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -312,8 +312,8 @@ BOOST_AUTO_TEST_CASE(each_bad_recipe_says_what_is_wrong_and_where) {
         {"[]", ": expected an object, got array"},
         {R"({"steps": []})", ": unknown key 'steps', expected one of interventions"},
         {R"({"interventions": [{"do": "mute", "neurons": ["0:0"]}]})",
-         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, ban, got "
-         "'mute'"},
+         ": interventions[0].do: expected one of set, scale, add, zero, clamp, steer, patch, ban, "
+         "got 'mute'"},
         {R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "until": 3}]})",
          ": interventions[0]: unknown key 'until', expected one of do, neurons, on, when, "
          "positions"},

@@ -128,8 +128,9 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
                    (void)read_recipe(parse_json("r.json", R"({"edits": []})"), "r.json");
                }) == "r.json: unknown key 'edits', expected one of interventions");
     BOOST_TEST(refusal(R"({"neurons": []})") == at + ".do is missing");
-    BOOST_TEST(refusal(R"({"do": "sett"})") ==
-               at + ".do: expected one of set, scale, add, zero, clamp, steer, ban, got 'sett'");
+    BOOST_TEST(
+        refusal(R"({"do": "sett"})") ==
+        at + ".do: expected one of set, scale, add, zero, clamp, steer, patch, ban, got 'sett'");
     BOOST_TEST(refusal(R"({"do": "set", "neurons": ["0:1"]})") == at + ".value is missing");
     BOOST_TEST(refusal(R"({"do": "set", "neurons": ["0:1"], "valu": 1})") ==
                at +

@@ -91,8 +91,9 @@ BOOST_AUTO_TEST_CASE(all_residuals_of_another_prompt_give_its_logits) {
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     const std::span<const token_id> ids = gpt2().ids;
     const std::vector<float> x(model().config.width, 1.0F);
-    BOOST_TEST(error_message([&] { patch().at(hook::logits, 0, 0, x); }) ==
-               "patch: expected hook::before or hook::after");
+    BOOST_TEST(
+        error_message([&] { patch().at(hook::logits, 0, 0, x); }) ==
+        "patch: expected one of the sites embedding, attention_out, before, ffn_out and after");
     std::vector<float> bad = x;
     bad[2] = INFINITY;
     BOOST_TEST(error_message([&] { patch().at(hook::after, 0, 0, bad); }) ==

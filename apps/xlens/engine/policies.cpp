@@ -15,11 +15,14 @@ namespace xlens::program {
 
 namespace {
 
-/// The recipe file, and features and banned words as last steps of it.
+/// The recipe file, and features, files of directions and banned words as last steps of it.
 recipe recipe_of(const edit_flags& edits) {
     recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
     for (const edit_flags::feature& f : edits.features) {
         out.steps.emplace_back(feature_step{f.sae, f.index, f.value, {}, "--steer-feature"});
+    }
+    for (const edit_flags::steering& s : edits.steers) {
+        out.steps.emplace_back(directions_step{s.file, s.layers, s.strength, {}, "--steer"});
     }
     if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
     return out;
@@ -39,7 +42,8 @@ dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& m
     if (what.empty()) { return out; }
     const tokenizer* text = model.has_tokenizer() ? &model.tokenizer() : nullptr;
     add_interventions(out, what,
-                      recipe_context{model, text, run.prompt_length, run.positions, run.writes});
+                      recipe_context{model, text, run.prompt_length, run.positions, run.writes,
+                                     model.fingerprint()});
     return out;
 }
 

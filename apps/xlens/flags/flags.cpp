@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/ranges.hpp>
 
 #include <fmt/format.h>
 
@@ -35,6 +36,30 @@ edit_flags::feature parse_feature(std::string_view flag, std::string_view text) 
             static_cast<std::size_t>(
                 parse_whole(flag, text.substr(colon + 1, equals - colon - 1), 0, most)),
             parse_number(flag, text.substr(equals + 1))};
+}
+
+/// "FILE[:LAYERS][=NUMBER]": the file may have colons, and equals signs where a number follows.
+edit_flags::steering parse_steering(std::string_view flag, std::string_view text) {
+    constexpr std::size_t most_layers = std::size_t{1} << 16U;
+    edit_flags::steering out;
+    if (const std::size_t equals = text.rfind('='); equals != std::string_view::npos) {
+        out.strength = parse_number(flag, text.substr(equals + 1));
+        text = text.substr(0, equals);
+    }
+    const std::size_t colon = text.rfind(':');
+    if (colon != std::string_view::npos) {
+        const std::string_view layers = text.substr(colon + 1);
+        if (layers == "all") {
+            text = text.substr(0, colon);
+        } else if (!layers.empty() &&
+                   layers.find_first_not_of("0123456789,-") == std::string_view::npos) {
+            out.layers = parse_ranges(flag, layers, most_layers);
+            text = text.substr(0, colon);
+        }
+    }
+    if (text.empty()) { fail("{}: expected FILE[:LAYERS][=NUMBER], got no file", flag); }
+    out.file = text;
+    return out;
 }
 
 }  // namespace
@@ -131,6 +156,12 @@ void edit_flags::declare(arguments& to) {
         },
         "Add A times the direction of feature I of a sparse autoencoder (see 'xlens\n"
         "sae') where that reads; repeatable");
+    to.repeated(
+        "--steer", "FILE[:LAYERS][=A]",
+        [this](const std::string& value) { steers.push_back(parse_steering("--steer", value)); },
+        "Add A times (1) the directions of a file, of 'xlens direction' or a control\n"
+        "vector of llama.cpp, at layers such as 12 or 10-14 (all that it has);\n"
+        "repeatable");
 }
 
 void edit_flags::declare_ban(arguments& to) {

@@ -73,7 +73,7 @@ struct prompt_flags {
 std::vector<token_id> parse_ids(std::string_view text);
 
 /// Interventions: first all --set in order, then all --scale, then those of the recipe, then
-/// features, then the banned words.
+/// features, then files of directions, then the banned words.
 struct edit_flags {
     struct change {
         neuron where;
@@ -85,17 +85,25 @@ struct edit_flags {
         std::size_t index = 0;
         float value = 0.0F;
     };
+    /// Directions of a file, the layers at which they are added, and how many times.
+    struct steering {
+        std::string file;
+        std::vector<std::size_t> layers;  ///< none: all of the file's
+        float strength = 1.0F;
+    };
     std::vector<change> set;
     std::vector<change> scale;
     std::optional<std::string> recipe;
     std::vector<std::string> bans;
     std::vector<feature> features;
+    std::vector<steering> steers;
 
     void declare(arguments& to);
     /// --ban, for a subcommand that writes a text.
     void declare_ban(arguments& to);
     [[nodiscard]] bool empty() const {
-        return set.empty() && scale.empty() && !recipe && bans.empty() && features.empty();
+        return set.empty() && scale.empty() && !recipe && bans.empty() && features.empty() &&
+               steers.empty();
     }
 };
 

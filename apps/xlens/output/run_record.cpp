@@ -51,6 +51,23 @@ void write_edits(xlens::json_writer& out, const edit_flags& edits) {
         }
         out.end_array();
     }
+    if (!edits.steers.empty()) {
+        out.key("steer");
+        out.begin_array();
+        for (const edit_flags::steering& s : edits.steers) {
+            out.begin_object();
+            out.field("file", replace_invalid(s.file));
+            if (!s.layers.empty()) {
+                out.key("layers");
+                out.begin_array();
+                for (const std::size_t l : s.layers) { out.value(l); }
+                out.end_array();
+            }
+            out.field("strength", s.strength);
+            out.end_object();
+        }
+        out.end_array();
+    }
     if (!edits.bans.empty()) {
         out.key("ban");
         out.begin_array();

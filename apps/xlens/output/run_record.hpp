@@ -34,7 +34,7 @@ struct run_record {
 
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
 /// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
-/// "feature", "value"}], "ban"}, "seed", "lens", "exit"}
+/// "feature", "value"}], "steer": [{"file", "layers", "strength"}], "ban"}, "seed", "lens", "exit"}
 void write_run(xlens::json_writer& out, const run_record& run);
 
 }  // namespace xlens::program

@@ -2,6 +2,7 @@
 #include "output/names.hpp"
 #include "output/trace_view.hpp"
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/trace_page.hpp>
@@ -26,6 +27,10 @@ std::string edits_text(const edit_flags& edits) {
     for (const auto& one : edits.features) {
         out += fmt::format("{}{}:{} + {}", out.empty() ? ", edited: " : ", ", one.sae, one.index,
                            one.value);
+    }
+    for (const auto& one : edits.steers) {
+        out += fmt::format("{}{} {}{}", out.empty() ? ", edited: " : ", ", one.strength, one.file,
+                           one.layers.empty() ? "" : " at " + joined(one.layers, ","));
     }
     return out;
 }

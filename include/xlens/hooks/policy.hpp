@@ -46,6 +46,7 @@ struct site {
 //                            gated layer the gate's G·x + b_g. Policies that take it cost a pass
 //                            over m a layer
 //   coefficients     (T, F)  m, before the sum Σ_i m_i·v_i
+//   ffn_out          (T, D)  what a layer's FFN is about to add to the residual
 //   after            (T, D)  the residual after the FFN update
 //   read_out         (T, D)  the residual that is about to be read, skipped layers filled in
 //   logits           (N, V)  of the positions whose logits are computed
@@ -57,10 +58,10 @@ struct site {
 // those of the sum; what an edit gives to a position that is not seen stays out of it. Numbers of
 // queries and keys stand in the order in which the file has their rows: of llama in GGUF, the two
 // that turn together are neighbours.
-#define XLENS_FOR_EACH_HOOK(apply)                                                                 \
-    apply(embedding) apply(queries) apply(keys) apply(values) apply(pattern) apply(head_outputs)   \
-        apply(attention_out) apply(before) apply(pre_activations) apply(coefficients) apply(after) \
-            apply(read_out) apply(logits)
+#define XLENS_FOR_EACH_HOOK(apply)                                                               \
+    apply(embedding) apply(queries) apply(keys) apply(values) apply(pattern) apply(head_outputs) \
+        apply(attention_out) apply(before) apply(pre_activations) apply(coefficients)            \
+            apply(ffn_out) apply(after) apply(read_out) apply(logits)
 
 namespace detail {
 enum class hook_number : unsigned {
@@ -95,6 +96,7 @@ struct model_sizes {
     std::size_t width = 0;        ///< D
     std::size_t inner_width = 0;  ///< F
     std::size_t vocabulary = 0;   ///< V
+    std::size_t context = 0;      ///< positions that it reads at most; 0: not said
 };
 
 template <class Result>
@@ -158,7 +160,7 @@ consteval bool check_policy() {
     "policy: hook '" #name                                    \
     "' must be declared in `hooks` and be a member function " \
     "`void|xlens::flow " #name "(const xlens::site&, xlens::rows<float>)`, or neither"
-    static_assert(std::popcount(static_cast<unsigned>(all_hooks)) == 13, "an assertion a hook");
+    static_assert(std::popcount(static_cast<unsigned>(all_hooks)) == 14, "an assertion a hook");
     constexpr bool has_hooks = detail::has_hooks<P>;
     static_assert(has_hooks, "policy: expected `static constexpr xlens::hook hooks`");
     if constexpr (has_hooks) {
@@ -172,6 +174,7 @@ consteval bool check_policy() {
         static_assert(detail::declared_before<P>, XLENS_SENTENCE(before));
         static_assert(detail::declared_pre_activations<P>, XLENS_SENTENCE(pre_activations));
         static_assert(detail::declared_coefficients<P>, XLENS_SENTENCE(coefficients));
+        static_assert(detail::declared_ffn_out<P>, XLENS_SENTENCE(ffn_out));
         static_assert(detail::declared_after<P>, XLENS_SENTENCE(after));
         static_assert(detail::declared_read_out<P>, XLENS_SENTENCE(read_out));
         static_assert(detail::declared_logits<P>, XLENS_SENTENCE(logits));

@@ -19,7 +19,7 @@ public:
     static constexpr hook hooks = hook::embedding | hook::queries | hook::keys | hook::values |
                                   hook::pattern | hook::head_outputs | hook::attention_out |
                                   hook::before | hook::pre_activations | hook::coefficients |
-                                  hook::after | hook::read_out | hook::logits;
+                                  hook::ffn_out | hook::after | hook::read_out | hook::logits;
 
     /// x (T, D): the residual that enters layer 0.
     void embedding([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
@@ -50,6 +50,9 @@ public:
 
     /// m (T, F): the coefficients; write to them to change the update.
     void coefficients([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> m) {}
+
+    /// x (T, D): what the FFN of where.layer is about to add.
+    void ffn_out([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {}
 
     /// x (T, D): the residual after the FFN update.
     flow after([[maybe_unused]] const site& where, [[maybe_unused]] rows<float> x) {

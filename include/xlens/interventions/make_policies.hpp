@@ -10,6 +10,7 @@
 #include <xlens/text/tokenizer.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,13 +20,19 @@
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/ban_words.hpp>
 #include <xlens/interventions/direction.hpp>
+#include <xlens/interventions/direction_file.hpp>
+#include <xlens/interventions/direction_set.hpp>
 #include <xlens/interventions/intervene.hpp>
+#include <xlens/interventions/patch.hpp>
+#include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/interventions/steer_directions.hpp>
 #include <xlens/interventions/steer_feature.hpp>
 #include <xlens/sae/read_sae.hpp>
 #include <xlens/sae/sparse_autoencoder.hpp>
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 #endif
 
@@ -38,7 +45,8 @@ struct recipe_context {
     const tokenizer* text = nullptr;
     std::optional<std::size_t> prompt_length = {};  ///< tokens of the prompt, where there is one
     std::optional<std::size_t> positions = {};      ///< the most that a sequence will have
-    bool writes = true;  ///< whether a text is written, which a ban needs
+    bool writes = true;             ///< whether a text is written, which a ban needs
+    std::uint64_t fingerprint = 0;  ///< of the model (model::fingerprint); 0: not said
 };
 
 namespace detail {
@@ -53,10 +61,15 @@ public:
 
     void operator()(const feature_step& step) const;
 
+    void operator()(const directions_step& step) const;
+
+    void operator()(const patch_step& step) const;
+
     void operator()(const ban_step& step) const;
 
 private:
     [[nodiscard]] position_set positions(const step_moment& when) const;
+    void check_reached(std::size_t position, const std::string& place) const;
     [[nodiscard]] std::vector<float> direction(const steer_step& step) const;
     [[nodiscard]] token_id token(const token_name& name, const std::string& place) const;
     [[nodiscard]] const tokenizer& text(const std::string& place) const;
@@ -70,7 +83,7 @@ private:
 /// Appends the policies of a recipe to a pack, in its order. Throws xlens::error, naming the place
 /// in the recipe, for a neuron, layer or token that the model does not have, for `when` words that
 /// need a prompt where there is none, and for a step that can select nothing: a position past the
-/// end, a ban where nothing is written.
+/// end, a ban where nothing is written. A step that patches reads its source in one pass.
 XLENS_API void add_interventions(dynamic_policies& to, const recipe& what,
                                  const recipe_context& in);
 
@@ -109,6 +122,58 @@ XLENS_API void intervention_maker::operator()(const feature_step& step) const {
     m_out.add(steer_feature(sae, step.feature, step.strength, positions(step.when)));
 }
 
+XLENS_API void intervention_maker::operator()(const directions_step& step) const {
+    const direction_set set = read_directions(step.file);
+    check_directions(set, m_in.model.config, m_in.fingerprint, step.file.string());
+    for (const std::size_t l : step.layers) {
+        if (!set.of.contains(l)) {
+            fail("{}: {}: no direction of layer {}, it has {} from {} to {}", step.place,
+                 printable(step.file.string(), 1024), l, set.of.size(), set.of.begin()->first,
+                 set.of.rbegin()->first);
+        }
+    }
+    m_out.add(steer_directions(set, step.strength, step.layers, positions(step.when)));
+}
+
+XLENS_API void intervention_maker::operator()(const patch_step& step) const {
+    for (const std::size_t p : step.positions) { check_reached(p, step.place + ".positions"); }
+    std::vector<layer_site> places;
+    for (const std::size_t l : step.layers) {
+        if (l >= m_in.model.config.layers) {
+            fail("{}.layers: expected 0 to {}, got {}", step.place, m_in.model.config.layers - 1,
+                 l);
+        }
+        places.push_back({step.site, l});
+    }
+    if (step.site == hook::embedding) { places.push_back({step.site, 0}); }
+    const std::vector<token_id> source =
+        step.source ? text(step.place).encode_prompt(*step.source, {}) : step.ids;
+    for (const token_id id : source) {
+        check_token(id, m_in.model.config.vocabulary, step.place + ".ids");
+    }
+    if (step.source && source.empty()) {
+        fail("{}.source: expected a text with a token, got '{}'", step.place,
+             printable(*step.source));
+    }
+    const patch_values values = source.empty()
+                                    ? zero_values(m_in.model, places, 1)
+                                    : source_values(m_in.model, places, source, source.size());
+    patch policy;
+    for (std::size_t j = 0; j < step.positions.size(); ++j) {
+        const std::size_t from = source.empty()      ? 0
+                                 : step.from.empty() ? step.positions[j]
+                                                     : step.from[j];
+        if (from >= values.row_at.size()) {
+            fail("{}: position {} of the source, which has {} tokens", step.place, from,
+                 source.size());
+        }
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            policy.at(places[i].site, places[i].layer, step.positions[j], values.at(i, from));
+        }
+    }
+    m_out.add(std::move(policy));
+}
+
 XLENS_API void intervention_maker::operator()(const ban_step& step) const {
     if (!m_in.writes) {
         fail("{}: a ban acts on a text that is written (generate), and here none is", step.place);
@@ -123,12 +188,14 @@ XLENS_API void intervention_maker::operator()(const ban_step& step) const {
 }
 
 XLENS_API position_set intervention_maker::positions(const step_moment& when) const {
-    for (const std::size_t position : when.listed) {
-        if (m_in.positions && position >= *m_in.positions) {
-            fail("{}: position {}: expected 0 to {}", when.place, position, *m_in.positions - 1);
-        }
-    }
+    for (const std::size_t position : when.listed) { check_reached(position, when.place); }
     return when.positions(m_in.prompt_length);
+}
+
+XLENS_API void intervention_maker::check_reached(std::size_t position,
+                                                 const std::string& place) const {
+    const std::size_t end = m_in.positions.value_or(m_in.model.config.context);
+    if (position >= end) { fail("{}: position {}: expected 0 to {}", place, position, end - 1); }
 }
 
 XLENS_API std::vector<float> intervention_maker::direction(const steer_step& step) const {

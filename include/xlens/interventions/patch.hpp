@@ -6,7 +6,9 @@
 #include <xlens/storage/rows.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #if XLENS_DEFINES(interventions)
@@ -14,31 +16,57 @@
 #include <xlens/kernels/finite.hpp>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 #endif
 
 namespace xlens {
 
-/// Policy that puts other residuals in the place of a model's own, at layers and positions: with
-/// those of another prompt (trace/residual.hpp) it is activation patching (Vig et al. 2020,
-/// 2004.12265; Meng et al. 2022, 2202.05262).
+/// The sites at which a pass can be patched, in the order in which it comes to them:
+///   embedding      the residual that enters layer 0
+///   attention_out  what a layer's attention adds to the residual
+///   before, after  the residual before and after a layer's FFN update
+///   ffn_out        what a layer's FFN adds, the sum of its sub-updates
+inline constexpr hook patch_sites =
+    hook::embedding | hook::attention_out | hook::before | hook::ffn_out | hook::after;
+
+/// "ffn_out": a site by its name.
+[[nodiscard]] XLENS_API std::string_view patch_site_name(hook site);
+/// The site of that name; nothing where there is none.
+[[nodiscard]] XLENS_API std::optional<hook> find_patch_site(std::string_view name);
+
+/// Policy that puts other vectors in the place of a model's own, at sites, layers and positions:
+/// with those of another prompt (trace/residual.hpp) it is activation patching (Vig et al. 2020,
+/// 2004.12265; Meng et al. 2022, 2202.05262). A grid of such: interventions/patch_grid.hpp.
 ///
 ///     patch other;
 ///     other.at(hook::after, 12, 4, residual(model, corrupted, hook::after, 12, 4));
 ///     model.forward(state, tokens, other);
 class patch {
 public:
-    static constexpr hook hooks = hook::before | hook::after;
+    static constexpr hook hooks = patch_sites;
     static constexpr bool rowwise = true;
 
-    /// At a position, x (D) in the place of the residual before or after the FFN update of a layer.
-    /// Said twice for one place, the last counts. Throws xlens::error for another hook than
-    /// hook::before and hook::after, and for an x that is not finite.
+    /// At a position, x (D) in the place of what a layer has at a site. Said twice for one place,
+    /// the last counts. Throws xlens::error for a hook that is none of patch_sites, for the
+    /// embedding of another layer than 0, and for an x that is not finite.
     patch& at(hook where, std::size_t layer, std::size_t position, std::span<const float> x);
 
-    /// Throws xlens::error unless a model of this size has the layers and the width.
+    /// Throws xlens::error unless a model of this size has the layers, the width and, where it says
+    /// its context, the positions.
     void check(const model_sizes& model) const;
+    /// Throws xlens::error for a place that a text of so many positions does not reach, where the
+    /// patch would do nothing.
+    void check_positions(std::size_t count) const;
 
+    [[nodiscard]] bool empty() const { return m_places.empty(); }
+
+    void embedding(const site& where, rows<float> x) const { put(hook::embedding, where, x); }
+    void attention_out(const site& where, rows<float> x) const {
+        put(hook::attention_out, where, x);
+    }
     void before(const site& where, rows<float> x) const { put(hook::before, where, x); }
+    void ffn_out(const site& where, rows<float> x) const { put(hook::ffn_out, where, x); }
     void after(const site& where, rows<float> x) const { put(hook::after, where, x); }
 
 private:
@@ -56,10 +84,36 @@ private:
 
 #if XLENS_DEFINES(interventions)
 
+namespace detail {
+
+inline constexpr std::array<std::pair<std::string_view, hook>, 5> patch_site_names{
+    {{"embedding", hook::embedding},
+     {"attention_out", hook::attention_out},
+     {"before", hook::before},
+     {"ffn_out", hook::ffn_out},
+     {"after", hook::after}}};
+
+}  // namespace detail
+
+XLENS_API std::string_view patch_site_name(hook site) {
+    for (const auto& [name, one] : detail::patch_site_names) {
+        if (one == site) { return name; }
+    }
+    fail("patch: expected one of the sites embedding, attention_out, before, ffn_out and after");
+}
+
+XLENS_API std::optional<hook> find_patch_site(std::string_view name) {
+    for (const auto& [one, site] : detail::patch_site_names) {
+        if (one == name) { return site; }
+    }
+    return std::nullopt;
+}
+
 XLENS_API patch& patch::at(hook where, std::size_t layer, std::size_t position,
                            std::span<const float> x) {
-    if (where != hook::before && where != hook::after) {
-        fail("patch: expected hook::before or hook::after");
+    (void)patch_site_name(where);
+    if (where == hook::embedding && layer != 0) {
+        fail("patch: embedding of layer {}, expected layer 0, which it enters", layer);
     }
     if (const std::size_t d = kernels::first_not_finite(x); d < x.size()) {
         fail("patch: number {} of the residual is {}, expected a finite number", d, x[d]);
@@ -76,6 +130,18 @@ XLENS_API void patch::check(const model_sizes& model) const {
         if (p.x.size() != model.width) {
             fail("patch: a residual of {} numbers, the model's width is {}", p.x.size(),
                  model.width);
+        }
+        if (model.context != 0 && p.position >= model.context) {
+            fail("patch: position {}, the model reads positions 0 to {}", p.position,
+                 model.context - 1);
+        }
+    }
+}
+
+XLENS_API void patch::check_positions(std::size_t count) const {
+    for (const place& p : m_places) {
+        if (p.position >= count) {
+            fail("patch: position {}, of a text of {} positions", p.position, count);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/hooks/policy.hpp>
 #include <xlens/interventions/edit.hpp>
 #include <xlens/interventions/positions.hpp>
 
@@ -65,6 +66,27 @@ struct feature_step {
     std::string place = "steer";
 };
 
+/// A push along the directions of a file (interventions/direction_file.hpp), each at its layer and
+/// with its length: x ← x + strength·d_L.
+struct directions_step {
+    std::filesystem::path file;
+    std::vector<std::size_t> layers;  ///< none: all of the file's
+    float strength = 1.0F;
+    step_moment when;
+    std::string place = "steer";
+};
+
+/// Vectors of another prompt, or zeros, in the place of the text's own.
+struct patch_step {
+    hook site = hook::none;
+    std::vector<std::size_t> layers;     ///< of the embedding: none
+    std::vector<std::size_t> positions;  ///< of the text
+    std::vector<std::size_t> from;       ///< of the source, one each; empty: the same
+    std::optional<std::string> source;   ///< a prompt, or
+    std::vector<token_id> ids;           ///< its tokens; neither: zeros
+    std::string place = "patch";
+};
+
 /// Words that are not to be written, in any cutting (ban_words), and token sequences (ban).
 struct ban_step {
     std::vector<std::string> words;
@@ -74,7 +96,8 @@ struct ban_step {
 
 /// Interventions in the order in which they act at each site.
 struct recipe {
-    using step = std::variant<edit_step, steer_step, feature_step, ban_step>;
+    using step =
+        std::variant<edit_step, steer_step, feature_step, directions_step, patch_step, ban_step>;
     std::vector<step> steps;
 
     [[nodiscard]] bool empty() const { return steps.empty(); }

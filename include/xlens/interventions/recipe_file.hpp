@@ -20,8 +20,11 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/ranges.hpp>
 #include <xlens/interventions/neuron_list.hpp>
+#include <xlens/interventions/patch.hpp>
 #include <xlens/json/reader.hpp>
+#include <xlens/storage/stored_tensor.hpp>
 
 #include <algorithm>
 #endif
@@ -33,11 +36,16 @@
 //       each also "on": "coefficient" | "pre_activation"
 //   {"do": "steer", "layer": L, "strength": X, "along": "L:I"} or "toward": TOKEN and "away": TOKEN
 //   {"do": "steer", "sae": FOLDER, "feature": I, "strength": X}   of a sparse autoencoder
+//   {"do": "steer", "file": FILE, "strength": X, "layers": LAYERS}   of xlens direction, or a
+//       control vector of llama.cpp; X: times the vector as it is (1); no LAYERS: all that it has
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
+//   {"do": "patch", "site": SITE, "layers": LAYERS, "positions": [N..], "source": TEXT} or
+//       "ids": [ID..] or "ablate": "zero"; "from": [N..], positions of the source (the same).
+//       SITE: embedding (without layers), attention_out, before, ffn_out, after
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE, "cluster": ID} of a file beside the recipe that `search
-// --json` or `cluster` wrote; FOLDER: looked for there, too; TOKEN: an id, or a text that is one
-// token.
+// --json` or `cluster` wrote; FOLDER and FILE: looked for there, too; TOKEN: an id, or a text that
+// is one token; LAYERS: "5-8,11" or [N..].
 
 namespace xlens {
 
@@ -58,12 +66,18 @@ private:
 
     [[nodiscard]] feature_step read_feature(const json_field& step) const;
 
+    [[nodiscard]] directions_step read_directions_step(const json_field& step) const;
+
+    [[nodiscard]] static patch_step read_patch(const json_field& step);
+
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
     [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const;
 
     [[nodiscard]] static step_moment when(const json_field& step);
 
+    static std::vector<std::size_t> numbers(const json_field& list);
+    static std::vector<std::size_t> layers(const json_field& value);
     static token_name token(const json_field& value);
     static float number(const json_field& value);
     static std::string_view one_of(const json_field& value,
@@ -101,9 +115,12 @@ XLENS_API recipe::step recipe_reader::read_step(const json_field& step) const {
     const json_field verb = step.at("do");
     const std::string name = verb.string();
     if (name == "steer" && step.find("sae")) { return read_feature(step); }
+    if (name == "steer" && step.find("file")) { return read_directions_step(step); }
     if (name == "steer") { return read_steer(step); }
+    if (name == "patch") { return read_patch(step); }
     if (name == "ban") { return read_ban(step); }
-    return read_edit(step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "ban"}));
+    return read_edit(
+        step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "patch", "ban"}));
 }
 
 XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string_view name) const {
@@ -164,6 +181,66 @@ XLENS_API feature_step recipe_reader::read_feature(const json_field& step) const
     out.strength = number(step.at("strength"));
     out.when = when(step);
     return out;
+}
+
+XLENS_API directions_step recipe_reader::read_directions_step(const json_field& step) const {
+    only(step, {"do", "file", "layers", "strength", "when", "positions"});
+    directions_step out;
+    out.place = step.place();
+    out.file = m_folder / step.at("file").string();
+    if (const auto list = step.find("layers")) { out.layers = layers(*list); }
+    if (const auto strength = step.find("strength")) { out.strength = number(*strength); }
+    out.when = when(step);
+    return out;
+}
+
+XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
+    only(step, {"do", "site", "layers", "positions", "source", "ids", "ablate", "from"});
+    patch_step out;
+    out.place = step.place();
+    const json_field site = step.at("site");
+    out.site =
+        find_patch_site(one_of(site, {"embedding", "attention_out", "before", "ffn_out", "after"}))
+            .value();
+    if (out.site != hook::embedding) {
+        out.layers = layers(step.at("layers"));
+    } else if (step.find("layers")) {
+        fail("{}.layers: the embedding has none", out.place);
+    }
+    out.positions = numbers(step.at("positions"));
+    const auto source = step.find("source");
+    const auto ids = step.find("ids");
+    const auto zero = step.find("ablate");
+    if (int{source.has_value()} + int{ids.has_value()} + int{zero.has_value()} != 1) {
+        fail("{}: expected one of source, ids and ablate", out.place);
+    }
+    if (zero) { (void)one_of(*zero, {"zero"}); }
+    if (source) { out.source = source->string(); }
+    if (ids) {
+        for (const json_field& id : ids->items()) { out.ids.push_back(id.id()); }
+        if (out.ids.empty()) { fail("{}: expected at least 1 token id, got 0", ids->place()); }
+    }
+    if (const auto from = step.find("from")) {
+        if (zero) { fail("{}: expected a source, got zeros", from->place()); }
+        out.from = numbers(*from);
+        if (out.from.size() != out.positions.size()) {
+            fail("{}: expected {} positions, one each, got {}", from->place(), out.positions.size(),
+                 out.from.size());
+        }
+    }
+    return out;
+}
+
+XLENS_API std::vector<std::size_t> recipe_reader::numbers(const json_field& list) {
+    std::vector<std::size_t> out;
+    for (const json_field& n : list.items()) { out.push_back(static_cast<std::size_t>(n.id())); }
+    if (out.empty()) { fail("{}: expected at least 1 number, got 0", list.place()); }
+    return out;
+}
+
+XLENS_API std::vector<std::size_t> recipe_reader::layers(const json_field& value) {
+    if (!value.value().is_string()) { return numbers(value); }
+    return parse_ranges(value.place(), value.string(), max_tensors);
 }
 
 XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {

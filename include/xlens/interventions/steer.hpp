@@ -11,6 +11,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -34,12 +35,15 @@ public:
     static constexpr hook hooks = hook::after;
     static constexpr bool rowwise = true;
 
-    /// Adds strength·d/‖d‖. Throws xlens::error for a direction of length 0, or one that is not
-    /// finite.
+    /// Adds strength·d/‖d‖. Throws xlens::error for a direction of length 0, and for one or a
+    /// strength that is not finite.
     template <direction_like Direction = std::vector<float>>
     steer(std::size_t layer, const Direction& direction, float strength,
           position_set positions = {})
         : steer(layer, direction, std::move(positions)) {
+        if (!std::isfinite(strength)) {
+            fail("steer: strength: expected a finite number, got {}", strength);
+        }
         const auto by = static_cast<float>(double{strength} / m_length);
         for (float& d : m_push) { d *= by; }
     }
@@ -83,7 +87,9 @@ private:
 
 XLENS_API void steer::check(const model_sizes& model) const {
     if (m_layer >= model.layers) {
-        fail("layer: {}, the model has layers 0 to {}", m_layer, model.layers - 1);
+        // Shown with its sign: -1 was meant where a caller's -1 has become 2^64 - 1.
+        fail("layer: {}, the model has layers 0 to {}", static_cast<std::int64_t>(m_layer),
+             model.layers - 1);
     }
     if (m_push.size() != model.width) {
         fail("direction: {} numbers, the model's width is {}", m_push.size(), model.width);

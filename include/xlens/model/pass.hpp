@@ -99,7 +99,7 @@ class joint_pass {
 public:
     joint_pass(std::span<sequence_state* const> states, std::span<const token_id> tokens,
                const layer_shape& shape)
-        : m_states(states), m_tokens(tokens), m_caches(states.size()) {
+        : m_states(states), m_tokens(tokens), m_caches(states.size()), m_counts(states.size(), 1) {
         for (std::size_t n = 0; n < states.size(); ++n) {
             sequence_state& state = *states[n];
             state.tokens.push_back(tokens[n]);
@@ -134,7 +134,7 @@ public:
     template <class Attention, class Positions, class Hooks>
     void attend(const Attention& attention, rows<const float> x, const Positions& position,
                 rows<float> out, Hooks& hooks) {
-        attention.each(x, position, m_caches, work(), out, hooks);
+        attention.each(x, position, m_caches, m_counts, work(), out, hooks);
     }
     /// Rows of the pass from `first_row` on.
     template <hook H, policy... P>
@@ -152,6 +152,7 @@ private:
     std::span<const token_id> m_tokens;
     std::vector<site> m_sites;
     std::vector<kv_cache*> m_caches;
+    std::vector<std::size_t> m_counts;  // a row each
     xt::xtensor<float, 2> m_residual;
 };
 

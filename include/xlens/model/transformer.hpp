@@ -119,7 +119,7 @@ public:
         return out;
     }
     [[nodiscard]] model_sizes sizes() const {
-        return {blocks.size(), config.width, config.inner_width, config.vocabulary};
+        return {blocks.size(), config.width, config.inner_width, config.vocabulary, config.context};
     }
 
 private:

@@ -85,23 +85,29 @@ struct attention {
         output(ws.mixed, out);
     }
 
-    /// The same for one position each of N sequences: x (N, D) -> out (N, D), row n with
-    /// caches[n]. ws.turned holds the rotation of each row's position.
+    /// The same for the next counts[n] positions of each of N sequences, whose rows follow one
+    /// another: x (Σ counts, D) -> out (Σ counts, D), those of sequence n with caches[n]. ws.turned
+    /// holds the rotation of each row's position.
     template <class Hooks>
     void each(rows<const float> x, const Position& position, std::span<kv_cache* const> caches,
-              workspace& ws, rows<float> out, Hooks& hooks) const {
+              std::span<const std::size_t> counts, workspace& ws, rows<float> out,
+              Hooks& hooks) const {
         const std::size_t width = shape.kv_heads * shape.head_size;
         ws.keys.resize({x.count(), width});
         ws.values.resize({x.count(), width});
         project(x, position, ws, ws.keys, ws.values);
         offer_projected(ws.queries, ws.keys, ws.values, hooks);
-        for (std::size_t n = 0; n < x.count(); ++n) {
+        for (std::size_t n = 0, row = 0; n < caches.size(); row += counts[n], ++n) {
             kv_cache& cache = *caches[n];
-            const std::size_t first = cache.extend(1);
-            std::ranges::copy(rows<float>(ws.keys)[n], cache.keys_from(first)[0].begin());
-            std::ranges::copy(rows<float>(ws.values)[n], cache.values_from(first)[0].begin());
-            attend(rows<float>(ws.queries).subrows(n, 1), cache, first, n, hooks,
-                   rows<float>(ws.mixed).subrows(n, 1));
+            const std::size_t first = cache.extend(counts[n]);
+            for (std::size_t t = 0; t < counts[n]; ++t) {
+                const std::size_t from = row + t;
+                std::ranges::copy(rows<float>(ws.keys)[from], cache.keys_from(first)[t].begin());
+                std::ranges::copy(rows<float>(ws.values)[from],
+                                  cache.values_from(first)[t].begin());
+            }
+            attend(rows<float>(ws.queries).subrows(row, counts[n]), cache, first, row, hooks,
+                   rows<float>(ws.mixed).subrows(row, counts[n]));
         }
         hooks.template offer<hook::head_outputs>(ws.mixed);
         output(ws.mixed, out);

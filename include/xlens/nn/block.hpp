@@ -70,6 +70,7 @@ struct block {
         hooks.template offer<hook::coefficients>(ws.coefficients);
         ffn.sum(ws.coefficients, ws.update);
         ffn.finish(ws.update);
+        hooks.template offer<hook::ffn_out>(ws.update);
         add(ws.update, x);
         hooks.template offer<hook::after>(x);
         return hooks.result();

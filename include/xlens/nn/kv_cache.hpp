@@ -20,6 +20,13 @@ public:
     [[nodiscard]] rows<float> keys() { return block(m_keys, 0); }
     [[nodiscard]] rows<float> values() { return block(m_values, 0); }
 
+    /// Forgets what it has and takes the first `count` positions of another.
+    void take_first(const kv_cache& other, std::size_t count) {
+        const auto end = static_cast<std::ptrdiff_t>(count * m_width);
+        m_keys.assign(other.m_keys.begin(), other.m_keys.begin() + end);
+        m_values.assign(other.m_values.begin(), other.m_values.begin() + end);
+    }
+
     /// Room for `count` more positions; returns the first of them.
     std::size_t extend(std::size_t count) {
         const std::size_t first = positions();

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/core/compiled.hpp>
+#include <xlens/core/progress.hpp>
+#include <xlens/core/types.hpp>
+#include <xlens/core/xtensor.hpp>
+#include <xlens/interventions/patch_metric.hpp>
+#include <xlens/interventions/patch_values.hpp>
+#include <xlens/model/transformer.hpp>
+#include <xlens/trace/keep_sites.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#if XLENS_DEFINES(interventions)
+#include <xlens/core/error.hpp>
+#include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/branches.hpp>
+#include <xlens/model/state.hpp>
+#include <xlens/nn/norm.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#endif
+
+namespace xlens {
+
+/// What a grid of patched runs is asked for.
+struct patch_grid_options {
+    patch_metric metric = {};
+    std::vector<std::size_t> positions = {};  ///< of the prompt; none: all that have values
+    /// Rows that run together: memory of some 4·(8·D + F) bytes a row against the share of time
+    /// in which weights are decoded.
+    std::size_t batch = 512;
+    progress_function progress = {};  ///< counts patched runs
+};
+
+/// The metric of a prompt's runs with one vector of another's, each at one place and position.
+struct patch_grid_result {
+    std::vector<layer_site> places;
+    std::vector<std::size_t> positions;
+    xt::xtensor<double, 2> metric;  ///< (places, positions)
+    double prompt = 0.0;            ///< of the prompt as it is
+    std::optional<double> source;   ///< of the source, where the values are a prompt's
+    double rounding = 0.0;          ///< what a difference of two values may be by rounding
+
+    /// Whether source and prompt differ by more than rounding.
+    [[nodiscard]] bool has_scale() const { return source && std::abs(*source - prompt) > rounding; }
+    /// (metric - prompt)/(source - prompt): 0 where the patch does nothing, 1 where it does as much
+    /// as another prompt; nothing unless has_scale().
+    [[nodiscard]] std::optional<double> normalised(std::size_t place, std::size_t position) const {
+        if (!has_scale()) { return std::nullopt; }
+        return (metric(place, position) - prompt) / (*source - prompt);
+    }
+};
+
+/// Runs `prompt` once for each place of `values` and each position, with that one vector in the
+/// place of the prompt's own (activation patching; Vig et al. 2020, Meng et al. 2022), and reads
+/// the metric from the last position's logits.
+///
+/// With the bits of whole passes with interventions/patch.hpp, for less: a patch at layer l and
+/// position p leaves all layers below l and all positions before p as they were, so a run goes on
+/// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of
+/// a layer go together in batches (model/branches.hpp). For all L layers and T positions that is
+/// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's
+/// own bit for bit, as before the first token in which two prompts differ, nothing is run.
+/// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
+/// or given twice, and a metric that does not fit; and where a residual that is read is no number.
+[[nodiscard]] XLENS_API patch_grid_result patch_grid(const transformer<>& model,
+                                                     std::span<const token_id> prompt,
+                                                     const patch_values& values,
+                                                     const patch_grid_options& options = {});
+
+#if XLENS_DEFINES(interventions)
+
+namespace detail {
+
+/// The sites of a pass after which nothing of a layer is left to do: what enters layer l, for l
+/// from 0 to L.
+inline std::vector<layer_site> borders(std::size_t layers) {
+    std::vector<layer_site> out{{hook::embedding, 0}};
+    for (std::size_t l = 0; l < layers; ++l) { out.push_back({hook::after, l}); }
+    return out;
+}
+
+class patched_runs {
+public:
+    patched_runs(const transformer<>& model, std::span<const token_id> prompt,
+                 const patch_values& values, const patch_grid_options& options)
+        : m_model(model),
+          m_values(values),
+          m_options(options),
+          m_layers(model.blocks.size()),
+          m_border(borders(m_layers)),
+          m_state(model.start()) {
+        model.forward(m_state, prompt, m_border);
+    }
+    [[nodiscard]] std::span<const float> logits() const {
+        return {m_state.logits.data(), m_state.logits.size()};
+    }
+
+    /// Fills out.metric.
+    void run(const metric_reader& metric, patch_grid_result& out) {
+        for (std::size_t start = 0; start <= m_layers; ++start) {
+            std::vector<cell> cells;
+            for (std::size_t i = 0; i < out.places.size(); ++i) {
+                if (start_of(out.places[i]) == start) { enter(i, out.positions, cells); }
+            }
+            // A run that goes on with the prompt's own bits is the prompt's own.
+            const auto moved = std::ranges::stable_partition(cells, [&](const cell& c) {
+                const auto own = m_border.kept(start)[c.position];
+                return std::memcmp(own.data(), c.x.data(), own.size_bytes()) == 0;
+            });
+            const auto same = static_cast<std::size_t>(moved.begin() - cells.begin());
+            for (const cell& c : std::span(cells).first(same)) {
+                out.metric(c.place, c.column) = out.prompt;
+            }
+            cells.erase(cells.begin(), moved.begin());
+            m_done += same;
+            m_options.progress(m_done, out.metric.size());
+            for (std::size_t done = 0; done < cells.size();) {
+                const std::size_t count = batch_of(start, std::span(cells).subspan(done));
+                finish(start, std::span(cells).subspan(done, count), metric, out);
+                done += count;
+                m_done += count;
+                m_options.progress(m_done, out.metric.size());
+            }
+        }
+    }
+
+private:
+    /// One patched run: its place and position, by number, and the residual x (D) with which the
+    /// patched position enters the first layer that all its later positions run.
+    struct cell {
+        std::size_t place = 0;
+        std::size_t column = 0;
+        std::size_t position = 0;
+        std::vector<float> x;
+    };
+
+    [[nodiscard]] static std::size_t start_of(const layer_site& place) {
+        return place.site == hook::embedding ? 0 : place.layer + 1;
+    }
+    [[nodiscard]] std::size_t length() const { return m_state.position; }
+
+    /// The patched position through the rest of its layer, which no other position has a part in.
+    void enter(std::size_t place, std::span<const std::size_t> positions,
+               std::vector<cell>& cells) {
+        const layer_site& where = m_values.places[place];
+        const bool at_border = where.site == hook::embedding || where.site == hook::after;
+        const std::size_t width = m_model.config.width;
+        xt::xtensor<float, 2> x = xt::empty<float>({positions.size(), width});
+        std::vector<branch> alone;
+        patch put;
+        for (std::size_t j = 0; j < positions.size(); ++j) {
+            const std::size_t p = positions[j];
+            const std::span<const float> theirs = m_values.at(place, p);
+            const auto from = at_border ? theirs : m_border.kept(where.layer)[p];
+            std::ranges::copy(from, rows<float>(x)[j].begin());
+            put.at(where.site, where.layer, p, theirs);  // checks the numbers, too
+            alone.push_back({p, 1});
+        }
+        dynamic_policies policies = dynamic_policies::of(put);
+        constexpr std::size_t together = 64;  // each with its copy of the keys before it
+        for (std::size_t j = 0; j < alone.size() && !at_border; j += together) {
+            const std::size_t count = std::min(together, alone.size() - j);
+            run_branches(m_model, m_state, std::span(alone).subspan(j, count), where.layer,
+                         where.layer + 1, rows<float>(x).subrows(j, count), policies);
+        }
+        for (std::size_t j = 0; j < positions.size(); ++j) {
+            const auto row = rows<const float>(x)[j];
+            cells.push_back({place, j, positions[j], {row.begin(), row.end()}});
+        }
+    }
+
+    /// How many of the cells run together.
+    [[nodiscard]] std::size_t batch_of(std::size_t start, std::span<const cell> cells) const {
+        std::size_t rows_in_all = 0;
+        for (std::size_t n = 0; n < cells.size(); ++n) {
+            rows_in_all += start == m_layers ? 1 : length() - cells[n].position;
+            if (rows_in_all > m_options.batch && n > 0) { return n; }
+        }
+        return cells.size();
+    }
+
+    /// From layer `start` to the end.
+    void finish(std::size_t start, std::span<const cell> cells, const metric_reader& metric,
+                patch_grid_result& out) {
+        std::vector<branch> branches;
+        std::size_t count = 0;
+        for (const cell& c : cells) {
+            branches.push_back({c.position, length() - c.position});
+            count += branches.back().count;
+        }
+        xt::xtensor<float, 2> x = xt::empty<float>({count, m_model.config.width});
+        const rows<const float> own = m_border.kept(start);
+        std::size_t row = 0;
+        for (const cell& c : cells) {
+            std::ranges::copy(c.x, rows<float>(x)[row++].begin());
+            for (std::size_t p = c.position + 1; p < length(); ++p) {
+                std::ranges::copy(own[p], rows<float>(x)[row++].begin());
+            }
+        }
+        dynamic_policies none;
+        run_branches(m_model, m_state, branches, start, m_layers, x, none);
+        read(cells, branches, x, metric, out);
+    }
+
+    /// The metric of the last position of each.
+    void read(std::span<const cell> cells, std::span<const branch> branches, rows<const float> x,
+              const metric_reader& metric, patch_grid_result& out) const {
+        constexpr std::size_t together = 16;
+        const std::size_t width = m_model.config.width;
+        std::size_t end = 0;
+        for (std::size_t first = 0; first < cells.size(); first += together) {
+            const std::size_t count = std::min(together, cells.size() - first);
+            xt::xtensor<float, 2> last = xt::empty<float>({count, width});
+            for (std::size_t n = 0; n < count; ++n) {
+                end += branches[first + n].count;
+                std::ranges::copy(x[end - 1], rows<float>(last)[n].begin());
+            }
+            check_residual(last, m_layers - 1, length() - 1);
+            xt::xtensor<float, 2> logits = xt::empty<float>({count, m_model.config.vocabulary});
+            m_model.read_out(last, logits);
+            for (std::size_t n = 0; n < count; ++n) {
+                const cell& c = cells[first + n];
+                out.metric(c.place, c.column) = metric(rows<const float>(logits)[n]);
+            }
+        }
+    }
+
+    const transformer<>& m_model;
+    const patch_values& m_values;
+    const patch_grid_options& m_options;
+    std::size_t m_layers;
+    keep_sites m_border;
+    sequence_state m_state;  // of the prompt as it is
+    std::size_t m_done = 0;
+};
+
+inline std::vector<std::size_t> grid_positions(const patch_values& values,
+                                               std::vector<std::size_t> asked) {
+    if (asked.empty()) { asked = values.positions(); }
+    for (std::size_t j = 0; j < asked.size(); ++j) {
+        const std::size_t p = asked[j];
+        if (p >= values.row_at.size()) {
+            fail("patch: position {}, the prompt has positions 0 to {}", p,
+                 values.row_at.size() - 1);
+        }
+        if (!values.row_at[p]) { fail("patch: position {} has no partner in the source", p); }
+        const auto before = std::span(asked).first(j);
+        if (std::ranges::find(before, p) != before.end()) {
+            fail("patch: position {} is given twice", p);
+        }
+    }
+    if (asked.empty()) { fail("patch: no position has a partner in the source"); }
+    return asked;
+}
+
+}  // namespace detail
+
+XLENS_API patch_grid_result patch_grid(const transformer<>& model, std::span<const token_id> prompt,
+                                       const patch_values& values,
+                                       const patch_grid_options& options) {
+    using enum patch_metric::kind;
+    if (values.row_at.size() != prompt.size()) {
+        fail("patch: values for {} positions, the prompt has {}", values.row_at.size(),
+             prompt.size());
+    }
+    patch_grid_result out;
+    out.positions = detail::grid_positions(values, options.positions);
+    out.places = values.places;
+    out.metric = xt::zeros<double>({out.places.size(), out.positions.size()});
+    detail::patched_runs runs(model, prompt, values, options);
+    const std::span<const float> own = runs.logits();
+    const metric_reader metric(options.metric, model.config.vocabulary,
+                               options.metric.what == kl_prompt ? own : values.logits);
+    out.prompt = metric(own);
+    out.rounding = metric.rounding(own);
+    if (!values.logits.empty()) {
+        out.source = metric(values.logits);
+        out.rounding = std::max(out.rounding, metric.rounding(values.logits));
+    }
+    runs.run(metric, out);
+    return out;
+}
+
+#endif
+
+}  // namespace xlens
