@@ -183,6 +183,7 @@
 #include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
+#include <xlens/text/prompts.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/text_windows.hpp>
 #include <xlens/text/tokenizer.hpp>
@@ -191,7 +192,9 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/capture.hpp>
 #include <xlens/trace/largest_contributions.hpp>
+#include <xlens/trace/merge_captures.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>

@@ -18,7 +18,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace xlens::program {
 
@@ -36,10 +38,12 @@ struct attribute_flags {
 };
 
 attribution_options options_of(const attribute_flags& flags, const engine& opened,
-                               std::size_t tokens) {
+                               const file_prompt& prompt) {
     attribution_options out;
-    if (flags.position && *flags.position >= tokens) {
-        fail("--position: expected 0 to {}, got {}", tokens - 1, *flags.position);
+    if (flags.position && *flags.position >= prompt.tokens.size()) {
+        const std::string where = flags.prompt.file ? prompt.place + ": " : std::string();
+        fail("{}--position: expected 0 to {}, got {}", where, prompt.tokens.size() - 1,
+             *flags.position);
     }
     if (flags.token) { out.token = read_token(opened, "--token", *flags.token); }
     if (flags.against) { out.against = read_token(opened, "--against", *flags.against); }
@@ -51,13 +55,11 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
     return out;
 }
 
-void run(const attribute_flags& flags) {
-    const engine opened(flags.common);
-    const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
+void attribute_one(const attribute_flags& flags, const engine& opened, const file_prompt& prompt) {
+    const std::span<const token_id> tokens = prompt.tokens;
     dynamic_policies edits =
         interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
-    attribution_options options = options_of(flags, opened, tokens.size());
-    note(opened.manifest());
+    attribution_options options = options_of(flags, opened, prompt);
     attribution found = [&] {
         progress_bar bar("attribute");
         options.progress = std::ref(bar);
@@ -65,12 +67,23 @@ void run(const attribute_flags& flags) {
     }();
     add_concepts(opened.model(), flags.top, found);
     if (flags.common.json) {
-        run_record run = record_of(opened);
+        run_record run = record_of(opened, flags.prompt, prompt);
         run.edits = flags.edits;
         json_writer out(std::move(run));
         write_attribution(out, opened, found);
     } else {
         print_attribution({opened, tokens, flags.top}, found);
+    }
+}
+
+void run(const attribute_flags& flags) {
+    const engine opened(flags.common);
+    const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    for (const file_prompt& p : prompts) { (void)options_of(flags, opened, p); }
+    note(opened.manifest());
+    for (const file_prompt& p : prompts) {
+        begin_prompt(flags.prompt, flags.common, p);
+        attribute_one(flags, opened, p);
     }
 }
 
@@ -87,6 +100,7 @@ void add_attribute(command_line& program) {
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
+    flags->prompt.declare_file(a);
     a.text("--token", flags->token, "W",
            "Token to explain: its text, its id or #id (the predicted one)");
     a.text("--against", flags->against, "W", "Explain the logit less this token's");
