@@ -80,8 +80,8 @@ capture_source source_of(const capture_flags& flags, const engine& opened) {
         for (file_prompt& p : read_prompts(opened, flags.prompt)) {
             prompts.push_back({std::move(p.tokens), std::move(p.place), std::move(p.metadata)});
         }
-        return capture_prompts(flags.prompt.file.value_or(prompts.front().what),
-                               std::move(prompts));
+        const std::string name = flags.prompt.file ? printable(*flags.prompt.file, 1024) : "prompt";
+        return capture_prompts(name, std::move(prompts));
     }
     const std::size_t context = opened.config().context;
     constexpr std::size_t usual = 1024;
