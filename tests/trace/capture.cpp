@@ -115,6 +115,13 @@ struct plain_sites {
     }
 };
 
+/// Notes how deep passes go.
+struct deepest_layer {
+    static constexpr hook hooks = hook::after;
+    std::size_t deepest = 0;
+    void after(const site& where, rows<float>) { deepest = std::max(deepest, where.layer); }
+};
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_site_is_what_its_hook_sees) {
@@ -200,11 +207,7 @@ BOOST_AUTO_TEST_CASE(chosen_layers_and_positions_are_those_of_all) {
 
 BOOST_AUTO_TEST_CASE(a_pass_ends_behind_the_deepest_layer_that_is_needed) {
     const temporary_directory folder;
-    struct counter {
-        static constexpr hook hooks = hook::after;
-        std::size_t deepest = 0;
-        void after(const site& where, rows<float>) { deepest = std::max(deepest, where.layer); }
-    } seen;
+    deepest_layer seen;
     capture_options what;
     what.sites = {"before"};
     what.layers = {0};

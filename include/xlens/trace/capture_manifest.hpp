@@ -333,7 +333,8 @@ XLENS_API capture_manifest::capture_manifest(const std::filesystem::path& folder
                detail::json_text(manifest.at("run").value())};
     m_rows = manifest.unsigned_integer("rows");
     m_files = detail::read_files(manifest);
-    (void)manifest.at("sequences").items();
+    const json_field all = manifest.at("sequences");
+    all.expect(all.value().is_list(), "a list");
 }
 
 XLENS_API std::size_t capture_manifest::sequences() const {
@@ -347,7 +348,14 @@ XLENS_API capture_sequence capture_manifest::sequence(std::size_t i) const {
     out.number = from.unsigned_integer("sequence");
     out.rows = from.unsigned_integer("rows");
     out.positions = from.string("positions");
-    for (const json_field& id : from.at("ids").items()) { out.tokens.push_back(id.id()); }
+    const json_field ids = from.at("ids");
+    ids.expect(ids.value().is_list(), "a list");
+    for (const json_value& id : ids.value().list()) {
+        if (!id.is_unsigned() || id.unsigned_integer() > INT32_MAX) {
+            fail("{}: expected ids, got {}", ids.place(), printable(id.text()));
+        }
+        out.tokens.push_back(static_cast<token_id>(id.unsigned_integer()));
+    }
     if (from.has("metadata")) { out.metadata = detail::json_text(from.at("metadata").value()); }
     return out;
 }
