@@ -68,13 +68,13 @@ BOOST_AUTO_TEST_CASE(lines_of_text_are_prompts) {
 
 BOOST_AUTO_TEST_CASE(lines_of_json_are_prompts_with_metadata) {
     const auto found = read(
-        R"({"prompt":"Hello, \u4e2d","label":1,"split":"train","nested":{"b":[1.5,null],"a":-0}})"
+        R"({"prompt":"Hello, \u4e2d","label":1,"split":"train","nested":{"b":[1.5,null],"a":-2}})"
         "\n"
         R"({"ids":[1,2,49151]})");
     BOOST_TEST_REQUIRE(found.size() == 2U);
     BOOST_TEST(found[0].tokens == smollm2().encode("Hello, 中"), boost::test_tools::per_element());
     BOOST_TEST(found[0].metadata ==
-               R"({"label":1,"nested":{"a":-0,"b":[1.5,null]},"split":"train"})");
+               R"({"label":1,"nested":{"a":-2,"b":[1.5,null]},"split":"train"})");
     const std::vector<token_id> ids{1, 2, 49151};
     BOOST_TEST(found[1].tokens == ids, boost::test_tools::per_element());
     BOOST_TEST(found[1].metadata.empty());

@@ -317,7 +317,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_with_the_same_input_alone) {
         "positions all, this one has last");
     has(refusal([](capture_options& o) { o.type = array_type::f16; }), "dtype F32");
     auto others = prompts();
-    others[1].tokens[0] = 9;
+    others[0].tokens[0] = 9;  // what the checkpoint has seen
     has(error_message([&] { run(what, out, SIZE_MAX, capture_prompts("p", others)); }),
         "belongs to a run with input 4 prompts of 60 tokens");
     capture_source changed = capture_prompts("prompts", others);

@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -55,10 +56,9 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
     return out;
 }
 
-void attribute_one(const attribute_flags& flags, const engine& opened, const file_prompt& prompt) {
+void attribute_one(const attribute_flags& flags, const engine& opened, const file_prompt& prompt,
+                   dynamic_policies edits) {
     const std::span<const token_id> tokens = prompt.tokens;
-    dynamic_policies edits =
-        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     attribution_options options = options_of(flags, opened, prompt);
     attribution found = [&] {
         progress_bar bar("attribute");
@@ -79,11 +79,12 @@ void attribute_one(const attribute_flags& flags, const engine& opened, const fil
 void run(const attribute_flags& flags) {
     const engine opened(flags.common);
     const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    auto edits = interventions_of(flags.edits, opened.model(), prompts);
     for (const file_prompt& p : prompts) { (void)options_of(flags, opened, p); }
     note(opened.manifest());
-    for (const file_prompt& p : prompts) {
-        begin_prompt(flags.prompt, flags.common, p);
-        attribute_one(flags, opened, p);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        attribute_one(flags, opened, prompts[i], std::move(edits[i]));
     }
 }
 

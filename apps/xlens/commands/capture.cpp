@@ -129,12 +129,12 @@ void run(const capture_flags& flags) {
     capture_options options = options_of(flags, opened);
     const capture_source source = source_of(flags, opened);
     dynamic_policies edits = interventions_of(flags.edits, opened.model(), {{}, source.longest});
-    note(opened.manifest());
     const capture_result captured = [&] {
         progress_bar bar("capture");
         options.progress = std::ref(bar);
         return capture(opened.model(), source, options, *flags.folder, edits);
     }();
+    note(opened.manifest());
     if (captured.tokens_now > 0) {
         note(fmt::format("{} tokens, {:.1f} a second", captured.tokens_now,
                          static_cast<double>(captured.tokens_now) / captured.seconds));

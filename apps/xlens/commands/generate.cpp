@@ -117,10 +117,7 @@ void compare(const engine& opened, const generate_flags& flags, const file_promp
 }
 
 void generate_one(const generate_flags& flags, const engine& opened, const file_prompt& prompt,
-                  const decoding& how) {
-    const std::size_t length = prompt.tokens.size();
-    dynamic_policies edits =
-        interventions_of(flags.edits, opened.model(), {length, length + flags.count, true});
+                  const decoding& how, dynamic_policies edits) {
     if (flags.compare) { return compare(opened, flags, prompt, how, std::move(edits)); }
     const generated_text found =
         continue_prompt(opened, prompt.tokens, how, std::move(edits), !flags.common.json);
@@ -141,11 +138,12 @@ void run(const generate_flags& flags) {
     }
     engine opened(flags.common);
     const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    auto edits = interventions_of(flags.edits, opened.model(), prompts, flags.count, true);
     if (flags.exit) { opened.use_exit(*flags.exit); }
     note(opened.manifest() + ", " + words_for(how));
-    for (const file_prompt& p : prompts) {
-        begin_prompt(flags.prompt, flags.common, p);
-        generate_one(flags, opened, p, how);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        generate_one(flags, opened, prompts[i], how, std::move(edits[i]));
     }
 }
 

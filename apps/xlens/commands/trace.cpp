@@ -29,6 +29,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -146,11 +147,9 @@ void check(const trace_flags& flags) {
 }
 
 void trace_one(const trace_flags& flags, const engine& opened, const file_prompt& prompt,
-               atomic_file* page) {
+               dynamic_policies edits, atomic_file* page) {
     const std::span<const token_id> tokens = prompt.tokens;
     const trace_options options = options_of(flags, opened);
-    dynamic_policies edits =
-        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     const std::vector<traced_position> positions =
         trace_prompt(opened, tokens, options, std::move(edits));
     const std::vector<attribution> attributions =
@@ -182,12 +181,13 @@ void run(const trace_flags& flags) {
     const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
     const position_choice positions = options_of(flags, opened).positions;
     for (const file_prompt& p : prompts) { positions.check(p.tokens.size(), p.place); }
+    auto edits = interventions_of(flags.edits, opened.model(), prompts);
     if (flags.exit) { opened.use_exit(*flags.exit); }
     if (flags.lens) { opened.use_lens(*flags.lens); }
     note(opened.manifest());
-    for (const file_prompt& p : prompts) {
-        begin_prompt(flags.prompt, flags.common, p);
-        trace_one(flags, opened, p, page.get());
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        trace_one(flags, opened, prompts[i], std::move(edits[i]), page.get());
     }
 }
 

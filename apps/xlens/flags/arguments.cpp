@@ -86,7 +86,12 @@ void arguments::positionals(const std::string& name, std::vector<std::string>& t
         to = values;
         return true;
     };
-    m_app->add_option(name, take, help)->type_name("")->expected(1, -1)->required();
+    m_app->add_option(name, take, help)
+        ->type_name("")
+        ->expected(1, -1)
+        ->allow_extra_args()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->required();
 }
 
 void arguments::flag(const std::string& name, bool& to, const std::string& help) {
