@@ -183,8 +183,8 @@
 #include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
-#include <xlens/text/prompts.hpp>
 #include <xlens/text/templates/chat_template.hpp>
+#include <xlens/text/templates/prompts.hpp>
 #include <xlens/text/text_windows.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

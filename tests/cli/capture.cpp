@@ -34,10 +34,11 @@ void check_against_golden(const std::string& name, const std::string& path) {
     for (std::size_t p = 0; p < golden["prompts"].size(); ++p) {
         const temporary_directory folder;
         const std::string out = (folder.path() / "out").string();
-        const auto result = run_program(
-            {"capture", path, "--prompt", golden["prompts"][p].get<std::string>(), "-o", out,
-             "--sites", "embedding,before,after,final,attention_out,pre_activations,coefficients,"
-             "logits"});
+        const auto result =
+            run_program({"capture", path, "--prompt", golden["prompts"][p].get<std::string>(), "-o",
+                         out, "--sites",
+                         "embedding,before,after,final,attention_out,pre_activations,coefficients,"
+                         "logits"});
         BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
         const json& expected = golden[name][p];
         const json manifest = read_golden(folder.path() / "out" / "manifest.json");
@@ -52,8 +53,8 @@ void check_against_golden(const std::string& name, const std::string& path) {
             const auto largest = row["largest"].get<double>();
             double norm = 0.0;
             for (std::size_t c = 0; c < width; ++c) { norm += double{found[c]} * double{found[c]}; }
-            double error = std::abs(std::sqrt(norm) - row["norm"].get<double>()) /
-                           row["norm"].get<double>();
+            double error =
+                std::abs(std::sqrt(norm) - row["norm"].get<double>()) / row["norm"].get<double>();
             for (std::size_t i = 0; i < row["values"].size(); ++i) {
                 const double there = found[width * i / row["values"].size()];
                 error = std::max(error, std::abs(there - row["values"][i].get<double>()) / largest);
@@ -103,8 +104,8 @@ BOOST_AUTO_TEST_CASE(prompts_are_captured_with_their_metadata) {
                json::parse(R"({"sequence":1,"first_row":1,"rows":1,"positions":"0","ids":[4],)"
                            R"("metadata":{"label":0,"split":"test"}})"));
     BOOST_TEST(manifest["sequences"][0]["positions"] == "2");
-    check_keys(manifest["run"], {"version", "model", "fingerprint", "precision", "instruction_set",
-                                 "threads"});
+    check_keys(manifest["run"],
+               {"version", "model", "fingerprint", "precision", "instruction_set", "threads"});
     BOOST_TEST(manifest["run"]["model"] == tiny);
     BOOST_TEST(read_capture(out).at("position").integers() == (std::vector<std::int32_t>{2, 0}),
                boost::test_tools::per_element());
@@ -135,7 +136,8 @@ BOOST_AUTO_TEST_CASE(shards_are_merged) {
                     detail::contents(folder.path() / "merged" / name)));
     }
     BOOST_TEST(line_of({"merge", at("0"), "-o", at("no")}) ==
-               "xlens: " + at("0") + "/manifest.json: shard 0/2, expected as many folders, got 1\n");
+               "xlens: " + at("0") +
+                   "/manifest.json: shard 0/2, expected as many folders, got 1\n");
     BOOST_TEST(line_of({"merge", at("0")}) == "xlens: -o: expected a folder, got nothing\n");
 }
 
@@ -156,8 +158,9 @@ BOOST_AUTO_TEST_CASE(bad_flags_of_capture_are_one_line) {
                "xlens: --prompts: expected no --ids with it, got one\n");
     BOOST_TEST(line({"--ids", "1", "--window", "8"}) ==
                "xlens: --window: expected --file with it, got none\n");
-    BOOST_TEST(line({"--ids", "1", "--layers", "0-2"}) ==
-               "xlens: --layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '0-2'\n");
+    BOOST_TEST(
+        line({"--ids", "1", "--layers", "0-2"}) ==
+        "xlens: --layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '0-2'\n");
     BOOST_TEST(line({"--ids", "1", "--positions", "1"}) ==
                "xlens: --ids: 1 tokens, position 1 was asked for\n");
     BOOST_TEST(line({"--ids", "1", "--sites", "residual"}) ==
@@ -174,8 +177,8 @@ BOOST_AUTO_TEST_CASE(bad_flags_of_capture_are_one_line) {
 
 BOOST_AUTO_TEST_CASE(many_prompts_are_a_document_a_line) {
     const temporary_directory folder;
-    const auto prompts = folder.write(
-        "p.jsonl", "{\"ids\":[1,2,3],\"name\":\"a\"}\n\n{\"ids\":[4,5]}\n");
+    const auto prompts =
+        folder.write("p.jsonl", "{\"ids\":[1,2,3],\"name\":\"a\"}\n\n{\"ids\":[4,5]}\n");
     for (const std::string command : {"trace", "attribute", "generate"}) {
         BOOST_TEST_CONTEXT(command) {
             const auto result =
@@ -217,8 +220,8 @@ BOOST_AUTO_TEST_CASE(many_neurons_are_a_document_a_line) {
 
 BOOST_AUTO_TEST_CASE(a_trace_of_some_positions_and_layers_is_a_part_of_the_whole) {
     const json all = json_of({"trace", tiny, "--ids", "1,2,3,4,5", "--positions", "all"});
-    const json some = json_of(
-        {"trace", tiny, "--ids", "1,2,3,4,5", "--positions", "1,3-4", "--layers", "1"});
+    const json some =
+        json_of({"trace", tiny, "--ids", "1,2,3,4,5", "--positions", "1,3-4", "--layers", "1"});
     BOOST_TEST_REQUIRE(some["positions"].size() == 3U);
     const std::vector<std::size_t> positions{1, 3, 4};
     for (std::size_t i = 0; i < 3; ++i) {

@@ -3,8 +3,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/io/load_tokenizer.hpp>
-#include <xlens/text/prompts.hpp>
 #include <xlens/text/templates/chat_template.hpp>
+#include <xlens/text/templates/prompts.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include "support/error_message.hpp"
@@ -95,8 +95,7 @@ BOOST_AUTO_TEST_CASE(conversations_are_rendered_by_the_template) {
     BOOST_TEST_REQUIRE(found.size() == 5U);
     using messages = std::vector<chat_message>;
     const std::vector<std::vector<token_id>> expected{
-        chat(messages{{"user", "Hi"}}),
-        chat(messages{{"system", "Be brief."}, {"user", "Hi"}}),
+        chat(messages{{"user", "Hi"}}), chat(messages{{"system", "Be brief."}, {"user", "Hi"}}),
         chat(messages{{"user", "Hi"}, {"assistant", "Hello"}, {"user", "Bye"}}),
         chat(messages{{"user", "Hi"}}), smollm2().encode("Hi")};
     for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -119,10 +118,12 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_names_its_line) {
     BOOST_TEST(refusal("{\"text\":\"a\"}") ==
                "line 1: expected one of prompt, ids and messages, got none");
     BOOST_TEST(refusal("{\"prompt\":7}") == "line 1: prompt: expected a string, got 7");
-    BOOST_TEST(refusal("{\"prompt\":\"\"}") == "line 1: expected at least 1 token, got 0; the "
-                                               "model has no start token");
-    BOOST_TEST(refusal("{\"ids\":[]}") == "line 1: expected at least 1 token, got 0; the model "
-                                          "has no start token");
+    BOOST_TEST(refusal("{\"prompt\":\"\"}") ==
+               "line 1: expected at least 1 token, got 0; the "
+               "model has no start token");
+    BOOST_TEST(refusal("{\"ids\":[]}") ==
+               "line 1: expected at least 1 token, got 0; the model "
+               "has no start token");
     BOOST_TEST(refusal("{\"ids\":[3,49152]}") ==
                "line 1: ids[1]: token 49152: expected 0 to 49151");
     BOOST_TEST(refusal("{\"ids\":[-1]}") ==
@@ -140,8 +141,7 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_names_its_line) {
     BOOST_TEST(refusal("a\n" + many) == "line 2: 65 tokens, the model reads at most 64");
     prompts_options wordless = options();
     wordless.text = nullptr;
-    BOOST_TEST(refusal("a", wordless) ==
-               "line 1: expected ids, for the model has no tokenizer");
+    BOOST_TEST(refusal("a", wordless) == "line 1: expected ids, for the model has no tokenizer");
     BOOST_TEST(read("{\"ids\":[5]}", wordless)[0].tokens.front() == 5);
     BOOST_TEST(refusal("caf\xe9").find("which is not UTF-8") != std::string::npos);
     BOOST_TEST(error_message([] { (void)read_prompts("/no/such", options()); }) ==

@@ -41,9 +41,9 @@ const tiny_model<>& llama() {
     return m;
 }
 
-const std::vector<std::string> all_sites{"embedding",       "before",       "after", "final",
-                                         "attention_out",   "pre_activations", "coefficients",
-                                         "logits"};
+const std::vector<std::string> all_sites{"embedding",    "before",        "after",
+                                         "final",        "attention_out", "pre_activations",
+                                         "coefficients", "logits"};
 
 /// Prompts of 24, 5, 1 and 30 tokens.
 std::vector<source_sequence> prompts() {
@@ -362,9 +362,8 @@ BOOST_AUTO_TEST_CASE(f16_is_the_nearest_or_refused) {
                "65504 in magnitude, what f16 holds; f32 holds more");
     what.type = array_type::f32;
     edits.set({1, 7}, std::numeric_limits<float>::infinity());
-    BOOST_TEST(error_message([&] {
-                   capture(llama().model, source(), what, folder.path() / "inf", edits);
-               }) ==
+    BOOST_TEST(error_message(
+                   [&] { capture(llama().model, source(), what, folder.path() / "inf", edits); }) ==
                "capture: first: coefficients.1 at position 0: number 7 is inf, expected a finite "
                "number");
 }
@@ -422,15 +421,19 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_captured_is_refused) {
     };
     BOOST_TEST(refusal([](capture_options& o) { o.sites = {}; }) ==
                "sites: expected at least 1, got none");
-    BOOST_TEST(refusal([](capture_options& o) { o.sites = {"after", "middle"}; }) ==
+    BOOST_TEST(refusal([](capture_options& o) {
+                   o.sites = {"after", "middle"};
+               }) ==
                "sites: expected some of embedding, before, after, final, attention_out, "
                "pre_activations, coefficients, logits, got 'middle'");
-    BOOST_TEST(refusal([](capture_options& o) { o.layers = {0, 2}; }) ==
-               "layers: layer 2, the model has layers 0 to 1");
+    BOOST_TEST(refusal([](capture_options& o) {
+                   o.layers = {0, 2};
+               }) == "layers: layer 2, the model has layers 0 to 1");
     BOOST_TEST(error_message([] { (void)capture_prompts("p", {}); }) ==
                "p: no prompts, expected at least 1");
-    BOOST_TEST(error_message([] { (void)capture_prompts("p", {{{}, "here"}}); }) ==
-               "here: no tokens, expected at least 1");
+    BOOST_TEST(error_message([] {
+                   (void)capture_prompts("p", {{{}, "here"}});
+               }) == "here: no tokens, expected at least 1");
     BOOST_TEST(error_message([] { (void)position_choice::of({}); }) ==
                "positions: expected at least 1, got none");
     BOOST_TEST(error_message([] { (void)position_choice::parse("--positions", "3,9", 8); }) ==
@@ -451,8 +454,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_captured_is_refused) {
                    ": holds 'notes.txt', expected a new folder, an empty one or a capture to go on "
                    "with");
     folder.write("json/manifest.json", "{\"name\": \"an app\"}");
-    BOOST_TEST(error_message([&] { run({}, folder.path() / "json"); })
-                   .find("format: expected 'xlens capture 1', got ''") != std::string::npos);
+    BOOST_TEST(error_message([&] {
+                   run({}, folder.path() / "json");
+               }).find("format: expected 'xlens capture 1', got ''") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_merged_is_refused) {

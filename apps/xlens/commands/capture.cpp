@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "output/capture.hpp"
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
 #include "engine/policies.hpp"
 #include "engine/read.hpp"
-#include "output/capture.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
@@ -187,7 +187,8 @@ void add_capture(command_line& program) {
     a.text("--positions", flags->positions, "all|last|3,5", "Positions of every prompt (all)");
     a.choice("--dtype", flags->type, {"f32", "f16"},
              "Numbers of the arrays; what f16 cannot hold is refused");
-    a.choice("--format", flags->storage, {"safetensors", "npy"}, "Files: all arrays in one, or each");
+    a.choice("--format", flags->storage, {"safetensors", "npy"},
+             "Files: all arrays in one, or each");
     a.whole("--file-size", flags->file_size, 1, 1U << 20U, "Most MiB of a file");
     a.text("--shard", flags->shard, "I/N",
            "Every N-th prompt or window from the I-th (from 0) on: 'xlens merge' puts\n"

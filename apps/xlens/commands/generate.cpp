@@ -92,8 +92,7 @@ std::string words_for(const decoding& how) {
     return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
 }
 
-run_record record_of(const generate_flags& flags, const engine& opened,
-                     const file_prompt& prompt) {
+run_record record_of(const generate_flags& flags, const engine& opened, const file_prompt& prompt) {
     run_record out = record_of(opened, flags.prompt, prompt);
     out.edits = flags.edits;
     out.seed = flags.seed;

@@ -118,8 +118,7 @@ std::vector<attribution> attribute_prompt(const engine& opened, std::span<const 
     dynamic_policies edits =
         interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     progress_bar bar("attribute");
-    const auto observed =
-        positions.is_last() ? observe::positions::last : observe::positions::all;
+    const auto observed = positions.is_last() ? observe::positions::last : observe::positions::all;
     std::vector<attribution> all = attribute_predictions(
         opened.model(), tokens, {observed, attributed_sub_updates, std::ref(bar)}, edits);
     if (positions.is_last() || positions.is_all()) { return all; }

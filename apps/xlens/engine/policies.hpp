@@ -3,7 +3,7 @@
 
 #include "engine/engine.hpp"
 
-#include <xlens/text/prompts.hpp>
+#include <xlens/text/templates/prompts.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -27,10 +27,12 @@ struct planned_run {
 [[nodiscard]] dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
                                                 const planned_run& run);
 
-/// The same for each of some prompts, after each of which up to `more` tokens come; before any work.
-[[nodiscard]] std::vector<dynamic_policies> interventions_of(
-    const edit_flags& edits, const xlens::model& model, std::span<const file_prompt> prompts,
-    std::size_t more = 0, bool writes = false);
+/// The same for each of some prompts, each with up to `more` tokens after it; before any work.
+[[nodiscard]] std::vector<dynamic_policies> interventions_of(const edit_flags& edits,
+                                                             const xlens::model& model,
+                                                             std::span<const file_prompt> prompts,
+                                                             std::size_t more = 0,
+                                                             bool writes = false);
 
 /// Adds early exit by the rule that the engine uses, if it uses one. After the interventions, so
 /// that it decides on what they leave.

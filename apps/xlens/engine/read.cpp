@@ -113,8 +113,7 @@ std::vector<file_prompt> read_prompts(const engine& opened, const prompt_flags& 
     return xlens::read_prompts(*prompt.file, options);
 }
 
-run_record record_of(const engine& opened, const prompt_flags& flags,
-                     const file_prompt& prompt) {
+run_record record_of(const engine& opened, const prompt_flags& flags, const file_prompt& prompt) {
     run_record out = record_of(opened);
     if (flags.file) { out.prompt = prompt_record{*flags.file, prompt.line, prompt.metadata}; }
     return out;
@@ -123,8 +122,7 @@ run_record record_of(const engine& opened, const prompt_flags& flags,
 void begin_prompt(const prompt_flags& flags, const common_flags& common,
                   const file_prompt& prompt) {
     if (!flags.file || common.json) { return; }
-    fmt::print("\n== {}{}{}\n", prompt.place, prompt.metadata.empty() ? "" : " ",
-               prompt.metadata);
+    fmt::print("\n== {}{}{}\n", prompt.place, prompt.metadata.empty() ? "" : " ", prompt.metadata);
 }
 
 token_id read_token(const engine& opened, std::string_view flag, std::string_view text) {

@@ -4,7 +4,7 @@
 #include "engine/engine.hpp"
 #include "output/run_record.hpp"
 
-#include <xlens/text/prompts.hpp>
+#include <xlens/text/templates/prompts.hpp>
 
 #include <optional>
 #include <string>
@@ -27,8 +27,7 @@ namespace xlens::program {
 [[nodiscard]] run_record record_of(const engine& opened, const prompt_flags& flags,
                                    const file_prompt& prompt);
 /// Before the answer to one of many prompts is printed for people: which one it is.
-void begin_prompt(const prompt_flags& flags, const common_flags& common,
-                  const file_prompt& prompt);
+void begin_prompt(const prompt_flags& flags, const common_flags& common, const file_prompt& prompt);
 
 /// The prompt that the model's chat template makes of a conversation; `text` is its last message.
 [[nodiscard]] std::string read_chat(const engine& opened, const chat_flags& flags,

@@ -101,8 +101,9 @@ void prompt_flags::declare_file(arguments& to) {
 void prompt_flags::check() const {
     if (file) {
         if (text || ids || as.messages) {
-            fail("--prompts: expected no {} with it, got one",
-                 text ? "--prompt" : ids ? "--ids" : "--messages");
+            fail("--prompts: expected no {} with it, got one", text  ? "--prompt"
+                                                               : ids ? "--ids"
+                                                                     : "--messages");
         }
         // What --chat belongs with may stand in the file.
         if (!as.chat && (as.name || as.date)) { return; }

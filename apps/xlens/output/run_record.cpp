@@ -77,9 +77,7 @@ std::string edits_text(const edit_flags& edits) {
     std::string out;
     xlens::json_writer json(out);
     write_edits(json, edits);
-    if (edits.recipe) {
-        out += fmt::format(", {:08x}", crc32(mapped_file(*edits.recipe).bytes()));
-    }
+    if (edits.recipe) { out += fmt::format(", {:08x}", crc32(mapped_file(*edits.recipe).bytes())); }
     return out;
 }
 

@@ -12,7 +12,7 @@ namespace xlens {
 /// the processor's instruction: F. Giesen's float_to_half, whose additions do the rounding.
 [[nodiscard]] constexpr std::uint16_t half_bits(float x) {
     constexpr std::uint32_t infinity = 0x7f800000U;
-    constexpr std::uint32_t too_large = (127U + 16U) << 23U;    // 2^16
+    constexpr std::uint32_t too_large = (127U + 16U) << 23U;     // 2^16
     constexpr std::uint32_t least_normal = (127U - 14U) << 23U;  // 2^-14
     constexpr std::uint32_t half_subnormals = (127U - 15U + 23U - 10U + 1U) << 23U;
     const auto bits = std::bit_cast<std::uint32_t>(x);

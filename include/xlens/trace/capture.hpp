@@ -55,7 +55,7 @@ struct capture_options {
     capture_storage storage = capture_storage::safetensors;
     std::size_t file_bytes = std::size_t{256} << 20U;  ///< of numbers in a file, at most
     capture_shard shard = {};
-    std::uint64_t model = 0;                     ///< its fingerprint
+    std::uint64_t model = 0;  ///< its fingerprint
     std::string precision = "f32";
     std::string edits = "none";  ///< what policies change: a run goes on with the same alone
     std::string run = "{}";      ///< a JSON object for the manifest: how the run was made
@@ -67,9 +67,9 @@ struct capture_options {
 struct capture_result {
     std::uint64_t sequences = 0;
     std::uint64_t rows = 0;
-    std::uint64_t tokens = 0;        ///< of these sequences; 0 where nothing had to be read
-    std::uint64_t tokens_now = 0;    ///< of them read by this call
-    double seconds = 0.0;            ///< that it took
+    std::uint64_t tokens = 0;      ///< of these sequences; 0 where nothing had to be read
+    std::uint64_t tokens_now = 0;  ///< of them read by this call
+    double seconds = 0.0;          ///< that it took
     std::vector<capture_layout> arrays;
     std::vector<capture_file> files;
 };
@@ -109,8 +109,8 @@ XLENS_API capture_shard parse_shard(std::string_view what, std::string_view text
     constexpr std::size_t most = 1'000'000;
     const std::size_t slash = std::min(text.find('/'), text.size());
     const auto number = detail::whole_number(text.substr(0, slash));
-    const auto of = slash == text.size() ? std::nullopt
-                                         : detail::whole_number(text.substr(slash + 1));
+    const auto of =
+        slash == text.size() ? std::nullopt : detail::whole_number(text.substr(slash + 1));
     if (!number || !of || *of < 1 || *of > most || *number >= *of) {
         fail("{}: expected I/N with I from 0 to N - 1, such as 0/4, got '{}'", what,
              printable(text));
@@ -142,8 +142,8 @@ inline run_identity identity_of(const capture_options& o, const capture_source& 
 
 inline capture_facts facts_for(const capture_options& o, const capture_source& source,
                                std::span<const captured_array> arrays) {
-    capture_facts out{capture_layouts(arrays, o.type), o.storage, 0,
-                      identity_of(o, source, arrays), o.run};
+    capture_facts out{capture_layouts(arrays, o.type), o.storage, 0, identity_of(o, source, arrays),
+                      o.run};
     std::size_t row = 0;
     for (const capture_layout& l : out.layouts) { row += l.row_bytes(); }
     out.file_rows = std::max<std::size_t>(o.file_bytes / row, 1);
@@ -169,8 +169,7 @@ public:
     }
 
 private:
-    void read(std::uint64_t number, const source_sequence& s,
-              std::span<const std::size_t> wanted) {
+    void read(std::uint64_t number, const source_sequence& s, std::span<const std::size_t> wanted) {
         sequence_state state = m_model->start();
         m_model->check(state, s.tokens);
         state.prompt = s.tokens.size();
@@ -184,8 +183,8 @@ private:
             std::size_t stop = std::min(begin + chunk, end);
             const std::size_t room = m_to->rows().room();
             if (room < wanted.size()) { stop = std::min(stop, wanted[room]); }
-            const auto here = static_cast<std::size_t>(
-                std::ranges::lower_bound(wanted, stop) - wanted.begin());
+            const auto here =
+                static_cast<std::size_t>(std::ranges::lower_bound(wanted, stop) - wanted.begin());
             pass(number, s, state, stop, wanted.first(here));
             wanted = wanted.subspan(here);
         }
@@ -280,8 +279,7 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
     out.tokens = to.progress().tokens;
     out.arrays = capture_layouts(arrays, options.type);
     out.files = to.files();
-    out.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return out;
 }
 

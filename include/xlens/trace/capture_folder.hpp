@@ -31,10 +31,10 @@ namespace xlens {
 
 /// How far a capture is.
 struct capture_progress {
-    std::uint64_t sequences = 0;  ///< of the input, done or left to other shards
-    std::uint64_t captured = 0;   ///< of these, captured
-    std::uint64_t rows = 0;       ///< of these
-    std::uint64_t tokens = 0;     ///< of these
+    std::uint64_t sequences = 0;           ///< of the input, done or left to other shards
+    std::uint64_t captured = 0;            ///< of these, captured
+    std::uint64_t rows = 0;                ///< of these
+    std::uint64_t tokens = 0;              ///< of these
     std::uint64_t hash = fnv1a().value();  ///< of the tokens of `sequences`
 };
 

@@ -58,17 +58,17 @@ struct capture_file_plan {
     std::vector<std::size_t> arrays;
 };
 /// The files of `rows` rows, the number-th of the capture.
-XLENS_API std::vector<capture_file_plan> plan_capture_files(
-    capture_storage storage, std::span<const capture_layout> layouts, std::size_t number,
-    std::size_t rows);
+XLENS_API std::vector<capture_file_plan> plan_capture_files(capture_storage storage,
+                                                            std::span<const capture_layout> layouts,
+                                                            std::size_t number, std::size_t rows);
 
 /// What a capture's manifest says, but for its sequences.
 struct capture_facts {
     std::vector<capture_layout> layouts;
     capture_storage storage = capture_storage::safetensors;
     std::uint64_t file_rows = 0;  ///< rows of every file but the last
-    run_identity identity;        ///< what it is of: captures of one run differ in their shard alone
-    std::string run = "{}";       ///< a JSON object: how the run was made
+    run_identity identity;   ///< what it is of: captures of one run differ in their shard alone
+    std::string run = "{}";  ///< a JSON object: how the run was made
 };
 
 /// A prompt, a window or whatever else was read as one sequence, and which of its positions are in
@@ -76,7 +76,7 @@ struct capture_facts {
 struct capture_sequence {
     std::uint64_t number = 0;  ///< in the whole input
     std::vector<token_id> tokens;
-    std::string positions;     ///< as position_choice writes them
+    std::string positions;  ///< as position_choice writes them
     std::uint64_t rows = 0;
     std::string metadata = {};  ///< a JSON object of what else the input says of it, or nothing
 };
@@ -116,9 +116,9 @@ inline constexpr std::string_view capture_format = "xlens capture 1";
 
 #if XLENS_DEFINES(trace)
 
-XLENS_API std::vector<capture_file_plan> plan_capture_files(
-    capture_storage storage, std::span<const capture_layout> layouts, std::size_t number,
-    std::size_t rows) {
+XLENS_API std::vector<capture_file_plan> plan_capture_files(capture_storage storage,
+                                                            std::span<const capture_layout> layouts,
+                                                            std::size_t number, std::size_t rows) {
     std::vector<capture_file_plan> out;
     std::vector<tensor_record> records;
     for (std::size_t a = 0; a < layouts.size(); ++a) {

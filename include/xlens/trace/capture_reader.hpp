@@ -40,8 +40,8 @@ private:
 
     std::filesystem::path m_folder;
     capture_manifest m_manifest;
-    std::vector<mapped_file> m_open;                      // the files of these rows
-    std::vector<std::span<const std::byte>> m_arrays;     // what is left of each array in them
+    std::vector<mapped_file> m_open;                   // the files of these rows
+    std::vector<std::span<const std::byte>> m_arrays;  // what is left of each array in them
     std::uint64_t m_row = 0;
     std::size_t m_number = 0;  // of the next files
     std::size_t m_here = 0;    // rows that are left in the open ones
@@ -71,8 +71,10 @@ XLENS_API void capture_reader::open_next() {
         const auto header = std::as_bytes(std::span(plan.header));
         std::size_t size = header.size();
         for (const std::size_t a : plan.arrays) { size += m_here * facts.layouts[a].row_bytes(); }
-        if (file.bytes().size() != size || !std::ranges::equal(file.bytes().first(header.size()), header)) {
-            fail("{}: damaged: not the {} bytes and the header that were written", file.name(), size);
+        if (file.bytes().size() != size ||
+            !std::ranges::equal(file.bytes().first(header.size()), header)) {
+            fail("{}: damaged: not the {} bytes and the header that were written", file.name(),
+                 size);
         }
         if (const std::uint32_t sum = crc32(file.bytes()); sum != listed.crc32) {
             fail("{}: damaged: checksum {}, expected {}", file.name(), fmt::format("{:08x}", sum),

@@ -54,9 +54,9 @@ inline const array_type_facts& facts_of(array_type t) {
 struct capture_layout {
     std::string name;
     array_type type = array_type::f32;
-    std::vector<std::size_t> shape;            ///< of a row
-    std::string site = {};                     ///< of a captured one
-    std::optional<std::size_t> layer = {};     ///< of one that is of a layer
+    std::vector<std::size_t> shape;         ///< of a row
+    std::string site = {};                  ///< of a captured one
+    std::optional<std::size_t> layer = {};  ///< of one that is of a layer
 
     [[nodiscard]] std::size_t row_bytes() const;
     bool operator==(const capture_layout&) const = default;
@@ -91,7 +91,7 @@ public:
     /// What row r is of.
     void put_index(std::size_t r, std::size_t sequence, std::size_t position, token_id token);
     /// Row first + i of a captured array becomes x[from[i]]. Returns a number that is none, or that
-    /// f16 has none near, if there is one; the rows are then not to be used. Threads share the work.
+    /// f16 has none near, if there is one; the rows are then not to be used.
     std::optional<unfit_number> put(std::size_t array, std::size_t first, rows<const float> x,
                                     std::span<const std::size_t> from);
     /// The bytes of `n` rows of an array from row `first` on.

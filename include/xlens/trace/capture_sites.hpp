@@ -59,22 +59,18 @@ inline std::vector<std::size_t> word_shape(const capture_sizes& s) { return {s.m
 ///                         last layer's `after`, but for policies that change it
 ///   logits           (V)  as the model computes them, capped where it does
 inline constexpr std::array capture_sites{
-    capture_site{"embedding", hook::embedding, false, detail::width_shape,
-                 "what enters layer 0"},
+    capture_site{"embedding", hook::embedding, false, detail::width_shape, "what enters layer 0"},
     capture_site{"before", hook::before, true, detail::width_shape,
                  "the residual before the FFN update"},
-    capture_site{"after", hook::after, true, detail::width_shape,
-                 "the residual after it"},
-    capture_site{"final", hook::read_out, false, detail::width_shape,
-                 "what the final norm reads"},
+    capture_site{"after", hook::after, true, detail::width_shape, "the residual after it"},
+    capture_site{"final", hook::read_out, false, detail::width_shape, "what the final norm reads"},
     capture_site{"attention_out", hook::attention_out, true, detail::width_shape,
                  "what attention adds"},
     capture_site{"pre_activations", hook::pre_activations, true, detail::inner_shape,
                  "before the activation"},
     capture_site{"coefficients", hook::coefficients, true, detail::inner_shape,
                  "m, of the sub-updates"},
-    capture_site{"logits", hook::logits, false, detail::word_shape,
-                 "of the next token"},
+    capture_site{"logits", hook::logits, false, detail::word_shape, "of the next token"},
 };
 
 /// One captured array: the rows of a site, in one layer where it is of layers.
@@ -86,7 +82,7 @@ struct captured_array {
     std::size_t columns = 0;         ///< numbers of a row
 };
 
-/// The arrays of some sites, in the order of the table, and some layers (none named: all), in order.
+/// The arrays of some sites, in the order of the table, some layers (none named: all) in order.
 /// Throws xlens::error for a site that is none, none at all, and a layer that is not there.
 XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::string> sites,
                                                       std::span<const std::size_t> layers,
@@ -123,13 +119,13 @@ XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::strin
     for (const capture_site& site : capture_sites) {
         if (std::ranges::find(sites, site.name) == sites.end()) { continue; }
         for (std::size_t l = 0; l < (site.per_layer ? sizes.model.layers : 1); ++l) {
-            const bool left_out = site.per_layer && !layers.empty() &&
-                                  std::ranges::find(layers, l) == layers.end();
+            const bool left_out =
+                site.per_layer && !layers.empty() && std::ranges::find(layers, l) == layers.end();
             if (left_out) { continue; }
-            captured_array array{&site, l,
-                                 site.per_layer ? fmt::format("{}.{}", site.name, l)
-                                                : std::string(site.name),
-                                 site.shape(sizes)};
+            captured_array array{
+                &site, l,
+                site.per_layer ? fmt::format("{}.{}", site.name, l) : std::string(site.name),
+                site.shape(sizes)};
             array.columns = std::accumulate(array.shape.begin(), array.shape.end(), std::size_t{1},
                                             std::multiplies<>());
             out.push_back(std::move(array));

@@ -43,9 +43,9 @@ struct source_sequence {
 struct capture_source {
     using next_function = std::function<std::optional<source_sequence>()>;
 
-    std::string name;          ///< for messages
-    std::string identity;      ///< tells inputs apart
-    std::size_t longest = 0;   ///< tokens of the longest sequence, or of a whole window
+    std::string name;                      ///< for messages
+    std::string identity;                  ///< tells inputs apart
+    std::size_t longest = 0;               ///< tokens of the longest sequence, or of a whole window
     std::function<next_function()> start;  ///< a walk over the sequences, from the first
     std::function<std::size_t()> expected_tokens;  ///< of all, or a guess
     /// Throws xlens::error if a sequence lacks one of the positions.
@@ -58,17 +58,15 @@ XLENS_API capture_source capture_prompts(std::string name, std::vector<source_se
 /// A text in windows of `window` tokens, each begun by the tokens that the model expects before a
 /// text (text/text_windows.hpp), up to `limit` tokens in all. The last window may be shorter: of
 /// positions that it lacks there are no rows. Borrows the tokenizer.
-XLENS_API capture_source
-capture_text(const std::filesystem::path& path, const tokenizer& text, std::size_t window,
-             const prompt_options& how = {},
-             std::size_t limit = std::numeric_limits<std::size_t>::max());
+XLENS_API capture_source capture_text(const std::filesystem::path& path, const tokenizer& text,
+                                      std::size_t window, const prompt_options& how = {},
+                                      std::size_t limit = std::numeric_limits<std::size_t>::max());
 
 #if XLENS_DEFINES(trace)
 
 XLENS_API capture_source capture_prompts(std::string name, std::vector<source_sequence> prompts) {
     if (prompts.empty()) { fail("{}: no prompts, expected at least 1", name); }
-    const auto shared =
-        std::make_shared<const std::vector<source_sequence>>(std::move(prompts));
+    const auto shared = std::make_shared<const std::vector<source_sequence>>(std::move(prompts));
     capture_source out;
     fnv1a hash;
     std::size_t tokens = 0;
@@ -81,8 +79,8 @@ XLENS_API capture_source capture_prompts(std::string name, std::vector<source_se
         tokens += p.tokens.size();
     }
     out.name = std::move(name);
-    out.identity = fmt::format("{} prompts of {} tokens, {:016x}", shared->size(), tokens,
-                               hash.value());
+    out.identity =
+        fmt::format("{} prompts of {} tokens, {:016x}", shared->size(), tokens, hash.value());
     out.expected_tokens = [tokens] { return tokens; };
     out.start = [shared] {
         return [shared, i = std::size_t{0}]() mutable -> std::optional<source_sequence> {
@@ -113,16 +111,13 @@ XLENS_API capture_source capture_text(const std::filesystem::path& path, const t
                                    ? std::string()
                                    : fmt::format(", the first {} tokens", limit));
     out.longest = std::min(window, limit);
-    out.expected_tokens = [windows, limit] {
-        return std::min(windows->expected_tokens(), limit);
-    };
+    out.expected_tokens = [windows, limit] { return std::min(windows->expected_tokens(), limit); };
     out.start = [=] {
         windows->seek(begin);
         return [windows, limit, n = std::uint64_t{0}]() mutable -> std::optional<source_sequence> {
             const std::uint64_t first = windows->cursor().tokens;
             if (first >= limit) { return std::nullopt; }
-            source_sequence s{windows->next(),
-                              fmt::format("{}: window {}", windows->name(), n++)};
+            source_sequence s{windows->next(), fmt::format("{}: window {}", windows->name(), n++)};
             if (s.tokens.empty()) { return std::nullopt; }
             s.tokens.resize(std::min<std::uint64_t>(s.tokens.size(), limit - first));
             return s;

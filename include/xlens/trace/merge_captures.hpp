@@ -25,9 +25,9 @@
 namespace xlens {
 
 /// Puts the shards of a run together (capture_shard; in any order) into a new folder, which then
-/// has, byte for byte, what the whole run would have written. The record of the run is that of shard
-/// 0. Memory: a file's rows and the manifests. `progress` counts rows. Throws xlens::error for
-/// shards of different runs, one that is missing or there twice, and files that are damaged.
+/// has, byte for byte, what the whole run would have written. The record of the run is that of
+/// shard 0. Memory: a file's rows and the manifests. `progress` counts rows. Throws xlens::error
+/// for shards of different runs, one that is missing or there twice, and files that are damaged.
 XLENS_API capture_result merge_captures(std::span<const std::filesystem::path> parts,
                                         const std::filesystem::path& folder,
                                         const progress_function& progress = {});
@@ -78,8 +78,7 @@ inline std::vector<capture_reader> open_shards(std::span<const std::filesystem::
         if (facts.layouts != out.front().manifest().facts().layouts ||
             facts.file_rows != out.front().manifest().facts().file_rows ||
             facts.storage != out.front().manifest().facts().storage) {
-            fail("{}: other arrays than in {}", r.manifest().name(),
-                 out.front().manifest().name());
+            fail("{}: other arrays than in {}", r.manifest().name(), out.front().manifest().name());
         }
     }
     return out;
@@ -136,7 +135,7 @@ XLENS_API capture_result merge_captures(std::span<const std::filesystem::path> p
         to.finish();
     }
     return {to.progress().captured, to.progress().rows, to.progress().tokens, 0, 0.0,
-            facts.layouts, to.files()};
+            facts.layouts,          to.files()};
 }
 
 #endif

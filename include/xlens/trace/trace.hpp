@@ -85,7 +85,8 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
 
 /// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
 /// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position, at
-/// all, or at some. With a fitted lens the readings are its; sub-updates and concepts stay as they are.
+/// all, or at some. With a fitted lens the readings are its; sub-updates and concepts stay as they
+/// are.
 /// Policies run in the pass, before it is observed, so that a trace shows what they change.
 /// Peak memory does not grow with the prompt beyond the result and the key-value cache.
 /// Throws xlens::error for tokens that do not fit the model, a position or a layer that is not

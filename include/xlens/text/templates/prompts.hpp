@@ -36,9 +36,9 @@ class tokenizer;
 /// A prompt of a file of prompts.
 struct file_prompt {
     std::vector<token_id> tokens;
-    std::size_t line = 0;   ///< from 1
-    std::string place;      ///< for messages: "prompts.txt: line 3"
-    std::string metadata;   ///< a JSON object of the members that are none of ours, or nothing
+    std::size_t line = 0;  ///< from 1
+    std::string place;     ///< for messages: "prompts.txt: line 3"
+    std::string metadata;  ///< a JSON object of the members that are none of ours, or nothing
 };
 
 /// How a file of prompts is read, and what its prompts must fit.
@@ -72,8 +72,8 @@ XLENS_API std::vector<file_prompt> read_prompts(const std::filesystem::path& pat
 
 namespace detail {
 
-inline constexpr std::array<std::string_view, 7> prompt_keys{
-    "prompt", "ids", "messages", "chat", "system", "tools", "documents"};
+inline constexpr std::array<std::string_view, 7> prompt_keys{"prompt", "ids",   "messages", "chat",
+                                                             "system", "tools", "documents"};
 
 /// One line of JSON.
 class prompt_line {
@@ -146,7 +146,9 @@ private:
         }
         if (ids && (text || m_messages != nullptr || m_chat.value_or(false))) {
             fail("{}: ids: expected no {} with it", name(),
-                 text ? "prompt" : m_messages != nullptr ? "messages" : "chat");
+                 text                    ? "prompt"
+                 : m_messages != nullptr ? "messages"
+                                         : "chat");
         }
         if (m_line->has("system") && (ids || !is_chat())) {
             fail("{}: system: expected chat or messages with it, got none", name());
@@ -219,8 +221,7 @@ XLENS_API std::vector<file_prompt> read_prompts(const std::filesystem::path& pat
         if (line.empty()) { continue; }
         if (!is_json) { is_json = line.starts_with('{'); }
         file_prompt p{{}, number, fmt::format("{}: line {}", file.name(), number), {}};
-        const json_value value =
-            *is_json ? parse_json(p.place, line) : detail::text_line(line);
+        const json_value value = *is_json ? parse_json(p.place, line) : detail::text_line(line);
         const json_object object(p.place, value);
         const detail::prompt_line read(object, options);
         p.tokens = read.tokens();
