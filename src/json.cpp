@@ -4,4 +4,5 @@
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
 #include <xlens/json/value.hpp>
+#include <xlens/json/write_value.hpp>
 #include <xlens/json/writer.hpp>

@@ -3,3 +3,5 @@
 #define XLENS_BUILDING_storage 1
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/formats.hpp>
+#include <xlens/storage/growing_file.hpp>
+#include <xlens/storage/run_checkpoint.hpp>

@@ -7,5 +7,6 @@
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/templates/conversation.hpp>
+#include <xlens/text/templates/prompts.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>

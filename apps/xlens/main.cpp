@@ -17,6 +17,8 @@ int main(int count, char** values) {
     add_perplexity(program);
     add_direction(program);
     add_events(program);
+    add_capture(program);
+    add_merge(program);
     add_exit(program);
     add_lens(program);
     add_sae(program);

@@ -197,6 +197,7 @@
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>
+#include <xlens/text/templates/prompts.hpp>
 #include <xlens/text/text_windows.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
@@ -204,9 +205,11 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/capture.hpp>
 #include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/largest_contributions.hpp>
+#include <xlens/trace/merge_captures.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_patterns.hpp>
 #include <xlens/trace/observe_sources.hpp>

@@ -44,7 +44,7 @@ std::string many_ids(int count) {
 
 const std::string names =
     "info, tokenize, trace, concept, index, search, cluster, attribute, patch, generate, "
-    "perplexity, direction, events, exit, lens, sae";
+    "perplexity, direction, events, capture, merge, exit, lens, sae";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -100,7 +100,8 @@ const std::vector<bad_case> cases{
     tiny_trace({"--top", "abc"}, "--top: expected a whole number from 1 to 100000, got 'abc'"),
     tiny_trace({"--sub-updates", "-1"},
                "--sub-updates: expected a whole number from 0 to 100000, got '-1'"),
-    tiny_trace({"--positions", "first"}, "--positions: expected one of last, all, got 'first'"),
+    tiny_trace({"--positions", "first"},
+               "--positions: expected all, last or numbers such as 3,5-8, got 'first'"),
     tiny_generate({"-n", "-5"}, "-n: expected a whole number from 0 to 1000000, got '-5'"),
     tiny_generate({"-n", "-2147483648"},
                   "-n: expected a whole number from 0 to 1000000, got '-2147483648'"),

@@ -21,7 +21,10 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace xlens::program {
 
@@ -41,10 +44,12 @@ struct attribute_flags {
 };
 
 attribution_options options_of(const attribute_flags& flags, const engine& opened,
-                               std::size_t tokens) {
+                               const file_prompt& prompt) {
     attribution_options out;
-    if (flags.position && *flags.position >= tokens) {
-        fail("--position: expected 0 to {}, got {}", tokens - 1, *flags.position);
+    if (flags.position && *flags.position >= prompt.tokens.size()) {
+        const std::string where = flags.prompt.file ? prompt.place + ": " : std::string();
+        fail("{}--position: expected 0 to {}, got {}", where, prompt.tokens.size() - 1,
+             *flags.position);
     }
     if (flags.token) { out.token = read_token(opened, "--token", *flags.token); }
     if (flags.against) { out.against = read_token(opened, "--against", *flags.against); }
@@ -62,13 +67,10 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
     return out;
 }
 
-void run(const attribute_flags& flags) {
-    const engine opened(flags.common);
-    const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits =
-        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
-    attribution_options options = options_of(flags, opened, tokens.size());
-    note(opened.manifest());
+void attribute_one(const attribute_flags& flags, const engine& opened, const file_prompt& prompt,
+                   dynamic_policies edits) {
+    const std::span<const token_id> tokens = prompt.tokens;
+    attribution_options options = options_of(flags, opened, prompt);
     attribution found = [&] {
         progress_bar bar("attribute");
         options.progress = std::ref(bar);
@@ -77,7 +79,7 @@ void run(const attribute_flags& flags) {
     if (!flags.heads) { found.heads.clear(); }
     add_concepts(opened.model(), flags.top, found);
     if (flags.common.json) {
-        run_record run = record_of(opened);
+        run_record run = record_of(opened, flags.prompt, prompt);
         run.edits = flags.edits;
         json_writer out(std::move(run));
         write_attribution(out, opened, found, tokens);
@@ -86,6 +88,18 @@ void run(const attribute_flags& flags) {
         print_attribution(view, found);
         print_heads(found, flags.limit);
         print_sources(view, found, flags.limit);
+    }
+}
+
+void run(const attribute_flags& flags) {
+    const engine opened(flags.common);
+    const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    auto edits = interventions_of(flags.edits, opened.model(), prompts);
+    for (const file_prompt& p : prompts) { (void)options_of(flags, opened, p); }
+    note(opened.manifest());
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        attribute_one(flags, opened, prompts[i], std::move(edits[i]));
     }
 }
 
@@ -103,6 +117,7 @@ void add_attribute(command_line& program) {
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
+    flags->prompt.declare_file(a);
     a.text("--token", flags->token, "W",
            "Token to explain: its text, its id or #id (the predicted one)");
     a.text("--against", flags->against, "W", "Explain the logit less this token's");

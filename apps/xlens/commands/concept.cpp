@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace xlens::program {
 
@@ -24,7 +25,7 @@ namespace {
 
 struct concept_flags {
     common_flags common;
-    std::string where;
+    std::vector<std::string> where;
     std::size_t top = 30;
     std::string form;
     std::optional<std::string> index;
@@ -43,18 +44,12 @@ value_concept find_concept(const xlens::model& model, const neuron& where,
 
 constexpr std::uint64_t most_seed = std::numeric_limits<std::uint64_t>::max();
 
-void run(const concept_flags& flags) {
-    const neuron where = parse_neuron(flags.where, "L:I");
-    if (flags.control > 0 && flags.form == "normed") {
-        fail("--control: expected --projection folded or raw, got normed");
-    }
-    const std::uint64_t seed = flags.seed ? parse_whole("--seed", *flags.seed, 0, most_seed) : 0;
-    const engine opened(flags.common);
-    const value_concept found = find_concept(opened.model(), where, flags);
+void show(const concept_flags& flags, const engine& opened, const neuron& where,
+          const value_concept& found, const std::optional<concept_control>& random,
+          std::uint64_t seed) {
     std::optional<concept_beside_random> control;
-    if (flags.control > 0) {
-        const concept_control random(opened.model(), parse_projection(flags.form));
-        control = {random.compare(where, flags.top, flags.control, seed), flags.control, seed};
+    if (random) {
+        control = {random->compare(where, flags.top, flags.control, seed), flags.control, seed};
     }
     if (flags.common.json) {
         json_writer out(record_of(opened));
@@ -62,6 +57,23 @@ void run(const concept_flags& flags) {
     } else {
         print_concept(opened, where, found, flags.form);
         if (control) { print_control(*control); }
+    }
+}
+
+void run(const concept_flags& flags) {
+    std::vector<neuron> neurons;
+    for (const std::string& text : flags.where) { neurons.push_back(parse_neuron(text, "L:I")); }
+    if (flags.control > 0 && flags.form == "normed") {
+        fail("--control: expected --projection folded or raw, got normed");
+    }
+    const std::uint64_t seed = flags.seed ? parse_whole("--seed", *flags.seed, 0, most_seed) : 0;
+    const engine opened(flags.common);
+    const auto& config = opened.model().config;
+    for (const neuron& n : neurons) { check_neuron(n, config.layers, config.inner_width); }
+    std::optional<concept_control> random;
+    if (flags.control > 0) { random.emplace(opened.model(), parse_projection(flags.form)); }
+    for (const neuron& n : neurons) {
+        show(flags, opened, n, find_concept(opened.model(), n, flags), random, seed);
     }
 }
 
@@ -74,7 +86,9 @@ void add_concept(command_line& program) {
         program.add("concept", "Show the tokens that a value vector promotes and suppresses",
                     "xlens concept default 12:1033 --top 15", [flags] { run(*flags); });
     flags->common.declare(a);
-    a.positional("L:I", flags->where, "The neuron: layer and index, from 0");
+    a.positionals("L:I", flags->where,
+                  "The neuron: layer and index, from 0; several give several tables, or\n"
+                  "documents a line each");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");
     a.choice("--projection", flags->form, {"folded", "raw", "normed"},
              "How v is read: with the final norm's gain, as it is, or normed");

@@ -92,20 +92,21 @@ std::string words_for(const decoding& how) {
     return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
 }
 
-run_record record_of(const generate_flags& flags, const engine& opened) {
-    run_record out = record_of(opened);
+run_record record_of(const generate_flags& flags, const engine& opened, const file_prompt& prompt) {
+    run_record out = record_of(opened, flags.prompt, prompt);
     out.edits = flags.edits;
     out.seed = flags.seed;
     out.exit_rule = flags.exit;
     return out;
 }
 
-void compare(const engine& opened, const generate_flags& flags, std::span<const token_id> prompt,
+void compare(const engine& opened, const generate_flags& flags, const file_prompt& prompt,
              const decoding& how, dynamic_policies edits) {
-    const generated_text before = continue_prompt(opened, prompt, how, {}, false);
-    const generated_text after = continue_prompt(opened, prompt, how, std::move(edits), false);
+    const generated_text before = continue_prompt(opened, prompt.tokens, how, {}, false);
+    const generated_text after =
+        continue_prompt(opened, prompt.tokens, how, std::move(edits), false);
     if (!flags.common.json) { return print_side_by_side(before, after); }
-    json_writer out(record_of(flags, opened));
+    json_writer out(record_of(flags, opened, prompt));
     out.begin_object();
     out.key("before");
     write_generated(out, opened, before);
@@ -114,27 +115,34 @@ void compare(const engine& opened, const generate_flags& flags, std::span<const 
     out.end_object();
 }
 
+void generate_one(const generate_flags& flags, const engine& opened, const file_prompt& prompt,
+                  const decoding& how, dynamic_policies edits) {
+    if (flags.compare) { return compare(opened, flags, prompt, how, std::move(edits)); }
+    const generated_text found =
+        continue_prompt(opened, prompt.tokens, how, std::move(edits), !flags.common.json);
+    if (flags.common.json) {
+        json_writer out(record_of(flags, opened, prompt));
+        write_generated(out, opened, found);
+    } else {
+        if (flags.attribute) { print_attributions(opened, found.attributions); }
+        note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
+                         found.tokens_per_second, finish_name(found.why)));
+    }
+}
+
 void run(const generate_flags& flags) {
     const decoding how = decoding_of(flags);
     if (flags.compare && flags.edits.empty()) {
         fail("--compare: expected an intervention (--set, --scale, --recipe, --ban), got none");
     }
     engine opened(flags.common);
-    const std::vector<token_id> prompt = read_prompt(opened, flags.prompt);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(),
-                                              {prompt.size(), prompt.size() + flags.count, true});
+    const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    auto edits = interventions_of(flags.edits, opened.model(), prompts, flags.count, true);
     if (flags.exit) { opened.use_exit(*flags.exit); }
     note(opened.manifest() + ", " + words_for(how));
-    if (flags.compare) { return compare(opened, flags, prompt, how, std::move(edits)); }
-    const generated_text found =
-        continue_prompt(opened, prompt, how, std::move(edits), !flags.common.json);
-    if (flags.common.json) {
-        json_writer out(record_of(flags, opened));
-        write_generated(out, opened, found);
-    } else {
-        if (flags.attribute) { print_attributions(opened, found.attributions); }
-        note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
-                         found.tokens_per_second, finish_name(found.why)));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        generate_one(flags, opened, prompts[i], how, std::move(edits[i]));
     }
 }
 
@@ -173,6 +181,7 @@ void add_generate(command_line& program) {
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
+    flags->prompt.declare_file(a);
     flags->prompt.declare_chat(a);
     declare_decoding(a, *flags);
     a.flag("--attribute", flags->attribute,

@@ -11,12 +11,14 @@
 #include "output/trace_view.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/report/trace_page_data.hpp>
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/open_files.hpp>
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/observe_patterns.hpp>
 #include <xlens/trace/trace.hpp>
@@ -29,6 +31,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -45,24 +48,31 @@ struct trace_flags {
     std::optional<std::size_t> top;
     std::optional<std::size_t> sub_updates;
     std::optional<std::string> positions;
+    std::optional<std::string> layers;
     std::optional<std::string> html;
     std::optional<std::string> exit;
     std::optional<std::string> lens;
     bool attribute = false;
 
-    [[nodiscard]] bool all_positions() const {
-        return positions ? *positions == "all" : html.has_value();
+    /// What --positions says, for a model that reads so many tokens.
+    [[nodiscard]] position_choice chosen(std::size_t context) const {
+        if (!positions) { return html ? position_choice::all() : position_choice::last(); }
+        return position_choice::parse("--positions", *positions, context);
     }
-    [[nodiscard]] observe::positions observed() const {
-        return all_positions() ? observe::positions::all : observe::positions::last;
+    /// Whether a grid is shown, and not one position.
+    [[nodiscard]] bool all_positions() const {
+        return positions ? *positions != "last" : html.has_value();
     }
 };
 
 constexpr std::size_t many = 10;  // tokens and sub-updates, where a list has room
 
-trace_options options_of(const trace_flags& flags) {
+trace_options options_of(const trace_flags& flags, const engine& opened) {
     trace_options out;
-    out.positions = flags.observed();
+    out.positions = flags.chosen(opened.config().context);
+    if (flags.layers && *flags.layers != "all") {
+        out.layers = parse_ranges("--layers", *flags.layers, opened.config().layers);
+    }
     out.top = flags.top.value_or(many);
     out.sub_updates = flags.sub_updates.value_or(many);
     if (flags.common.json) { return out; }
@@ -104,14 +114,21 @@ std::vector<traced_position> trace_prompt(const engine& opened, std::span<const 
     return out;
 }
 
+/// One for each traced position, if they are asked for.
 std::vector<attribution> attribute_prompt(const engine& opened, std::span<const token_id> tokens,
-                                          const trace_flags& flags) {
+                                          const trace_flags& flags,
+                                          const position_choice& positions) {
     if (!flags.attribute) { return {}; }
     dynamic_policies edits =
         interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
     progress_bar bar("attribute");
-    return attribute_predictions(opened.model(), tokens,
-                                 {flags.observed(), attributed_sub_updates, std::ref(bar)}, edits);
+    const auto observed = positions.is_last() ? observe::positions::last : observe::positions::all;
+    std::vector<attribution> all = attribute_predictions(
+        opened.model(), tokens, {observed, attributed_sub_updates, std::ref(bar)}, edits);
+    if (positions.is_last() || positions.is_all()) { return all; }
+    std::vector<attribution> out;
+    for (const std::size_t p : positions.in(tokens.size())) { out.push_back(std::move(all[p])); }
+    return out;
 }
 
 void write_page(const trace_flags& flags, atomic_file& page, const engine& opened,
@@ -125,39 +142,62 @@ void write_page(const trace_flags& flags, atomic_file& page, const engine& opene
                      positions.size() == 1 ? "" : "s", static_cast<double>(bytes) / 1e6));
 }
 
-void run(const trace_flags& flags) {
-    const auto page = page_file(flags);
-    engine opened(flags.common);
-    if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
-    const std::vector<token_id> tokens = read_prompt(opened, flags.prompt);
-    dynamic_policies edits =
-        interventions_of(flags.edits, opened.model(), {tokens.size(), tokens.size()});
-    if (flags.exit) { opened.use_exit(*flags.exit); }
-    if (flags.lens) { opened.use_lens(*flags.lens); }
-    note(opened.manifest());
+void check(const trace_flags& flags) {
+    if (!flags.html) { return; }
+    if (flags.prompt.file) { fail("--html: expected no --prompts with it, got one"); }
+    if (flags.layers) { fail("--html: expected no --layers with it, got one"); }
+    if (flags.positions && *flags.positions != "all" && *flags.positions != "last") {
+        fail("--html: expected --positions all or last, got '{}'", printable(*flags.positions));
+    }
+}
+
+void trace_one(const trace_flags& flags, const engine& opened, const file_prompt& prompt,
+               dynamic_policies edits, atomic_file* page) {
+    const std::span<const token_id> tokens = prompt.tokens;
+    const trace_options options = options_of(flags, opened);
     std::optional<observe_patterns> patterns;
-    if (page && tokens.size() <= most_patterned_tokens) {
+    if (page != nullptr && tokens.size() <= most_patterned_tokens) {
         patterns.emplace(opened.model().config.heads);
     }
     const std::vector<traced_position> positions =
-        trace_prompt(opened, tokens, options_of(flags), std::move(edits), patterns);
-    const std::vector<attribution> attributions = attribute_prompt(opened, tokens, flags);
-    if (page) { write_page(flags, *page, opened, tokens, positions, patterns); }
+        trace_prompt(opened, tokens, options, std::move(edits), patterns);
+    const std::vector<attribution> attributions =
+        attribute_prompt(opened, tokens, flags, options.positions);
+    if (page != nullptr) { write_page(flags, *page, opened, tokens, positions, patterns); }
+    trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
+    view.layers = options.layers;
     if (flags.common.json) {
-        run_record run = record_of(opened);
+        run_record run = record_of(opened, flags.prompt, prompt);
         run.edits = flags.edits;
         run.exit_rule = flags.exit;
         json_writer out(std::move(run));
-        write_trace(out, opened, tokens, positions, attributions);
+        write_trace(out, view, positions, attributions);
         return;
     }
-    const trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
     if (flags.all_positions()) {
         print_grid(view, positions);
     } else {
         print_layers(view, positions.front());
     }
     if (!attributions.empty()) { print_attributions(opened, attributions); }
+}
+
+void run(const trace_flags& flags) {
+    check(flags);
+    const auto page = page_file(flags);
+    engine opened(flags.common);
+    if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
+    const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
+    const position_choice positions = options_of(flags, opened).positions;
+    for (const file_prompt& p : prompts) { positions.check(p.tokens.size(), p.place); }
+    auto edits = interventions_of(flags.edits, opened.model(), prompts);
+    if (flags.exit) { opened.use_exit(*flags.exit); }
+    if (flags.lens) { opened.use_lens(*flags.lens); }
+    note(opened.manifest());
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        begin_prompt(flags.prompt, flags.common, prompts[i]);
+        trace_one(flags, opened, prompts[i], std::move(edits[i]), page.get());
+    }
 }
 
 }  // namespace
@@ -173,11 +213,15 @@ void add_trace(command_line& program) {
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
+    flags->prompt.declare_file(a);
     a.whole("--top", flags->top, 1, most, "Tokens of each list (10; a table shows what fits)");
     a.whole("--sub-updates", flags->sub_updates, 0, most,
             "Dominant sub-updates a layer (10 with --json and --html, 2 in the table)");
-    a.choice("--positions", flags->positions, {"last", "all"},
-             "Trace the last position (all with --html), or all: a grid of top tokens");
+    a.text("--positions", flags->positions, "last|all|3,5-8",
+           "Trace the last position (all with --html), or all or some: a grid of top\n"
+           "tokens");
+    a.text("--layers", flags->layers, "3,5-8",
+           "Show these layers alone (all); others are read all the same");
     a.text("--html", flags->html, "FILE", "Write a page to explore the trace in a browser");
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to the predicted token's logit");

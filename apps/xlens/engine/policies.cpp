@@ -47,6 +47,17 @@ dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& m
     return out;
 }
 
+std::vector<dynamic_policies> interventions_of(const edit_flags& edits, const xlens::model& model,
+                                               std::span<const file_prompt> prompts,
+                                               std::size_t more, bool writes) {
+    std::vector<dynamic_policies> out;
+    for (const file_prompt& p : prompts) {
+        const std::size_t length = p.tokens.size();
+        out.push_back(interventions_of(edits, model, {length, length + more, writes}));
+    }
+    return out;
+}
+
 void add_exit(const engine& opened, dynamic_policies& to) {
     if (const early_exit::fitted_exit* exit = opened.exit()) {
         to.add(early_exit::exit_policy(exit->rule, exit->threshold));

@@ -3,8 +3,12 @@
 
 #include "engine/engine.hpp"
 
+#include <xlens/text/templates/prompts.hpp>
+
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace xlens {
 class dynamic_policies;
@@ -22,6 +26,13 @@ struct planned_run {
 };
 [[nodiscard]] dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
                                                 const planned_run& run);
+
+/// The same for each of some prompts, each with up to `more` tokens after it; before any work.
+[[nodiscard]] std::vector<dynamic_policies> interventions_of(const edit_flags& edits,
+                                                             const xlens::model& model,
+                                                             std::span<const file_prompt> prompts,
+                                                             std::size_t more = 0,
+                                                             bool writes = false);
 
 /// Adds early exit by the rule that the engine uses, if it uses one. After the interventions, so
 /// that it decides on what they leave.

@@ -95,6 +95,36 @@ std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prom
     return out;
 }
 
+std::vector<file_prompt> read_prompts(const engine& opened, const prompt_flags& prompt) {
+    if (!prompt.file) {
+        return {{read_prompt(opened, prompt), 0, prompt.ids ? "--ids" : "--prompt", {}}};
+    }
+    prompt.check();
+    prompts_options options;
+    // A tokenizer that cannot be used says why.
+    options.text = opened.model().has_tokenizer() ? &opened.text() : nullptr;
+    options.vocabulary = opened.config().vocabulary;
+    options.context = opened.config().context;
+    options.how = prompt.how.options();
+    options.chat = prompt.as.chat;
+    options.system = prompt.as.system;
+    options.chat_template = prompt.as.name.value_or("");
+    options.date = prompt.as.date.value_or("");
+    return xlens::read_prompts(*prompt.file, options);
+}
+
+run_record record_of(const engine& opened, const prompt_flags& flags, const file_prompt& prompt) {
+    run_record out = record_of(opened);
+    if (flags.file) { out.prompt = prompt_record{*flags.file, prompt.line, prompt.metadata}; }
+    return out;
+}
+
+void begin_prompt(const prompt_flags& flags, const common_flags& common,
+                  const file_prompt& prompt) {
+    if (!flags.file || common.json) { return; }
+    fmt::print("\n== {}{}{}\n", prompt.place, prompt.metadata.empty() ? "" : " ", prompt.metadata);
+}
+
 token_id read_token(const engine& opened, std::string_view flag, std::string_view text) {
     const bool has_text = opened.model().has_tokenizer();
     if (has_text && !text.empty()) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include "engine/engine.hpp"
+#include "output/run_record.hpp"
+
+#include <xlens/text/templates/prompts.hpp>
 
 #include <optional>
 #include <string>
@@ -15,6 +18,16 @@ namespace xlens::program {
 /// The tokens of a prompt: at least one, all in the vocabulary, no more than the context holds, or
 /// an xlens::error.
 [[nodiscard]] std::vector<token_id> read_prompt(const engine& opened, const prompt_flags& prompt);
+
+/// The same of each prompt that the flags name: the one, or those of a file, in order.
+[[nodiscard]] std::vector<file_prompt> read_prompts(const engine& opened,
+                                                    const prompt_flags& prompt);
+
+/// The record of a run on the model about one of these prompts.
+[[nodiscard]] run_record record_of(const engine& opened, const prompt_flags& flags,
+                                   const file_prompt& prompt);
+/// Before the answer to one of many prompts is printed for people: which one it is.
+void begin_prompt(const prompt_flags& flags, const common_flags& common, const file_prompt& prompt);
 
 /// The prompt that the model's chat template makes of a conversation; `text` is its last message.
 [[nodiscard]] std::string read_chat(const engine& opened, const chat_flags& flags,

@@ -80,6 +80,20 @@ void arguments::positional(const std::string& name, std::string& to, const std::
         ->required();
 }
 
+void arguments::positionals(const std::string& name, std::vector<std::string>& to,
+                            const std::string& help) {
+    const auto take = [&to](const CLI::results_t& values) {
+        to = values;
+        return true;
+    };
+    m_app->add_option(name, take, help)
+        ->type_name("")
+        ->expected(1, -1)
+        ->allow_extra_args()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->required();
+}
+
 void arguments::flag(const std::string& name, bool& to, const std::string& help) {
     m_app->add_flag_function(
         name, [&to](std::int64_t) { to = true; }, help);

@@ -116,8 +116,25 @@ void chat_flags::check() const {
 
 void prompt_flags::declare_chat(arguments& to) { as.declare(to, "the prompt"); }
 
+void prompt_flags::declare_file(arguments& to) {
+    to.text("--prompts", file, "FILE",
+            "Many prompts, one a line, or JSON lines with \"prompt\", \"ids\" or\n"
+            "\"messages\", \"chat\", \"system\" and what else is to be carried along;\n"
+            "- is standard input");
+}
+
 void prompt_flags::check() const {
+    if (file) {
+        if (text || ids || as.messages) {
+            fail("--prompts: expected no {} with it, got one", text  ? "--prompt"
+                                                               : ids ? "--ids"
+                                                                     : "--messages");
+        }
+        // What --chat belongs with may stand in the file.
+        if (!as.chat && (as.name || as.date)) { return; }
+    }
     as.check();
+    if (file) { return how.check(as); }
     if (text.has_value() == ids.has_value() && !(as.messages && !text)) {
         fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
     }

@@ -55,17 +55,20 @@ struct chat_flags {
     void check() const;
 };
 
-/// The text that a subcommand reads, as text or as token ids.
+/// The text that a subcommand reads, as text or as token ids, or a file of such texts.
 struct prompt_flags {
     std::optional<std::string> text = std::nullopt;
     std::optional<std::string> ids = std::nullopt;
+    std::optional<std::string> file = std::nullopt;  ///< of many prompts
     chat_flags as = {};
     text_flags how = {};
 
     void declare(arguments& to);
     /// Flags that make the text a user's message, written as the model's chat template has it.
     void declare_chat(arguments& to);
-    /// Throws xlens::error unless exactly one of the two was given.
+    /// --prompts, for a subcommand that answers each.
+    void declare_file(arguments& to);
+    /// Throws xlens::error unless exactly one of them was given.
     void check() const;
 };
 

@@ -7,8 +7,10 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/version.hpp>
+#include <xlens/io/crc32.hpp>
 #include <xlens/json/writer.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/storage/mapped_file.hpp>
 #include <xlens/text/utf8.hpp>
 
 #include <fmt/format.h>
@@ -34,7 +36,6 @@ void write_changes(xlens::json_writer& out, std::string_view key,
 }
 
 void write_edits(xlens::json_writer& out, const edit_flags& edits) {
-    out.key("edits");
     out.begin_object();
     write_changes(out, "set", edits.set);
     write_changes(out, "scale", edits.scale);
@@ -88,8 +89,25 @@ run_record record_of(const engine& opened) {
             .lens = opened.lens_path()};
 }
 
+std::string edits_text(const edit_flags& edits) {
+    if (edits.empty()) { return "none"; }
+    std::string out;
+    xlens::json_writer json(out);
+    write_edits(json, edits);
+    const auto add_contents = [&](const std::string& file) {
+        out += fmt::format(", {:08x}", crc32(mapped_file(file).bytes()));
+    };
+    if (edits.recipe) { add_contents(*edits.recipe); }
+    for (const edit_flags::steering& s : edits.steers) { add_contents(s.file); }
+    return out;
+}
+
 void write_run(xlens::json_writer& out, const run_record& run) {
     out.key("run");
+    write_record(out, run);
+}
+
+void write_record(xlens::json_writer& out, const run_record& run) {
     out.begin_object();
     out.field("version", version);
     out.field("model", replace_invalid(run.model));
@@ -97,10 +115,21 @@ void write_run(xlens::json_writer& out, const run_record& run) {
     out.field("precision", run.precision);
     out.field("instruction_set", run.instruction_set);
     out.field("threads", run.threads);
-    if (!run.edits.empty()) { write_edits(out, run.edits); }
+    if (!run.edits.empty()) {
+        out.key("edits");
+        write_edits(out, run.edits);
+    }
     if (run.seed) { out.field("seed", static_cast<std::size_t>(*run.seed)); }
     if (!run.lens.empty()) { out.field("lens", run.lens); }
     if (run.exit_rule) { out.field("exit", replace_invalid(*run.exit_rule)); }
+    if (run.prompt) {
+        out.field("prompts", replace_invalid(run.prompt->file));
+        out.field("line", run.prompt->line);
+        if (!run.prompt->metadata.empty()) {
+            out.key("metadata");
+            out.literal(run.prompt->metadata);
+        }
+    }
     out.end_object();
 }
 

@@ -16,6 +16,13 @@ namespace xlens::program {
 
 class engine;
 
+/// Which prompt of a file a document is about.
+struct prompt_record {
+    std::string file;
+    std::size_t line = 0;
+    std::string metadata = {};  ///< a JSON object, or nothing
+};
+
 /// What it takes to repeat a run, as every JSON document says it in its last member, "run".
 struct run_record {
     std::string model;  ///< path
@@ -27,6 +34,7 @@ struct run_record {
     std::optional<std::uint64_t> seed = {};     ///< where the run draws
     std::optional<std::string> exit_rule = {};  ///< in use
     std::string lens = {};                      ///< the file of one in use
+    std::optional<prompt_record> prompt = {};   ///< where there are many
 };
 
 /// The record of a run on this model.
@@ -34,7 +42,12 @@ struct run_record {
 
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
 /// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
-/// "feature", "value"}], "steer": [{"file", "layers", "strength"}], "ban"}, "seed", "lens", "exit"}
+/// "feature", "value"}], "steer": [{"file", "layers", "strength"}], "ban"}, "seed", "lens", "exit",
+/// "prompts", "line", "metadata"}
 void write_run(xlens::json_writer& out, const run_record& run);
+/// The object alone, without its key.
+void write_record(xlens::json_writer& out, const run_record& run);
+/// The edits alone as JSON, or "none"; of a recipe and of files to steer by also what tells their contents apart.
+[[nodiscard]] std::string edits_text(const edit_flags& edits);
 
 }  // namespace xlens::program

@@ -56,6 +56,7 @@ void print_block(const trace_view& view, std::span<const traced_position> block)
     std::fputc('\n', stdout);
     heading.print();
     for (std::size_t layer = 0; layer < block.front().layers.size(); ++layer) {
+        if (!view.shows(layer)) { continue; }
         table_line line;
         line.right(std::to_string(layer), margin - 1, style::dim).put(" ");
         for (const traced_position& p : block) { print_cell(line, view, p, layer); }

@@ -37,13 +37,14 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
 
 }  // namespace
 
-void write_trace(json_writer& out, const engine& model, std::span<const token_id> tokens,
+void write_trace(json_writer& out, const trace_view& view,
                  std::span<const traced_position> positions,
                  std::span<const attribution> attributions) {
+    const engine& model = view.model;
     out.begin_object();
     out.key("tokens");
     out.begin_array();
-    for (const token_id id : tokens) { write_token(out, model, id); }
+    for (const token_id id : view.tokens) { write_token(out, model, id); }
     out.end_array();
     out.key("positions");
     out.begin_array();
@@ -53,7 +54,9 @@ void write_trace(json_writer& out, const engine& model, std::span<const token_id
         out.field("position", position.position);
         out.key("layers");
         out.begin_array();
-        for (const traced_layer& layer : position.layers) { write_layer(out, model, layer); }
+        for (const traced_layer& layer : position.layers) {
+            if (view.shows(layer.layer)) { write_layer(out, model, layer); }
+        }
         out.end_array();
         write_reading(out, model, "prediction", position.prediction());
         out.field("saturation_layer", position.saturation_layer);

@@ -3,6 +3,7 @@
 
 #include "engine/engine.hpp"
 #include "output/json_writer.hpp"
+#include "output/trace_view.hpp"
 
 #include <span>
 
@@ -13,8 +14,9 @@ struct traced_position;
 
 namespace xlens::program {
 
-/// Prints the document of `xlens trace --json`; with attributions, one a position.
-void write_trace(json_writer& out, const engine& model, std::span<const token_id> tokens,
+/// Prints the document of `xlens trace --json`, of the layers that the view shows; with
+/// attributions, one a position.
+void write_trace(json_writer& out, const trace_view& view,
                  std::span<const traced_position> positions,
                  std::span<const attribution> attributions);
 

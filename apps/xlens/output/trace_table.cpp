@@ -148,6 +148,7 @@ void print_layers(const trace_view& view, const traced_position& position) {
     std::fputc('\n', stdout);
     print_columns(view, final_token);
     for (const traced_layer& layer : position.layers) {
+        if (!view.shows(layer.layer)) { continue; }
         if (layer.layer == position.saturation_layer) {
             print_rule(fmt::format("saturation: {} stays on top from layer {} on", label,
                                    position.saturation_layer),

@@ -3,6 +3,7 @@
 
 #include "engine/engine.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -18,8 +19,13 @@ namespace xlens::program {
 struct trace_view {
     const engine& model;
     std::span<const token_id> tokens;
-    std::size_t top = 10;         ///< at most so many tokens in a cell
-    std::size_t sub_updates = 2;  ///< lines of sub-updates a layer
+    std::size_t top = 10;                      ///< at most so many tokens in a cell
+    std::size_t sub_updates = 2;               ///< lines of sub-updates a layer
+    std::span<const std::size_t> layers = {};  ///< to show; none: all
+
+    [[nodiscard]] bool shows(std::size_t layer) const {
+        return layers.empty() || std::ranges::find(layers, layer) != layers.end();
+    }
 };
 
 /// Tokens that are read at each layer for the pictures: how deep the final token's rank is known.

@@ -10,6 +10,10 @@ namespace xlens {
 /// FNV-1a, 64 bits (Fowler, Noll, Vo): a hash for telling files apart, not for security.
 class fnv1a {
 public:
+    fnv1a() = default;
+    /// Goes on from the value of another one.
+    explicit fnv1a(std::uint64_t value) : m_state(value) {}
+
     void add(std::span<const std::byte> bytes) {
         for (const std::byte b : bytes) {
             m_state = (m_state ^ std::to_integer<std::uint64_t>(b)) * 0x100000001b3U;

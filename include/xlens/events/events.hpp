@@ -8,6 +8,7 @@
 #include <xlens/events/options.hpp>
 #include <xlens/events/statistics.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/storage/growing_file.hpp>
 #include <xlens/text/tokenizer.hpp>
 
 #include <chrono>

@@ -30,9 +30,10 @@ inline constexpr auto crc_tables = [] {
 }  // namespace detail
 
 /// The checksum of ZIP (ISO 3309, polynomial 0xedb88320), eight bytes a step: about 2 GB/s.
-inline std::uint32_t crc32(std::span<const std::byte> bytes) {
+/// `before` is that of the bytes that stand before these.
+inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
     const auto& tables = detail::crc_tables;
-    std::uint32_t crc = 0xffffffffU;
+    std::uint32_t crc = before ^ 0xffffffffU;
     while (bytes.size() >= 8) {
         std::uint64_t eight = 0;
         std::memcpy(&eight, bytes.data(), 8);

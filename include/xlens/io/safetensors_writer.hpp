@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #if XLENS_DEFINES(io)
@@ -19,6 +20,19 @@
 namespace xlens {
 
 class atomic_file;
+
+/// A tensor that a safetensors file is to have: `dtype` is the format's word ("F32", "F16").
+struct tensor_record {
+    std::string name;
+    std::string_view dtype;
+    std::vector<std::size_t> shape;
+    std::size_t bytes = 0;
+};
+
+/// What stands before the tensors' bytes, which follow in the same order without gaps: the length
+/// of the header, and the header, padded so that the bytes are aligned.
+XLENS_API std::string safetensors_header(const std::map<std::string, std::string>& metadata,
+                                         std::span<const tensor_record> tensors);
 
 /// A tensor of f32 that a safetensors file is to have. Borrows the numbers.
 struct float_tensor {
@@ -36,9 +50,8 @@ XLENS_API void write_safetensors(atomic_file& to,
 
 #if XLENS_DEFINES(io)
 
-XLENS_API void write_safetensors(atomic_file& to,
-                                 const std::map<std::string, std::string>& metadata,
-                                 std::span<const float_tensor> tensors) {
+XLENS_API std::string safetensors_header(const std::map<std::string, std::string>& metadata,
+                                         std::span<const tensor_record> tensors) {
     std::string header;
     json_writer json(header);
     json.begin_object();
@@ -47,10 +60,10 @@ XLENS_API void write_safetensors(atomic_file& to,
     for (const auto& [key, value] : metadata) { json.field(key, value); }
     json.end_object();
     std::size_t begin = 0;
-    for (const float_tensor& t : tensors) {
+    for (const tensor_record& t : tensors) {
         json.key(t.name);
         json.begin_object();
-        json.field("dtype", "F32");
+        json.field("dtype", t.dtype);
         json.key("shape");
         json.begin_array();
         for (const std::size_t size : t.shape) { json.value(size); }
@@ -58,15 +71,28 @@ XLENS_API void write_safetensors(atomic_file& to,
         json.key("data_offsets");
         json.begin_array();
         json.value(begin);
-        begin += t.values.size_bytes();
+        begin += t.bytes;
         json.value(begin);
         json.end_array();
         json.end_object();
     }
     json.end_object();
-    header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the data are aligned
+    header.resize((header.size() + 7) / 8 * 8, ' ');
+    byte_buffer out;
+    byte_writer(out).string(header);
+    return {reinterpret_cast<const char*>(out.bytes.data()), out.bytes.size()};
+}
+
+XLENS_API void write_safetensors(atomic_file& to,
+                                 const std::map<std::string, std::string>& metadata,
+                                 std::span<const float_tensor> tensors) {
+    std::vector<tensor_record> records;
+    for (const float_tensor& t : tensors) {
+        records.push_back({t.name, "F32", t.shape, t.values.size_bytes()});
+    }
     byte_writer out(to);
-    out.string(header);
+    const std::string header = safetensors_header(metadata, records);
+    out.values(std::span(header));
     for (const float_tensor& t : tensors) { out.values(t.values); }
     to.commit();
 }

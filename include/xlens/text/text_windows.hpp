@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -93,6 +94,14 @@ public:
 
     [[nodiscard]] const text_cursor& cursor() const { return m_cursor; }
     [[nodiscard]] std::uint64_t bytes() const { return m_file.bytes().size(); }
+    /// The path, or "standard input", for messages.
+    [[nodiscard]] const std::string& name() const { return m_file.name(); }
+    /// Of all bytes of the text (FNV-1a). Reads it whole.
+    [[nodiscard]] std::uint64_t hash() const {
+        fnv1a out;
+        out.add(std::as_bytes(std::span(text())));
+        return out.value();
+    }
     /// Tokens of the whole file, guessed from those so far.
     [[nodiscard]] std::size_t expected_tokens() const {
         const double done = m_end == 0 ? 1.0 : static_cast<double>(m_end);

@@ -10,6 +10,7 @@
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/trace/observe.hpp>
+#include <xlens/trace/position_choice.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -23,6 +24,7 @@
 #if XLENS_DEFINES(trace)
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/aligned.hpp>
+#include <xlens/core/error.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
@@ -62,11 +64,13 @@ struct traced_position {
 struct trace_options {
     std::size_t top = 10;          ///< tokens of each distribution and of each concept
     std::size_t sub_updates = 10;  ///< dominant sub-updates a layer
-    observe::positions positions = observe::positions::last;
+    position_choice positions = observe::positions::last;
     progress_function progress = {};  ///< counts tokens that were read
     /// What residuals are read through, both sides of a layer's update by the map of its output
     /// (linear_lens); borrowed. Null: the logit lens alone.
     const linear_lens* lens = nullptr;
+    /// Layers whose sub-updates are named; none here: all.
+    std::vector<std::size_t> layers = {};
 };
 
 namespace detail {
@@ -80,11 +84,13 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
 }  // namespace detail
 
 /// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
-/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position or
-/// at all. With a fitted lens the readings are its; sub-updates and concepts stay as they are.
+/// dominant sub-updates with their concepts (Geva et al. 2022, figure 1), at the last position, at
+/// all, or at some. With a fitted lens the readings are its; sub-updates and concepts stay as they
+/// are.
 /// Policies run in the pass, before it is observed, so that a trace shows what they change.
 /// Peak memory does not grow with the prompt beyond the result and the key-value cache.
-/// Throws xlens::error for tokens that do not fit the model, and where a residual is no number.
+/// Throws xlens::error for tokens that do not fit the model, a position or a layer that is not
+/// there, and where a residual is no number.
 template <class... P>
 std::vector<traced_position> trace(const transformer<>& model, std::span<const token_id> tokens,
                                    const trace_options& options = {}, P&... policies) {
@@ -98,11 +104,34 @@ namespace detail {
 /// Tokens a pass of a trace reads: bounds what `observe` holds, whatever the prompt's length.
 inline constexpr std::size_t trace_chunk = 32;
 
-inline std::vector<traced_position> traced(const observe& seen, std::size_t positions) {
-    std::vector<traced_position> out(positions);
-    for (std::size_t p = 0; p < positions; ++p) {
-        out[p].position = seen.first_position() + p;
-        out[p].layers.resize(seen.layers().size());
+inline std::vector<traced_position> traced(std::span<const std::size_t> positions,
+                                           std::size_t layers) {
+    std::vector<traced_position> out(positions.size());
+    for (std::size_t p = 0; p < positions.size(); ++p) {
+        out[p].position = positions[p];
+        out[p].layers.resize(layers);
+    }
+    return out;
+}
+
+inline xt::xtensor<float, 2> picked(rows<const float> x, std::span<const std::size_t> which) {
+    xt::xtensor<float, 2> out = xt::empty<float>({which.size(), x.width()});
+    for (std::size_t i = 0; i < which.size(); ++i) {
+        std::ranges::copy(x[which[i]], rows<float>(out)[i].begin());
+    }
+    return out;
+}
+
+/// What was observed at these positions, which are among those of the pass.
+inline std::vector<observed_layer> picked(const observe& seen,
+                                          std::span<const std::size_t> positions) {
+    std::vector<std::size_t> which;
+    for (const std::size_t p : positions) { which.push_back(p - seen.first_position()); }
+    std::vector<observed_layer> out;
+    for (const observed_layer& layer : seen.layers()) {
+        observed_layer some{picked(layer.before, which), picked(layer.after, which), {}};
+        for (const std::size_t i : which) { some.dominant.push_back(layer.dominant[i]); }
+        out.push_back(std::move(some));
     }
     return out;
 }
@@ -113,7 +142,7 @@ inline std::vector<traced_position> traced(const observe& seen, std::size_t posi
 /// update, so that what differs between them is the update's doing.
 inline std::vector<reading> read_layers(const logit_lens& lens, const linear_lens* fitted,
                                         const std::vector<observed_layer>& layers,
-                                        std::size_t first_position, std::size_t top) {
+                                        std::span<const std::size_t> positions, std::size_t top) {
     auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
     std::size_t count = 0;
     std::vector<reading> out;
@@ -126,7 +155,9 @@ inline std::vector<reading> read_layers(const logit_lens& lens, const linear_len
         for (const rows<const float> residuals :
              {rows<const float>(layer.before), rows<const float>(layer.after)}) {
             const auto l = static_cast<std::size_t>(&layer - layers.data());
-            check_residual(residuals, l, first_position);
+            for (std::size_t p = 0; p < positions.size(); ++p) {
+                check_residual(residuals.subrows(p, 1), l, positions[p]);
+            }
             xt::xtensor<float, 2> translated;
             rows<const float> read_from = residuals;
             if (fitted != nullptr && fitted->has(l)) {
@@ -144,12 +175,17 @@ inline std::vector<reading> read_layers(const logit_lens& lens, const linear_len
     return out;
 }
 
-/// Reads every observed residual of a pass through the lens.
+/// Reads the residuals of these positions of a pass through the lens.
 inline std::vector<traced_position> read_pass(const logit_lens& lens, const linear_lens* fitted,
-                                              const observe& seen, std::size_t top) {
-    const auto& layers = seen.layers();
-    std::vector<traced_position> out = traced(seen, layers.front().after.shape(0));
-    std::vector<reading> read = read_layers(lens, fitted, layers, seen.first_position(), top);
+                                              const observe& seen,
+                                              std::span<const std::size_t> positions,
+                                              std::size_t top) {
+    const bool all = positions.size() == seen.layers().front().after.shape(0);
+    const std::vector<observed_layer> some =
+        all ? std::vector<observed_layer>() : picked(seen, positions);
+    const std::vector<observed_layer>& layers = all ? seen.layers() : some;
+    std::vector<traced_position> out = traced(positions, layers.size());
+    std::vector<reading> read = read_layers(lens, fitted, layers, positions, top);
     for (std::size_t l = 0; l < layers.size(); ++l) {
         const auto before = std::span(read).subspan(2 * l * out.size(), out.size());
         const auto after = std::span(read).subspan((2 * l + 1) * out.size(), out.size());
@@ -177,6 +213,17 @@ inline void add_concepts(const logit_lens& lens,
     });
 }
 
+/// Takes the sub-updates off all other layers, if some are chosen.
+inline void keep_layers(const std::vector<std::size_t>& layers,
+                        std::vector<traced_position>& positions) {
+    if (layers.empty()) { return; }
+    for (traced_position& p : positions) {
+        for (traced_layer& l : p.layers) {
+            if (std::ranges::find(layers, l.layer) == layers.end()) { l.sub_updates.clear(); }
+        }
+    }
+}
+
 inline void add_saturation(traced_position& p) {
     std::vector<token_id> top;
     for (const traced_layer& l : p.layers) {
@@ -191,8 +238,15 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
                                                   dynamic_policies& policies) {
     // One token at least, for the lens tells the top token of every layer.
     const std::size_t top = std::max<std::size_t>(options.top, 1);
-    const bool all = options.positions == observe::positions::all;
-    observe seen(model.value_norms(), options.sub_updates, options.positions);
+    for (const std::size_t l : options.layers) {
+        if (l >= model.blocks.size()) {
+            fail("layers: layer {}, the model has layers 0 to {}", l, model.blocks.size() - 1);
+        }
+    }
+    options.positions.check(tokens.size(), "trace");
+    const std::vector<std::size_t> wanted = options.positions.in(tokens.size());
+    observe seen(model.value_norms(), options.sub_updates,
+                 options.positions.is_last() ? observe::positions::last : observe::positions::all);
     sequence_state state = model.start();
     state.wanted = logit_rows::none;
     const logit_lens lens(model);
@@ -200,14 +254,17 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
     std::vector<traced_position> out;
     each_pass(model, state, tokens, trace_chunk, [&](const text_pass& pass) {
         model.forward(state, pass.tokens, policies, seen);
-        if (all || pass.last) {
-            for (traced_position& p : read_pass(lens, options.lens, seen, top)) {
+        const auto begin = std::ranges::lower_bound(wanted, pass.position);
+        const auto end = std::ranges::lower_bound(wanted, pass.position + pass.tokens.size());
+        if (begin != end) {
+            for (traced_position& p : read_pass(lens, options.lens, seen, {begin, end}, top)) {
                 add_saturation(p);
                 out.push_back(std::move(p));
             }
         }
         options.progress(pass.row + pass.tokens.size(), tokens.size());
     });
+    keep_layers(options.layers, out);
     add_concepts(lens, model.value_matrices(), options.top, out);
     return out;
 }

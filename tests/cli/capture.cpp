@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The program's capture and merge, and --prompts in the other subcommands.
+#define BOOST_TEST_MODULE cli_capture
+#include <boost/test/unit_test.hpp>
+
+#include "support/golden.hpp"
+#include "support/program_json.hpp"
+#include "support/safetensors_arrays.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+using namespace xlens::test;
+using nlohmann::json;
+
+namespace {
+
+const std::string tiny = golden_path("models/gpt2/hf").string();
+const std::string model = default_model().string();
+
+std::string line_of(const std::vector<std::string>& arguments) {
+    const auto result = run_program(arguments);
+    BOOST_TEST(result.exit_code == 2);
+    BOOST_TEST(result.out == "");
+    return result.err;
+}
+
+/// Numbers of some rows, as transformers has them.
+void check_against_golden(const std::string& name, const std::string& path) {
+    const json golden = read_golden(golden_path("capture/golden.json"));
+    for (std::size_t p = 0; p < golden["prompts"].size(); ++p) {
+        const temporary_directory folder;
+        const std::string out = (folder.path() / "out").string();
+        const auto result =
+            run_program({"capture", path, "--prompt", golden["prompts"][p].get<std::string>(), "-o",
+                         out, "--sites",
+                         "embedding,before,after,final,attention_out,pre_activations,coefficients,"
+                         "logits"});
+        BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+        const json& expected = golden[name][p];
+        const json manifest = read_golden(folder.path() / "out" / "manifest.json");
+        BOOST_TEST(manifest["sequences"][0]["ids"] == expected["ids"]);
+        const auto arrays = read_capture(folder.path() / "out");
+        double worst = 0.0;
+        for (const json& row : expected["rows"]) {
+            const stored_array& array = arrays.at(row["array"].get<std::string>());
+            const std::vector<float> x = array.floats();
+            const std::size_t width = array.shape[1];
+            const float* found = x.data() + row["position"].get<std::size_t>() * width;
+            const auto largest = row["largest"].get<double>();
+            double norm = 0.0;
+            for (std::size_t c = 0; c < width; ++c) { norm += double{found[c]} * double{found[c]}; }
+            double error =
+                std::abs(std::sqrt(norm) - row["norm"].get<double>()) / row["norm"].get<double>();
+            for (std::size_t i = 0; i < row["values"].size(); ++i) {
+                const double there = found[width * i / row["values"].size()];
+                error = std::max(error, std::abs(there - row["values"][i].get<double>()) / largest);
+            }
+            BOOST_TEST(error < 1e-5, row["array"] << " at " << row["position"] << ": " << error);
+            worst = std::max(worst, error);
+        }
+        BOOST_TEST_MESSAGE(name << ": " << worst);
+        BOOST_TEST(expected["rows"].size() == 2U * (3U + 3U * 5U));
+    }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(arrays_of_smollm2_are_those_of_transformers) {
+    check_against_golden("smollm2", model);
+}
+
+BOOST_AUTO_TEST_CASE(arrays_of_gemma_are_those_of_transformers) {
+    const char* gemma = std::getenv("XLENS_GEMMA");
+    if (gemma == nullptr || std::string(gemma).empty()) {
+        BOOST_TEST_MESSAGE("Gemma has not been fetched");
+        return;
+    }
+    check_against_golden("gemma3_270m", gemma);
+}
+
+BOOST_AUTO_TEST_CASE(prompts_are_captured_with_their_metadata) {
+    const temporary_directory folder;
+    const auto prompts = folder.write("prompts.jsonl",
+                                      "{\"ids\":[1,2,3],\"label\":1}\n"
+                                      "{\"ids\":[4],\"label\":0,\"split\":\"test\"}\n");
+    const std::string out = (folder.path() / "out").string();
+    const json made =
+        json_of({"capture", tiny, "--prompts", prompts.string(), "--sites", "after,final",
+                 "--layers", "1", "--positions", "last", "--dtype", "f16", "-o", out});
+    check_keys(made, {"folder", "sequences", "rows", "bytes", "arrays", "files", "run"});
+    BOOST_TEST(made["rows"] == 2);
+    BOOST_TEST(made["files"] == json({"capture-00000.safetensors"}));
+    BOOST_TEST(made["arrays"].size() == 5U);
+    BOOST_TEST(made["arrays"][3]["name"] == "after.1");
+    BOOST_TEST(made["arrays"][3]["dtype"] == "F16");
+    const json manifest = read_golden(folder.path() / "out" / "manifest.json");
+    check_keys(manifest, {"format", "storage", "rows", "rows_a_file", "arrays", "files",
+                          "sequences", "identity", "run"});
+    BOOST_TEST(manifest["sequences"][1] ==
+               json::parse(R"({"sequence":1,"first_row":1,"rows":1,"positions":"0","ids":[4],)"
+                           R"("metadata":{"label":0,"split":"test"}})"));
+    BOOST_TEST(manifest["sequences"][0]["positions"] == "2");
+    check_keys(manifest["run"],
+               {"version", "model", "fingerprint", "precision", "instruction_set", "threads"});
+    BOOST_TEST(manifest["run"]["model"] == tiny);
+    BOOST_TEST(read_capture(out).at("position").integers() == (std::vector<std::int32_t>{2, 0}),
+               boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(shards_are_merged) {
+    const temporary_directory folder;
+    const auto prompts =
+        folder.write("p.jsonl", "{\"ids\":[1,2,3]}\n{\"ids\":[4]}\n{\"ids\":[5,6]}\n");
+    const auto at = [&](const std::string& name) { return (folder.path() / name).string(); };
+    const auto go = [&](std::vector<std::string> arguments) {
+        const auto result = run_program(arguments);
+        BOOST_TEST(result.exit_code == 0, result.err);
+        return result.out;
+    };
+    const std::vector<std::string> front{"capture", tiny, "--prompts", prompts.string(), "-o"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), front.begin(), front.end());
+        return more;
+    };
+    go(with({at("whole")}));
+    go(with({at("0"), "--shard", "0/2"}));
+    go(with({at("1"), "--shard", "1/2"}));
+    const std::string shown = go({"merge", at("1"), at("0"), "-o", at("merged")});
+    BOOST_TEST(shown.find("6 rows of 3 sequences") != std::string::npos);
+    for (const char* name : {"manifest.json", "capture-00000.safetensors"}) {
+        BOOST_TEST((detail::contents(folder.path() / "whole" / name) ==
+                    detail::contents(folder.path() / "merged" / name)));
+    }
+    BOOST_TEST(line_of({"merge", at("0"), "-o", at("no")}) ==
+               "xlens: " + at("0") +
+                   "/manifest.json: shard 0/2, expected as many folders, got 1\n");
+    BOOST_TEST(line_of({"merge", at("0")}) == "xlens: -o: expected a folder, got nothing\n");
+}
+
+BOOST_AUTO_TEST_CASE(bad_flags_of_capture_are_one_line) {
+    const temporary_directory folder;
+    const std::string out = (folder.path() / "out").string();
+    const auto line = [&](std::vector<std::string> more) {
+        std::vector<std::string> all{"capture", tiny, "-o", out};
+        all.insert(all.end(), more.begin(), more.end());
+        return line_of(all);
+    };
+    BOOST_TEST(line_of({"capture", tiny, "--ids", "1"}) ==
+               "xlens: -o: expected a folder, got nothing\n");
+    BOOST_TEST(line({}) == "xlens: --prompt, --ids: expected one of the two, got neither\n");
+    BOOST_TEST(line({"--ids", "1", "--file", "x"}) ==
+               "xlens: --ids: expected no --file with it, got one\n");
+    BOOST_TEST(line({"--ids", "1", "--prompts", "x"}) ==
+               "xlens: --prompts: expected no --ids with it, got one\n");
+    BOOST_TEST(line({"--ids", "1", "--window", "8"}) ==
+               "xlens: --window: expected --file with it, got none\n");
+    BOOST_TEST(
+        line({"--ids", "1", "--layers", "0-2"}) ==
+        "xlens: --layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '0-2'\n");
+    BOOST_TEST(line({"--ids", "1", "--positions", "1"}) ==
+               "xlens: --ids: 1 tokens, position 1 was asked for\n");
+    BOOST_TEST(line({"--ids", "1", "--sites", "residual"}) ==
+               "xlens: sites: expected some of embedding, before, after, final, attention_out, "
+               "pre_activations, coefficients, logits, got 'residual'\n");
+    BOOST_TEST(line({"--ids", "1", "--shard", "2/2"}) ==
+               "xlens: --shard: expected I/N with I from 0 to N - 1, such as 0/4, got '2/2'\n");
+    BOOST_TEST(line({"--ids", "1", "--dtype", "f64"}) ==
+               "xlens: --dtype: expected one of f32, f16, got 'f64'\n");
+    BOOST_TEST(!std::filesystem::exists(out));
+    BOOST_TEST(line_of({"capture", tiny, "--ids", "1", "-o", "/proc/none"}) ==
+               "xlens: /proc/none: cannot be made: No such file or directory\n");
+}
+
+BOOST_AUTO_TEST_CASE(many_prompts_are_a_document_a_line) {
+    const temporary_directory folder;
+    const auto prompts =
+        folder.write("p.jsonl", "{\"ids\":[1,2,3],\"name\":\"a\"}\n\n{\"ids\":[4,5]}\n");
+    for (const std::string command : {"trace", "attribute", "generate"}) {
+        BOOST_TEST_CONTEXT(command) {
+            const auto result =
+                run_program({command, tiny, "--prompts", prompts.string(), "--json"});
+            BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+            const std::size_t end = result.out.find('\n');
+            json first = json::parse(result.out.substr(0, end));
+            json second = json::parse(result.out.substr(end + 1));
+            BOOST_TEST(first["run"]["line"] == 1);
+            BOOST_TEST(first["run"]["metadata"] == json({{"name", "a"}}));
+            BOOST_TEST(second["run"]["line"] == 3);
+            BOOST_TEST(!second["run"].contains("metadata"));
+            const json alone = json_of({command, tiny, "--ids", "4,5"});
+            second.erase("run");
+            json expected = alone;
+            expected.erase("run");
+            second.erase("tokens_per_second");
+            expected.erase("tokens_per_second");
+            BOOST_TEST(second == expected);
+            const auto shown = run_program({command, tiny, "--prompts", prompts.string()});
+            BOOST_TEST(shown.exit_code == 0);
+            BOOST_TEST(shown.out.find("p.jsonl: line 3") != std::string::npos);
+        }
+    }
+    BOOST_TEST(line_of({"trace", tiny, "--prompts", prompts.string(), "--html", "x.html"}) ==
+               "xlens: --html: expected no --prompts with it, got one\n");
+}
+
+BOOST_AUTO_TEST_CASE(many_neurons_are_a_document_a_line) {
+    const temporary_directory folder;
+    const auto result = run_program({"concept", tiny, "0:3", "1:7", "--top", "3", "--json"});
+    BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+    const std::size_t end = result.out.find('\n');
+    const json first = json::parse(result.out.substr(0, end));
+    const json second = json::parse(result.out.substr(end + 1));
+    BOOST_TEST(first == json_of({"concept", tiny, "0:3", "--top", "3"}));
+    BOOST_TEST(second == json_of({"concept", tiny, "1:7", "--top", "3"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_of_some_positions_and_layers_is_a_part_of_the_whole) {
+    const json all = json_of({"trace", tiny, "--ids", "1,2,3,4,5", "--positions", "all"});
+    const json some =
+        json_of({"trace", tiny, "--ids", "1,2,3,4,5", "--positions", "1,3-4", "--layers", "1"});
+    BOOST_TEST_REQUIRE(some["positions"].size() == 3U);
+    const std::vector<std::size_t> positions{1, 3, 4};
+    for (std::size_t i = 0; i < 3; ++i) {
+        const json& whole = all["positions"][positions[i]];
+        const json& part = some["positions"][i];
+        BOOST_TEST(part["position"] == positions[i]);
+        BOOST_TEST(part["prediction"] == whole["prediction"]);
+        BOOST_TEST(part["saturation_layer"] == whole["saturation_layer"]);
+        BOOST_TEST_REQUIRE(part["layers"].size() == 1U);
+        BOOST_TEST(part["layers"][0] == whole["layers"][1]);
+    }
+    BOOST_TEST(line_of({"trace", tiny, "--ids", "1,2", "--positions", "2"}) ==
+               "xlens: --ids: 2 tokens, position 2 was asked for\n");
+}
