@@ -14,6 +14,7 @@ int main(int count, char** values) {
     add_attribute(program);
     add_generate(program);
     add_perplexity(program);
+    add_compare(program);
     add_events(program);
     add_exit(program);
     add_lens(program);

@@ -71,8 +71,8 @@ run_record record_of(const engine& opened) {
             .lens = opened.lens_path()};
 }
 
-void write_run(xlens::json_writer& out, const run_record& run) {
-    out.key("run");
+void write_run(xlens::json_writer& out, const run_record& run, std::string_view key) {
+    out.key(key);
     out.begin_object();
     out.field("version", version);
     out.field("model", replace_invalid(run.model));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace xlens {
 class json_writer;
@@ -35,6 +36,6 @@ struct run_record {
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
 /// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
 /// "feature", "value"}], "ban"}, "seed", "lens", "exit"}
-void write_run(xlens::json_writer& out, const run_record& run);
+void write_run(xlens::json_writer& out, const run_record& run, std::string_view key = "run");
 
 }  // namespace xlens::program
