@@ -43,7 +43,7 @@ table_line named(std::string_view name) {
 
 void print_model(char which, const engine& model, const std::string& name) {
     table_line line;
-    line.put(fmt::format("{}  ", which), style::accent).put(visible(name), style::bold);
+    line.put(fmt::format("{}  ", which), style::accent).put(name, style::bold);
     line.put("  " + model_sizes(model), style::dim).print();
 }
 
@@ -161,7 +161,8 @@ void print_values(const compare_view& view) {
 }  // namespace
 
 std::string compared_name(const engine& model, const edit_flags& edits) {
-    return fmt::format("{}, {}{}", model_name(model), model.precision(), edits_text(edits));
+    return fmt::format("{}, {}{}", visible(model_name(model)), model.precision(),
+                       edits_text(edits));
 }
 
 void print_comparison(const compare_view& view) {
