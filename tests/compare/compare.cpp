@@ -12,6 +12,7 @@
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"
@@ -341,7 +342,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_compared_is_refused_or_left_out) {
     BOOST_TEST(refusal(a, small, ids, compare_options(16)) ==
                "compare: window: 16 tokens, B reads at most 8");
     // A ban makes a logit -inf.
-    ban words({{ids[0]}});
+    ban words(std::vector<std::vector<token_id>>{{ids[0]}});
     BOOST_TEST(error_message([&] {
                    (void)compare(a, a, ids, compare_options(8), words);
                }).starts_with("compare: B: position 0: the logit of token "));

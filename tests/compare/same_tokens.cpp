@@ -4,6 +4,7 @@
 
 #include <xlens/compare/same_tokens.hpp>
 #include <xlens/io/gguf.hpp>
+#include <xlens/io/gguf_hyperparameters.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 
