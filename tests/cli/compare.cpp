@@ -40,12 +40,12 @@ void check_refusal(const arguments& given, const std::string& message) {
 BOOST_AUTO_TEST_CASE(two_models_on_ids) {
     const json found = json_of({"compare", llama, qwen2, "--ids", "5,6,7,8,9,10", "--top", "2"});
     check_keys(found, {"text", "tokens", "positions", "kl", "agreement", "log_probability_change",
-                       "probability_change", "perplexity", "largest", "end", "layers",
-                       "saturation", "values", "run_b", "run"});
+                       "probability_change", "perplexity", "largest", "end", "layers", "saturation",
+                       "values", "run_b", "run"});
     BOOST_TEST(found["positions"] == 5);
     BOOST_TEST(found["largest"].size() == 2U);
-    check_keys(found["largest"][0], {"predicted", "kl", "read", "next", "probability_a",
-                                     "probability_b", "a", "b"});
+    check_keys(found["largest"][0],
+               {"predicted", "kl", "read", "next", "probability_a", "probability_b", "a", "b"});
     check_keys(found["end"], {"predicted", "kl", "read", "a", "b"});
     check_keys(found["kl"], {"mean", "error", "median", "p95", "p99", "max", "max_at"});
     BOOST_TEST(found["kl"]["max"] == found["largest"][0]["kl"]);
@@ -59,8 +59,8 @@ BOOST_AUTO_TEST_CASE(two_models_on_ids) {
 }
 
 BOOST_AUTO_TEST_CASE(a_model_beside_itself_under_a_change) {
-    const arguments common{"compare", model, "--file", text, "--limit", "60", "--window", "32",
-                           "--no-layers"};
+    const arguments common{"compare", model,      "--file", text,         "--limit",
+                           "60",      "--window", "32",     "--no-layers"};
     const auto with = [&](arguments more) {
         more.insert(more.begin(), common.begin(), common.end());
         return json_of(more);
@@ -82,8 +82,8 @@ BOOST_AUTO_TEST_CASE(a_model_beside_itself_under_a_change) {
     BOOST_TEST(same["values_left_out"] == "one file: they are the same");
     // A's perplexity is that of `perplexity`.
     const json alone = json_of({"perplexity", model, "--file", text, "--window", "32"});
-    const json whole = json_of({"compare", model, "--file", text, "--window", "32", "--no-layers",
-                                "--scale", "0:0=1"});
+    const json whole = json_of(
+        {"compare", model, "--file", text, "--window", "32", "--no-layers", "--scale", "0:0=1"});
     BOOST_TEST(whole["perplexity"]["nll_a"].get<double>() == alone["nll"].get<double>(),
                boost::test_tools::tolerance(1e-6));
     BOOST_TEST(whole["positions"] == alone["tokens"]);
@@ -107,8 +107,8 @@ BOOST_AUTO_TEST_CASE(the_table_and_the_page) {
         BOOST_TEST(columns <= 100U, line);
     }
     BOOST_TEST(std::filesystem::file_size(page) > 10'000U);
-    const auto refused = run_program({"compare", llama, golden_path("models/gpt_neox/hf").string(),
-                                      "--ids", "5,6,7"});
+    const auto refused = run_program(
+        {"compare", llama, golden_path("models/gpt_neox/hf").string(), "--ids", "5,6,7"});
     BOOST_TEST(refused.out.find("left out: inner width: 48 and 64") != std::string::npos);
 }
 
@@ -117,9 +117,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_compared_is_refused) {
     check_refusal({"compare", llama, "--ids", "1,2"},
                   "MODEL_B: expected a second model, or an intervention (--set, --scale, "
                   "--recipe), or --precision-b, got none");
-    check_refusal({"compare", llama, gpt2, "--ids", "1,2"},
-                  llama + " and " + gpt2 +
-                      ": vocabulary: expected as many tokens in both, got 288 and 300");
+    check_refusal(
+        {"compare", llama, gpt2, "--ids", "1,2"},
+        llama + " and " + gpt2 + ": vocabulary: expected as many tokens in both, got 288 and 300");
     check_refusal({"compare", llama, qwen2, "--ids", "1"}, "--ids: 1 token, expected at least 2");
     check_refusal({"compare", llama, qwen2, "--ids", "1,2", "--window", "8"},
                   "--window: expected --file with it, got none");

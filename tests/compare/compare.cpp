@@ -82,7 +82,8 @@ void check_largest(const output_difference& found, const json& golden) {
     std::sort(all.begin(), all.end());
     for (std::size_t i = 0; i < found.largest.size(); ++i) {
         BOOST_TEST(found.largest[i].predicted == all[i].second);
-        BOOST_TEST(std::abs(found.largest[i].kl + all[i].first) <= near * std::max(1.0, found.largest[i].kl));
+        BOOST_TEST(std::abs(found.largest[i].kl + all[i].first) <=
+                   near * std::max(1.0, found.largest[i].kl));
     }
 }
 
@@ -169,9 +170,9 @@ const tiny_model<>& qwen2() {
 /// All figures of a comparison.
 std::vector<double> numbers_of(const comparison& c) {
     const output_difference& o = c.output;
-    std::vector<double> out{o.kl.mean,   o.kl.error, o.kl_median,       o.kl_95,
-                            o.kl_99,     o.kl_max,   o.agreement.mean,  o.log_change,
-                            o.nll_a,     o.nll_b,    o.log_ratio.error, o.probability_rms,
+    std::vector<double> out{o.kl.mean,       o.kl.error,     o.kl_median,       o.kl_95,
+                            o.kl_99,         o.kl_max,       o.agreement.mean,  o.log_change,
+                            o.nll_a,         o.nll_b,        o.log_ratio.error, o.probability_rms,
                             c.saturation->a, c.saturation->b};
     for (const layer_difference& l : c.layers) {
         out.insert(out.end(), {l.kl, l.agreement, l.cosine, l.distance, l.overlap, l.jaccard,
@@ -287,7 +288,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_prompt_is_read_beside_its_positions) {
 }
 
 BOOST_AUTO_TEST_CASE(rows_of_logits_by_hand) {
-    const std::vector<float> a{0.0F, 0.0F};  // 1/2, 1/2
+    const std::vector<float> a{0.0F, 0.0F};            // 1/2, 1/2
     const std::vector<float> b{std::log(3.0F), 0.0F};  // 3/4, 1/4
     const logit_difference d = compare_logits(a, b);
     BOOST_TEST(d.kl == 0.5 * std::log(4.0 / 3.0), boost::test_tools::tolerance(1e-7));

@@ -35,12 +35,11 @@ const auto same = [](auto&) {};
 BOOST_AUTO_TEST_CASE(the_first_token_that_is_spelt_otherwise_is_named) {
     const model a = named("a", same);
     BOOST_CHECK_NO_THROW(check_same_vocabulary(a, named("b", same)));
-    const model b = named("b", [](auto& arrays) {
-        std::swap(arrays.tokens[40000], arrays.tokens[40001]);
-    });
+    const model b =
+        named("b", [](auto& arrays) { std::swap(arrays.tokens[40000], arrays.tokens[40001]); });
     BOOST_TEST(error_message([&] { check_same_vocabulary(a, b); }) ==
-               "a and b: token 40000: expected one spelling, got '" +
-                   a.tokenizer().bytes(40000) + "' and '" + a.tokenizer().bytes(40001) + "'");
+               "a and b: token 40000: expected one spelling, got '" + a.tokenizer().bytes(40000) +
+                   "' and '" + a.tokenizer().bytes(40001) + "'");
     const model longer = named("c", [](auto& arrays) {
         arrays.tokens.push_back("qqqq");
         if (!arrays.types.empty()) { arrays.types.push_back(arrays.types.back()); }
@@ -62,8 +61,10 @@ BOOST_AUTO_TEST_CASE(ids_of_one_text_are_the_same) {
     const model a = named("a", same);
     const std::vector<token_id> ids{1, 2, 3};
     BOOST_CHECK_NO_THROW(check_same_ids(a, ids, a, ids));
-    BOOST_TEST(error_message([&] { check_same_ids(a, ids, a, std::vector<token_id>{1, 5, 3}); }) ==
-               "a and a: token 1 of the text: expected one id, got 2 and 5");
-    BOOST_TEST(error_message([&] { check_same_ids(a, ids, a, std::vector<token_id>{1, 2}); }) ==
-               "a and a: the text: expected as many tokens, got 3 and 2");
+    BOOST_TEST(error_message([&] {
+                   check_same_ids(a, ids, a, std::vector<token_id>{1, 5, 3});
+               }) == "a and a: token 1 of the text: expected one id, got 2 and 5");
+    BOOST_TEST(error_message([&] {
+                   check_same_ids(a, ids, a, std::vector<token_id>{1, 2});
+               }) == "a and a: the text: expected as many tokens, got 3 and 2");
 }

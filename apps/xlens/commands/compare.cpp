@@ -60,14 +60,14 @@ struct compare_flags {
 
 void check(const compare_flags& flags) {
     if (flags.one_model() && flags.edits.empty()) {
-        fail("MODEL_B: expected a second model, or an intervention (--set, --scale, --recipe), or "
-             "--precision-b, got none");
+        fail(
+            "MODEL_B: expected a second model, or an intervention (--set, --scale, --recipe), or "
+            "--precision-b, got none");
     }
     if (!flags.file) {
-        for (const auto& [flag, given] :
-             {std::pair{"--window", flags.window.has_value()},
-              std::pair{"--stride", flags.stride.has_value()},
-              std::pair{"--limit", flags.limit.has_value()}}) {
+        for (const auto& [flag, given] : {std::pair{"--window", flags.window.has_value()},
+                                          std::pair{"--stride", flags.stride.has_value()},
+                                          std::pair{"--limit", flags.limit.has_value()}}) {
             if (given) { fail("{}: expected --file with it, got none", flag); }
         }
         return flags.prompt.check();
@@ -160,9 +160,8 @@ void run(const compare_flags& flags) {
     note("A: " + a.manifest());
     note("B: " + b.manifest());
     const comparison found = compared(a, b, flags, text);
-    const compare_view view{a,           b,
-                            flags.edits, text.name,
-                            text.tokens, flags.file ? text.options.windows.window : 0,
+    const compare_view view{a,         b,           flags.edits,
+                            text.name, text.tokens, flags.file ? text.options.windows.window : 0,
                             found};
     if (page) {
         const std::size_t bytes = write_compare_page(*page, view);

@@ -59,8 +59,7 @@ void print_outputs(const output_difference& o) {
     named("next token")
         .put(fmt::format("mean |Δ log p| {}", small(o.log_change)))
         .put(fmt::format("   Δp {:+.3f}%{}, rms {:.3f}%", 100.0 * o.probability_change.mean,
-                         margin(o.probability_change.error, 100.0, "%"),
-                         100.0 * o.probability_rms))
+                         margin(o.probability_change.error, 100.0, "%"), 100.0 * o.probability_rms))
         .print();
     named("perplexity")
         .put(fmt::format("A {:.4f}   B {:.4f}   ", o.perplexity_a(), o.perplexity_b()))

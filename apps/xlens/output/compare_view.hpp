@@ -20,7 +20,7 @@ namespace xlens::program {
 
 struct compare_view {
     const engine& a;
-    const engine& b;  ///< may be a
+    const engine& b;          ///< may be a
     const edit_flags& edits;  ///< of B
     const std::string& text;  ///< the text's name: a file, or "prompt"
     std::span<const token_id> tokens;

@@ -103,9 +103,10 @@ public:
         for (std::size_t t = 0; t < count; ++t) {
             const std::size_t w = kernels::first_not_finite(out[t]);
             if (w < out.width()) {
-                fail("compare: {}: position {}: the logit of token {} is {}, expected a finite "
-                     "number",
-                     m_name, pass.position + pass.skip + t, w, out[t][w]);
+                fail(
+                    "compare: {}: position {}: the logit of token {} is {}, expected a finite "
+                    "number",
+                    m_name, pass.position + pass.skip + t, w, out[t][w]);
             }
         }
         return out;
@@ -158,7 +159,7 @@ XLENS_API comparison compare_with(const transformer<>& a, const transformer<>& b
         out.values_left_out = &a == &b ? "one model: they are the same" : "not asked for";
         return out;
     }
-    compared_values values = compare_values(a, b, options);
+    compared_values values = compare_values(a, b, options, options.windows.progress);
     for (std::size_t l = 0; l < out.layers.size(); ++l) { out.layers[l].values = values.layers[l]; }
     out.values = std::move(values.least);
     return out;

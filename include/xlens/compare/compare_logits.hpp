@@ -20,10 +20,10 @@ namespace xlens {
 
 /// How the distributions p_A and p_B over the vocabulary differ that two rows of logits stand for.
 struct logit_difference {
-    double kl = 0.0;             ///< KL(p_A ‖ p_B) = Σ_w p_A(w)·(log p_A(w) - log p_B(w)), nats
-    double log_sum_a = 0.0;      ///< log Σ_w exp(a_w)
-    double log_sum_b = 0.0;      ///< log Σ_w exp(b_w)
-    token_id top_a = 0;          ///< the most probable token, of equals the lowest
+    double kl = 0.0;         ///< KL(p_A ‖ p_B) = Σ_w p_A(w)·(log p_A(w) - log p_B(w)), nats
+    double log_sum_a = 0.0;  ///< log Σ_w exp(a_w)
+    double log_sum_b = 0.0;  ///< log Σ_w exp(b_w)
+    token_id top_a = 0;      ///< the most probable token, of equals the lowest
     token_id top_b = 0;
     [[nodiscard]] bool same_top() const { return top_a == top_b; }
 };

@@ -37,14 +37,14 @@ struct output_difference {
     double kl_95 = 0.0;  ///< quantile 0.95
     double kl_99 = 0.0;
     double kl_max = 0.0;
-    std::size_t kl_max_at = 0;          ///< compared_position::predicted of the first one
-    mean_estimate agreement;            ///< share of positions with the same top token
-    double log_change = 0.0;            ///< mean |log p_B(next) - log p_A(next)|
-    mean_estimate probability_change;   ///< of p_B(next) - p_A(next)
-    double probability_rms = 0.0;       ///< root of its mean square
-    double nll_a = 0.0;                 ///< mean negative log-likelihood, nats
+    std::size_t kl_max_at = 0;         ///< compared_position::predicted of the first one
+    mean_estimate agreement;           ///< share of positions with the same top token
+    double log_change = 0.0;           ///< mean |log p_B(next) - log p_A(next)|
+    mean_estimate probability_change;  ///< of p_B(next) - p_A(next)
+    double probability_rms = 0.0;      ///< root of its mean square
+    double nll_a = 0.0;                ///< mean negative log-likelihood, nats
     double nll_b = 0.0;
-    mean_estimate log_ratio;            ///< ln(perplexity of B / perplexity of A)
+    mean_estimate log_ratio;                 ///< ln(perplexity of B / perplexity of A)
     std::vector<compared_position> largest;  ///< of largest KL above 0, the largest first
     std::optional<compared_position> end;    ///< after the last token, where that was asked for
 
@@ -59,10 +59,10 @@ struct output_difference {
 
 /// How the value vectors of a layer differ, v_i of A beside v_i of B.
 struct value_difference {
-    double cosine = 1.0;        ///< mean over all neurons
-    double least = 1.0;         ///< the smallest one
-    std::size_t neuron = 0;     ///< whose that is, the first of equals
-    double promoted = 1.0;      ///< shared tokens of the two concepts, a share, of some neurons
+    double cosine = 1.0;     ///< mean over all neurons
+    double least = 1.0;      ///< the smallest one
+    std::size_t neuron = 0;  ///< whose that is, the first of equals
+    double promoted = 1.0;   ///< shared tokens of the two concepts, a share, of some neurons
 };
 
 /// A layer, A beside B: means over the positions.
@@ -80,7 +80,7 @@ struct layer_difference {
 
 /// Saturation layers (saturation_layer), of each position by each model's own last reading.
 struct saturation_difference {
-    double a = 0.0;          ///< means
+    double a = 0.0;  ///< means
     double b = 0.0;
     double shift = 0.0;      ///< mean of B's less A's
     double unchanged = 0.0;  ///< share of positions where they are the same

@@ -146,8 +146,8 @@ XLENS_API void layer_collector::add(const observe& a, const observe& b, std::siz
         };
         add_layer(l, of(a), of(b), logits_a, logits_b);
         for (std::size_t t = 0; t < count; ++t) {
-            const dominant_difference d = compare_dominant(a.layer(l).dominant[skip + t],
-                                                           b.layer(l).dominant[skip + t]);
+            const dominant_difference d =
+                compare_dominant(a.layer(l).dominant[skip + t], b.layer(l).dominant[skip + t]);
             m_sums[l].overlap += d.overlap;
             m_sums[l].jaccard += d.jaccard;
             m_sums[l].coefficient_change += d.change;
@@ -193,9 +193,9 @@ XLENS_API std::vector<layer_difference> layer_collector::layers() const {
         for (double* sum : {&l.kl, &l.agreement, &l.cosine, &l.distance, &l.overlap, &l.jaccard}) {
             *sum /= positions;
         }
-        l.coefficient_change = of.shared == 0 ? std::numeric_limits<double>::quiet_NaN()
-                                              : of.coefficient_change /
-                                                    static_cast<double>(of.shared);
+        l.coefficient_change = of.shared == 0
+                                   ? std::numeric_limits<double>::quiet_NaN()
+                                   : of.coefficient_change / static_cast<double>(of.shared);
     }
     return out;
 }

@@ -62,8 +62,8 @@ XLENS_API void check_same_ids(const model& a, std::span<const token_id> ids_a, c
     const std::size_t both = std::min(ids_a.size(), ids_b.size());
     for (std::size_t t = 0; t < both; ++t) {
         if (ids_a[t] == ids_b[t]) { continue; }
-        fail("{} and {}: token {} of the text: expected one id, got {} and {}",
-             printable(a.name()), printable(b.name()), t, ids_a[t], ids_b[t]);
+        fail("{} and {}: token {} of the text: expected one id, got {} and {}", printable(a.name()),
+             printable(b.name()), t, ids_a[t], ids_b[t]);
     }
     if (ids_a.size() != ids_b.size()) {
         fail("{} and {}: the text: expected as many tokens, got {} and {}", printable(a.name()),

@@ -27,12 +27,12 @@ namespace xlens {
 
 /// What a page of a comparison says besides it. Texts are plain.
 struct compare_page_options {
-    std::string a{};        ///< the models' names, with what B's edits are
+    std::string a{};  ///< the models' names, with what B's edits are
     std::string b{};
     std::string about_a{};  ///< a line about each: architecture, sizes
     std::string about_b{};
-    std::string text{};     ///< the text's name
-    std::string made{};     ///< what it takes to make the page again
+    std::string text{};  ///< the text's name
+    std::string made{};  ///< what it takes to make the page again
 };
 
 /// A comparison as a page: its figures, charts of the layers, the positions where the predictions
@@ -125,18 +125,18 @@ inline std::string layer_charts(const comparison& found) {
         "Agreement, in %",
         {series("top token of the readings", [](layer l) { return 100.0 * l.agreement; }),
          series("dominant sub-updates", [](layer l) { return 100.0 * l.overlap; })});
-    out += layer_chart("Residuals",
-                       {series("‖x_B − x_A‖ / ‖x_A‖", [](layer l) { return l.distance; }),
-                        series("1 − cosine", [](layer l) { return 1.0 - l.cosine; })});
+    out +=
+        layer_chart("Residuals", {series("‖x_B − x_A‖ / ‖x_A‖", [](layer l) { return l.distance; }),
+                                  series("1 − cosine", [](layer l) { return 1.0 - l.cosine; })});
     out += layer_chart("Coefficients of shared dominant sub-updates",
                        {series("|Δm| / |m|", [](layer l) { return l.coefficient_change; })});
     if (found.values_left_out.empty()) {
         out += layer_chart("Value vectors: 1 − cosine",
                            {series("mean", [](layer l) { return 1.0 - l.values->cosine; }),
                             series("largest", [](layer l) { return 1.0 - l.values->least; })});
-        out += layer_chart("Promoted tokens that are shared, in %", {series("of a sample", [](layer l) {
-                               return 100.0 * l.values->promoted;
-                           })});
+        out += layer_chart(
+            "Promoted tokens that are shared, in %",
+            {series("of a sample", [](layer l) { return 100.0 * l.values->promoted; })});
     }
     return out;
 }
