@@ -5,5 +5,6 @@
 #include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
+#include <xlens/generate/perplexity_windows.hpp>
 #include <xlens/generate/sampling.hpp>
 #include <xlens/generate/stop.hpp>

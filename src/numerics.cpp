@@ -8,4 +8,5 @@
 #include <xlens/numerics/k_means_seeding.hpp>
 #include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/numerics/partition.hpp>
+#include <xlens/numerics/summary.hpp>
 #include <xlens/numerics/top_eigenvector.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiled library's part for report/ (core/compiled.hpp).
 #define XLENS_BUILDING_report 1
+#include <xlens/report/compare_page.hpp>
 #include <xlens/report/events_comparison.hpp>
 #include <xlens/report/events_page.hpp>
 #include <xlens/report/fill.hpp>

@@ -16,6 +16,7 @@ int main(int count, char** values) {
     add_generate(program);
     add_perplexity(program);
     add_direction(program);
+    add_compare(program);
     add_events(program);
     add_capture(program);
     add_merge(program);

@@ -8,6 +8,12 @@
 // First, so that what a compiler says of a policy does not begin with how it came to this header.
 #include <xlens/hooks/policy.hpp>
 
+#include <xlens/compare/compare.hpp>
+#include <xlens/compare/compare_logits.hpp>
+#include <xlens/compare/compare_options.hpp>
+#include <xlens/compare/compare_values.hpp>
+#include <xlens/compare/comparison.hpp>
+#include <xlens/compare/same_tokens.hpp>
 #include <xlens/concepts/cluster_values.hpp>
 #include <xlens/concepts/clusters.hpp>
 #include <xlens/concepts/clusters_json.hpp>
@@ -71,6 +77,7 @@
 #include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
+#include <xlens/generate/perplexity_windows.hpp>
 #include <xlens/generate/sampling.hpp>
 #include <xlens/generate/stop.hpp>
 #include <xlens/hooks/answer.hpp>
@@ -129,6 +136,7 @@
 #include <xlens/lens/fit_linear_lens.hpp>
 #include <xlens/lens/fit_tuned_lens.hpp>
 #include <xlens/lens/lens_file.hpp>
+#include <xlens/lens/lens_logits.hpp>
 #include <xlens/lens/linear_lens.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/screen.hpp>
@@ -168,6 +176,7 @@
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
+#include <xlens/numerics/summary.hpp>
 #include <xlens/numerics/top_eigenvector.hpp>
 #include <xlens/sae/feature_trace.hpp>
 #include <xlens/sae/find_features.hpp>

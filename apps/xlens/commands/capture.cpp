@@ -115,7 +115,7 @@ capture_options options_of(const capture_flags& flags, const engine& opened) {
     if (flags.shard) { out.shard = parse_shard("--shard", *flags.shard); }
     out.model = opened.model().fingerprint();
     out.precision = opened.precision();
-    out.edits = edits_text(flags.edits);
+    out.edits = edits_fingerprint(flags.edits);
     out.run.clear();
     xlens::json_writer run(out.run);
     write_record(run, record_of(flags, opened));

@@ -16,6 +16,7 @@ void add_cluster(command_line& program);
 void add_generate(command_line& program);
 void add_patch(command_line& program);
 void add_perplexity(command_line& program);
+void add_compare(command_line& program);
 void add_events(command_line& program);
 void add_attribute(command_line& program);
 void add_direction(command_line& program);

@@ -3,6 +3,7 @@
 #include "engine/engine.hpp"
 #include "engine/policies.hpp"
 #include "engine/read.hpp"
+#include "engine/windows.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
@@ -14,7 +15,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,33 +36,11 @@ struct perplexity_flags {
     std::optional<std::size_t> stride;
 };
 
-perplexity_windows windows_of(const perplexity_flags& flags, const engine& opened) {
-    const std::size_t context = opened.config().context;
-    constexpr std::size_t usual = 1024;
-    const std::size_t window = flags.window.value_or(std::min(usual, context));
-    if (window > context) {
-        fail("--window: expected 2 to {}, the model's context, got {}", context, window);
-    }
-    std::vector<token_id> prefix = window_prefix(opened, flags.how);
-    if (window <= prefix.size()) {
-        fail("--window: expected more than the {} tokens that begin it, got {}", prefix.size(),
-             window);
-    }
-    const std::size_t room = window - prefix.size();
-    const std::size_t stride = flags.stride.value_or(room);
-    if (stride > room) {
-        fail("--stride: expected 1 to {}, the tokens that a window has room for, got {}", room,
-             stride);
-    }
-    perplexity_windows out(window, stride);
-    out.prefix = std::move(prefix);
-    return out;
-}
-
 void run(const perplexity_flags& flags) {
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
     engine opened(flags.common);
-    perplexity_windows windows = windows_of(flags, opened);
+    perplexity_windows windows =
+        windows_of(opened, flags.how, flags.window, flags.stride, opened.config().context);
     const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     dynamic_policies policies = interventions_of(flags.edits, opened.model(), {{}, windows.window});
     if (flags.exit) {

@@ -143,7 +143,11 @@ token_id read_token(const engine& opened, std::string_view flag, std::string_vie
 
 std::vector<token_id> read_text(const engine& opened, const std::string& path,
                                 const text_flags& how) {
-    const input_text file{std::filesystem::path(path)};
+    return read_text(opened, input_text{std::filesystem::path(path)}, how);
+}
+
+std::vector<token_id> read_text(const engine& opened, const input_text& file,
+                                const text_flags& how) {
     std::vector<token_id> out = opened.text().encode(file.checked(), {.special = how.special});
     if (out.size() < 2) { fail("{}: {} tokens, expected at least 2", file.name(), out.size()); }
     return out;

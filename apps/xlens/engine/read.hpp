@@ -11,6 +11,10 @@
 #include <string_view>
 #include <vector>
 
+namespace xlens {
+class input_text;
+}
+
 // From what a user writes to tokens.
 
 namespace xlens::program {
@@ -43,6 +47,9 @@ void begin_prompt(const prompt_flags& flags, const common_flags& common, const f
 /// The tokens of a text file ("-": of standard input), nothing added around them. Throws
 /// xlens::error for a text that is not UTF-8 and for fewer than 2 tokens.
 [[nodiscard]] std::vector<token_id> read_text(const engine& opened, const std::string& path,
+                                              const text_flags& how);
+/// The same of a file that is open, for two models that read it.
+[[nodiscard]] std::vector<token_id> read_text(const engine& opened, const input_text& file,
                                               const text_flags& how);
 /// What every window of a text begins with.
 [[nodiscard]] std::vector<token_id> window_prefix(const engine& opened, const text_flags& how);

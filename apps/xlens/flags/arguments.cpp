@@ -94,6 +94,12 @@ void arguments::positionals(const std::string& name, std::vector<std::string>& t
         ->required();
 }
 
+void arguments::positional(const std::string& name, std::optional<std::string>& to,
+                           const std::string& help) {
+    add_value(
+        *m_app, name, "", [&to](const std::string& value) { to = value; }, help);
+}
+
 void arguments::flag(const std::string& name, bool& to, const std::string& help) {
     m_app->add_flag_function(
         name, [&to](std::int64_t) { to = true; }, help);

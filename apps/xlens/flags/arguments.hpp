@@ -28,6 +28,10 @@ public:
     /// One or more.
     void positionals(const std::string& name, std::vector<std::string>& to,
                      const std::string& help);
+
+    /// One that may be left out.
+    void positional(const std::string& name, std::optional<std::string>& to,
+                    const std::string& help);
     void flag(const std::string& name, bool& to, const std::string& help);
     /// `kind` is what --help calls the value: "TEXT".
     void text(const std::string& name, std::optional<std::string>& to, const std::string& kind,

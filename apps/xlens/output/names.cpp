@@ -3,6 +3,7 @@
 
 #include "output/cells.hpp"
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
@@ -18,6 +19,27 @@ namespace xlens::program {
 std::string token_label(const engine& model, token_id id) {
     const std::string text = visible(model.token_bytes(id));
     return text.empty() ? fmt::format("#{}", id) : text;
+}
+
+std::string edits_text(const edit_flags& edits) {
+    std::string out;
+    const auto add = [&](const std::string& one) {
+        out += (out.empty() ? ", edited: " : ", ") + one;
+    };
+    const auto change = [&](const edit_flags::change& one, const char* sign) {
+        add(fmt::format("{} {} {}", to_string(one.where), sign, one.value));
+    };
+    for (const auto& one : edits.set) { change(one, "="); }
+    for (const auto& one : edits.scale) { change(one, "×"); }
+    if (edits.recipe) { add("recipe " + printable(*edits.recipe)); }
+    for (const auto& one : edits.features) {
+        add(fmt::format("{}:{} + {}", one.sae, one.index, one.value));
+    }
+    for (const auto& one : edits.steers) {
+        add(fmt::format("{} {}{}", one.strength, one.file,
+                        one.layers.empty() ? "" : " at " + joined(one.layers, ",")));
+    }
+    return out;
 }
 
 std::size_t neuron_width(const hyperparameters& config) {

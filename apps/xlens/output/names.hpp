@@ -15,6 +15,9 @@ std::string model_name(const engine& model);
 /// "llama, 30 layers of 1536 sub-updates, q4_1".
 std::string model_sizes(const engine& model);
 
+/// ", edited: 12:1033 = 0, 4:17 × 0.5, recipe FILE"; empty where nothing is.
+std::string edits_text(const edit_flags& edits);
+
 /// A token as the pictures show it: visible(text), or its number where the model has no text.
 std::string token_label(const engine& model, token_id id);
 

@@ -89,7 +89,7 @@ run_record record_of(const engine& opened) {
             .lens = opened.lens_path()};
 }
 
-std::string edits_text(const edit_flags& edits) {
+std::string edits_fingerprint(const edit_flags& edits) {
     if (edits.empty()) { return "none"; }
     std::string out;
     xlens::json_writer json(out);
@@ -102,8 +102,8 @@ std::string edits_text(const edit_flags& edits) {
     return out;
 }
 
-void write_run(xlens::json_writer& out, const run_record& run) {
-    out.key("run");
+void write_run(xlens::json_writer& out, const run_record& run, std::string_view key) {
+    out.key(key);
     write_record(out, run);
 }
 

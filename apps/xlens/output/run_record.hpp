@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace xlens {
 class json_writer;
@@ -44,10 +45,11 @@ struct run_record {
 /// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
 /// "feature", "value"}], "steer": [{"file", "layers", "strength"}], "ban"}, "seed", "lens", "exit",
 /// "prompts", "line", "metadata"}
-void write_run(xlens::json_writer& out, const run_record& run);
+void write_run(xlens::json_writer& out, const run_record& run, std::string_view key = "run");
 /// The object alone, without its key.
 void write_record(xlens::json_writer& out, const run_record& run);
-/// The edits alone as JSON, or "none"; of a recipe and of files to steer by also what tells their contents apart.
-[[nodiscard]] std::string edits_text(const edit_flags& edits);
+/// The edits alone as JSON, or "none"; of a recipe and of files to steer by also what tells their
+/// contents apart.
+[[nodiscard]] std::string edits_fingerprint(const edit_flags& edits);
 
 }  // namespace xlens::program

@@ -2,38 +2,14 @@
 #include "output/names.hpp"
 #include "output/trace_view.hpp"
 
-#include <xlens/core/error.hpp>
-#include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/trace_page.hpp>
-
-#include <fmt/format.h>
 
 #include <string>
 
 namespace xlens::program {
 
 namespace {
-
-/// ", edited: 12:1033 = 0, 4:17 × 0.5"; empty where nothing is.
-std::string edits_text(const edit_flags& edits) {
-    std::string out;
-    const auto add = [&](const edit_flags::change& one, const char* sign) {
-        out += fmt::format("{}{} {} {}", out.empty() ? ", edited: " : ", ", to_string(one.where),
-                           sign, one.value);
-    };
-    for (const auto& one : edits.set) { add(one, "="); }
-    for (const auto& one : edits.scale) { add(one, "×"); }
-    for (const auto& one : edits.features) {
-        out += fmt::format("{}{}:{} + {}", out.empty() ? ", edited: " : ", ", one.sae, one.index,
-                           one.value);
-    }
-    for (const auto& one : edits.steers) {
-        out += fmt::format("{}{} {}{}", out.empty() ? ", edited: " : ", ", one.strength, one.file,
-                           one.layers.empty() ? "" : " at " + joined(one.layers, ","));
-    }
-    return out;
-}
 
 /// ", read through tuned lens FOLDER"; empty where there is none.
 std::string lens_text(const engine& model) {
