@@ -4,9 +4,12 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/coefficient_examples.hpp>
+#include <xlens/trace/find_examples.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>
+#include <xlens/trace/top_hits.hpp>
 #include <xlens/trace/trace.hpp>

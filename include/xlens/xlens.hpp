@@ -153,6 +153,7 @@
 #include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/numerics/moments.hpp>
 #include <xlens/numerics/normal_draws.hpp>
+#include <xlens/numerics/octaves.hpp>
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
@@ -191,9 +192,12 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
+#include <xlens/trace/coefficient_examples.hpp>
+#include <xlens/trace/find_examples.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>
+#include <xlens/trace/top_hits.hpp>
 #include <xlens/trace/trace.hpp>
