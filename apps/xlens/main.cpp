@@ -15,6 +15,7 @@ int main(int count, char** values) {
     add_generate(program);
     add_perplexity(program);
     add_events(program);
+    add_examples(program);
     add_exit(program);
     add_lens(program);
     add_sae(program);

@@ -17,6 +17,7 @@ void add_generate(command_line& program);
 void add_perplexity(command_line& program);
 void add_events(command_line& program);
 void add_attribute(command_line& program);
+void add_examples(command_line& program);
 void add_exit(command_line& program);
 void add_lens(command_line& program);
 void add_sae(command_line& program);

@@ -80,6 +80,12 @@ void arguments::positional(const std::string& name, std::string& to, const std::
         ->required();
 }
 
+void arguments::positional(const std::string& name, std::optional<std::string>& to,
+                           const std::string& help) {
+    add_value(
+        *m_app, name, "", [&to](const std::string& value) { to = value; }, help);
+}
+
 void arguments::flag(const std::string& name, bool& to, const std::string& help) {
     m_app->add_flag_function(
         name, [&to](std::int64_t) { to = true; }, help);

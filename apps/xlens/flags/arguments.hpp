@@ -25,6 +25,9 @@ public:
     using reader = std::function<void(const std::string&)>;
 
     void positional(const std::string& name, std::string& to, const std::string& help);
+    /// One that may be left out.
+    void positional(const std::string& name, std::optional<std::string>& to,
+                    const std::string& help);
     void flag(const std::string& name, bool& to, const std::string& help);
     /// `kind` is what --help calls the value: "TEXT".
     void text(const std::string& name, std::optional<std::string>& to, const std::string& kind,

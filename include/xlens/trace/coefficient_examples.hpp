@@ -34,7 +34,7 @@ struct example_shape {
     std::size_t context = 12;  ///< positions before and behind each of these whose m is kept
     std::size_t apart = 12;    ///< of so many positions of a window in a row one counts, the best
     std::size_t skipped = 1;   ///< first positions of a window, read but not looked at
-    float threshold = 1.0F;    ///< |m| above it is counted
+    float threshold = 0.5F;    ///< |m| above it is counted
 };
 
 /// A position at which a neuron's coefficient is among the largest of its sign.
