@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
 BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
     for (const std::string& path : {model, tiny}) {
         const json found = run({"concept", path, "1:17", "--top", "4"});
-        check_keys(found, {"neuron", "norm", "promotes", "suppresses", "run"});
+        check_keys(found, {"neuron", "norm", "kurtosis", "promotes", "suppresses", "run"});
         BOOST_TEST(found["neuron"] == "1:17");
         check_tokens(found["promotes"], "score", 4);
         check_tokens(found["suppresses"], "score", 4);

@@ -109,7 +109,7 @@ std::vector<neuron> neurons_of(const examples_flags& flags, const engine& opened
     const search_query query = read_query(opened, flags.query);
     search_neurons_options options;
     options.search.limit = flags.hits;
-    options.search.scale = query.like ? score_scale::norm : score_scale::none;
+    options.search.scale = query.like ? score_scale::norm : score_scale::spread;
     options.top = 1;
     options.control = 0;
     const search_report found = query.like ? search_neurons(model, *query.like, options)
