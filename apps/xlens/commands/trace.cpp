@@ -47,6 +47,7 @@ struct trace_flags {
     std::optional<std::string> exit;
     std::optional<std::string> lens;
     bool attribute = false;
+    std::optional<std::string> concepts;
 
     [[nodiscard]] bool all_positions() const {
         return positions ? *positions == "all" : html.has_value();
@@ -120,6 +121,9 @@ void write_page(const trace_flags& flags, atomic_file& page, const engine& opene
 }
 
 void run(const trace_flags& flags) {
+    if (flags.concepts && !flags.common.json) {
+        fail("--concepts: is about the document of --json, which was not asked for");
+    }
     const auto page = page_file(flags);
     engine opened(flags.common);
     if (flags.html) { refuse_input(*flags.html); }  // now, not after the work
@@ -138,7 +142,8 @@ void run(const trace_flags& flags) {
         run.edits = flags.edits;
         run.exit_rule = flags.exit;
         json_writer out(std::move(run));
-        write_trace(out, opened, tokens, positions, attributions);
+        write_trace(out, opened, tokens, positions, attributions,
+                    flags.concepts == "once" ? concepts_of_rows::once : concepts_of_rows::each);
         return;
     }
     const trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
@@ -171,6 +176,9 @@ void add_trace(command_line& program) {
     a.text("--html", flags->html, "FILE", "Write a page to explore the trace in a browser");
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to the predicted token's logit");
+    a.choice("--concepts", flags->concepts, {"each", "once"},
+             "With --json: concepts in each sub-update, or of each neuron once, in a map\n"
+             "\"concepts\" at the end (each)");
     flags->edits.declare(a);
     a.text("--lens", flags->lens, "FILE",
            "Read each layer through a fitted lens: a file of lens fit, a published\n"

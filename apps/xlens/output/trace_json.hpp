@@ -13,9 +13,13 @@ struct traced_position;
 
 namespace xlens::program {
 
+/// Where a trace has the concepts of its sub-updates: in each of them, or each neuron's once, in
+/// "concepts" at the end.
+enum class concepts_of_rows { each, once };
+
 /// Prints the document of `xlens trace --json`; with attributions, one a position.
 void write_trace(json_writer& out, const engine& model, std::span<const token_id> tokens,
                  std::span<const traced_position> positions,
-                 std::span<const attribution> attributions);
+                 std::span<const attribution> attributions, concepts_of_rows concepts);
 
 }  // namespace xlens::program
