@@ -19,6 +19,9 @@
 
 namespace xlens {
 
+/// Which sub-updates of an attribution: all, those that add to the logit, those that take from it.
+enum class contribution_sign { any, positive, negative };
+
 namespace detail {
 XLENS_API std::vector<neuron> read_neurons(const std::vector<json_field>& items);
 
@@ -27,9 +30,6 @@ XLENS_API json_field cluster_in(const json_field& document, std::int32_t id);
 XLENS_API std::vector<neuron> contributors(const std::vector<json_field>& sub_updates,
                                            contribution_sign sign);
 }  // namespace detail
-
-/// Which sub-updates of an attribution: all, those that add to the logit, those that take from it.
-enum class contribution_sign { any, positive, negative };
 
 /// The neurons of a JSON value: a list ["12:1033", ..], or what the program's `search --json`
 /// ("hits"), `cluster` ("clusters", of which one is named) and `attribute --json` ("sub_updates",
