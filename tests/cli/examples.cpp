@@ -36,8 +36,8 @@ void check_refusal(const arguments& given, const std::string& message) {
 }
 
 /// The golden's settings as flags.
-const arguments as_golden = {"--file", text, "--window", "128", "--top", "5", "--apart", "8",
-                             "--context", "3", "--threshold", "0.5"};
+const arguments as_golden = {"--file",  text, "--window",  "128", "--top",       "5",
+                             "--apart", "8",  "--context", "3",   "--threshold", "0.5"};
 
 arguments with(arguments all, const arguments& more) {
     all.insert(all.end(), more.begin(), more.end());
@@ -51,8 +51,7 @@ void check_hits(const json& found, const json& expected) {
         check_keys(f, {"position", "window", "row", "coefficient", "at", "tokens"});
         BOOST_TEST(f["window"] == expected[i]["window"]);
         BOOST_TEST(f["row"] == expected[i]["position"]);
-        BOOST_TEST(f["position"].get<int>() ==
-                   128 * f["window"].get<int>() + f["row"].get<int>());
+        BOOST_TEST(f["position"].get<int>() == 128 * f["window"].get<int>() + f["row"].get<int>());
         const auto m = expected[i]["coefficient"].get<double>();
         BOOST_TEST(std::abs(f["coefficient"].get<double>() - m) <= 1e-4 * std::abs(m));
         check_tokens(f["tokens"], "coefficient", expected[i]["around"].size());
@@ -70,10 +69,8 @@ std::vector<json> lines_of(const std::string& path) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_document_is_what_transformers_finds) {
-    const json golden = xlens::test::read_golden(
-        xlens::test::golden_path("examples/smollm2.json"));
-    const json found =
-        json_of(with({"examples", model, "29:1189,22:916,29:1535"}, as_golden));
+    const json golden = xlens::test::read_golden(xlens::test::golden_path("examples/smollm2.json"));
+    const json found = json_of(with({"examples", model, "29:1189,22:916,29:1535"}, as_golden));
     check_keys(found, {"text", "text_tokens", "window", "prefix", "positions", "skipped", "apart",
                        "threshold", "neurons", "run"});
     BOOST_TEST(found["text_tokens"] == golden["ids"].size());
@@ -81,8 +78,8 @@ BOOST_AUTO_TEST_CASE(the_document_is_what_transformers_finds) {
     const std::vector<std::string> names{"29:1189", "22:916", "29:1535"};
     for (std::size_t i = 0; i < 3; ++i) {
         const json& f = found["neurons"][i];
-        check_keys(f, {"neuron", "promotes", "suppresses", "over", "positive", "zero",
-                       "histogram", "largest", "lowest"});
+        check_keys(f, {"neuron", "promotes", "suppresses", "over", "positive", "zero", "histogram",
+                       "largest", "lowest"});
         BOOST_TEST(f["neuron"] == names[i]);
         const json& e = *std::ranges::find_if(
             golden["neurons"], [&](const json& one) { return one["neuron"] == names[i]; });
@@ -105,8 +102,8 @@ BOOST_AUTO_TEST_CASE(the_document_is_what_transformers_finds) {
 }
 
 BOOST_AUTO_TEST_CASE(a_search_says_which_neurons) {
-    const json hits = json_of({"search", model, "--words", "doctor,nurse", "--control", "0",
-                               "--limit", "3"});
+    const json hits =
+        json_of({"search", model, "--words", "doctor,nurse", "--control", "0", "--limit", "3"});
     const json found = json_of({"examples", model, "--words", "doctor,nurse", "--hits", "3",
                                 "--file", text, "--limit", "60"});
     BOOST_REQUIRE(found["neurons"].size() == 3U);
@@ -114,8 +111,8 @@ BOOST_AUTO_TEST_CASE(a_search_says_which_neurons) {
     for (std::size_t i = 0; i < 3; ++i) {
         BOOST_TEST(found["neurons"][i]["neuron"] == hits["hits"][i]["neuron"]);
     }
-    const json like = json_of({"examples", model, "--like", "29:1189", "--hits", "2", "--file",
-                               text, "--limit", "60"});
+    const json like = json_of(
+        {"examples", model, "--like", "29:1189", "--hits", "2", "--file", text, "--limit", "60"});
     BOOST_REQUIRE(like["neurons"].size() == 3U);
     BOOST_TEST(like["neurons"][0]["neuron"] == "29:1189");
 }
@@ -140,24 +137,23 @@ BOOST_AUTO_TEST_CASE(the_first_position_is_shown_where_it_is_asked_for) {
 BOOST_AUTO_TEST_CASE(all_neurons_go_to_lines) {
     const xlens::test::temporary_directory folder;
     const std::string path = (folder.path() / "all.jsonl").string();
-    const auto result = run_program({"examples", model, "--all", "--file", text, "--window", "128",
-                                     "--top", "5", "--apart", "8", "--threshold", "0.5", "-o",
-                                     path});
+    const auto result =
+        run_program({"examples", model, "--all", "--file", text, "--window", "128", "--top", "5",
+                     "--apart", "8", "--threshold", "0.5", "-o", path});
     BOOST_TEST(result.exit_code == 0, result.err);
     BOOST_TEST(result.out == "");
     BOOST_TEST(result.err.find("46080 neurons at 478 positions") != std::string::npos);
     const std::vector<json> lines = lines_of(path);
     BOOST_REQUIRE(lines.size() == 1U + 46080U);
-    const json golden = xlens::test::read_golden(
-        xlens::test::golden_path("examples/smollm2.json"));
+    const json golden = xlens::test::read_golden(xlens::test::golden_path("examples/smollm2.json"));
     check_keys(lines[0], {"text", "text_tokens", "window", "prefix", "positions", "skipped",
                           "apart", "threshold", "tokens", "run"});
     BOOST_TEST(lines[0]["tokens"] == golden["ids"]);
     for (const json& e : golden["neurons"]) {
         const auto name = e["neuron"].get<std::string>();
         const std::size_t colon = name.find(':');
-        const json& f =
-            lines[1 + 1536 * std::stoul(name.substr(0, colon)) + std::stoul(name.substr(colon + 1))];
+        const json& f = lines[1 + 1536 * std::stoul(name.substr(0, colon)) +
+                              std::stoul(name.substr(colon + 1))];
         check_keys(f, {"neuron", "over", "positive", "zero", "histogram", "largest", "lowest"});
         BOOST_TEST(f["neuron"] == name);
         BOOST_TEST(f["over"] == e["over"]);
@@ -210,8 +206,10 @@ BOOST_AUTO_TEST_CASE(what_examples_cannot_do_is_refused) {
                   "--window: expected more than the 4 tokens that begin it or are skipped, got 4");
     check_refusal(with({"examples", model, "0:1", "--threshold", "-1"}, file),
                   "--threshold: expected at least 0, got -1");
-    check_refusal({"examples", model, "0:1", "--file", "/dev/null"},
-                  "--file: /dev/null: expected at least 1 token, got 0");
+    const xlens::test::temporary_directory folder;
+    const std::string empty = folder.write("empty", "").string();
+    check_refusal({"examples", model, "0:1", "--file", empty},
+                  "--file: " + empty + ": expected at least 1 token, got 0");
     check_refusal(with({"examples", model, "0:1", "--html", ""}, file),
                   "--html: expected a file to write, got ''");
 }

@@ -169,8 +169,8 @@ BOOST_AUTO_TEST_CASE(trace_has_every_layer) {
 }
 
 BOOST_AUTO_TEST_CASE(concepts_stand_once_where_that_is_asked_for) {
-    const std::vector<std::string> given{"trace", tiny, "--ids", "3,1,4,1,5", "--positions", "all",
-                                         "--top", "4"};
+    const std::vector<std::string> given{"trace",       tiny,  "--ids", "3,1,4,1,5",
+                                         "--positions", "all", "--top", "4"};
     std::vector<std::string> once_given = given;
     once_given.insert(once_given.end(), {"--concepts", "once"});
     json each = run(given);
@@ -193,8 +193,8 @@ BOOST_AUTO_TEST_CASE(concepts_stand_once_where_that_is_asked_for) {
     BOOST_TEST(concepts.size() == named.size());
     once.erase("concepts");
     BOOST_TEST(once == each);
-    const auto refused = xlens::test::run_program({"trace", tiny, "--ids", "1", "--concepts",
-                                                   "once"});
+    const auto refused =
+        xlens::test::run_program({"trace", tiny, "--ids", "1", "--concepts", "once"});
     BOOST_TEST(refused.exit_code == 2);
     BOOST_TEST(refused.err ==
                "xlens: --concepts: is about the document of --json, which was not asked for\n");
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     check_keys(written, {"path", "neurons", "top", "projection", "run"});
     BOOST_TEST(written["neurons"] == 96);
     BOOST_TEST(written["top"] == 3);
-    BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * 2 * 3 * 8);
+    BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * (2 * 3 * 8 + 4));
     // The first neuron's best token, as `concept` names it.
     std::ifstream file(path, std::ios::binary);
     file.seekg(40);

@@ -102,7 +102,8 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
     BOOST_REQUIRE(found["hits"].size() == 6U);
     double last = INFINITY;
     for (const json& hit : found["hits"]) {
-        check_keys(hit, {"neuron", "score", "norm", "random_share", "promotes", "suppresses"});
+        check_keys(
+            hit, {"neuron", "score", "norm", "kurtosis", "random_share", "promotes", "suppresses"});
         check_tokens(hit["promotes"], "score", 7);
         check_tokens(hit["suppresses"], "score", 7);
         const double score = std::abs(hit["score"].get<double>());
@@ -135,8 +136,8 @@ BOOST_AUTO_TEST_CASE(a_pattern_is_found_in_the_vocabulary) {
 }
 
 BOOST_AUTO_TEST_CASE(a_search_for_words_finds_the_neuron_that_is_about_them) {
-    const json found = search(model, {"--words", "doctor,hospital,nurse", "--control", "0",
-                                      "--limit", "1"});
+    const json found =
+        search(model, {"--words", "doctor,hospital,nurse", "--control", "0", "--limit", "1"});
     BOOST_TEST(found["normalise"] == "spread");
     BOOST_TEST(found["hits"][0]["neuron"] == "29:1189");
     BOOST_TEST(found["hits"][0]["promotes"][0]["text"] == " medical");

@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(an_index_of_other_sizes_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_concept_from_an_index_is_the_computed_one) {
-    for (const projection form : {projection::raw, projection::folded, projection::normed,
-                                  projection::standard}) {
+    for (const projection form :
+         {projection::raw, projection::folded, projection::normed, projection::standard}) {
         const written_index index(6, form);
         const auto& model = index.tiny.model;
         const neuron where{1, 7};

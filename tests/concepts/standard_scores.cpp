@@ -77,7 +77,9 @@ BOOST_AUTO_TEST_CASE(moments_are_those_of_torch) {
         const model m = opened(of);
         const value_moments found(m);
         double largest = 0.0;
-        for (const float x : found.covariance()) { largest = std::max(largest, std::abs(double{x})); }
+        for (const float x : found.covariance()) {
+            largest = std::max(largest, std::abs(double{x}));
+        }
         for (std::size_t d = 0; d < 8; ++d) {
             BOOST_TEST(std::abs(double{found.mean()[d]} - of["mean"][d].get<double>()) <
                        1e-5 * std::sqrt(largest));
@@ -125,8 +127,8 @@ BOOST_AUTO_TEST_CASE(a_search_scores_as_the_projection_does) {
     const search_report found = search_neurons(m, token, options);
     BOOST_TEST(found.hits.size() == m.config.layers * m.config.inner_width);
     for (const search_report::hit& hit : found.hits) {
-        const auto at = std::ranges::find_if(hit.ends.promotes,
-                                             [](const scored& s) { return s.id == 11; });
+        const auto at =
+            std::ranges::find_if(hit.ends.promotes, [](const scored& s) { return s.id == 11; });
         BOOST_TEST_REQUIRE((at != hit.ends.promotes.end()));
         BOOST_TEST(std::abs(at->score - hit.score) < 1e-4F);
     }
@@ -152,9 +154,8 @@ BOOST_AUTO_TEST_CASE(what_has_no_standard_score_is_refused) {
     BOOST_TEST(error_message([&] { (void)scores.project(bad, 2); }) ==
                "standard scores: number 2 of vector 0 is inf, expected a finite number");
     const xt::xtensor<float, 2> good = xt::zeros<float>({std::size_t{1}, m.config.width});
-    BOOST_TEST(error_message([&] {
-                   (void)logit_lens(m).project(good, 2, projection::standard);
-               }) == "lens: projection: expected raw, folded or normed, got standard");
+    BOOST_TEST(error_message([&] { (void)logit_lens(m).project(good, 2, projection::standard); }) ==
+               "lens: projection: expected raw, folded or normed, got standard");
     BOOST_TEST(error_message([&] { concept_control(m, projection::standard); }) ==
                "control: projection: expected folded or raw, got standard");
     search_neurons_options options;
@@ -168,6 +169,8 @@ BOOST_AUTO_TEST_CASE(what_has_no_standard_score_is_refused) {
     BOOST_TEST(error_message([&] { (void)search_neurons(m, token, options); }) ==
                "projection: standard: expected the side value, got up");
     options.search.side = neuron_side::value;
-    BOOST_TEST(error_message([&] { (void)search_neurons(m, neuron{0, 1}, options); }) ==
+    BOOST_TEST(error_message([&] {
+                   (void)search_neurons(m, neuron{0, 1}, options);
+               }) ==
                "projection: of a neuron expected folded or raw, got standard, which is of tokens");
 }

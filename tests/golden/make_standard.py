@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Golden data of the projection `standard` and of kurtosis, by torch in float64.
 
-usage: python make_standard.py MODEL.gguf     writes concepts/standard.json; README.md has the schema
+usage: python make_standard.py MODEL.gguf     writes concepts/standard.json (README.md: its schema)
 """
 
 import sys

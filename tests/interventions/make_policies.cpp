@@ -131,15 +131,15 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_what_attribute_writes) {
     folder.write("plain.json", R"(["1:1"])");
     const auto neurons = [&](const std::string& which) {
         const auto path = folder.write("recipe.json", R"({"interventions": [
-            {"do": "zero", "neurons": {"file": )" + which + "}}]}");
+            {"do": "zero", "neurons": {"file": )" + which +
+                                                          "}}]}");
         return std::get<edit_step>(read_recipe(path).steps.front()).neurons;
     };
     using list = std::vector<neuron>;
     BOOST_TEST((neurons(R"("paris.json")") == list{{1, 2}, {0, 9}, {1, 1}, {0, 3}}));
     BOOST_TEST((neurons(R"("paris.json", "limit": 2)") == list{{1, 2}, {0, 9}}));
     BOOST_TEST((neurons(R"("paris.json", "sign": "positive")") == list{{1, 2}, {1, 1}}));
-    BOOST_TEST(
-        (neurons(R"("paris.json", "sign": "negative", "limit": 1)") == list{{0, 9}}));
+    BOOST_TEST((neurons(R"("paris.json", "sign": "negative", "limit": 1)") == list{{0, 9}}));
     BOOST_TEST((neurons(R"("paris.json", "limit": 9)").size() == 4U));
     const auto refused = [&](const std::string& which) {
         return error_message([&] { (void)neurons(which); });
@@ -148,8 +148,9 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_what_attribute_writes) {
     BOOST_TEST(refused(R"("paris.json", "limit": 0)") ==
                path + ": interventions[0].neurons: expected at least 1 neuron, got 0");
     BOOST_TEST(refused(R"("paris.json", "sign": "both")") ==
-               path + ": interventions[0].neurons.sign: expected one of positive, negative, got "
-                      "'both'");
+               path +
+                   ": interventions[0].neurons.sign: expected one of positive, negative, got "
+                   "'both'");
     BOOST_TEST(refused(R"("plain.json", "sign": "positive")") ==
                (folder.path() / "plain.json").string() +
                    ": sign: expected a document of attribute, with sub_updates, got another");

@@ -24,8 +24,8 @@ bool holds(std::string_view page, std::string_view part) { return page.find(part
 /// Eight positions of one neuron in two windows that begin with token 9, every m made up.
 text_examples made_up() {
     const model_sizes sizes{1, 2, 2, 10};
-    text_examples out{coefficient_examples(sizes, {{0, 1}}, {2, 1, 2, 1, 0.5F}),
-                      {9, 1, 2, 3, 9, 4, 5, 6}, 4, 1};
+    text_examples out{
+        coefficient_examples(sizes, {{0, 1}}, {2, 1, 2, 1, 0.5F}), {9, 1, 2, 3, 9, 4, 5, 6}, 4, 1};
     const std::array<float, 8> m{50.0F, 0.25F, -2.0F, 0.5F, 60.0F, 0.0F, 4.0F, -0.5F};
     for (std::size_t window = 0; window < 2; ++window) {
         xt::xtensor<float, 2> rows = xt::zeros<float>({4, 2});
@@ -60,7 +60,8 @@ BOOST_AUTO_TEST_CASE(the_page_holds_the_run) {
     BOOST_TEST(page.starts_with("<!DOCTYPE html>"));
     BOOST_TEST(holds(page, "a model, on text.txt: 6 tokens in windows of 4, 6\npositions"));
     BOOST_TEST(holds(page, "<h2 id=\"0:1\">0:1</h2>"));
-    BOOST_TEST(holds(page, "|m| &gt; 0.5 at 33.3 % of positions, m &gt; 0 at 50 %, m = 0 at\n16.7 %"));
+    BOOST_TEST(
+        holds(page, "|m| &gt; 0.5 at 33.3 % of positions, m &gt; 0 at 50 %, m = 0 at\n16.7 %"));
     // Not the start token, whose m is largest; its window's tokens alone, shaded by |m| / 4.
     BOOST_TEST(holds(page,
                      "<li><b title=\"token 4 of the text\">+4</b><bdi>"

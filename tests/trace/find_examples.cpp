@@ -120,8 +120,8 @@ void check_plain(const text_examples& run, const std::vector<neuron_example>& fo
     for (std::size_t i = 0; i < found.size(); ++i) {
         BOOST_TEST(found[i].row == expected[i].row);
         BOOST_TEST(found[i].coefficient == expected[i].m);
-        const std::size_t begin = found[i].row - std::min(found[i].row % run.window,
-                                                          o.keep.context);
+        const std::size_t begin =
+            found[i].row - std::min(found[i].row % run.window, o.keep.context);
         const std::size_t end =
             std::min(found[i].row + o.keep.context + 1, run.window_end(found[i].row));
         const std::vector<float> around(m.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -189,12 +189,14 @@ BOOST_AUTO_TEST_CASE(of_experts_that_were_not_chosen_the_coefficient_is_zero) {
     const text_examples run =
         find_examples(m, some_text(130), all_neurons(m.sizes()), small_windows());
     std::size_t zeros = 0;
-    for (std::size_t n = 0; n < run.found.neurons().size(); ++n) { zeros += run.found.counts(n).zero; }
+    for (std::size_t n = 0; n < run.found.neurons().size(); ++n) {
+        zeros += run.found.counts(n).zero;
+    }
     // 2 of 4 experts a position, which all have as many neurons.
     const double share = static_cast<double>(zeros) /
                          static_cast<double>(run.found.neurons().size() * run.found.positions());
-    const double chosen = static_cast<double>(m.config.experts_used) /
-                          static_cast<double>(m.config.experts);
+    const double chosen =
+        static_cast<double>(m.config.experts_used) / static_cast<double>(m.config.experts);
     BOOST_TEST(share == 1.0 - chosen, boost::test_tools::tolerance(1e-3));
 }
 
@@ -281,8 +283,8 @@ BOOST_AUTO_TEST_CASE(what_two_halves_find_adds_up_to_the_whole) {
 BOOST_AUTO_TEST_CASE(of_equal_coefficients_the_first_is_kept) {
     coefficient_examples found({1, 4, 2, 8}, {{0, 1}}, {2, 0, 1, 0, 1.0F});
     found.begin_window(0, 5);
-    xt::xtensor<float, 2> m = {{0.0F, 3.0F}, {0.0F, 5.0F}, {0.0F, 3.0F}, {0.0F, -1.0F},
-                               {0.0F, 5.0F}};
+    xt::xtensor<float, 2> m = {
+        {0.0F, 3.0F}, {0.0F, 5.0F}, {0.0F, 3.0F}, {0.0F, -1.0F}, {0.0F, 5.0F}};
     found.coefficients({}, m);
     const auto largest = found.largest(0);
     BOOST_TEST_REQUIRE(largest.size() == 2U);
@@ -333,11 +335,13 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_looked_for_is_refused) {
     o.keep.top = 0;
     BOOST_TEST(message({{0, 1}}, o) == "examples: top, apart: expected at least 1, got 0, 3");
     o = small_windows();
-    BOOST_TEST(error_message([&] { (void)find_examples(m, {}, {{0, 1}}, o); }) ==
-               "examples: expected a text of at least 1 token, got 0");
+    BOOST_TEST(error_message([&] {
+                   (void)find_examples(m, {}, {{0, 1}}, o);
+               }) == "examples: expected a text of at least 1 token, got 0");
     const text_examples run = find_examples(m, text, {{0, 1}}, o);
-    BOOST_TEST(error_message([&] { (void)run.found.number_of({0, 2}); }) ==
-               "examples: neuron 0:2 is none of the 1 that were looked at");
+    BOOST_TEST(error_message([&] {
+                   (void)run.found.number_of({0, 2});
+               }) == "examples: neuron 0:2 is none of the 1 that were looked at");
 }
 
 BOOST_AUTO_TEST_CASE(smollm2_fires_where_transformers_says) {

@@ -81,9 +81,7 @@ void check(const examples_flags& flags) {
     if (flags.neurons) { static_cast<void>(parse_neurons(*flags.neurons)); }
     if (flags.asks()) { flags.query.check(); }
     if (!flags.file) { fail("--file: expected a text file, got nothing"); }
-    if (flags.all && !flags.lines) {
-        fail("--all: expected -o FILE for its neurons, got none");
-    }
+    if (flags.all && !flags.lines) { fail("--all: expected -o FILE for its neurons, got none"); }
     if (flags.all && (flags.context || flags.html || flags.common.json)) {
         fail("--all: goes to -o FILE; --context, --html and --json are for some neurons");
     }
@@ -176,9 +174,8 @@ void run(examples_flags flags) {
                          found.found.positions()));
         return;
     }
-    view.concepts =
-        concepts_of(logit_lens(model), model.value_matrices(),
-                    std::min(concept_tokens, model.config.vocabulary), neurons);
+    view.concepts = concepts_of(logit_lens(model), model.value_matrices(),
+                                std::min(concept_tokens, model.config.vocabulary), neurons);
     if (page) {
         const std::size_t bytes = write_examples_page(*page, view);
         note(fmt::format("{}: {} neurons, {:.2f} MB", *flags.html, neurons.size(),

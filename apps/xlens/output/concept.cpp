@@ -65,7 +65,8 @@ void print_concept(const engine& model, const neuron& where, const value_concept
     table_line heading;
     heading.put(to_string(where), style::bold);
     heading.put(fmt::format("  ‖v‖ = {:.4g}, kurtosis {:.3g}, {} projection", found.norm,
-                             found.kurtosis, form), style::dim);
+                            found.kurtosis, form),
+                style::dim);
     heading.print();
     constexpr std::size_t half = page_width / 2;
     table_line().cell("promotes", half, style::good).put("suppresses", style::negative).print();

@@ -267,8 +267,8 @@ void print_examples(const examples_view& view) {
     table_line()
         .put(fmt::format("{}: {} positions, of windows of {} without the first {}; one in {} in "
                          "a row",
-                         std::filesystem::path(view.file).filename().string(), run.found.positions(), run.window, shape.skipped,
-                         shape.apart),
+                         std::filesystem::path(view.file).filename().string(),
+                         run.found.positions(), run.window, shape.skipped, shape.apart),
              style::dim)
         .print();
     for (std::size_t i = 0; i < view.neurons.size(); ++i) {

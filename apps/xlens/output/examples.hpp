@@ -27,12 +27,12 @@ struct examples_view {
     std::vector<std::shared_ptr<const token_ends>> concepts;  ///< theirs
 };
 
-/// {"text", "tokens", "window", "positions", "skipped", "apart", "threshold", "neurons": [{"neuron",
-/// "promotes", "suppresses", "over", "positive", "zero", "histogram": [{"least", "bound", "count"}],
-/// "largest", "lowest": [{"position", "window", "row", "coefficient", "at", "tokens": [{"id",
-/// "text", "coefficient"}]}]}]}. Shares are of positions; "at" is the example's token in "tokens";
-/// bins of the histogram are least <= |m| < bound, both negative below zero, without those of no
-/// position.
+/// {"text", "text_tokens", "window", "prefix", "positions", "skipped", "apart", "threshold",
+/// "neurons": [{"neuron", "promotes", "suppresses", "over", "positive", "zero", "histogram":
+/// [{"least", "bound", "count"}], "largest", "lowest": [{"position", "window", "row",
+/// "coefficient", "at", "tokens": [{"id", "text", "coefficient"}]}]}]}. Shares are of positions;
+/// "at" is the example's token in "tokens"; bins of the histogram are least <= |m| < bound, both
+/// negative below zero, without those of no position.
 void write_examples(json_writer& out, const examples_view& view);
 
 /// A line a neuron: {"neuron", "over", "positive", "zero", "histogram": [[bin, count]..],

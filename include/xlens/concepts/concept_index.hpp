@@ -263,9 +263,9 @@ XLENS_API value_concept concept_of(const transformer<>& model, const concept_ind
     std::vector<float> value(model.config.width);
     model.blocks[where.layer].ffn.value(where.index, value);
     const std::span<const float> known = index.kurtosis();
-    const float kurtosis = known.empty()
-                               ? score_kurtosis(model, as_rows(std::span<const float>(value))).front()
-                               : known[where.layer * index.inner_width() + where.index];
+    const float kurtosis =
+        known.empty() ? score_kurtosis(model, as_rows(std::span<const float>(value))).front()
+                      : known[where.layer * index.inner_width() + where.index];
     return {kernels::norm2(value), index.ends(where, top), kurtosis};
 }
 

@@ -25,8 +25,7 @@ public:
 
     /// The k tokens that each vector (N, D) promotes and suppresses most.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k) const {
-        return m_standard ? m_standard->project(vectors, k)
-                          : m_lens.project(vectors, k, m_form);
+        return m_standard ? m_standard->project(vectors, k) : m_lens.project(vectors, k, m_form);
     }
 
 private:

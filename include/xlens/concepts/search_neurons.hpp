@@ -89,8 +89,7 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
         concepts = search.concepts(hits, top, options.search);
     }
     std::vector<search_report::hit> out;
-    xt::xtensor<float, 2> vectors =
-        xt::empty<float>({hits.size(), search.model().config.width});
+    xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), search.model().config.width});
     for (std::size_t i = 0; i < hits.size(); ++i) {
         search.layer(hits[i].where.layer, options.search)
             .column(hits[i].where.index, rows<float>(vectors)[i]);

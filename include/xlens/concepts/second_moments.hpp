@@ -87,7 +87,7 @@ XLENS_API void second_moments::deviations(rows<const float> v, std::span<float> 
 }
 
 XLENS_API void second_moments::add_products(rows<float> tile,
-                                           xt::xtensor<double, 2>& products) const {
+                                            xt::xtensor<double, 2>& products) const {
     const std::size_t width = m_mean.size();
     xt::xtensor<float, 2> turned = xt::empty<float>({width, tile.count()});
     for (std::size_t r = 0; r < tile.count(); ++r) {

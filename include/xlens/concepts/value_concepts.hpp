@@ -37,8 +37,8 @@ struct value_concept {
 
 /// The concept of one neuron: ‖v‖ and the `top` tokens (no more than V) that v promotes and
 /// suppresses most. Cost 2·V·D multiply-adds, with projection::standard a pass over all value
-/// matrices besides (concepts/standard_scores.hpp); for many neurons concepts_of reads the vocabulary once.
-/// Throws xlens::error for a neuron that the model does not have.
+/// matrices besides (concepts/standard_scores.hpp); for many neurons concepts_of reads the
+/// vocabulary once. Throws xlens::error for a neuron that the model does not have.
 XLENS_API value_concept concept_of(const transformer<>& model, const neuron& where, std::size_t top,
                                    projection form = projection::folded);
 

@@ -32,8 +32,8 @@ private:
         for (const auto& values : model.value_matrices()) {
             xt::xtensor<float, 2> vectors = values.columns();
             for (std::size_t first = 0; first < values.cols(); first += tile_rows) {
-                visit(rows<float>(vectors).subrows(
-                    first, std::min(tile_rows, values.cols() - first)));
+                visit(rows<float>(vectors).subrows(first,
+                                                   std::min(tile_rows, values.cols() - first)));
             }
         }
     }

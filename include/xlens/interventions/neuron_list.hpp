@@ -96,7 +96,8 @@ XLENS_API std::vector<neuron> read_neurons(const json_field& value,
     if (const auto hits = value.find("hits")) { return detail::read_neurons(hits->items()); }
     if (const auto plain = value.find("neurons")) { return detail::read_neurons(plain->items()); }
     if (!value.find("clusters")) {
-        value.expect(false, "a list of neurons, or an object with neurons, hits, sub_updates or clusters");
+        value.expect(false,
+                     "a list of neurons, or an object with neurons, hits, sub_updates or clusters");
     }
     if (!cluster) { fail("{}: expected the id of one cluster, got none", value.place()); }
     return detail::read_neurons(detail::cluster_in(value, *cluster).at("neurons").items());

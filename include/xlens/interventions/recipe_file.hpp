@@ -36,9 +36,9 @@
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE} of a file beside the recipe that `search --json`, `cluster`
-// (with "cluster": ID) or `attribute --json` (with "sign": "positive" | "negative" or without) wrote,
-// "limit": N of them, the first; FOLDER: looked for there, too; TOKEN: an id, or a text that is one
-// token.
+// (with "cluster": ID) or `attribute --json` (with "sign": "positive" | "negative" or without)
+// wrote, "limit": N of them, the first; FOLDER: looked for there, too; TOKEN: an id, or a text that
+// is one token.
 
 namespace xlens {
 
@@ -204,9 +204,8 @@ XLENS_API std::vector<neuron> recipe_reader::neurons_of_file(const json_field& v
     const auto cluster = value.find("cluster");
     contribution_sign sign = contribution_sign::any;
     if (const auto named = value.find("sign")) {
-        sign = one_of(*named, {"positive", "negative"}) == "positive"
-                   ? contribution_sign::positive
-                   : contribution_sign::negative;
+        sign = one_of(*named, {"positive", "negative"}) == "positive" ? contribution_sign::positive
+                                                                      : contribution_sign::negative;
     }
     std::vector<neuron> out =
         read_neuron_file(m_folder / value.at("file").string(),

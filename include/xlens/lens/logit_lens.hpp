@@ -27,9 +27,9 @@ namespace xlens {
 /// How a vector that is no residual (a value vector) is read in the vocabulary. γ is the gain of
 /// the final norm, norm_f the whole norm.
 enum class projection {
-    raw,     ///< E·v
-    folded,  ///< E·(γ⊙v): linear, so that contributions add up; the default
-    normed,  ///< E·norm_f(v): what the code of Geva et al. 2022 computes
+    raw,       ///< E·v
+    folded,    ///< E·(γ⊙v): linear, so that contributions add up; the default
+    normed,    ///< E·norm_f(v): what the code of Geva et al. 2022 computes
     standard,  ///< folded, each token's scores centred and scaled by what all value vectors score;
                ///< of concepts/ alone (concepts/standard_scores.hpp), a lens refuses it
 };

@@ -15,9 +15,9 @@ namespace xlens {
 /// that counts of parts add up to those of the whole; a bin is read off a float's exponent, exactly
 /// and alike on every machine.
 struct octaves {
-    static constexpr int least = -16;              ///< e of the first bin
-    static constexpr std::size_t of_a_sign = 32;   ///< bins
-    static constexpr std::size_t small = 32;       ///< the bin of |x| < 2^-16
+    static constexpr int least = -16;             ///< e of the first bin
+    static constexpr std::size_t of_a_sign = 32;  ///< bins
+    static constexpr std::size_t small = 32;      ///< the bin of |x| < 2^-16
     static constexpr std::size_t count = 2 * of_a_sign + 1;
 
     /// The bin of x; of what is no number one of the two outermost.

@@ -66,7 +66,7 @@ inline std::string example_token(const examples_report& report, std::size_t row)
 
 /// The examples of one sign, a `li` each.
 inline std::string example_list(const examples_report& report,
-                                   const std::vector<neuron_example>& found) {
+                                const std::vector<neuron_example>& found) {
     const float most = found.empty() ? 1.0F : std::abs(found.front().coefficient);
     std::string out;
     for (const neuron_example& e : found) {
@@ -79,10 +79,10 @@ inline std::string example_list(const examples_report& report,
         for (std::size_t i = 0; i < count; ++i) {
             const float m = e.around.empty() ? e.coefficient : e.around[i];
             const std::size_t row = e.around.empty() ? e.row : e.first + i;
-            out += fmt::format("<span class=\"{}{}\" style=\"--a:{:.2f}\" title=\"{:.3g}\">{}</span>",
-                               m < 0.0F ? "down" : "up", row == e.row ? " at" : "",
-                               std::min(std::abs(m) / most, 1.0F), m,
-                               example_token(report, row));
+            out +=
+                fmt::format("<span class=\"{}{}\" style=\"--a:{:.2f}\" title=\"{:.3g}\">{}</span>",
+                            m < 0.0F ? "down" : "up", row == e.row ? " at" : "",
+                            std::min(std::abs(m) / most, 1.0F), m, example_token(report, row));
         }
         out += "</bdi></li>\n";
     }
@@ -90,7 +90,7 @@ inline std::string example_list(const examples_report& report,
 }
 
 inline std::string example_section(const examples_report& report,
-                                      const examples_report::neuron_words& one) {
+                                   const examples_report::neuron_words& one) {
     const coefficient_examples& found = report.run.found;
     const std::size_t n = found.number_of(one.where);
     const coefficient_counts counts = found.counts(n);

@@ -82,8 +82,9 @@ XLENS_API std::string octave_chart(const std::string& caption,
     }
     const std::array values{
         placeholder{"caption", html_text(caption)},
-        placeholder{"legend", "<span class=\"series-2\"><i></i>m &lt; 0</span>"
-                              "<span class=\"series-1\"><i></i>m &gt; 0</span>"},
+        placeholder{"legend",
+                    "<span class=\"series-2\"><i></i>m &lt; 0</span>"
+                    "<span class=\"series-1\"><i></i>m &gt; 0</span>"},
         placeholder{"width", fmt::format("{}", width)},
         placeholder{"height", fmt::format("{}", height)},
         placeholder{"drawing", std::move(drawing)},

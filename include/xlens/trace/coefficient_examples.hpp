@@ -207,8 +207,7 @@ XLENS_API void coefficient_examples::coefficients(const site& where, rows<float>
             if (t < skip) { continue; }
             const std::size_t stretch = position - position % m_shape.apart;
             look(first, values, static_cast<std::uint32_t>(m_window + position),
-                 {m_window + stretch,
-                  m_window + std::min(stretch + m_shape.apart, m_window_size)});
+                 {m_window + stretch, m_window + std::min(stretch + m_shape.apart, m_window_size)});
         }
     });
 }
@@ -265,8 +264,8 @@ XLENS_API void coefficient_examples::keep_context(std::size_t list) {
         for (std::size_t i = 0; i < to.size(); ++i) {
             // Position of to[i], plus context: none in this window where it is out of its bounds.
             const std::size_t shifted = at + i;
-            const bool there = shifted >= m_shape.context &&
-                               shifted - m_shape.context < m_window_size;
+            const bool there =
+                shifted >= m_shape.context && shifted - m_shape.context < m_window_size;
             to[i] = there ? m_buffer[(shifted - m_shape.context) * columns + list / 2] : NAN;
         }
     }

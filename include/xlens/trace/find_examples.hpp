@@ -77,8 +77,7 @@ XLENS_API std::vector<neuron> all_neurons(const model_sizes& sizes) {
 }
 
 XLENS_API text_examples find_examples(const transformer<>& model, std::span<const token_id> text,
-                                      std::vector<neuron> neurons,
-                                      const example_options& options) {
+                                      std::vector<neuron> neurons, const example_options& options) {
     if (options.window > model.config.context || options.window <= options.keep.skipped) {
         fail("examples: window: expected {} to {}, got {}", options.keep.skipped + 1,
              model.config.context, options.window);

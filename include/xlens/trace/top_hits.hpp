@@ -29,7 +29,8 @@ public:
         std::uint32_t slot = 0;  ///< 0 .. top - 1: one that no other hit of the list has
     };
 
-    top_hits(std::size_t lists, std::size_t top) : m_top(top), m_sizes(lists), m_hits(lists * top) {}
+    top_hits(std::size_t lists, std::size_t top)
+        : m_top(top), m_sizes(lists), m_hits(lists * top) {}
 
     [[nodiscard]] std::size_t top() const { return m_top; }
     [[nodiscard]] std::size_t lists() const { return m_sizes.size(); }
