@@ -4,8 +4,6 @@
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
-#include <xlens/trace/head_shares.hpp>
-#include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/capture.hpp>
 #include <xlens/trace/capture_folder.hpp>
 #include <xlens/trace/capture_manifest.hpp>
@@ -14,6 +12,10 @@
 #include <xlens/trace/capture_rows.hpp>
 #include <xlens/trace/capture_sites.hpp>
 #include <xlens/trace/capture_source.hpp>
+#include <xlens/trace/coefficient_examples.hpp>
+#include <xlens/trace/find_examples.hpp>
+#include <xlens/trace/head_shares.hpp>
+#include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/largest_contributions.hpp>
 #include <xlens/trace/merge_captures.hpp>
 #include <xlens/trace/observe.hpp>
@@ -23,4 +25,5 @@
 #include <xlens/trace/position_choice.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>
+#include <xlens/trace/top_hits.hpp>
 #include <xlens/trace/trace.hpp>

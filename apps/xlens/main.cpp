@@ -20,6 +20,7 @@ int main(int count, char** values) {
     add_events(program);
     add_capture(program);
     add_merge(program);
+    add_examples(program);
     add_exit(program);
     add_lens(program);
     add_sae(program);

@@ -20,16 +20,22 @@
 #include <xlens/concepts/concept_control.hpp>
 #include <xlens/concepts/concept_index.hpp>
 #include <xlens/concepts/concept_quality.hpp>
+#include <xlens/concepts/concept_reader.hpp>
 #include <xlens/concepts/gram.hpp>
 #include <xlens/concepts/layer_vectors.hpp>
 #include <xlens/concepts/random_scores.hpp>
 #include <xlens/concepts/random_vectors.hpp>
+#include <xlens/concepts/scan_scores.hpp>
+#include <xlens/concepts/score_kurtosis.hpp>
 #include <xlens/concepts/search.hpp>
 #include <xlens/concepts/search_control.hpp>
 #include <xlens/concepts/search_neurons.hpp>
+#include <xlens/concepts/second_moments.hpp>
+#include <xlens/concepts/standard_scores.hpp>
 #include <xlens/concepts/token_moments.hpp>
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/concepts/value_directions.hpp>
+#include <xlens/concepts/value_moments.hpp>
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/attention_head.hpp>
 #include <xlens/core/checked.hpp>
@@ -173,6 +179,7 @@
 #include <xlens/numerics/logistic_regression.hpp>
 #include <xlens/numerics/moments.hpp>
 #include <xlens/numerics/normal_draws.hpp>
+#include <xlens/numerics/octaves.hpp>
 #include <xlens/numerics/partition.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
@@ -215,6 +222,8 @@
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/attribution_log.hpp>
 #include <xlens/trace/capture.hpp>
+#include <xlens/trace/coefficient_examples.hpp>
+#include <xlens/trace/find_examples.hpp>
 #include <xlens/trace/head_shares.hpp>
 #include <xlens/trace/keep_sites.hpp>
 #include <xlens/trace/largest_contributions.hpp>
@@ -225,4 +234,5 @@
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/residual.hpp>
 #include <xlens/trace/saturation.hpp>
+#include <xlens/trace/top_hits.hpp>
 #include <xlens/trace/trace.hpp>

@@ -44,7 +44,7 @@ std::string many_ids(int count) {
 
 const std::string names =
     "info, tokenize, trace, concept, index, search, cluster, attribute, patch, generate, "
-    "perplexity, direction, compare, events, capture, merge, exit, lens, sae";
+    "perplexity, direction, compare, events, capture, merge, examples, exit, lens, sae";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";

@@ -168,6 +168,38 @@ BOOST_AUTO_TEST_CASE(trace_has_every_layer) {
     check_trace(run(none), 5, 1, 2, 10, 0);
 }
 
+BOOST_AUTO_TEST_CASE(concepts_stand_once_where_that_is_asked_for) {
+    const std::vector<std::string> given{"trace",       tiny,  "--ids", "3,1,4,1,5",
+                                         "--positions", "all", "--top", "4"};
+    std::vector<std::string> once_given = given;
+    once_given.insert(once_given.end(), {"--concepts", "once"});
+    json each = run(given);
+    json once = run(once_given);
+    const json concepts = once["concepts"];
+    std::set<std::string> named;
+    for (json& position : each["positions"]) {
+        for (json& layer : position["layers"]) {
+            for (json& s : layer["sub_updates"]) {
+                const auto name = s["neuron"].get<std::string>();
+                named.insert(name);
+                BOOST_REQUIRE(concepts.contains(name));
+                BOOST_TEST(concepts[name]["promotes"] == s["promotes"]);
+                BOOST_TEST(concepts[name]["suppresses"] == s["suppresses"]);
+                s.erase("promotes");
+                s.erase("suppresses");
+            }
+        }
+    }
+    BOOST_TEST(concepts.size() == named.size());
+    once.erase("concepts");
+    BOOST_TEST(once == each);
+    const auto refused =
+        xlens::test::run_program({"trace", tiny, "--ids", "1", "--concepts", "once"});
+    BOOST_TEST(refused.exit_code == 2);
+    BOOST_TEST(refused.err ==
+               "xlens: --concepts: is about the document of --json, which was not asked for\n");
+}
+
 BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
     const xlens::test::temporary_directory folder;
     const std::string path = (folder.path() / "page.html").string();
@@ -197,7 +229,7 @@ BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
 BOOST_AUTO_TEST_CASE(concept_has_both_ends) {
     for (const std::string& path : {model, tiny}) {
         const json found = run({"concept", path, "1:17", "--top", "4"});
-        check_keys(found, {"neuron", "norm", "promotes", "suppresses", "run"});
+        check_keys(found, {"neuron", "norm", "kurtosis", "promotes", "suppresses", "run"});
         BOOST_TEST(found["neuron"] == "1:17");
         check_tokens(found["promotes"], "score", 4);
         check_tokens(found["suppresses"], "score", 4);
@@ -212,7 +244,7 @@ BOOST_AUTO_TEST_CASE(index_says_what_it_wrote) {
     check_keys(written, {"path", "neurons", "top", "projection", "run"});
     BOOST_TEST(written["neurons"] == 96);
     BOOST_TEST(written["top"] == 3);
-    BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * 2 * 3 * 8);
+    BOOST_TEST(std::filesystem::file_size(path) == 40 + 96 * (2 * 3 * 8 + 4));
     // The first neuron's best token, as `concept` names it.
     std::ifstream file(path, std::ios::binary);
     file.seekg(40);

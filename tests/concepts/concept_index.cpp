@@ -92,8 +92,9 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
                "header at byte 0: expected 40 more bytes, got 39 before the end of the file");
     BOOST_TEST(refusal("GGUF" + good.substr(4)) ==
                "not an xlens index: expected it to begin with 'xlensidx', got 'GGUFsidx'");
-    BOOST_TEST(refusal(changed(8, 2)) == "index: expected version 1, got 2");
-    BOOST_TEST(refusal(changed(12, 3)) == "index: projection: expected 0 to 2, got 3");
+    BOOST_TEST(refusal(changed(8, 3)) == "index: expected version 1 or 2, got 3");
+    BOOST_TEST(refusal(changed(8, 0)) == "index: expected version 1 or 2, got 0");
+    BOOST_TEST(refusal(changed(12, 4)) == "index: projection: expected 0 to 3, got 4");
     BOOST_TEST(refusal(changed(16, 0x4321)) ==
                "index: expected one of this model, 0000000000001234, got one of 0000000000004321");
     const auto size = std::to_string(good.size());
@@ -107,11 +108,46 @@ BOOST_AUTO_TEST_CASE(other_files_are_refused) {
     };
     misfit(good.substr(0, good.size() - 1), layers, neurons, "4");
     misfit(good + "x", layers, neurons, "4");
+    misfit(changed(8, 1), layers, neurons, "4");
     misfit(changed(24, 0), "0", neurons, "4");
     misfit(changed(24, 0xFFFFFFFF), "4294967295", neurons, "4");
     misfit(changed(28, 0), layers, "0", "4");
     misfit(changed(36, 5), layers, neurons, "5");
     misfit(good.substr(0, 40), layers, neurons, "4");
+}
+
+BOOST_AUTO_TEST_CASE(it_holds_the_kurtosis_of_every_neuron) {
+    const written_index index(3);
+    const concept_index read(index.path, hash);
+    const auto& config = index.tiny.model.config;
+    BOOST_TEST_REQUIRE(read.kurtosis().size() == config.layers * config.inner_width);
+    for (std::size_t l = 0; l < config.layers; ++l) {
+        for (std::size_t i = 0; i < config.inner_width; ++i) {
+            BOOST_TEST(read.kurtosis()[l * config.inner_width + i] ==
+                       concept_of(index.tiny.model, {l, i}, 1).kurtosis);
+        }
+    }
+}
+
+// What 0.1.0 wrote: no kurtosis behind the tokens.
+BOOST_AUTO_TEST_CASE(a_file_of_version_1_is_read) {
+    const written_index index(6);
+    const auto& config = index.tiny.model.config;
+    std::string bytes = index.bytes();
+    bytes.resize(bytes.size() - config.layers * config.inner_width * sizeof(float));
+    const std::uint32_t version = 1;
+    std::memcpy(bytes.data() + 8, &version, sizeof version);
+    const temporary_directory folder;
+    const auto path = folder.write("old", bytes);
+    const concept_index old(path, hash);
+    const concept_index now(index.path, hash);
+    BOOST_TEST(old.kurtosis().empty());
+    for (const neuron& n : {neuron{0, 0}, neuron{1, 7}}) {
+        BOOST_TEST((old.ends(n, 6).promotes == now.ends(n, 6).promotes));
+        const value_concept a = concept_of(index.tiny.model, old, n, 4);
+        const value_concept b = concept_of(index.tiny.model, now, n, 4);
+        BOOST_TEST(a.kurtosis == b.kurtosis);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(ends_are_copied_and_checked) {
@@ -174,7 +210,8 @@ BOOST_AUTO_TEST_CASE(an_index_of_other_sizes_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_concept_from_an_index_is_the_computed_one) {
-    for (const projection form : {projection::raw, projection::folded, projection::normed}) {
+    for (const projection form :
+         {projection::raw, projection::folded, projection::normed, projection::standard}) {
         const written_index index(6, form);
         const auto& model = index.tiny.model;
         const neuron where{1, 7};

@@ -120,6 +120,42 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_files_that_search_and_cluster_write) {
                clusters + ": expected the id of one cluster, got none");
 }
 
+BOOST_AUTO_TEST_CASE(neurons_come_from_what_attribute_writes) {
+    const temporary_directory folder;
+    folder.write("paris.json", R"({"position": 4, "token": {"id": 7, "text": " Paris"},
+        "sub_updates": [
+            {"neuron": "1:2", "coefficient": 3.5, "contribution": 2.5, "promotes": []},
+            {"neuron": "0:9", "coefficient": 1.0, "contribution": -1.5},
+            {"neuron": "1:1", "coefficient": -1.0, "contribution": 0.5},
+            {"neuron": "0:3", "coefficient": -1.0, "contribution": -0.25}]})");
+    folder.write("plain.json", R"(["1:1"])");
+    const auto neurons = [&](const std::string& which) {
+        const auto path = folder.write("recipe.json", R"({"interventions": [
+            {"do": "zero", "neurons": {"file": )" + which +
+                                                          "}}]}");
+        return std::get<edit_step>(read_recipe(path).steps.front()).neurons;
+    };
+    using list = std::vector<neuron>;
+    BOOST_TEST((neurons(R"("paris.json")") == list{{1, 2}, {0, 9}, {1, 1}, {0, 3}}));
+    BOOST_TEST((neurons(R"("paris.json", "limit": 2)") == list{{1, 2}, {0, 9}}));
+    BOOST_TEST((neurons(R"("paris.json", "sign": "positive")") == list{{1, 2}, {1, 1}}));
+    BOOST_TEST((neurons(R"("paris.json", "sign": "negative", "limit": 1)") == list{{0, 9}}));
+    BOOST_TEST((neurons(R"("paris.json", "limit": 9)").size() == 4U));
+    const auto refused = [&](const std::string& which) {
+        return error_message([&] { (void)neurons(which); });
+    };
+    const std::string path = (folder.path() / "recipe.json").string();
+    BOOST_TEST(refused(R"("paris.json", "limit": 0)") ==
+               path + ": interventions[0].neurons: expected at least 1 neuron, got 0");
+    BOOST_TEST(refused(R"("paris.json", "sign": "both")") ==
+               path +
+                   ": interventions[0].neurons.sign: expected one of positive, negative, got "
+                   "'both'");
+    BOOST_TEST(refused(R"("plain.json", "sign": "positive")") ==
+               (folder.path() / "plain.json").string() +
+                   ": sign: expected a document of attribute, with sub_updates, got another");
+}
+
 BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
     const std::string at = "r.json: interventions[0]";
     BOOST_TEST(error_message([] { (void)read_recipe(parse_json("r.json", "[1]"), "r.json"); }) ==

@@ -170,5 +170,5 @@ BOOST_AUTO_TEST_CASE(the_three_projections_are_what_their_names_say) {
     for (std::size_t d = 0; d < 32; ++d) { dot += double{direction[d]} * double{v[d]}; }
     BOOST_REQUIRE_SMALL(dot - double{logits_of(model.unembedding, folded)[17]}, 1e-4);
     BOOST_TEST(error_message([] { (void)parse_projection("cooked"); }) ==
-               "projection: expected raw, folded or normed, got 'cooked'");
+               "projection: expected raw, folded, normed or standard, got 'cooked'");
 }

@@ -7,6 +7,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "support/check_examples.hpp"
 #include "support/compare_heads.hpp"
 #include "support/golden.hpp"
 #include "support/rankings.hpp"
@@ -166,6 +167,10 @@ BOOST_AUTO_TEST_CASE(a_window_that_begins_with_the_start_token_is_that_text) {
     BOOST_TEST(found.tokens == expected["predicted"].get<std::size_t>());
     BOOST_TEST(found.perplexity() == expected["perplexity"].get<double>(),
                boost::test_tools::tolerance(1e-3));
+}
+
+BOOST_AUTO_TEST_CASE(neurons_fire_where_transformers_says) {
+    xlens::test::check_examples(gemma(), "gemma3_270m.json");
 }
 
 BOOST_AUTO_TEST_CASE(a_turn_ends_a_text_too) {

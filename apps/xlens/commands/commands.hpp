@@ -22,6 +22,7 @@ void add_attribute(command_line& program);
 void add_direction(command_line& program);
 void add_capture(command_line& program);
 void add_merge(command_line& program);
+void add_examples(command_line& program);
 void add_exit(command_line& program);
 void add_lens(command_line& program);
 void add_sae(command_line& program);

@@ -63,8 +63,8 @@ void show(const concept_flags& flags, const engine& opened, const neuron& where,
 void run(const concept_flags& flags) {
     std::vector<neuron> neurons;
     for (const std::string& text : flags.where) { neurons.push_back(parse_neuron(text, "L:I")); }
-    if (flags.control > 0 && flags.form == "normed") {
-        fail("--control: expected --projection folded or raw, got normed");
+    if (flags.control > 0 && flags.form != "folded" && flags.form != "raw") {
+        fail("--control: expected --projection folded or raw, got {}", flags.form);
     }
     const std::uint64_t seed = flags.seed ? parse_whole("--seed", *flags.seed, 0, most_seed) : 0;
     const engine opened(flags.common);
@@ -90,8 +90,9 @@ void add_concept(command_line& program) {
                   "The neuron: layer and index, from 0; several give several tables, or\n"
                   "documents a line each");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");
-    a.choice("--projection", flags->form, {"folded", "raw", "normed"},
-             "How v is read: with the final norm's gain, as it is, or normed");
+    a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
+             "How v is read: with the final norm's gain, as it is, normed, or each token's\n"
+             "score beside what all value vectors of the model score");
     a.text("--index", flags->index, "FILE", "Read the tokens from a file that xlens index made");
     constexpr std::size_t most_random = 100'000;
     a.whole("--control", flags->control, 0, most_random, "Random vectors to compare with");

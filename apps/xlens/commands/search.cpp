@@ -49,7 +49,9 @@ search_words words_of(const search_flags& flags) {
     }
     search_words out = flags.words;
     out.end = flags.either ? "either" : flags.suppresses ? "suppresses" : "promotes";
-    out.scale = flags.scale.value_or(flags.query.like ? "norm" : "none");
+    out.scale = flags.scale.value_or(flags.words.form == "standard" ? "none"
+                                     : flags.query.like             ? "norm"
+                                                                    : "spread");
     if (flags.seed) {
         out.seed = parse_whole("--seed", *flags.seed, 0, std::numeric_limits<std::uint64_t>::max());
     }
@@ -157,9 +159,11 @@ void add_search(command_line& program) {
     a.choice("--side", flags->words.side, {"value", "key", "gate", "up"},
              "What neurons write, or what they read by");
     a.choice("--normalise", flags->scale, {"none", "norm", "spread"},
-             "Divide by the norm, or the spread over the vocabulary (--like: norm)");
-    a.choice("--projection", flags->words.form, {"folded", "raw"},
-             "How vectors are read: with the norm's gain, or as they are");
+             "Divide by nothing, the norm, or the spread over the vocabulary (spread; with\n"
+             "--like: norm; with --projection standard: none)");
+    a.choice("--projection", flags->words.form, {"folded", "raw", "standard"},
+             "How vectors are read: with the norm's gain, as they are, or each token's score\n"
+             "beside what all value vectors score");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");
     a.text("--sae", flags->sae, "FOLDER",
            "Search the features of a sparse autoencoder (see 'xlens sae') instead");

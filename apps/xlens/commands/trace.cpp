@@ -53,6 +53,7 @@ struct trace_flags {
     std::optional<std::string> exit;
     std::optional<std::string> lens;
     bool attribute = false;
+    std::optional<std::string> concepts;
 
     /// What --positions says, for a model that reads so many tokens.
     [[nodiscard]] position_choice chosen(std::size_t context) const {
@@ -143,6 +144,9 @@ void write_page(const trace_flags& flags, atomic_file& page, const engine& opene
 }
 
 void check(const trace_flags& flags) {
+    if (flags.concepts && !flags.common.json) {
+        fail("--concepts: is about the document of --json, which was not asked for");
+    }
     if (!flags.html) { return; }
     if (flags.prompt.file) { fail("--html: expected no --prompts with it, got one"); }
     if (flags.layers) { fail("--html: expected no --layers with it, got one"); }
@@ -171,7 +175,8 @@ void trace_one(const trace_flags& flags, const engine& opened, const file_prompt
         run.edits = flags.edits;
         run.exit_rule = flags.exit;
         json_writer out(std::move(run));
-        write_trace(out, view, positions, attributions);
+        write_trace(out, view, positions, attributions,
+                    flags.concepts == "once" ? concepts_of_rows::once : concepts_of_rows::each);
         return;
     }
     if (flags.all_positions()) {
@@ -225,6 +230,9 @@ void add_trace(command_line& program) {
     a.text("--html", flags->html, "FILE", "Write a page to explore the trace in a browser");
     a.flag("--attribute", flags->attribute,
            "Add what each layer and sub-update adds to the predicted token's logit");
+    a.choice("--concepts", flags->concepts, {"each", "once"},
+             "With --json: concepts in each sub-update, or of each neuron once, in a map\n"
+             "\"concepts\" at the end (each)");
     flags->edits.declare(a);
     a.text("--lens", flags->lens, "FILE",
            "Read each layer through a fitted lens: a file of lens fit, a published\n"

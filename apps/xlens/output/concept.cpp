@@ -54,6 +54,7 @@ void write_concept(json_writer& out, const engine& model, const neuron& where,
     out.begin_object();
     out.field("neuron", to_string(where));
     out.field("norm", found.norm);
+    out.field("kurtosis", found.kurtosis);
     write_ends(out, model, found.ends);
     if (control) { write_control(out, *control); }
     out.end_object();
@@ -63,7 +64,9 @@ void print_concept(const engine& model, const neuron& where, const value_concept
                    const std::string& form) {
     table_line heading;
     heading.put(to_string(where), style::bold);
-    heading.put(fmt::format("  ‖v‖ = {:.4g}, {} projection", found.norm, form), style::dim);
+    heading.put(fmt::format("  ‖v‖ = {:.4g}, kurtosis {:.3g}, {} projection", found.norm,
+                            found.kurtosis, form),
+                style::dim);
     heading.print();
     constexpr std::size_t half = page_width / 2;
     table_line().cell("promotes", half, style::good).put("suppresses", style::negative).print();

@@ -105,6 +105,7 @@ std::string share(double part) {
 
 std::string score_name(const search_query& query, const search_words& asked) {
     const bool spread = asked.scale == "spread";
+    if (asked.form == "standard") { return "mean, in deviations of what value vectors score"; }
     if (query.like) {
         if (spread) { return "correlation over the vocabulary"; }
         return asked.scale == "norm" ? "cosine" : "product";
@@ -149,6 +150,7 @@ void write_search(json_writer& out, const engine& model, const search_query& que
         out.field("neuron", to_string(hit.where));
         out.field("score", hit.score);
         out.field("norm", hit.norm);
+        out.field("kurtosis", hit.kurtosis);
         if (hit.random_share) { out.field("random_share", *hit.random_share); }
         write_ends(out, model, hit.ends);
         out.end_object();
@@ -174,10 +176,10 @@ void print_search(const engine& model, const search_query& query, const search_w
                  style::dim)
             .print();
     }
-    constexpr std::size_t left = 27;
+    constexpr std::size_t left = 33;
     constexpr std::size_t half = left + (page_width - left) / 2;
     table_line()
-        .put(" neuron       score random  ", style::dim)
+        .put(" neuron       score random  kurt  ", style::dim)
         .cell("promotes", half - left - 1, style::good)
         .put("suppresses", style::negative)
         .print();
@@ -185,7 +187,8 @@ void print_search(const engine& model, const search_query& query, const search_w
         table_line line;
         line.put(" ").cell(to_string(hit.where), 9, style::bold);
         line.right(fmt::format("{:+.3f}", hit.score), 9, style::plain);
-        line.right(hit.random_share ? share(*hit.random_share) : "", 7, style::dim).put("  ");
+        line.right(hit.random_share ? share(*hit.random_share) : "", 7, style::dim);
+        line.right(fmt::format("{:.2g}", hit.kurtosis), 6, style::dim).put("  ");
         // The end where the tokens that were looked for stand is the bright one.
         print_tokens(line, model, hit.ends.promotes, half - 1,
                      hit.score < 0.0F ? style::dim : style::plain);

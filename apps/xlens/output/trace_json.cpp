@@ -6,16 +6,19 @@
 #include "output/token_json.hpp"
 
 #include <xlens/core/neuron.hpp>
+#include <xlens/lens/token_ends.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/trace.hpp>
 
 #include <cstddef>
+#include <map>
 
 namespace xlens::program {
 
 namespace {
 
-void write_layer(json_writer& out, const engine& model, const traced_layer& layer) {
+void write_layer(json_writer& out, const engine& model, const traced_layer& layer,
+                 bool with_concepts) {
     out.begin_object();
     out.field("layer", layer.layer);
     write_reading(out, model, "before", layer.before);
@@ -28,10 +31,33 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
         out.field("coefficient", s.coefficient);
         out.field("norm", s.norm);
         out.field("dominance", s.dominance);
-        write_ends(out, model, *s.concept_of_value);
+        if (with_concepts) { write_ends(out, model, *s.concept_of_value); }
         out.end_object();
     }
     out.end_array();
+    out.end_object();
+}
+
+/// "concepts": {"L:I": {"promotes", "suppresses"}} of every neuron that the trace names, once.
+void write_concepts(json_writer& out, const trace_view& view,
+                    std::span<const traced_position> positions) {
+    std::map<neuron, const token_ends*> concepts;
+    for (const traced_position& position : positions) {
+        for (const traced_layer& layer : position.layers) {
+            if (!view.shows(layer.layer)) { continue; }
+            for (const traced_sub_update& s : layer.sub_updates) {
+                concepts[s.where] = s.concept_of_value.get();
+            }
+        }
+    }
+    out.key("concepts");
+    out.begin_object();
+    for (const auto& one : concepts) {
+        out.key(to_string(one.first));
+        out.begin_object();
+        write_ends(out, view.model, *one.second);
+        out.end_object();
+    }
     out.end_object();
 }
 
@@ -39,8 +65,9 @@ void write_layer(json_writer& out, const engine& model, const traced_layer& laye
 
 void write_trace(json_writer& out, const trace_view& view,
                  std::span<const traced_position> positions,
-                 std::span<const attribution> attributions) {
+                 std::span<const attribution> attributions, concepts_of_rows concepts) {
     const engine& model = view.model;
+    const bool in_rows = concepts == concepts_of_rows::each;
     out.begin_object();
     out.key("tokens");
     out.begin_array();
@@ -55,7 +82,7 @@ void write_trace(json_writer& out, const trace_view& view,
         out.key("layers");
         out.begin_array();
         for (const traced_layer& layer : position.layers) {
-            if (view.shows(layer.layer)) { write_layer(out, model, layer); }
+            if (view.shows(layer.layer)) { write_layer(out, model, layer, in_rows); }
         }
         out.end_array();
         write_reading(out, model, "prediction", position.prediction());
@@ -68,6 +95,7 @@ void write_trace(json_writer& out, const trace_view& view,
         out.end_object();
     }
     out.end_array();
+    if (!in_rows) { write_concepts(out, view, positions); }
     out.end_object();
 }
 

@@ -32,7 +32,7 @@ namespace xlens {
 /// Made by one pass over the unembedding and V·D² multiply-adds.
 class concept_control {
 public:
-    /// Throws xlens::error for projection::normed, whose scores have no such moments.
+    /// Throws xlens::error for projection::normed and standard, whose scores have no such moments.
     concept_control(const transformer<>& model, projection form);
 
     /// The quality of both ends of each vector (N, D), k tokens an end.
@@ -59,8 +59,8 @@ private:
 
 XLENS_API concept_control::concept_control(const transformer<>& model, projection form)
     : m_model(&model), m_lens(model), m_form(form), m_moments(model.unembedding) {
-    if (form == projection::normed) {
-        fail("control: projection: expected folded or raw, got normed");
+    if (form != projection::folded && form != projection::raw) {
+        fail("control: projection: expected folded or raw, got {}", name_of(form));
     }
     if (form == projection::folded) { m_moments = m_moments.times(m_lens.gain()); }
 }

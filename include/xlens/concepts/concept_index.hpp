@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/concepts/concept_reader.hpp>
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/neuron.hpp>
@@ -27,6 +28,7 @@
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
+#include <xlens/concepts/score_kurtosis.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/storage/atomic_file.hpp>
@@ -41,7 +43,7 @@ namespace detail {
 /// How an index file begins; numbers are little-endian.
 struct index_header {
     std::array<char, 8> magic{'x', 'l', 'e', 'n', 's', 'i', 'd', 'x'};
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint32_t form = 0;   ///< the projection
     std::uint64_t model = 0;  ///< fingerprint of the model's tensors
     std::uint32_t layers = 0;
@@ -54,31 +56,33 @@ static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
 }  // namespace detail
 
 /// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact:
-/// what logit_lens::project gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
+/// what concept_reader gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
 /// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit
 /// integers where the vocabulary is screened (lens/screen.hpp).
 template <class Take>
 void project_all(const transformer<>& model, std::size_t top, projection form, Take take,
                  const progress_function& progress) {
-    const logit_lens lens(model);
+    const concept_reader reader(model, form);
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
-        xt::xtensor<float, 2> vectors = xt::empty<float>({values[l].cols(), values[l].rows()});
-        values[l].columns(vectors);
-        take(l, lens.project(vectors, top, form));
+        const xt::xtensor<float, 2> vectors = values[l].columns();
+        take(l, reader.project(vectors, top));
         progress(l + 1, values.size());
     }
 }
 
 /// Writes the concepts of all value vectors to a file (`xlens index`): a header, then for each
 /// neuron in order its `top` promoted and its `top` suppressed tokens as pairs of a 32-bit id and a
-/// 32-bit float. `fingerprint` is the model's. The file appears when it is whole.
+/// 32-bit float; then the excess kurtosis of each neuron's folded scores (score_kurtosis), which
+/// costs L·F·V·D multiply-adds more. `fingerprint` is the model's. The file appears when it is
+/// whole.
 XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
                            projection form, const std::filesystem::path& path,
                            const progress_function& progress);
 
 /// An index file, mapped: opening it costs the same for any size. Throws xlens::error for a file
-/// that is no index, has another version or another length, or was made of another model.
+/// that is no index, has another version or another length, or was made of another model. A file of
+/// version 1 has no kurtosis.
 class concept_index {
 public:
     concept_index(const std::filesystem::path& path, std::uint64_t fingerprint);
@@ -92,6 +96,10 @@ public:
     [[nodiscard]] std::span<const scored> promotes(const neuron& n) const { return end(n, 0); }
     [[nodiscard]] std::span<const scored> suppresses(const neuron& n) const { return end(n, 1); }
 
+    /// Excess kurtosis of its folded scores, in place: (L·F) by number; empty where the file, of
+    /// version 1, has none.
+    [[nodiscard]] std::span<const float> kurtosis() const;
+
     /// Throws xlens::error unless it was made of a model of these sizes, in this projection.
     void check(const hyperparameters& config, projection form) const;
     /// Both ends of a value vector, k tokens each, copied. Throws xlens::error for a neuron that is
@@ -102,6 +110,9 @@ private:
     [[nodiscard]] std::vector<scored> copy(const neuron& n, std::span<const scored> from,
                                            std::size_t k) const;
     [[nodiscard]] std::span<const scored> end(const neuron& n, std::size_t which) const;
+    [[nodiscard]] std::uint64_t neurons() const {
+        return std::uint64_t{m_header.layers} * m_header.inner_width;
+    }
     void check_length(std::uint64_t found) const;
 
     mapped_file m_file;
@@ -144,6 +155,11 @@ XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint
         }
     };
     project_all(model, header.top, form, take, progress);
+    for (const auto& values : model.value_matrices()) {
+        const xt::xtensor<float, 2> vectors = values.columns();
+        const std::vector<float> kurtosis = score_kurtosis(model, vectors);
+        out.values(std::span<const float>(kurtosis));
+    }
     file.commit();
 }
 
@@ -158,16 +174,16 @@ XLENS_API concept_index::concept_index(const std::filesystem::path& path, std::u
         fail("{}: not an xlens index: expected it to begin with '{}', got '{}'", m_file.name(),
              text(expected.magic), text(m_header.magic));
     }
-    if (m_header.version != expected.version) {
-        fail("{}: index: expected version {}, got {}", m_file.name(), expected.version,
+    if (m_header.version < 1 || m_header.version > expected.version) {
+        fail("{}: index: expected version 1 or {}, got {}", m_file.name(), expected.version,
              m_header.version);
     }
     if (m_header.model != fingerprint) {
         fail("{}: index: expected one of this model, {}, got one of {}", m_file.name(),
              fmt::format("{:016x}", fingerprint), fmt::format("{:016x}", m_header.model));
     }
-    if (m_header.form > static_cast<std::uint32_t>(projection::normed)) {
-        fail("{}: index: projection: expected 0 to 2, got {}", m_file.name(), m_header.form);
+    if (m_header.form > static_cast<std::uint32_t>(projection::standard)) {
+        fail("{}: index: projection: expected 0 to 3, got {}", m_file.name(), m_header.form);
     }
     check_length(m_file.bytes().size());
 }
@@ -212,12 +228,20 @@ XLENS_API std::span<const scored> concept_index::end(const neuron& n, std::size_
     return {reinterpret_cast<const scored*>(at) + number * top(), top()};
 }
 
+XLENS_API std::span<const float> concept_index::kurtosis() const {
+    if (m_header.version < 2) { return {}; }
+    const auto count = static_cast<std::size_t>(neurons());
+    const std::byte* at =
+        m_file.bytes().data() + sizeof m_header + count * 2 * top() * sizeof(scored);
+    return {reinterpret_cast<const float*>(at), count};
+}
+
 XLENS_API void concept_index::check_length(std::uint64_t found) const {
     // Three 32-bit factors fit 96 bits: divide instead of multiplying.
-    const std::uint64_t records = (found - sizeof m_header) / sizeof(scored) / 2;
-    const std::uint64_t neurons = std::uint64_t{m_header.layers} * m_header.inner_width;
-    const bool whole = neurons > 0 && records % neurons == 0 && records / neurons == m_header.top &&
-                       (found - sizeof m_header) % (2 * sizeof(scored)) == 0;
+    const std::uint64_t bytes = found - sizeof m_header;
+    const std::uint64_t of_one = 2 * sizeof(scored) * std::uint64_t{m_header.top} +
+                                 (m_header.version < 2 ? 0 : sizeof(float));
+    const bool whole = neurons() > 0 && bytes % neurons() == 0 && bytes / neurons() == of_one;
     if (!whole) {
         fail("{}: index: {} bytes do not hold {} layers of {} neurons, {} tokens an end",
              m_file.name(), found, m_header.layers, m_header.inner_width, m_header.top);
@@ -238,7 +262,11 @@ XLENS_API value_concept concept_of(const transformer<>& model, const concept_ind
     check_neuron(where, model.config.layers, model.config.inner_width);
     std::vector<float> value(model.config.width);
     model.blocks[where.layer].ffn.value(where.index, value);
-    return {kernels::norm2(value), index.ends(where, top)};
+    const std::span<const float> known = index.kurtosis();
+    const float kurtosis =
+        known.empty() ? score_kurtosis(model, as_rows(std::span<const float>(value))).front()
+                      : known[where.layer * index.inner_width() + where.index];
+    return {kernels::norm2(value), index.ends(where, top), kurtosis};
 }
 
 #endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/concepts/layer_vectors.hpp>
+#include <xlens/concepts/standard_scores.hpp>
 #include <xlens/concepts/token_moments.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/lazy.hpp>
@@ -47,7 +48,8 @@ enum class search_end { promotes, suppresses, either };
 struct search_options {
     neuron_side side = neuron_side::value;
     score_scale scale = score_scale::none;
-    projection form = projection::folded;  ///< not normed, which is not linear
+    /// Not normed, which is not linear; standard for tokens and value vectors, with no scale.
+    projection form = projection::folded;
     search_end end = search_end::promotes;
     std::size_t limit = 20;
 };
@@ -73,8 +75,9 @@ public:
     explicit concept_search(const transformer<>&& model) = delete;
 
     /// The direction q (D) that scores a vector by its mean score over these tokens; with
-    /// score_scale::spread less the mean over the vocabulary. Throws xlens::error for no token, for
-    /// one that is not in the vocabulary, and for projection::normed.
+    /// score_scale::spread less the mean over the vocabulary, with projection::standard but for
+    /// offset(). Throws xlens::error for no token, for one that is not in the vocabulary, and for
+    /// projection::normed.
     [[nodiscard]] std::vector<float> direction(std::span<const token_id> tokens,
                                                const search_options& options) const;
     /// The direction (D) that compares vectors with the value vector u of a neuron: u itself, u/‖u‖
@@ -82,6 +85,10 @@ public:
     /// and E·v over the vocabulary (score_scale::spread).
     [[nodiscard]] std::vector<float> direction(const neuron& like,
                                                const search_options& options) const;
+
+    /// What is taken from every product with a direction: ⟨q, μ⟩ of projection::standard, else 0.
+    [[nodiscard]] float offset(std::span<const float> direction,
+                               const search_options& options) const;
 
     /// The scores (L, F) of all neurons. One pass over the stored weights of that side. Throws
     /// xlens::error for a direction of another width, or one that is not finite.
@@ -118,6 +125,9 @@ private:
     void check(const search_options& options) const;
 
     [[nodiscard]] const token_moments& moments(projection form) const;
+    [[nodiscard]] const standard_scores& standard() const {
+        return m_standard.get([&] { return standard_scores(*m_model); });
+    }
 
     /// The scales (L, F) of all vectors of a side.
     [[nodiscard]] const xt::xtensor<float, 2>& scales(const search_options& options) const;
@@ -126,6 +136,7 @@ private:
     logit_lens m_lens;
     lazy<token_moments> m_raw;
     lazy<token_moments> m_folded;
+    lazy<standard_scores> m_standard;
     std::array<lazy<xt::xtensor<float, 2>>, 16> m_scales;
 };
 
@@ -160,7 +171,9 @@ XLENS_API std::vector<float> concept_search::direction(std::span<const token_id>
     std::vector<float> row(width());
     for (const token_id token : tokens) {
         check_token(token, m_model->config.vocabulary, "search");
-        if (options.form == projection::folded) {
+        if (options.form == projection::standard) {
+            standard().direction(token, row);
+        } else if (options.form == projection::folded) {
             m_lens.direction(token, row);
         } else {
             m_model->unembedding.direction(token, row);
@@ -178,6 +191,9 @@ XLENS_API std::vector<float> concept_search::direction(std::span<const token_id>
 XLENS_API std::vector<float> concept_search::direction(const neuron& like,
                                                        const search_options& options) const {
     check(options);
+    if (options.form == projection::standard) {
+        fail("projection: of a neuron expected folded or raw, got standard, which is of tokens");
+    }
     check_neuron(like, m_model->config.layers, m_model->config.inner_width);
     std::vector<float> u(width());
     m_model->blocks[like.layer].ffn.value(like.index, u);
@@ -201,7 +217,14 @@ XLENS_API xt::xtensor<float, 2> concept_search::scores(std::span<const float> di
         layer(l, options).product(direction, rows<float>(out)[l]);
     }
     if (options.scale != score_scale::none) { out /= scales(options); }
+    if (options.form == projection::standard) { out -= offset(direction, options); }
     return out;
+}
+
+XLENS_API float concept_search::offset(std::span<const float> direction,
+                                       const search_options& options) const {
+    if (options.form != projection::standard) { return 0.0F; }
+    return kernels::dot(direction, standard().moments().mean());
 }
 
 XLENS_API std::vector<search_hit> concept_search::find(std::span<const token_id> tokens,
@@ -243,6 +266,7 @@ XLENS_API std::vector<token_ends> concept_search::concepts(std::span<const searc
     for (std::size_t n = 0; n < hits.size(); ++n) {
         layer(hits[n].where.layer, options).column(hits[n].where.index, rows<float>(vectors)[n]);
     }
+    if (options.form == projection::standard) { return standard().project(vectors, k); }
     return m_lens.project(vectors, k, options.form);
 }
 
@@ -264,6 +288,13 @@ XLENS_API void concept_search::scales_of(rows<const float> vectors, const search
 XLENS_API void concept_search::check(const search_options& options) const {
     if (options.form == projection::normed) {
         fail("projection: expected folded or raw, which are linear, got normed");
+    }
+    if (options.form == projection::standard && options.side != neuron_side::value) {
+        fail("projection: standard: expected the side value, got {}", name_of(options.side));
+    }
+    if (options.form == projection::standard && options.scale != score_scale::none) {
+        fail("projection: standard: has a scale of its own, expected none beside it, got {}",
+             options.scale == score_scale::norm ? "norm" : "spread");
     }
     static_cast<void>(layer(0, options));
 }

@@ -41,6 +41,7 @@ XLENS_API random_scores score_random_vectors(const concept_search& search,
     constexpr std::size_t batch_vectors = 1024;
     std::vector<float> ranks;
     std::vector<float> scale(batch_vectors);
+    const float offset = search.offset(direction, options);
     const std::size_t layers = per_layer > 0 ? search.model().blocks.size() : 0;
     for (std::size_t l = 0; l < layers; ++l) {
         const xt::xtensor<float, 2> real = search.layer(l, options).columns();
@@ -51,7 +52,7 @@ XLENS_API random_scores score_random_vectors(const concept_search& search,
             const rows<const float> vectors = some;
             search.scales_of(vectors, options, std::span(scale).first(count));
             for (std::size_t n = 0; n < count; ++n) {
-                const float score = kernels::dot(direction, vectors[n]) / scale[n];
+                const float score = kernels::dot(direction, vectors[n]) / scale[n] - offset;
                 ranks.push_back(concept_search::rank(score, options.end));
             }
         }

@@ -17,9 +17,12 @@
 
 #if XLENS_DEFINES(concepts)
 #include <xlens/concepts/random_scores.hpp>
+#include <xlens/concepts/score_kurtosis.hpp>
 #include <xlens/concepts/search_control.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/dot.hpp>
+#include <xlens/storage/rows.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -43,6 +46,7 @@ struct search_report {
         float norm = 0.0F;                   ///< of the vector that was found
         std::optional<double> random_share;  ///< of the random vectors: those that score as high
         token_ends ends;
+        float kurtosis = 0.0F;  ///< of its folded scores (concepts/score_kurtosis.hpp)
     };
     std::vector<hit> hits;           ///< best first
     std::size_t random_vectors = 0;  ///< of the control; 0 without one
@@ -85,11 +89,15 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
         concepts = search.concepts(hits, top, options.search);
     }
     std::vector<search_report::hit> out;
-    std::vector<float> vector(search.model().config.width);
+    xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), search.model().config.width});
     for (std::size_t i = 0; i < hits.size(); ++i) {
-        search.layer(hits[i].where.layer, options.search).column(hits[i].where.index, vector);
-        out.push_back({hits[i].where, hits[i].score, kernels::norm2(vector), std::nullopt,
-                       std::move(concepts[i])});
+        search.layer(hits[i].where.layer, options.search)
+            .column(hits[i].where.index, rows<float>(vectors)[i]);
+    }
+    const std::vector<float> kurtosis = score_kurtosis(search.model(), vectors);
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        out.push_back({hits[i].where, hits[i].score, kernels::norm2(rows<float>(vectors)[i]),
+                       std::nullopt, std::move(concepts[i]), kurtosis[i]});
     }
     return out;
 }

@@ -19,6 +19,8 @@
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
+#include <xlens/concepts/concept_reader.hpp>
+#include <xlens/concepts/score_kurtosis.hpp>
 #include <xlens/core/neuron.hpp>
 
 #include <cmath>
@@ -30,11 +32,13 @@ namespace xlens {
 struct value_concept {
     float norm = 0.0F;  ///< ‖v‖
     token_ends ends;
+    float kurtosis = 0.0F;  ///< of its folded scores (concepts/score_kurtosis.hpp)
 };
 
 /// The concept of one neuron: ‖v‖ and the `top` tokens (no more than V) that v promotes and
-/// suppresses most. Cost V·D multiply-adds; for many neurons concepts_of reads the vocabulary once.
-/// Throws xlens::error for a neuron that the model does not have.
+/// suppresses most. Cost 2·V·D multiply-adds, with projection::standard a pass over all value
+/// matrices besides (concepts/standard_scores.hpp); for many neurons concepts_of reads the
+/// vocabulary once. Throws xlens::error for a neuron that the model does not have.
 XLENS_API value_concept concept_of(const transformer<>& model, const neuron& where, std::size_t top,
                                    projection form = projection::folded);
 
@@ -70,8 +74,9 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
     model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
     double squares = 0.0;
     for (const float x : value) { squares += double{x} * double{x}; }
-    std::vector<token_ends> ends = logit_lens(model).project(value, top, form);
-    return {static_cast<float>(std::sqrt(squares)), std::move(ends.front())};
+    std::vector<token_ends> ends = concept_reader(model, form).project(value, top);
+    return {static_cast<float>(std::sqrt(squares)), std::move(ends.front()),
+            score_kurtosis(model, value).front()};
 }
 
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(

@@ -43,9 +43,10 @@
 //       "ids": [ID..] or "ablate": "zero"; "from": [N..], positions of the source (the same).
 //       SITE: embedding (without layers), attention_out, before, ffn_out, after
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
-// NEURONS: ["L:I"..], or {"file": FILE, "cluster": ID} of a file beside the recipe that `search
-// --json` or `cluster` wrote; FOLDER and FILE: looked for there, too; TOKEN: an id, or a text that
-// is one token; LAYERS: "5-8,11" or [N..].
+// NEURONS: ["L:I"..], or {"file": FILE} of a file beside the recipe that `search --json`, `cluster`
+// (with "cluster": ID) or `attribute --json` (with "sign": "positive" | "negative" or without)
+// wrote, "limit": N of them, the first; FOLDER and FILE: looked for there, too; TOKEN: an id, or a
+// text that is one token; LAYERS: "5-8,11" or [N..].
 
 namespace xlens {
 
@@ -73,6 +74,7 @@ private:
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
     [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const;
+    [[nodiscard]] std::vector<neuron> neurons_of_file(const json_field& value) const;
 
     [[nodiscard]] static step_moment when(const json_field& step);
 
@@ -268,16 +270,27 @@ XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
 }
 
 XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) const {
-    std::vector<neuron> out;
-    if (value.value().is_object()) {
-        only(value, {"file", "cluster"});
-        const auto cluster = value.find("cluster");
-        out = read_neuron_file(m_folder / value.at("file").string(),
-                               cluster ? std::optional(cluster->id()) : std::nullopt);
-    } else {
-        out = read_neurons(value);
-    }
+    std::vector<neuron> out =
+        value.value().is_object() ? neurons_of_file(value) : read_neurons(value);
     if (out.empty()) { fail("{}: expected at least 1 neuron, got 0", value.place()); }
+    return out;
+}
+
+XLENS_API std::vector<neuron> recipe_reader::neurons_of_file(const json_field& value) const {
+    only(value, {"file", "cluster", "sign", "limit"});
+    const auto cluster = value.find("cluster");
+    contribution_sign sign = contribution_sign::any;
+    if (const auto named = value.find("sign")) {
+        sign = one_of(*named, {"positive", "negative"}) == "positive" ? contribution_sign::positive
+                                                                      : contribution_sign::negative;
+    }
+    std::vector<neuron> out =
+        read_neuron_file(m_folder / value.at("file").string(),
+                         cluster ? std::optional(cluster->id()) : std::nullopt, sign);
+    if (const auto limit = value.find("limit")) {
+        const auto most = static_cast<std::size_t>(limit->id());
+        out.resize(std::min(out.size(), most));
+    }
     return out;
 }
 

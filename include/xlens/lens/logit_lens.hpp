@@ -27,9 +27,11 @@ namespace xlens {
 /// How a vector that is no residual (a value vector) is read in the vocabulary. γ is the gain of
 /// the final norm, norm_f the whole norm.
 enum class projection {
-    raw,     ///< E·v
-    folded,  ///< E·(γ⊙v): linear, so that contributions add up; the default
-    normed,  ///< E·norm_f(v): what the code of Geva et al. 2022 computes
+    raw,       ///< E·v
+    folded,    ///< E·(γ⊙v): linear, so that contributions add up; the default
+    normed,    ///< E·norm_f(v): what the code of Geva et al. 2022 computes
+    standard,  ///< folded, each token's scores centred and scaled by what all value vectors score;
+               ///< of concepts/ alone (concepts/standard_scores.hpp), a lens refuses it
 };
 
 XLENS_API projection parse_projection(std::string_view name);
@@ -78,12 +80,18 @@ XLENS_API projection parse_projection(std::string_view name) {
     if (name == "raw") { return projection::raw; }
     if (name == "folded") { return projection::folded; }
     if (name == "normed") { return projection::normed; }
-    fail("projection: expected raw, folded or normed, got '{}'", printable(name));
+    if (name == "standard") { return projection::standard; }
+    fail("projection: expected raw, folded, normed or standard, got '{}'", printable(name));
 }
 
 XLENS_API std::string_view name_of(projection form) {
-    if (form == projection::raw) { return "raw"; }
-    return form == projection::folded ? "folded" : "normed";
+    switch (form) {
+        case projection::raw: return "raw";
+        case projection::folded: return "folded";
+        case projection::normed: return "normed";
+        case projection::standard: return "standard";
+    }
+    return "";
 }
 
 XLENS_API std::vector<reading> logit_lens::read(rows<const float> residuals, std::size_t k,
@@ -102,6 +110,9 @@ XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors,
 
 XLENS_API aligned_tensor logit_lens::prepared(rows<const float> vectors, projection form) const {
     detail::check_width(vectors, m_unembedding->width());
+    if (form == projection::standard) {
+        fail("lens: projection: expected raw, folded or normed, got standard");
+    }
     aligned_tensor out = vectors.tensor();
     if (form == projection::normed) {
         normalise(*m_norm, vectors, out);

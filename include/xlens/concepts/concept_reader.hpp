@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <xlens/concepts/standard_scores.hpp>
+#include <xlens/lens/logit_lens.hpp>
+#include <xlens/lens/token_ends.hpp>
+#include <xlens/model/transformer.hpp>
+#include <xlens/storage/rows.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+namespace xlens {
+
+/// Reads vectors in the vocabulary in any of the four projections: raw, folded and normed by a
+/// logit_lens, standard by standard_scores. Borrows the model.
+class concept_reader {
+public:
+    concept_reader(const transformer<>& model, projection form) : m_lens(model), m_form(form) {
+        if (form == projection::standard) { m_standard.emplace(model); }
+    }
+    /// Refused: it borrows the model. Keep the model in a variable that outlives it.
+    concept_reader(const transformer<>&& model, projection form) = delete;
+
+    /// The k tokens that each vector (N, D) promotes and suppresses most.
+    [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k) const {
+        return m_standard ? m_standard->project(vectors, k) : m_lens.project(vectors, k, m_form);
+    }
+
+private:
+    logit_lens m_lens;
+    projection m_form;
+    std::optional<standard_scores> m_standard;
+};
+
+}  // namespace xlens
