@@ -3,6 +3,7 @@
 #define XLENS_BUILDING_model 1
 #include <xlens/model/architecture.hpp>
 #include <xlens/model/branches.hpp>
+#include <xlens/model/check_parts.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/model/presets.hpp>
 #include <xlens/model/resume.hpp>

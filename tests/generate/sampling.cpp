@@ -160,11 +160,11 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
     BOOST_TEST(refusal({.temperature = -1.0F}) == "temperature: expected at least 0, got -1");
     BOOST_TEST(refusal({.temperature = not_a_number}) ==
                "temperature: expected at least 0, got nan");
-    BOOST_TEST(refusal({.top_p = 0.0F}) == "top-p: expected above 0 and up to 1, got 0");
-    BOOST_TEST(refusal({.top_p = 1.5F}) == "top-p: expected above 0 and up to 1, got 1.5");
-    BOOST_TEST(refusal({.min_p = 1.5F}) == "min-p: expected 0 to 1, got 1.5");
+    BOOST_TEST(refusal({.top_p = 0.0F}) == "top_p: expected above 0 and up to 1, got 0");
+    BOOST_TEST(refusal({.top_p = 1.5F}) == "top_p: expected above 0 and up to 1, got 1.5");
+    BOOST_TEST(refusal({.min_p = 1.5F}) == "min_p: expected 0 to 1, got 1.5");
     BOOST_TEST(refusal({.repetition_penalty = 0.0F}) ==
-               "repetition-penalty: expected above 0, got 0");
+               "repetition_penalty: expected above 0, got 0");
 }
 
 BOOST_AUTO_TEST_CASE(generation_ends_at_the_stop_token_and_at_the_context) {

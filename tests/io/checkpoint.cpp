@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_tokenizer_that_cannot_be_used_is_refused_when_it_is_asked
     BOOST_TEST(xlens::test::error_message([&] { (void)m.tokenizer(); }) ==
                path.string() +
                    ": tokenizer.ggml.model: expected one of gpt2, llama, t5, bert, "
-                   "gemma4, got rwkv; give token ids instead (--ids)");
+                   "gemma4, got rwkv; give token ids instead");
 }
 
 BOOST_AUTO_TEST_CASE(the_good_wikilm_beside_them_has_the_usual_scale_and_positions) {

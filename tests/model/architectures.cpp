@@ -141,6 +141,10 @@ BOOST_AUTO_TEST_CASE(there_are_checkpoints_of_every_family) {
     }
 }
 
+BOOST_DATA_TEST_CASE(parts_are_as_the_configuration_says, data::make(checkpoints), name) {
+    BOOST_CHECK_NO_THROW(check_parts(opened(name).model));
+}
+
 BOOST_DATA_TEST_CASE(logits_equal_the_reference, data::make(checkpoints), name) {
     const opened o(name);
     dynamic_policies none;

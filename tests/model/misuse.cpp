@@ -5,6 +5,7 @@
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/steer.hpp>
 #include <xlens/lens/logit_lens.hpp>
+#include <xlens/model/model.hpp>
 #include <xlens/trace/attribution.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
@@ -147,4 +148,60 @@ BOOST_AUTO_TEST_CASE(edits_that_say_nothing) {
     change.add(narrow);
     BOOST_TEST(refusal(change) ==
                "clamp of 0:1: expected most to be at least 2, which is least, got 1");
+}
+
+BOOST_AUTO_TEST_CASE(a_model_in_memory_whose_parts_do_not_fit) {
+    const auto said_of = [](const transformer<>& from, auto change) {
+        transformer<> m = from;
+        change(m);
+        return error_message([&] { model made(m); });
+    };
+    const auto said = [&](auto change) { return said_of(gpt2().model, change); };
+    const std::string at = "model in memory: ";
+    BOOST_TEST(said([](auto&) {}) == "(no error)");
+    BOOST_TEST(said([](auto& m) { m.config.vocabulary = 0; }) ==
+               at + "config.vocabulary: expected a positive number, got 0");
+    BOOST_TEST(said([](auto& m) { m.config.kv_heads = 3; }) ==
+               at + "config.kv_heads: expected a divisor of 4 heads, got 3");
+    BOOST_TEST(said([](auto& m) { m.blocks.pop_back(); }) == at + "blocks: expected 2, got 1");
+    BOOST_TEST(said([](auto& m) { m.embedding.clusters.clear(); }) ==
+               at + "embedding.clusters: rows of all: expected 300, got 0");
+    BOOST_TEST(said([](auto& m) { m.config.vocabulary = 301; }) ==
+               at + "embedding.clusters: rows of all: expected 301, got 300");
+    BOOST_TEST(said([](auto& m) {
+                   auto& table = m.embedding.clusters[0].table;
+                   table = table.transpose();
+               }) == at + "embedding.clusters[0].table: expected (32, 32), got (32, 300)");
+    BOOST_TEST(said([](auto& m) { m.config.context = 41; }) ==
+               at + "position.table: expected at least 41 rows for config.context, got 40");
+    BOOST_TEST(said([](auto& m) {
+                   auto& output = m.blocks[1].attention.output.weight;
+                   output = output.slice_rows(0, 31);
+               }) == at + "attention.output.weight of layer 1: expected (32, 32), got (31, 32)");
+    BOOST_TEST(said([](auto& m) { m.blocks[0].attention.query.bias = xt::ones<float>({31U}); }) ==
+               at + "attention.query.bias of layer 0: expected 32 numbers or none, got 31 numbers");
+    BOOST_TEST(said([](auto& m) { m.blocks[0].attention.shape.head_size = 9; }) ==
+               at + "attention.shape.head_size of layer 0: expected 8, got 9");
+    BOOST_TEST(said([](auto& m) { m.blocks[1].ffn_norm->gain = xt::ones<float>({33U}); }) ==
+               at + "ffn_norm.gain: numbers of layer 1: expected 32, got 33");
+    BOOST_TEST(said([](auto& m) {
+                   auto& ffn = m.blocks[1].ffn;
+                   const linear<any_matrix> values{ffn.value_layer().weight.transpose(), {}};
+                   ffn = {ffn.up_layer(), values, ffn.activation()};
+               }) == at + "ffn: values.weight of layer 1: expected (32, 128), got (128, 32)");
+    BOOST_TEST(said([](auto& m) { m.final_norm->bias = xt::ones<float>({2U}); }) ==
+               at + "final_norm.bias: expected 32 numbers or none, got 2 numbers");
+    BOOST_TEST(said([](auto& m) { m.unembedding.sections[0].first = 1; }) ==
+               at + "unembedding.sections[0].first: expected 0, got 1");
+    BOOST_TEST(said([](auto& m) { m.unembedding.bias = xt::ones<float>({299U}); }) ==
+               at + "unembedding.bias: expected 300 numbers or none, got 299 numbers");
+
+    const auto of_qwen3 = [&](auto change) { return said_of(qwen3().model, change); };
+    BOOST_TEST(of_qwen3([](auto&) {}) == "(no error)");
+    BOOST_TEST(of_qwen3([](auto& m) {
+                   m.position.rotary.table = rope_table();
+               }).starts_with(at + "position.table, the rotation of layer 0: expected 2 to "));
+    BOOST_TEST(of_qwen3([](auto& m) {
+                   m.blocks[1].attention.key_norm.norms[0].gain = xt::ones<float>({3U});
+               }).starts_with(at + "attention.key_norm.gain: numbers of layer 1: expected "));
 }

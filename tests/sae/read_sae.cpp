@@ -121,9 +121,9 @@ BOOST_AUTO_TEST_CASE(folders_without_a_place_ask_for_one) {
     folder.write("params.npz", bytes_of(sae_path(scope) / "params.npz"));
     const std::string name = folder.path().string();
     BOOST_TEST(error_message([&] { read_sae(folder.path()); }) ==
-               name + ": its layer is not in its path: give --layer");
+               name + ": its layer is not in its path; give the layer");
     BOOST_TEST(error_message([&] { read_sae(folder.path(), {.layer = 0}); }) ==
-               name + ": its site is not in its path: give --site");
+               name + ": its site is not in its path; give the site");
     const temporary_directory empty;
     BOOST_TEST(error_message([&] { read_sae(empty.path()); }) ==
                empty.path().string() +

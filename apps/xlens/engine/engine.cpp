@@ -43,6 +43,13 @@ xlens::model open(const std::filesystem::path& path, const common_flags& flags) 
     return load(path, {.precision = flags.computed_in()});
 }
 
+/// Where there is none, says what the program takes instead.
+const tokenizer& tokenizer_of(const model& m) {
+    try {
+        return m.tokenizer();
+    } catch (const error& e) { fail("{} (--ids)", e.what()); }
+}
+
 }  // namespace
 
 engine::engine(const common_flags& flags) {
@@ -54,7 +61,7 @@ engine::~engine() = default;
 const xlens::model& engine::model() const { return m_parts->model; }
 const hyperparameters& engine::config() const { return m_parts->model.config; }
 const tokenizer& engine::text() const {
-    const tokenizer& text = m_parts->model.tokenizer();
+    const tokenizer& text = tokenizer_of(m_parts->model);
     if (!m_parts->warned) {
         for (const std::string& warning : text.warnings()) { note(warning); }
     }

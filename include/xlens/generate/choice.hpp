@@ -96,6 +96,7 @@ inline std::vector<scored> best_of(std::span<const float> logits, std::size_t k)
 
 XLENS_API std::vector<scored> best_tokens(const sequence_state& state, std::size_t k,
                                           std::optional<std::size_t> row) {
+    if (k == 0) { fail("best_tokens: expected k of 1 or more, got 0"); }
     const rows<const float> logits = state.logits;
     const std::size_t which = row.value_or(logits.count() - 1);
     if (which >= logits.count()) {

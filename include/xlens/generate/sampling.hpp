@@ -82,9 +82,9 @@ private:
 #if XLENS_DEFINES(generate)
 XLENS_API sampler::sampler(const options& o) : m_options(o), m_random(o.seed) {
     check("temperature", o.temperature, o.temperature >= 0.0F, "at least 0");
-    check("top-p", o.top_p, o.top_p > 0.0F && o.top_p <= 1.0F, "above 0 and up to 1");
-    check("min-p", o.min_p, o.min_p >= 0.0F && o.min_p <= 1.0F, "0 to 1");
-    check("repetition-penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
+    check("top_p", o.top_p, o.top_p > 0.0F && o.top_p <= 1.0F, "above 0 and up to 1");
+    check("min_p", o.min_p, o.min_p >= 0.0F && o.min_p <= 1.0F, "0 to 1");
+    check("repetition_penalty", o.repetition_penalty, o.repetition_penalty > 0.0F, "above 0");
 }
 
 XLENS_API token_choice sampler::operator()(std::span<const float> logits,

@@ -132,6 +132,28 @@ namespace detail {
 XLENS_FOR_EACH_HOOK(XLENS_HOOK)
 #undef XLENS_HOOK
 
+// The same of `check`, which is no hook: a member of that name that is never called, since it is
+// not what check_fits calls, must not compile.
+template <class P>
+concept fits_check = requires(const P& p, const model_sizes& sizes) {
+    { p.check(sizes) } -> std::same_as<void>;
+};
+struct with_check {
+    void check();
+};
+template <class P>
+struct both_check : P, with_check {};
+template <class P>
+constexpr bool has_member_check() {
+    if constexpr (std::is_class_v<P> && !std::is_final_v<P>) {
+        return !requires { &both_check<P>::check; };
+    } else {
+        return fits_check<P> || requires { &P::check; };
+    }
+}
+template <class P>
+inline constexpr bool declared_check = fits_check<P> || !has_member_check<P>();
+
 template <class P>
 concept has_hooks = requires {
     { P::hooks } -> std::convertible_to<hook>;
@@ -149,7 +171,7 @@ inline constexpr bool all_declared = true XLENS_FOR_EACH_HOOK(XLENS_HOOK);
 /// one to copy. It may also have a member `void check(const model_sizes&) const`, which is called
 /// once before each pass and throws xlens::error where the policy does not fit the model.
 template <class P>
-concept policy = detail::has_hooks<P> && detail::all_declared<P>;
+concept policy = detail::has_hooks<P> && detail::all_declared<P> && detail::declared_check<P>;
 
 /// True for a policy; for anything else the compiler says which hook is wrong, and nothing more: a
 /// failed constraint would not say why, and a body that is compiled all the same would say too
@@ -178,6 +200,9 @@ consteval bool check_policy() {
         static_assert(detail::declared_after<P>, XLENS_SENTENCE(after));
         static_assert(detail::declared_read_out<P>, XLENS_SENTENCE(read_out));
         static_assert(detail::declared_logits<P>, XLENS_SENTENCE(logits));
+        static_assert(detail::declared_check<P>,
+                      "policy: member 'check' must be `void check(const xlens::model_sizes&) "
+                      "const`, or not be there");
     }
 #undef XLENS_SENTENCE
     return policy<P>;

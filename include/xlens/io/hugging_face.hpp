@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/sort_once.hpp>
 #include <xlens/io/config_refusals.hpp>
 #include <xlens/io/float8_config.hpp>
 #include <xlens/io/float8_scales.hpp>
@@ -113,7 +114,7 @@ private:
         for (const auto& item : std::filesystem::directory_iterator(m_path, ignored)) {
             found.push_back(item.path().filename().string());
         }
-        std::ranges::sort(found);
+        sort_once(found, std::less<>());
         for (const std::string& name : found) {
             const auto ends = [&](auto... end) { return (name.ends_with(end) || ...); };
             if (name.starts_with("adapter_model.") || name == "adapter_config.json") {

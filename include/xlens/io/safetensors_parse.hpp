@@ -3,6 +3,7 @@
 
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/sort_once.hpp>
 #include <xlens/io/safetensors_types.hpp>
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
@@ -126,8 +127,9 @@ inline safetensors_entry read_safetensors_entry(const std::string& file, const s
 /// The tensors must fill the data from the first byte to the last: no hole, no overlap, no rest.
 inline void check_safetensors_layout(const std::string& file,
                                      std::vector<safetensors_entry>& entries, std::size_t size) {
-    std::ranges::sort(entries, {},
-                      [](const safetensors_entry& e) { return std::tie(e.begin, e.end, e.name); });
+    sort_once(entries, [](const safetensors_entry& a, const safetensors_entry& b) {
+        return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    });
     std::uint64_t end = 0;
     for (const auto& entry : entries) {
         if (entry.begin != end) {

@@ -50,6 +50,10 @@ inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
 template <std::size_t P>
 inline constexpr std::size_t integer_rows = P < 4 ? 4 / P : 1;
+/// Bytes of rows of integers that are taken apart together: they stay in level 2 while all
+/// positions pass by, and with a few positions in level 1.
+inline constexpr std::size_t integer_tile_bytes = std::size_t{256} << 10U;
+inline constexpr std::size_t integer_tile_bytes_of_few = std::size_t{16} << 10U;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

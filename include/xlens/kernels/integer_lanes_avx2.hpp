@@ -49,6 +49,11 @@ template <block_layout layout>
     const auto* from = reinterpret_cast<const __m256i*>(x);
     return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
 }
+[[gnu::always_inline]] inline void store_codes(code_lanes codes, void* to) {
+    auto* both = static_cast<__m256i*>(to);
+    _mm256_storeu_si256(both, codes.front);
+    _mm256_storeu_si256(both + 1, codes.back);
+}
 [[gnu::always_inline]] inline __m256i low_nibbles(__m256i x) {
     return _mm256_and_si256(x, _mm256_set1_epi8(0x0F));
 }
@@ -122,12 +127,12 @@ template <int at>
                                                   __m256i second) {
     return _mm256_add_epi16(_mm256_maddubs_epi16(low, first), _mm256_maddubs_epi16(high, second));
 }
-/// Codes of eight bits are two nibbles, as their products would not fit into 16 bits.
-template <int Bits>
+/// Codes of more bits are two nibbles, as their products would not fit into 16 bits.
+template <bool Narrow>
 [[gnu::always_inline]] inline __m256 dot_two_blocks(__m256i low, __m256i high, __m256i first,
                                                     __m256i second) {
     const __m256i ones = _mm256_set1_epi16(1);
-    if constexpr (Bits <= 6) {
+    if constexpr (Narrow) {
         return _mm256_cvtepi32_ps(_mm256_madd_epi16(dot_nibbles(low, high, first, second), ones));
     } else {
         const __m256i lower = dot_nibbles(low_nibbles(low), low_nibbles(high), first, second);
@@ -136,18 +141,19 @@ template <int Bits>
             _mm256_madd_epi16(lower, ones), _mm256_madd_epi16(upper, _mm256_set1_epi16(16))));
     }
 }
-/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of
-/// each block in `low` and `first`, 16 to 31 in `high` and `second`.
-template <int Bits>
+/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u of a byte, below 64 if Narrow,
+/// elements 0 to 15 of each block in `low` and `first`, 16 to 31 in `high` and `second`.
+template <bool Narrow>
 [[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
                                                          code_lanes high, code_lanes first,
                                                          code_lanes second, __m256 scales) {
     const __m256i each = _mm256_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2);
     const __m256i next = _mm256_setr_epi32(4, 4, 4, 4, 6, 6, 6, 6);
-    return {_mm256_fmadd_ps(dot_two_blocks<Bits>(low.front, high.front, first.front, second.front),
-                            _mm256_permutevar8x32_ps(scales, each), sum.front),
-            _mm256_fmadd_ps(dot_two_blocks<Bits>(low.back, high.back, first.back, second.back),
-                            _mm256_permutevar8x32_ps(scales, next), sum.back)};
+    return {
+        _mm256_fmadd_ps(dot_two_blocks<Narrow>(low.front, high.front, first.front, second.front),
+                        _mm256_permutevar8x32_ps(scales, each), sum.front),
+        _mm256_fmadd_ps(dot_two_blocks<Narrow>(low.back, high.back, first.back, second.back),
+                        _mm256_permutevar8x32_ps(scales, next), sum.back)};
 }
 /// Σ u_i·x_i, four lanes a block, for codes u below 128.
 [[gnu::always_inline]] inline __m256i dot_halves(__m256i u, __m256i x) {

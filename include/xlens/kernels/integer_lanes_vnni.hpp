@@ -103,6 +103,9 @@ template <block_layout layout>
     keep_in_register(all);
     return all;
 }
+[[gnu::always_inline]] inline void store_codes(code_lanes codes, void* to) {
+    _mm512_storeu_si512(to, codes);
+}
 [[gnu::always_inline]] inline code_lanes low_nibbles(code_lanes x) {
     return _mm512_and_si512(x, _mm512_set1_epi8(0x0F));
 }
@@ -157,9 +160,9 @@ template <int at>
 }
 
 [[gnu::always_inline]] inline product_lanes zero_products() { return _mm512_setzero_ps(); }
-/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u below 2^Bits, elements 0 to 15 of
-/// each block in `low` and `first`, 16 to 31 in `high` and `second`.
-template <int Bits>
+/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u of a byte, below 64 if Narrow,
+/// elements 0 to 15 of each block in `low` and `first`, 16 to 31 in `high` and `second`.
+template <bool Narrow>
 [[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
                                                          code_lanes high, code_lanes first,
                                                          code_lanes second, __m256 scales) {

@@ -39,8 +39,13 @@ public:
         });
     }
 
-    [[nodiscard]] std::size_t codes_a_row() const { return m_groups * group; }
-    [[nodiscard]] std::size_t scales_a_row() const { return m_groups * scales_a_group; }
+    [[nodiscard]] std::size_t groups() const { return m_groups; }
+    // From row to row there is a cache line more, so that rows of 4,096 elements, of which eight
+    // are read at once, do not all fall to the same few sets of level 1.
+    [[nodiscard]] std::size_t codes_a_row() const { return m_groups * group + cache_line; }
+    [[nodiscard]] std::size_t scales_a_row() const {
+        return m_groups * scales_a_group + cache_line / sizeof(float);
+    }
     [[nodiscard]] const std::int8_t* codes(std::size_t t) const {
         return &m_codes[t * codes_a_row()];
     }

@@ -4,6 +4,7 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/integer_dots.hpp>
+#include <xlens/kernels/integer_tile.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/sum_tile.hpp>
@@ -76,53 +77,66 @@ inline void dot_some_decoded_rows(const matrix_view& w, std::span<const std::siz
     }
 }
 
-/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
-template <class Format>
-void stored_dots(const product& p, std::size_t first, std::size_t count) {
-    if (p.x.count() != 1) { return dots_by_tiles(p, first, count); }
-    const matrix<Format> w(p.weights);
-    constexpr std::size_t R = blocking::matvec_rows<Format>;
-    const std::size_t ahead = blocking::prefetch_groups * R * w.row_bytes(p.x.width());
+/// Of any format, what dot_vector is.
+template <std::size_t R>
+using vector_kernel = void (*)(std::array<const std::byte*, R>, std::size_t, std::span<const float>,
+                               std::span<float>);
+
+/// y(r) = ⟨S_(first + r), x⟩ by `dots`, which meets R rows at once.
+template <std::size_t R>
+void vector_meets_rows(const product& p, std::size_t first, std::size_t count,
+                       vector_kernel<R> dots) {
+    const std::size_t ahead =
+        blocking::prefetch_groups * R * p.weights.row_bytes(p.weights.stored_cols());
     const std::span<float> y = p.y[0].subspan(first, count);
     for (std::size_t r = 0; r < count; r += R) {
         const std::size_t some = std::min(R, count - r);
         const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
-        dot_vector<Format, R>(stored_rows_at<R>(w, at), ahead, p.x[0], y.subspan(r, some));
+        dots(stored_rows_at<R>(p.weights, at), ahead, p.x[0], y.subspan(r, some));
+    }
+}
+
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r: one position meets them in registers.
+template <class Format>
+void stored_dots(const product& p, std::size_t first, std::size_t count) {
+    if (p.x.count() != 1) { return dots_by_tiles(p, first, count); }
+    constexpr std::size_t R = blocking::matvec_rows<Format>;
+    vector_meets_rows<R>(p, first, count, dot_vector<Format, R>);
+}
+
+/// y(i) = ⟨S_ids[i], x⟩ by `dots`.
+template <std::size_t R>
+void vector_meets_some_rows(const matrix_view& w, std::span<const std::size_t> ids,
+                            std::span<const float> x, std::span<float> y, vector_kernel<R> dots) {
+    const std::size_t row_bytes = w.row_bytes(w.stored_cols());
+    for (std::size_t i = 0; i < ids.size(); i += R) {
+        for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
+            prefetch(w.stored_row(ids[j]), row_bytes);
+        }
+        const std::size_t some = std::min(R, ids.size() - i);
+        const auto at = [&](std::size_t j) { return ids[i + std::min(j, some - 1)]; };
+        dots(stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
     }
 }
 
 #if XLENS_INTEGER_DOTS
-/// y(t, r) = ⟨S_r, x_t⟩ in integers for P positions from t on and `count` stored rows from r on.
-template <class Format, std::size_t P>
-void meet_in_integers(const product& p, std::size_t t, std::size_t first, std::size_t count) {
-    constexpr std::size_t R = blocking::integer_rows<P>;
-    const matrix<Format> w(p.weights);
-    const std::size_t blocks = p.x.width() / quantised_rows::block;
-    const std::size_t ahead =
-        t == 0 ? blocking::prefetch_groups * 4 * w.row_bytes(w.stored_cols()) : 0;
-    for (std::size_t r = 0; r < count; r += R) {
-        const std::size_t some = std::min(R, count - r);
-        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
-        std::array<float, R * P> out;
-        integer_dots<Format, R, P>(stored_rows_at<R>(w, at), blocks, *p.quantised, t, ahead,
-                                   out.data());
-        for (std::size_t i = 0; i < P; ++i) {
-            put<R>(&out[i * R], p.y[t + i].subspan(first + r, some), false);
-        }
-    }
-}
-
 /// stored_dots in integers. Each output is summed in one order, for any number of positions.
 template <class Format>
 void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
-    std::size_t t = 0;
-    const auto meet = [&]<std::size_t P>() {
-        for (; t + P <= p.x.count(); t += P) { meet_in_integers<Format, P>(p, t, first, count); }
-    };
-    meet.template operator()<blocking::integer_positions>();
-    meet.template operator()<4>();
-    meet.template operator()<2>();
-    meet.template operator()<1>();
+    if (p.x.count() != 1) { return integer_dots_by_tiles(p, first, count, code_format_of<Format>); }
+    constexpr std::size_t R = 4;
+    const matrix<Format> w(p.weights);
+    const std::size_t blocks = p.x.width() / quantised_rows::block;
+    const std::size_t ahead = blocking::prefetch_groups * R * w.row_bytes(w.stored_cols());
+    const std::span<float> y = p.y[0].subspan(first, count);
+    for (std::size_t r = 0; r < count; r += R) {
+        const std::size_t some = std::min(R, count - r);
+        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
+        std::array<float, R> out;
+        integer_dots<Format, R>(stored_rows_at<R>(w, at), blocks, *p.quantised, 0, ahead,
+                                out.data());
+        put<R>(out.data(), y.subspan(r, some), false);
+    }
 }
 #endif
 

@@ -4,13 +4,11 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/integer_dots.hpp>
-#include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/stored_products.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/precision.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -49,15 +47,7 @@ template <class Format>
 void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
                           std::span<const float> x, std::span<float> y) {
     constexpr std::size_t R = blocking::matvec_rows<Format>;
-    const std::size_t row_bytes = w.row_bytes(w.stored_cols());
-    for (std::size_t i = 0; i < ids.size(); i += R) {
-        for (std::size_t j = i + R; j < std::min(i + 2 * R, ids.size()); ++j) {
-            prefetch(w.stored_row(ids[j]), row_bytes);
-        }
-        const std::size_t some = std::min(R, ids.size() - i);
-        const auto at = [&](std::size_t j) { return ids[i + std::min(j, some - 1)]; };
-        dot_vector<Format, R>(stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
-    }
+    vector_meets_some_rows<R>(w, ids, x, y, dot_vector<Format, R>);
 }
 
 }  // namespace xlens::kernels::detail

@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/model/check_parts.hpp>
 #include <xlens/model/erase.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/storage/stored_tensor.hpp>
@@ -35,10 +36,13 @@ public:
     model(transformer<> parts, std::string name, std::shared_ptr<const tensor_map> tensors,
           std::shared_ptr<const xlens::tokenizer> text, std::string no_text = {});
     /// Of a transformer that was put together by hand or whose architecture is fixed by its type,
-    /// and whose weights outlive this. It has no tokenizer and no file.
+    /// and whose weights outlive this. It has no tokenizer and no file. Throws xlens::error for
+    /// parts that do not fit together (check_parts).
     template <class Preset, weight_matrix Weights>
     explicit model(const transformer<Preset, Weights>& parts)
-        : model(erased(parts), "model in memory", nullptr, nullptr) {}
+        : model(erased(parts), "model in memory", nullptr, nullptr) {
+        check_parts(*this);
+    }
 
     /// The file or folder, for messages.
     [[nodiscard]] const std::string& name() const { return m_name; }
@@ -88,10 +92,8 @@ XLENS_API std::uint64_t model::fingerprint() const {
 }
 
 XLENS_API const xlens::tokenizer& model::tokenizer() const {
-    if (!m_tokenizer && !m_no_text.empty()) {
-        fail("{}; give token ids instead (--ids)", m_no_text);
-    }
-    if (!m_tokenizer) { fail("{}: no tokenizer in it; give token ids (--ids)", m_name); }
+    if (!m_tokenizer && !m_no_text.empty()) { fail("{}; give token ids instead", m_no_text); }
+    if (!m_tokenizer) { fail("{}: no tokenizer in it; give token ids", m_name); }
     return *m_tokenizer;
 }
 

@@ -281,9 +281,11 @@ inline sae_place gemma_scope_place(const std::filesystem::path& folder, const sa
     const auto layer = given.layer ? given.layer : found.layer;
     const auto site = given.site ? given.site : found.site;
     if (!layer) {
-        fail("{}: its layer is not in its path: give --layer", printable(folder.string()));
+        fail("{}: its layer is not in its path; give the layer", printable(folder.string()));
     }
-    if (!site) { fail("{}: its site is not in its path: give --site", printable(folder.string())); }
+    if (!site) {
+        fail("{}: its site is not in its path; give the site", printable(folder.string()));
+    }
     return {*layer, *site};
 }
 

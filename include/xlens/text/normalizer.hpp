@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/sort_once.hpp>
 #include <xlens/text/bert_text.hpp>
 #include <xlens/text/charsmap.hpp>
 #include <xlens/text/piece_text.hpp>
@@ -73,7 +74,7 @@ inline std::string order_marks(const std::string& text) {
     std::string out;
     const auto flush = [&] {
         if (run.size() > long_run) {
-            std::ranges::stable_sort(run, {}, &std::pair<int, std::string>::first);
+            sort_once(run, [](const auto& a, const auto& b) { return a.first < b.first; });
         }
         for (const auto& mark : run) { out += mark.second; }
         run.clear();

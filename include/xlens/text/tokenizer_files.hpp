@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/sort_once.hpp>
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
 #include <xlens/text/added_tokens.hpp>
@@ -221,7 +222,7 @@ private:
             token.content = content;
             token.normalized = true;
         }
-        std::ranges::sort(out, {}, &added_token::id);
+        sort_once(out, [](const added_token& a, const added_token& b) { return a.id < b.id; });
         return out;
     }
 
