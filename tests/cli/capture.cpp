@@ -165,7 +165,8 @@ BOOST_AUTO_TEST_CASE(bad_flags_of_capture_are_one_line) {
                "xlens: --ids: 1 tokens, position 1 was asked for\n");
     BOOST_TEST(line({"--ids", "1", "--sites", "residual"}) ==
                "xlens: sites: expected some of embedding, before, after, final, attention_out, "
-               "pre_activations, coefficients, logits, got 'residual'\n");
+               "ffn_out, queries, keys, values, pattern, head_outputs, pre_activations, "
+               "coefficients, logits, got 'residual'\n");
     BOOST_TEST(line({"--ids", "1", "--shard", "2/2"}) ==
                "xlens: --shard: expected I/N with I from 0 to N - 1, such as 0/4, got '2/2'\n");
     BOOST_TEST(line({"--ids", "1", "--dtype", "f64"}) ==

@@ -41,9 +41,15 @@ const tiny_model<>& llama() {
     return m;
 }
 
-const std::vector<std::string> all_sites{"embedding",    "before",        "after",
-                                         "final",        "attention_out", "pre_activations",
-                                         "coefficients", "logits"};
+const std::vector<std::string> layer_sites{
+    "before", "after",  "attention_out", "ffn_out",         "queries",
+    "keys",   "values", "head_outputs",  "pre_activations", "coefficients"};
+/// All but the pattern, whose rows are padded.
+std::vector<std::string> all_sites() {
+    std::vector<std::string> out{"embedding", "final", "logits"};
+    out.insert(out.end(), layer_sites.begin(), layer_sites.end());
+    return out;
+}
 
 /// Prompts of 24, 5, 1 and 30 tokens.
 std::vector<source_sequence> prompts() {
@@ -127,13 +133,13 @@ struct deepest_layer {
 BOOST_AUTO_TEST_CASE(every_site_is_what_its_hook_sees) {
     const temporary_directory folder;
     capture_options what;
-    what.sites = all_sites;
+    what.sites = all_sites();
     what.file_bytes = 40'000;  // several files, cut within a sequence
     const capture_result made = run(what, folder.path() / "out");
     BOOST_TEST(made.rows == 60U);
     BOOST_TEST(made.files.size() > 2U);
     const auto arrays = read_capture(folder.path() / "out");
-    BOOST_TEST(arrays.size() == 3U + 3U + 5U * 2U);
+    BOOST_TEST(arrays.size() == 3U + 3U + layer_sites.size() * 2U);
     plain_sites seen;
     std::vector<std::int32_t> sequence;
     std::vector<std::int32_t> position;
@@ -161,11 +167,39 @@ BOOST_AUTO_TEST_CASE(every_site_is_what_its_hook_sees) {
     check("final", "read_out.1");
     check("logits", "logits.1");
     for (const std::string l : {"0", "1"}) {
-        for (const std::string site :
-             {"before", "after", "attention_out", "pre_activations", "coefficients"}) {
-            check(site + "." + l, site + "." + l);
+        for (const std::string& site : layer_sites) { check(site + "." + l, site + "." + l); }
+    }
+    const auto& config = llama().model.config;
+    BOOST_TEST((arrays.at("queries.1").shape ==
+                std::vector<std::size_t>{60, config.heads, config.head_size}));
+    BOOST_TEST((arrays.at("keys.1").shape ==
+                std::vector<std::size_t>{60, config.kv_heads, config.head_size}));
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_a_pattern_are_those_of_its_hook_and_zeros) {
+    const temporary_directory folder;
+    capture_options what;
+    what.sites = {"pattern"};
+    what.layers = {1};
+    run(what, folder.path() / "out");
+    const auto arrays = read_capture(folder.path() / "out");
+    const std::size_t heads = llama().model.config.heads;
+    constexpr std::size_t longest = 30;
+    BOOST_TEST((arrays.at("pattern.1").shape == std::vector<std::size_t>{60, heads, longest}));
+    std::vector<float> expected;
+    for (const source_sequence& one : prompts()) {
+        plain_sites seen;
+        sequence_state state = llama().model.start();
+        llama().model.forward(state, one.tokens, seen);
+        const std::vector<float>& x = seen.rows_of.at("pattern.1");
+        const std::size_t count = one.tokens.size();
+        for (std::size_t at = 0; at < x.size(); at += count) {  // a position and head
+            expected.insert(expected.end(), x.begin() + static_cast<std::ptrdiff_t>(at),
+                            x.begin() + static_cast<std::ptrdiff_t>(at + count));
+            expected.insert(expected.end(), longest - count, 0.0F);
         }
     }
+    BOOST_TEST((arrays.at("pattern.1").floats() == expected));
 }
 
 BOOST_AUTO_TEST_CASE(chosen_layers_and_positions_are_those_of_all) {
@@ -424,8 +458,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_captured_is_refused) {
     BOOST_TEST(refusal([](capture_options& o) {
                    o.sites = {"after", "middle"};
                }) ==
-               "sites: expected some of embedding, before, after, final, attention_out, "
-               "pre_activations, coefficients, logits, got 'middle'");
+               "sites: expected some of embedding, before, after, final, attention_out, ffn_out, "
+               "queries, keys, values, pattern, head_outputs, pre_activations, coefficients, "
+               "logits, got 'middle'");
     BOOST_TEST(refusal([](capture_options& o) {
                    o.layers = {0, 2};
                }) == "layers: layer 2, the model has layers 0 to 1");

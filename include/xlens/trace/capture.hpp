@@ -264,8 +264,10 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
                                       const std::filesystem::path& folder,
                                       dynamic_policies& policies) {
     const auto begin = std::chrono::steady_clock::now();
+    const hyperparameters& c = model.config;
     const std::vector<captured_array> arrays =
-        captured_arrays(options.sites, options.layers, {model.sizes(), source.longest});
+        captured_arrays(options.sites, options.layers,
+                        {model.sizes(), source.longest, c.heads, c.kv_heads, c.head_size});
     source.check(options.positions);
     capture_folder to(folder, facts_for(options, source, arrays));
     capture_result out;

@@ -17,8 +17,10 @@
 
 #if XLENS_DEFINES(trace)
 #include <xlens/core/error.hpp>
+#include <xlens/core/xtensor.hpp>
 
 #include <algorithm>
+#include <numeric>
 #endif
 
 namespace xlens {
@@ -51,6 +53,7 @@ public:
 private:
     flow record(hook h, const site& where, rows<float> x);
     void keep(std::size_t array, const site& where, rows<const float> x);
+    void put(std::size_t array, rows<const float> x, std::span<const std::size_t> from);
 
     std::span<const captured_array> m_arrays;
     capture_rows* m_to;
@@ -106,17 +109,50 @@ XLENS_API flow capture_recorder::record(hook h, const site& where, rows<float> x
                                                                             : flow::proceed;
 }
 
+namespace detail {
+
+/// Rows `from` of patterns (T, H·S) as (n, H·longest): each head's weights, then zeros.
+inline xt::xtensor<float, 2> padded_patterns(rows<const float> x, std::span<const std::size_t> from,
+                                             std::size_t heads, std::size_t longest) {
+    xt::xtensor<float, 2> out = xt::zeros<float>({from.size(), heads * longest});
+    const std::size_t seen = x.width() / heads;
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        for (std::size_t h = 0; h < heads; ++h) {
+            std::ranges::copy(
+                x[from[i]].subspan(h * seen, seen),
+                rows<float>(out)[i].begin() + static_cast<std::ptrdiff_t>(h * longest));
+        }
+    }
+    return out;
+}
+
+}  // namespace detail
+
 XLENS_API void capture_recorder::keep(std::size_t array, const site& where, rows<const float> x) {
     const captured_array& what = m_arrays[array];
-    if (x.width() != what.columns) {
-        fail("capture: {}: rows of {} numbers, expected {}", what.name, x.width(), what.columns);
-    }
     std::vector<std::size_t> from;
     for (const std::size_t p : m_positions) {
         if (p < where.first_position || p - where.first_position >= x.count()) {
             fail("capture: {}: no row of position {}", what.name, p);
         }
         from.push_back(p - where.first_position);
+    }
+    if (what.site->where == hook::pattern) {
+        const xt::xtensor<float, 2> padded =
+            detail::padded_patterns(x, from, what.shape[0], what.shape[1]);
+        std::iota(from.begin(), from.end(), std::size_t{0});
+        put(array, padded, from);
+    } else {
+        put(array, x, from);
+    }
+    ++m_kept;
+}
+
+XLENS_API void capture_recorder::put(std::size_t array, rows<const float> x,
+                                     std::span<const std::size_t> from) {
+    const captured_array& what = m_arrays[array];
+    if (x.width() != what.columns) {
+        fail("capture: {}: rows of {} numbers, expected {}", what.name, x.width(), what.columns);
     }
     const std::size_t number = index_arrays.size() + array;
     if (const auto unfit = m_to->put(number, m_to->count(), x, from)) {
@@ -126,7 +162,6 @@ XLENS_API void capture_recorder::keep(std::size_t array, const site& where, rows
              half ? "at most 65504 in magnitude, what f16 holds; f32 holds more"
                   : "a finite number");
     }
-    ++m_kept;
 }
 
 #endif

@@ -26,7 +26,10 @@ namespace xlens {
 /// What the shape of a site's rows may depend on.
 struct capture_sizes {
     model_sizes model;
-    std::size_t longest = 0;  ///< tokens of the longest sequence
+    std::size_t longest = 0;    ///< tokens of the longest sequence
+    std::size_t heads = 0;      ///< H
+    std::size_t kv_heads = 0;   ///< K
+    std::size_t head_size = 0;  ///< d
 };
 
 /// A place of a pass whose rows can be captured: one row a position.
@@ -45,13 +48,29 @@ inline std::vector<std::size_t> inner_shape(const capture_sizes& s) {
     return {s.model.inner_width};
 }
 inline std::vector<std::size_t> word_shape(const capture_sizes& s) { return {s.model.vocabulary}; }
+inline std::vector<std::size_t> head_shape(const capture_sizes& s) {
+    return {s.heads, s.head_size};
+}
+inline std::vector<std::size_t> kv_head_shape(const capture_sizes& s) {
+    return {s.kv_heads, s.head_size};
+}
+inline std::vector<std::size_t> pattern_shape(const capture_sizes& s) {
+    return {s.heads, s.longest};
+}
 }  // namespace detail
 
 /// All of them; a new one is an entry here, and a hook where it is none of these:
 ///   embedding        (D)  what enters layer 0: the token's row, scaled and normed where the model
 ///                         does so, learned positions added
+///   queries       (H, d)  of each head, as they are multiplied: normed and turned; their numbers
+///   keys          (K, d)  stand as hooks/policy.hpp says
+///   values        (K, d)
+///   pattern       (H, S)  the weight that a head gives each position of the sequence, 0 where it
+///                         does not look; S is the longest sequence, so that rows are of one size
+///   head_outputs  (H, d)  Σ weight·value of each head, before the output projection
 ///   attention_out    (D)  what the layer's attention adds to the residual, behind its norm and
 ///                         multiplier where the model has such
+///   ffn_out          (D)  what its FFN adds, likewise
 ///   before, after    (D)  the residual before and after the layer's FFN update
 ///   pre_activations  (F)  what the activation is applied to; behind a gate the gate's
 ///   coefficients     (F)  m, of the FFN update Σ_i m_i·v_i
@@ -66,6 +85,14 @@ inline constexpr std::array capture_sites{
     capture_site{"final", hook::read_out, false, detail::width_shape, "what the final norm reads"},
     capture_site{"attention_out", hook::attention_out, true, detail::width_shape,
                  "what attention adds"},
+    capture_site{"ffn_out", hook::ffn_out, true, detail::width_shape, "what the FFN adds"},
+    capture_site{"queries", hook::queries, true, detail::head_shape, "of each head, turned"},
+    capture_site{"keys", hook::keys, true, detail::kv_head_shape, "of each key-value head, turned"},
+    capture_site{"values", hook::values, true, detail::kv_head_shape, "of each key-value head"},
+    capture_site{"pattern", hook::pattern, true, detail::pattern_shape,
+                 "a head's weight of each position"},
+    capture_site{"head_outputs", hook::head_outputs, true, detail::head_shape,
+                 "of each head, before the output projection"},
     capture_site{"pre_activations", hook::pre_activations, true, detail::inner_shape,
                  "before the activation"},
     capture_site{"coefficients", hook::coefficients, true, detail::inner_shape,
