@@ -234,6 +234,21 @@ BOOST_AUTO_TEST_CASE(a_model_differs_from_itself_by_exactly_nothing) {
     BOOST_TEST(found.values.empty());
 }
 
+// As GGUF, where rows of queries and keys stand in another order: sums round otherwise, no more.
+BOOST_AUTO_TEST_CASE(the_same_weights_in_another_file_differ_by_rounding) {
+    const tiny_model<> gguf("llama/model.gguf");
+    const comparison found = compare(llama().model, gguf.model, llama().ids, compare_options(16));
+    BOOST_TEST(found.output.kl_max < 1e-8);
+    BOOST_TEST(found.output.agreement.mean == 1.0);
+    for (const layer_difference& l : found.layers) {
+        BOOST_TEST(l.distance < 1e-5);
+        BOOST_TEST(l.overlap == 1.0);
+        BOOST_TEST(l.values->least == 1.0);
+        BOOST_TEST(l.values->promoted == 1.0);
+    }
+    BOOST_TEST(found.values.empty());
+}
+
 BOOST_AUTO_TEST_CASE(neither_threads_nor_passes_change_a_bit) {
     compare_options options({16, 6});
     options.windows.prefix = {3, 5};

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -22,10 +23,10 @@ namespace {
 constexpr std::size_t name_width = 14;
 constexpr std::size_t shown = 5;  // positions and value vectors
 
-/// Four digits of a number that is seldom above 1: "0.01234", "1.2e-05".
+/// A number that may be very small: "0.01234", "1.2e-05".
 std::string small(double x) {
     if (x == 0.0) { return "0"; }
-    return std::abs(x) < 1e-3 ? fmt::format("{:.2g}", x) : fmt::format("{:.4f}", x);
+    return std::abs(x) < 1e-4 ? fmt::format("{:.1e}", x) : fmt::format("{:.5f}", x);
 }
 std::string share(double x) {
     return std::isfinite(x) ? fmt::format("{:.2f}%", 100.0 * x) : std::string("–");
@@ -50,7 +51,9 @@ void print_model(char which, const engine& model, const std::string& name) {
 void print_outputs(const output_difference& o) {
     named("KL(A‖B)")
         .put(fmt::format("{}{} nats", small(o.kl.mean), margin(o.kl.error)), style::bold)
-        .put(fmt::format("   median {}, 95% {}, 99% {}, max {} at {}", small(o.kl_median),
+        .print();
+    named("")
+        .put(fmt::format("median {}, 95% {}, 99% {}, largest {} at token {}", small(o.kl_median),
                          small(o.kl_95), small(o.kl_99), small(o.kl_max), o.kl_max_at))
         .print();
     named("same top-1")
@@ -170,7 +173,8 @@ void print_comparison(const compare_view& view) {
     print_model('B', view.b, compared_name(view.b, view.edits));
     table_line text = named("text");
     text.put(fmt::format("{} positions of {}, {} tokens{}", found.output.positions,
-                         visible(view.text), view.tokens.size(),
+                         visible(std::filesystem::path(view.text).filename().string()),
+                         view.tokens.size(),
                          view.window > 0 ? fmt::format(" in windows of {}", view.window) : ""));
     text.print();
     print_outputs(found.output);
