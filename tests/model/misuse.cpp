@@ -189,6 +189,11 @@ BOOST_AUTO_TEST_CASE(a_model_in_memory_whose_parts_do_not_fit) {
                    const linear<any_matrix> values{ffn.value_layer().weight.transpose(), {}};
                    ffn = {ffn.up_layer(), values, ffn.activation()};
                }) == at + "ffn: values.weight of layer 1: expected (32, 128), got (128, 32)");
+    BOOST_TEST(said([](auto& m) {
+                   auto& ffn = m.blocks[0].ffn;
+                   ffn = {ffn.up_layer(), ffn.value_layer()};
+               }) == at + "ffn: activation of layer 0: expected one of kernels/activation.hpp, got "
+                          "none");
     BOOST_TEST(said([](auto& m) { m.final_norm->bias = xt::ones<float>({2U}); }) ==
                at + "final_norm.bias: expected 32 numbers or none, got 2 numbers");
     BOOST_TEST(said([](auto& m) { m.unembedding.sections[0].first = 1; }) ==

@@ -209,6 +209,9 @@ inline void check_ffn(const block<presets::any, any_matrix>& b, const hyperparam
         check.layer("ffn: up", b.ffn.up_layer(), p.inner_width, p.width);
         check.layer("ffn: values", b.ffn.value_layer(), p.width, p.inner_width);
     }
+    if (b.ffn.activation().apply == nullptr) {
+        check.refuse("ffn: activation", "one of kernels/activation.hpp", "none");
+    }
     check.norm("ffn: post_norm", b.ffn.post_norm());
 }
 

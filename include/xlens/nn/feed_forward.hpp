@@ -156,8 +156,12 @@ public:
     }
 
     /// Lets an RMS norm (none: absent), then a multiplier r, stand between the sum and the
-    /// residual.
+    /// residual. Throws xlens::error for a norm of another width.
     void writes_through(std::optional<rms_norm> post_norm, float multiplier) {
+        if (post_norm && post_norm->gain.size() != width()) {
+            fail("ffn: post_norm: {} numbers, the layer's width is {}", post_norm->gain.size(),
+                 width());
+        }
         m_post_norm = std::move(post_norm);
         m_multiplier = multiplier;
         m_gain = {};
