@@ -44,7 +44,7 @@ std::string many_ids(int count) {
 
 const std::string names =
     "info, tokenize, trace, concept, index, search, cluster, attribute, generate, "
-    "perplexity, events, exit, lens, sae";
+    "perplexity, events, examples, exit, lens, sae";
 const std::string whole_threads = "--threads: expected a whole number from 1 to 1024, got ";
 const std::string whole_ids = "--ids: expected a whole number from 0 to 2147483647, got ";
 const std::string edit_form = "expected LAYER:INDEX=NUMBER such as 12:1033=1.5, got ";
@@ -140,7 +140,7 @@ const std::vector<bad_case> cases{
     {{"concept", tiny, "2:0"}, "neuron 2:0: layer 2, the model has layers 0 to 1"},
     {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
     {{"concept", tiny, "0:0", "--projection", "cooked"},
-     "--projection: expected one of folded, raw, normed, got 'cooked'"},
+     "--projection: expected one of folded, raw, normed, standard, got 'cooked'"},
     {{"concept", tiny, "0:0", "--control", "3", "--projection", "normed"},
      "--control: expected --projection folded or raw, got normed"},
     {{"concept", tiny, "0:0", "--index", "/no/such"},
@@ -173,7 +173,7 @@ const std::vector<bad_case> cases{
     {{"search", tiny, "--ids", "1", "--normalise", "std"},
      "--normalise: expected one of none, norm, spread, got 'std'"},
     {{"search", tiny, "--ids", "1", "--projection", "normed"},
-     "--projection: expected one of folded, raw, got 'normed'"},
+     "--projection: expected one of folded, raw, standard, got 'normed'"},
     {{"search", tiny, "--ids", "1", "--seed", "-1"},
      "--seed: expected a whole number from 0 to 18446744073709551615, got '-1'"},
     {{"search", tiny, "--ids", "1", "--side", "key", "--index", "x"},

@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
     for (const std::string name :
          {"info", "tokenize", "trace", "concept", "index", "search", "cluster", "attribute",
-          "generate", "perplexity", "events", "exit"}) {
+          "generate", "perplexity", "events", "examples", "exit"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});
