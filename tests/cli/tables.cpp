@@ -112,6 +112,8 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"search", model, "--regex", "a", "--control", "0", "--normalise", "norm"});
     check_page({"search", tiny, "--like", "0:3", "--side", "gate"});
     check_page({"info", tiny});
+    check_page({"examples", model, "29:1189,0:0", "--file",
+                xlens::test::golden_path("smollm2/perplexity.txt").string(), "--limit", "100"});
     check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
     check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
