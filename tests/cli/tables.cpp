@@ -114,13 +114,15 @@ BOOST_AUTO_TEST_CASE(other_pages_fit_100_columns) {
     check_page({"attribute", model, "--prompt", "日本の首都は a capital", "--heads", "--head",
                 "20:4", "--limit", "9"});
     check_page({"info", tiny});
+    check_page({"examples", model, "29:1189,0:0", "--file",
+                xlens::test::golden_path("smollm2/perplexity.txt").string(), "--limit", "100"});
     check_page({"cluster", model, "-k", "20", "--sample", "400", "--shuffle"});
     check_page({"cluster", tiny, "-k", "3", "--method", "complete", "--space", "projected"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "7", "--top", "2"});
     check_page({"trace", tiny, "--ids", "1,2,3", "--sub-updates", "0"});
     for (const std::string name :
          {"info", "tokenize", "trace", "concept", "index", "search", "cluster", "attribute",
-          "generate", "perplexity", "events", "exit"}) {
+          "generate", "perplexity", "events", "examples", "exit"}) {
         check_page({name, "--help"});
     }
     check_page({"--help"});

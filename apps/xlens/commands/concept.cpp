@@ -91,8 +91,8 @@ void add_concept(command_line& program) {
                   "documents a line each");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");
     a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
-             "How v is read: with the final norm's gain, as it is, normed, or each token's\n"
-             "score beside what all value vectors of the model score");
+             "How v is read: with the final norm's gain, as it is, normed, or a token's\n"
+             "score beside what all value vectors of the model score for it");
     a.text("--index", flags->index, "FILE", "Read the tokens from a file that xlens index made");
     constexpr std::size_t most_random = 100'000;
     a.whole("--control", flags->control, 0, most_random, "Random vectors to compare with");

@@ -65,8 +65,8 @@ void add_index(command_line& program) {
     a.text("-o", flags->path, "FILE", "File to write");
     a.whole("--top", flags->top, 1, most, "Tokens of each end");
     a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
-             "How v is read: with the final norm's gain, as it is, normed, or each token's\n"
-             "score beside what all value vectors of the model score");
+             "How v is read: with the final norm's gain, as it is, normed, or a token's\n"
+             "score beside what all value vectors of the model score for it");
 }
 
 }  // namespace xlens::program

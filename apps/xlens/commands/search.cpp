@@ -159,11 +159,11 @@ void add_search(command_line& program) {
     a.choice("--side", flags->words.side, {"value", "key", "gate", "up"},
              "What neurons write, or what they read by");
     a.choice("--normalise", flags->scale, {"none", "norm", "spread"},
-             "Divide by nothing, the norm, or the spread over the vocabulary (spread; with\n"
-             "--like: norm; with --projection standard: none)");
+             "Divide by nothing, the norm, or the spread over the vocabulary (spread;\n"
+             "with --like: norm; with --projection standard: none)");
     a.choice("--projection", flags->words.form, {"folded", "raw", "standard"},
-             "How vectors are read: with the norm's gain, as they are, or each token's score\n"
-             "beside what all value vectors score");
+             "How vectors are read: with the norm's gain, as they are, or a token's score\n"
+             "beside what all value vectors of the model score for it");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");
     a.text("--sae", flags->sae, "FOLDER",
            "Search the features of a sparse autoencoder (see 'xlens sae') instead");
