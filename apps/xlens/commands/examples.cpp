@@ -219,7 +219,7 @@ void add_examples(command_line& program) {
             "Of so many positions of a window in a row show the best alone");
     a.whole("--skip", flags->skipped, 0, 1U << 28U,
             "First positions of a window, read but not looked at: the start token, or\n"
-            "the first where there is none, which attends to itself alone (1; 0: show it)");
+            "the first where there is none, which attends to itself alone (1)");
     a.number("--threshold", flags->threshold, "Count the share of positions with |m| above (0.5)");
     a.text("-o", flags->lines, "FILE", "Write JSON lines, one a neuron, without contexts");
     a.text("--html", flags->html, "FILE", "Write a page with the contexts shaded by m");
