@@ -168,7 +168,7 @@ struct template_mapping : template_nest {
     std::vector<std::pair<template_value, template_value>> entries;
 };
 
-inline template_value::template_value(template_values items, list_form form) {
+inline template_value::template_value(std::vector<template_value> items, list_form form) {
     auto made = std::make_shared<template_list>();
     for (const template_value& item : items) { made->take(item); }
     made->items = std::move(items);
