@@ -38,8 +38,8 @@ XLENS_API void write_gguf(atomic_file& to, std::span<const gguf_entry> keys,
 
 XLENS_API void write_gguf(atomic_file& to, std::span<const gguf_entry> keys,
                           std::span<const float_tensor> tensors) {
-    constexpr std::uint32_t version = 3;
-    constexpr std::uint32_t f32 = 0;
+    constexpr std::uint32_t format_version = 3;
+    constexpr std::uint32_t type_f32 = 0;
     const auto padded = [](std::size_t size) {
         return (size + default_gguf_alignment - 1) / default_gguf_alignment *
                default_gguf_alignment;
@@ -47,7 +47,7 @@ XLENS_API void write_gguf(atomic_file& to, std::span<const gguf_entry> keys,
     byte_buffer header;
     byte_writer out(header);
     out.values(std::span(std::string_view("GGUF")));
-    out.value(version);
+    out.value(format_version);
     out.size(tensors.size());
     out.size(keys.size());
     for (const auto& [key, value] : keys) {
@@ -65,7 +65,7 @@ XLENS_API void write_gguf(atomic_file& to, std::span<const gguf_entry> keys,
         out.string(t.name);
         out.value(static_cast<std::uint32_t>(t.shape.size()));
         for (std::size_t i = t.shape.size(); i-- > 0;) { out.size(t.shape[i]); }
-        out.value(f32);
+        out.value(type_f32);
         out.size(offset);
         offset += padded(t.values.size_bytes());
     }
