@@ -15,6 +15,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -186,7 +187,9 @@ private:
             xlens::sequence_state state = m_model.start();
             state.wanted = xlens::logit_rows::none;
             m_model.forward(state, prompt(tokens), seen);
-            found = xlens::detail::read_pass(m_lens, nullptr, seen, 10);
+            std::vector<std::size_t> all(tokens);
+            std::iota(all.begin(), all.end(), std::size_t{0});
+            found = xlens::detail::read_pass(m_lens, nullptr, seen, all, 10);
         });
         for (std::size_t l = 0; l < m_model.config.layers; ++l) {
             for (std::size_t p = 0; p < tokens; p += told) {

@@ -42,9 +42,9 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/progress.hpp>
-#include <xlens/core/ranges.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>

@@ -140,10 +140,12 @@ BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {
     refused({"--sites", "after,mlp"},
             "--sites: expected some of embedding, attention_out, before, ffn_out and after, got "
             "'mlp'");
-    refused({"--layers", "2"}, "--layers: expected numbers from 0 to 1 such as 3,5-8, got '2'");
-    refused({"--layers", "-1"}, "--layers: expected numbers from 0 to 1 such as 3,5-8, got '-1'");
+    refused({"--layers", "2"},
+            "--layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '2'");
+    refused({"--layers", "-1"},
+            "--layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '-1'");
     refused({"--positions", "4"},
-            "--positions: expected numbers from 0 to 3 such as 3,5-8, got '4'");
+            "--positions: expected numbers and ranges from 0 to 3 such as 3,5-8, got '4'");
     refused({"--tokens", "#1", "--metric", "kl-source"},
             "--tokens: expected no --metric kl-source with it, got one");
     refused({"--html", ""}, "--html: expected a file to write, got ''");
@@ -219,7 +221,7 @@ BOOST_AUTO_TEST_CASE(each_bad_steering_is_one_line) {
     };
     refused(control_vector + "=nan", "--steer: expected a finite number, got 'nan'");
     refused(control_vector + ":-1=2",
-            "--steer: expected numbers from 0 to 65535 such as 3,5-8, got '-1'");
+            "--steer: expected numbers and ranges from 0 to 65535 such as 3,5-8, got '-1'");
     refused("=2", "--steer: expected FILE[:LAYERS][=NUMBER], got no file");
     refused(control_vector, control_vector + ": directions: width 20, the model has 32");
     const auto missing = run_program({"generate", tiny, "--ids", "1", "--steer", "no.gguf"});

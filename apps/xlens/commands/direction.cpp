@@ -7,7 +7,7 @@
 #include "output/table_line.hpp"
 
 #include <xlens/core/error.hpp>
-#include <xlens/core/ranges.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/interventions/direction_file.hpp>
 #include <xlens/interventions/fit_directions.hpp>
 #include <xlens/interventions/pair_file.hpp>

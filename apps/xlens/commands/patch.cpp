@@ -8,7 +8,7 @@
 #include "output/progress.hpp"
 
 #include <xlens/core/error.hpp>
-#include <xlens/core/ranges.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/interventions/patch_grid.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/atomic_file.hpp>

@@ -3,7 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
-#include <xlens/core/ranges.hpp>
+#include <xlens/core/number_ranges.hpp>
 
 #include <fmt/format.h>
 

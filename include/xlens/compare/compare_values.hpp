@@ -16,6 +16,7 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/rows_at.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -51,15 +52,6 @@ inline double shared_tokens(const std::vector<scored>& a, const std::vector<scor
     };
     return static_cast<double>(std::ranges::count_if(a, in_b)) /
            static_cast<double>(std::max(a.size(), b.size()));
-}
-
-/// Rows of `all` by their numbers.
-inline xt::xtensor<float, 2> picked(rows<const float> all, std::span<const std::size_t> numbers) {
-    xt::xtensor<float, 2> out = xt::empty<float>({numbers.size(), all.width()});
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-        std::ranges::copy(all[numbers[i]], rows<float>(out)[i].begin());
-    }
-    return out;
 }
 
 /// One layer after the other.
@@ -103,7 +95,7 @@ private:
     }
     [[nodiscard]] std::vector<token_ends> concepts(const logit_lens& lens, rows<const float> all,
                                                    std::span<const std::size_t> numbers) const {
-        const xt::xtensor<float, 2> some = picked(all, numbers);
+        const xt::xtensor<float, 2> some = rows_at(all, numbers);
         return lens.project(some, m_options->promoted);
     }
     void keep_least(rows<const float> a, rows<const float> b, std::span<const double> found) {

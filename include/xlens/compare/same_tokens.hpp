@@ -53,7 +53,7 @@ XLENS_API void check_same_vocabulary(const model& a, const model& b) {
         const auto token = static_cast<token_id>(id);
         if (of_a.bytes(token) == of_b.bytes(token)) { continue; }
         fail("{} and {}: token {}: expected one spelling, got '{}' and '{}'", printable(a.name()),
-             printable(b.name()), id, detail::spelt_token(of_a, id), detail::spelling(of_b, id));
+             printable(b.name()), id, detail::spelt_token(of_a, id), detail::spelt_token(of_b, id));
     }
 }
 

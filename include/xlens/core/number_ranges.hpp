@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <cstdint>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,8 +29,8 @@ inline std::optional<std::size_t> whole_number(std::string_view text) {
 
 }  // namespace detail
 
-/// The numbers of "3,5-8", each once, in order. Throws xlens::error naming `what` ("--layers") for
-/// anything else, and for a number that is not below `end`.
+/// The numbers of "3,5-8", each once, in order; of "all" those below `end`. Throws xlens::error
+/// naming `what` ("--layers") for anything else, and for a number that is not below `end`.
 inline std::vector<std::size_t> parse_ranges(std::string_view what, std::string_view text,
                                              std::size_t end) {
     const auto refuse = [&] {
@@ -38,6 +38,11 @@ inline std::vector<std::size_t> parse_ranges(std::string_view what, std::string_
              printable(text));
     };
     std::vector<std::size_t> out;
+    if (text == "all") {
+        out.resize(end);
+        std::iota(out.begin(), out.end(), std::size_t{0});
+        return out;
+    }
     for (std::size_t at = 0; at <= text.size();) {
         const std::size_t comma = std::min(text.find(',', at), text.size());
         const std::string_view part = text.substr(at, comma - at);

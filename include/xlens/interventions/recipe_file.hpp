@@ -20,7 +20,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
-#include <xlens/core/ranges.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/patch.hpp>
 #include <xlens/json/reader.hpp>

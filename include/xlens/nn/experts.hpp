@@ -8,6 +8,7 @@
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/nn/linear.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/rows_at.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
@@ -86,7 +87,7 @@ struct experts {
             const std::vector<std::size_t> chosen =
                 those(x.count(), [&](std::size_t t) { return p(t, e) != 0.0F; });
             if (chosen.empty()) { return; }
-            const xt::xtensor<float, 2> in = gathered(x, chosen);
+            const xt::xtensor<float, 2> in = rows_at(x, chosen);
             scatter(all[e].gate, in, chosen, m.columns(first, all[e].width()));
             scatter(all[e].up, in, chosen, up.columns(first, all[e].width()));
         });
@@ -120,7 +121,7 @@ struct experts {
             });
             if (chosen.empty()) { return; }
             xt::xtensor<float, 2> part = xt::empty<float>({chosen.size(), out.width()});
-            const xt::xtensor<float, 2> in = gathered(own, chosen);
+            const xt::xtensor<float, 2> in = rows_at(own, chosen);
             kernels::matmul(all[e].values.weight, in, part);
             for (std::size_t n = 0; n < chosen.size(); ++n) {
                 kernels::add_scaled(1.0F, rows<const float>(part)[n], out[chosen[n]]);
@@ -144,13 +145,6 @@ private:
         std::vector<std::size_t> out;
         for (std::size_t t = 0; t < count; ++t) {
             if (chosen(t)) { out.push_back(t); }
-        }
-        return out;
-    }
-    static xt::xtensor<float, 2> gathered(rows<const float> x, std::span<const std::size_t> which) {
-        xt::xtensor<float, 2> out = xt::empty<float>({which.size(), x.width()});
-        for (std::size_t n = 0; n < which.size(); ++n) {
-            std::ranges::copy(x[which[n]], rows<float>(out)[n].begin());
         }
         return out;
     }

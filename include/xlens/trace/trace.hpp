@@ -30,6 +30,7 @@
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/rows_at.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 #include <xlens/trace/saturation.hpp>
 #endif
@@ -114,14 +115,6 @@ inline std::vector<traced_position> traced(std::span<const std::size_t> position
     return out;
 }
 
-inline xt::xtensor<float, 2> picked(rows<const float> x, std::span<const std::size_t> which) {
-    xt::xtensor<float, 2> out = xt::empty<float>({which.size(), x.width()});
-    for (std::size_t i = 0; i < which.size(); ++i) {
-        std::ranges::copy(x[which[i]], rows<float>(out)[i].begin());
-    }
-    return out;
-}
-
 /// What was observed at these positions, which are among those of the pass.
 inline std::vector<observed_layer> picked(const observe& seen,
                                           std::span<const std::size_t> positions) {
@@ -129,7 +122,7 @@ inline std::vector<observed_layer> picked(const observe& seen,
     for (const std::size_t p : positions) { which.push_back(p - seen.first_position()); }
     std::vector<observed_layer> out;
     for (const observed_layer& layer : seen.layers()) {
-        observed_layer some{picked(layer.before, which), picked(layer.after, which), {}};
+        observed_layer some{rows_at(layer.before, which), rows_at(layer.after, which), {}};
         for (const std::size_t i : which) { some.dominant.push_back(layer.dominant[i]); }
         out.push_back(std::move(some));
     }
@@ -214,8 +207,8 @@ inline void add_concepts(const logit_lens& lens,
 }
 
 /// Takes the sub-updates off all other layers, if some are chosen.
-inline void keep_layers(const std::vector<std::size_t>& layers,
-                        std::vector<traced_position>& positions) {
+inline void leave_layers(const std::vector<std::size_t>& layers,
+                         std::vector<traced_position>& positions) {
     if (layers.empty()) { return; }
     for (traced_position& p : positions) {
         for (traced_layer& l : p.layers) {
@@ -264,7 +257,7 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
         }
         options.progress(pass.row + pass.tokens.size(), tokens.size());
     });
-    keep_layers(options.layers, out);
+    leave_layers(options.layers, out);
     add_concepts(lens, model.value_matrices(), options.top, out);
     return out;
 }
