@@ -140,8 +140,8 @@ coefficient_counts plain_counts(const std::vector<float>& m, const example_optio
         out.over += std::abs(m[row]) > o.keep.threshold ? 1 : 0;
         out.positive += m[row] > 0.0F ? 1 : 0;
         out.zero += m[row] == 0.0F ? 1 : 0;
-        int octave = static_cast<int>(std::floor(std::log2(std::abs(double{m[row]})))) + 16;
-        octave = m[row] == 0.0F ? -1 : std::clamp(octave, -1, 31);
+        const double size = std::max(std::abs(double{m[row]}), 1e-30);  // 0 has no logarithm
+        const int octave = std::clamp(static_cast<int>(std::floor(std::log2(size))) + 16, -1, 31);
         const int bin = octave < 0 ? 32 : m[row] > 0.0F ? 33 + octave : 31 - octave;
         ++out.histogram[static_cast<std::size_t>(bin)];
     }
