@@ -103,20 +103,6 @@ void write_layer(json_writer& out, std::size_t number, const layer_difference& l
     out.end_object();
 }
 
-void write_scored(json_writer& out, const engine& model, std::string_view key,
-                  const std::vector<scored>& tokens) {
-    out.key(key);
-    out.begin_array();
-    for (const scored& s : tokens) {
-        out.begin_object();
-        out.field("id", s.id);
-        out.field("text", model.token_text(s.id));
-        out.field("score", s.score);
-        out.end_object();
-    }
-    out.end_array();
-}
-
 void write_layers(json_writer& out, const compare_view& view) {
     const comparison& found = view.found;
     if (!found.left_out.empty()) { return out.field("left_out", found.left_out); }

@@ -4,14 +4,10 @@
 #include <xlens/lens/reading.hpp>
 #include <xlens/lens/token_ends.hpp>
 
-#include <vector>
-
 namespace xlens::program {
 
-namespace {
-
-void write_end(json_writer& out, const engine& model, std::string_view key,
-               const std::vector<scored>& tokens) {
+void write_scored(json_writer& out, const engine& model, std::string_view key,
+                  const std::vector<scored>& tokens) {
     out.key(key);
     out.begin_array();
     for (const scored& token : tokens) {
@@ -23,8 +19,6 @@ void write_end(json_writer& out, const engine& model, std::string_view key,
     }
     out.end_array();
 }
-
-}  // namespace
 
 void write_token(json_writer& out, const engine& model, token_id id) {
     out.begin_object();
@@ -48,8 +42,8 @@ void write_reading(json_writer& out, const engine& model, std::string_view key,
 }
 
 void write_ends(json_writer& out, const engine& model, const token_ends& ends) {
-    write_end(out, model, "promotes", ends.promotes);
-    write_end(out, model, "suppresses", ends.suppresses);
+    write_scored(out, model, "promotes", ends.promotes);
+    write_scored(out, model, "suppresses", ends.suppresses);
 }
 
 }  // namespace xlens::program
