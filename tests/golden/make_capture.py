@@ -88,13 +88,13 @@ def kept_columns(width):
 
 
 def golden_rows(arrays, layers):
-    """The first and the last position, KEPT numbers spread over each row, and its norm."""
+    """The first and the last row, KEPT numbers spread over each, and its norm."""
     rows = []
     for name, x in arrays.items():
         layer = int(name.split(".")[1]) if "." in name else None
         if layer not in (None, 0, layers // 2, layers - 1):
             continue
-        for position in (0, len(x) - 1):
+        for position in sorted({0, len(x) - 1}):
             row = x[position]
             rows.append(
                 {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from common import Parts, Probe, number, numbers, ranked, write_json
+from common import Parts, number, numbers, ranked, write_json
 from make_beam import coefficient_hook
 from make_smollm2 import OUT as SMOLLM2
 from make_smollm2 import Checkpoint
@@ -51,7 +51,7 @@ class Reading:
             first = max(scored - start - 1, 0)  # row of the first new prediction
             rows = slice(first, len(part) - 1)
             if len(part) > 1:
-                logits, records = Probe(parts).run(part)
+                logits, records = parts.run(part)
                 self.logits.append(logits[rows].double())
                 self.targets += part[first + 1 :]
                 self.predicted += range(start + first + 1, start + len(part))
@@ -233,4 +233,5 @@ def main(path):
     )
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
