@@ -37,6 +37,7 @@ OUT = HERE / "workflows"
 MODELS = {"smollm2": make_smollm2.Checkpoint, "gemma3_270m": make_gemma3.Checkpoint}
 ABLATED, TOP = 10, 5
 LEAD = 1e-3  # a next token counts where its logit leads by more
+BATCH = 25
 
 
 class Subject:
@@ -324,13 +325,22 @@ def prompts(subject):
         exec(write, {})
         (file,) = Path(".").glob("*.jsonl")
         texts = [json.loads(x)["prompt"] for x in file.read_text().splitlines()]
-    next_tokens = []
-    for text in texts:
-        ids = torch.tensor([subject.ids(text)])
-        best = subject.model(ids, use_cache=False, logits_to_keep=1).logits[0, -1].topk(2)
-        sure = best.values[0] - best.values[1] > LEAD
-        next_tokens.append(int(best.indices[0]) if sure else None)
+    ids, next_tokens = [subject.ids(text) for text in texts], [None] * len(texts)
+    for length in {len(i) for i in ids}:
+        those = [n for n, i in enumerate(ids) if len(i) == length]
+        for at in range(0, len(those), BATCH):
+            some = those[at : at + BATCH]
+            batch = torch.tensor([ids[n] for n in some])
+            z = subject.model(batch, use_cache=False, logits_to_keep=1).logits[:, -1]
+            for n, best, lead in zip(some, z.argmax(-1).tolist(), leads(z)):
+                if lead > LEAD:
+                    next_tokens[n] = best
     return {"next": next_tokens}
+
+
+def leads(logits):
+    best = logits.topk(2, dim=-1).values
+    return (best[:, 0] - best[:, 1]).tolist()
 
 
 @torch.no_grad()
