@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The workflows of docs/experiments.md by transformers in double precision and hooks, on the weights
-that the gguf package dequantises. Prompts, neurons and Python come from that page's own commands.
+"""The workflows of docs/experiments.md by transformers in double precision and hooks, on the
+weights that the gguf package dequantises. Prompts, neurons and Python come from that page's own commands.
 
 usage: python make_workflows.py SMOLLM2.gguf GEMMA3.gguf
 writes workflows/{smollm2,gemma3_270m}.json; README.md has the schema. Needs what make_gemma3.py
@@ -198,8 +198,8 @@ def last_residuals(subject, ids):
 
 
 def arrays(subject):
-    """Rows of some prompts; and what the page's Python prints of all, from files of the kind that it
-    reads, made of transformers' arrays."""
+    """Rows of some prompts; and what the page's Python prints of all, from files of the kind that
+    it reads, made of transformers' arrays."""
     at = "activations-as-arrays-and-a-probe"
     write, load, probe = subject.page.python(at)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):

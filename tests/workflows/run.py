@@ -141,6 +141,9 @@ def neurons(run, at):
     run.same(text["ids"], golden["text"], "text without the neurons")
 
 
+SITES = ("before", "attention_out", "ffn_out")  # of the page's grid; the golden has more
+
+
 def patching(run, at):
     golden, found = run.patch, run.take_one(at, "patch")
     prompt, source = golden["of_prompt"][0], golden["of_source"][0]
@@ -148,9 +151,10 @@ def patching(run, at):
     run.near(found["prompt"]["metric"], prompt, 1e-4, "of the prompt")
     run.near(found["source"]["metric"], source, 1e-4, "of the source")
     rows = {(row["site"], row["layer"]): row for row in found["grid"]}
+    run.same({site for site, _ in rows}, set(SITES), "sites of the grid")
     for expected in golden["grid"]:
         place = expected["site"], expected["layer"]
-        if place[0] == "embedding":  # not in the page's grid
+        if place[0] not in SITES:
             continue
         for position, (metric, *_) in enumerate(expected["metrics"]):
             what = f"{place[0]}, layer {place[1]}, position {position}"
@@ -170,7 +174,7 @@ def steering(run, at):
 
 
 def arrays(run, at):
-    """4, 7 and 8: what was written, read by Python alone; and what the page's Python makes of it."""
+    """4, 7, 8: what was written, read by Python alone; and what the page's Python makes of it."""
     golden, made = run.golden["arrays"], run.take_one(at, "capture")
     folder = run.folder / made["folder"]
     manifest = read_json(folder / "manifest.json")
@@ -227,7 +231,8 @@ def comparison(run, at):
     for side in "ab":
         expected = output[f"perplexity_{side}"]
         run.near(found["perplexity"][side], expected, 1e-4 * expected, f"perplexity of {side}")
-    run.near(found["saturation"]["unchanged"], golden["saturation"]["unchanged"], 1e-9, "saturation")
+    unchanged = golden["saturation"]["unchanged"]
+    run.near(found["saturation"]["unchanged"], unchanged, 1e-9, "saturation unchanged")
     for l, (layer, expected) in enumerate(zip(found["layers"], golden["layers"], strict=True)):
         for key in ("kl", "cosine", "distance", "overlap", "coefficient_change"):
             limit = 1e-4 * max(1.0, abs(expected[key]))
@@ -309,7 +314,7 @@ def main():
         run = Workflows(name, Path(folder))
         numbered = run.page.sections
         if sorted(numbered) != list(range(1, 13)) or set(numbered.values()) != set(CHECKS):
-            sys.exit(f"docs/experiments.md: expected rows 1 to 12 of {list(CHECKS)}, got {numbered}")
+            sys.exit(f"docs/experiments.md: expected rows 1 to 12 of {[*CHECKS]}, got {numbered}")
         run.prepare()
         for section, check in CHECKS.items():
             if only and section not in only:
