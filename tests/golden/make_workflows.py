@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The workflows of docs/experiments.md by transformers in double precision and hooks, on the
-weights that the gguf package dequantises. Prompts, neurons and Python come from that page's own commands.
+weights that the gguf package dequantises. Prompts, neurons and Python come from that page's own
+commands.
 
 usage: python make_workflows.py SMOLLM2.gguf GEMMA3.gguf
 writes workflows/{smollm2,gemma3_270m}.json; README.md has the schema. Needs what make_gemma3.py
