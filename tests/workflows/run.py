@@ -83,8 +83,8 @@ class Workflows:
         modules = {m.split(".")[0] for m in re.findall(r"^(?:from|import) ([\w.]+)", code, re.M)}
         missing = [m for m in sorted(modules) if importlib.util.find_spec(m) is None]
         cells = self.notebook.setdefault(section, {})
-        if missing or cells.get("left out"):
-            cells["left out"] = True
+        if missing or "left out" in cells:
+            cells["left out"] = missing
             self.left_out += missing
             return
         said = io.StringIO()
@@ -189,7 +189,7 @@ def arrays(run, at):
             limit = 1e-5 * expected["largest"]
             for i, (x, y) in enumerate(zip(kept, expected["values"], strict=True)):
                 run.near(x, y, limit, f"{expected['array']} of prompt {sequence}, {i}")
-    if at in run.printed:
+    if run.printed.get(at):
         probes(run, run.printed[at].splitlines(), golden["printed"], 1.01 / golden["prompts"])
 
 
@@ -322,7 +322,7 @@ def main():
             before = run.checked
             run.run(section)
             check(run, section)
-            for subcommand, _ in run.results[section]:
+            for subcommand, _ in run.results.get(section, []):
                 sys.exit(f"docs/experiments.md: #{section}: nothing is compared with what "
                          f"`xlens {subcommand}` finds")
             print(f"{section}: {run.checked - before} numbers compared", flush=True)
