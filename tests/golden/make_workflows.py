@@ -112,16 +112,15 @@ def pushed(parts, layer, vector):
 
 
 def greedy(model, ids, count):
-    """New tokens, up to an end token, and the smallest lead of one."""
-    out, leads = [], []
-    for _ in range(count):
+    """New tokens, up to an end token, or to one that does not lead."""
+    out = []
+    while len(out) < count and (not out or out[-1] not in END):
         z = model(torch.tensor([ids + out]), use_cache=False, logits_to_keep=1).logits[0, -1]
         best = z.topk(2)
-        out.append(int(best.indices[0]))
-        leads.append(float(best.values[0] - best.values[1]))
-        if out[-1] in END:
+        if best.values[0] - best.values[1] < LEAD:
             break
-    assert min(leads) > LEAD, min(leads)
+        out.append(int(best.indices[0]))
+    assert out
     return out
 
 

@@ -115,6 +115,10 @@ class Workflows:
         if not abs(found - expected) <= limit:
             self.faults.append(f"{what}: {found}, expected {expected} to {limit:g}")
 
+    def text(self, found, expected, what):
+        """Greedy tokens; transformers stopped where two were as probable."""
+        self.same(found[: len(expected)], expected, what)
+
     def tokens(self, found, expected, limit, what):
         """The most probable tokens; those that are as probable as the next may change places."""
         for i, token in enumerate(expected):
@@ -138,7 +142,7 @@ def neurons(run, at):
     traced, text = run.take_one(at, "trace"), run.take_one(at, "generate")
     prediction = traced["positions"][0]["prediction"]
     run.tokens(prediction, golden["without"], 1e-4, "without the neurons")
-    run.same(text["ids"], golden["text"], "text without the neurons")
+    run.text(text["ids"], golden["text"], "text without the neurons")
 
 
 SITES = ("before", "attention_out", "ffn_out")  # of the page's grid; the golden has more
@@ -170,7 +174,7 @@ def steering(run, at):
         run.near(found["length"], expected["length"], 1e-4 * expected["length"], what + " length")
         run.near(found["held_out"], expected["held_out"], 1e-9, what + " held out")
         run.near(found["margin"], expected["margin"], 1e-3, what + " margin")
-    run.same(run.take_one(at, "generate")["ids"], golden["steered"], "steered text")
+    run.text(run.take_one(at, "generate")["ids"], golden["steered"], "steered text")
 
 
 def arrays(run, at):
