@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
-TEXT_BYTES = 480
+TEXT_BYTES = {"smollm2": 480, "gemma3_270m": 200}  # Gemma's vocabulary is five times as large
 LENS_LAYERS = {"smollm2": (12, 24), "gemma3_270m": (6, 14)}
 WIDTH = {"smollm2": 576, "gemma3_270m": 640}
 
@@ -19,7 +19,7 @@ WIDTH = {"smollm2": 576, "gemma3_270m": 640}
 def text(name):
     """The beginning of the text whose perplexity the goldens have, in whole words."""
     whole = (GOLDEN / name / "perplexity.txt").read_text(encoding="utf-8")
-    return whole[:TEXT_BYTES].rsplit(" ", 1)[0]
+    return whole[: TEXT_BYTES[name]].rsplit(" ", 1)[0]
 
 
 # Types of the two models' matrices, by GGUF's number: weights and bytes of a block, and where in it
