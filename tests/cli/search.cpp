@@ -71,8 +71,9 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
     const json found =
         search(model, {"--words", "two,Four, six ,xylophone", "--normalise", "spread", "--either",
                        "--limit", "6", "--top", "7", "--seed", "3"});
-    check_keys(found,
-               {"query", "side", "projection", "normalise", "end", "control", "hits", "run"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "control",
+                       "hits", "run"});
+    BOOST_TEST(found["rank"] == "score");
     check_keys(found["query"], {"words", "tokens"});
     const json& words = found["query"]["words"];
     BOOST_REQUIRE(words.size() == 4U);
@@ -127,12 +128,52 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
 BOOST_AUTO_TEST_CASE(a_pattern_is_found_in_the_vocabulary) {
     const json found =
         search(model, {"--regex", "^ ?[Rr]ed$", "--control", "0", "--limit", "2", "--top", "1"});
-    check_keys(found, {"query", "side", "projection", "normalise", "end", "hits", "run"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "hits", "run"});
     check_keys(found["query"], {"regex", "tokens"});
     BOOST_TEST(found["query"]["tokens"].size() == 4U);
     for (const json& hit : found["hits"]) {
         check_keys(hit, {"neuron", "score", "norm", "kurtosis", "promotes", "suppresses"});
     }
+}
+
+BOOST_AUTO_TEST_CASE(hits_are_ranked_by_kurtosis_if_asked_to) {
+    const std::vector<std::string> words{"--words", "doctor,hospital,nurse", "--control", "0",
+                                         "--top",   "2"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), words.begin(), words.end());
+        return search(model, more);
+    };
+    const json by_score = with({"--limit", "30"});
+    const json found = with({"--limit", "30", "--rank", "kurtosis", "--among", "30"});
+    BOOST_TEST(found["rank"] == "kurtosis");
+    BOOST_TEST(found["among"] == 30);
+    std::set<std::string> those;
+    std::set<std::string> these;
+    double last = INFINITY;
+    for (std::size_t i = 0; i < 30; ++i) {
+        those.insert(by_score["hits"][i]["neuron"].get<std::string>());
+        these.insert(found["hits"][i]["neuron"].get<std::string>());
+        BOOST_TEST(found["hits"][i]["kurtosis"].get<double>() <= last);
+        last = found["hits"][i]["kurtosis"].get<double>();
+    }
+    BOOST_TEST(those == these, boost::test_tools::per_element());
+    BOOST_TEST(with({"--rank", "kurtosis"})["among"] == 1000);
+
+    const std::string tiny = xlens::test::golden_path("models/llama/hf").string();
+    const json all = search(tiny, {"--rank", "kurtosis", "--limit", "4", "--top", "1"});
+    check_keys(all, {"side", "projection", "rank", "hits", "run"});
+    BOOST_TEST(all["hits"].size() == 4U);
+    check_keys(all["hits"][0], {"neuron", "norm", "kurtosis", "promotes", "suppresses"});
+    const auto refused = [&](std::vector<std::string> more, const std::string& message) {
+        more.insert(more.begin(), {"search", tiny});
+        const auto result = xlens::test::run_program(more);
+        BOOST_TEST(result.exit_code == 2);
+        BOOST_TEST(result.err == "xlens: " + message + "\n");
+    };
+    refused({"--rank", "kurtosis", "--either"},
+            "--either: expected words, tokens or a neuron with it, got none");
+    refused({"--rank", "score"}, "--words, --regex, --ids, --like: expected one of them, got none");
+    refused({"--ids", "3", "--among", "9"}, "--among: expected --rank kurtosis with it, got score");
 }
 
 BOOST_AUTO_TEST_CASE(a_search_for_words_finds_the_neuron_that_is_about_them) {
