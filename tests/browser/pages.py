@@ -1,5 +1,5 @@
-"""Opens the pages of `xlens patch`, `compare` and `examples` in Chromium and compares what they show
-with --json.
+"""Opens the pages of `xlens patch`, `compare` and `examples` in Chromium and compares what they
+show with --json.
 
 pages.py PROGRAM MODEL GOLDEN [PICTURES]: MODEL is the default model, GOLDEN is tests/golden;
 pictures of every page go into the folder PICTURES.
@@ -201,7 +201,8 @@ def main():
         }
         for size in SIZES:
             browser = Browser(size)
-            for scheme, (name, (looks, (path, found))) in itertools.product(SCHEMES, all_of.items()):
+            for scheme, (name, of_page) in itertools.product(SCHEMES, all_of.items()):
+                looks, (path, found) = of_page
                 what = f"{name}, {size}, {scheme}"
                 before = len(failures)
                 browser.open(path, scheme)

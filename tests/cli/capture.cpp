@@ -166,15 +166,16 @@ BOOST_AUTO_TEST_CASE(features_are_captured_beside_sites) {
         BOOST_TEST(at["active"] == active);
         BOOST_TEST(active > 0U);
         for (const json& one : at["features"]) {
-            BOOST_TEST(one["activation"].get<float>() ==
-                           f[p * 40 + one["feature"].get<std::size_t>()],
-                       boost::test_tools::tolerance(1e-5F));
+            BOOST_TEST(
+                one["activation"].get<float>() == f[p * 40 + one["feature"].get<std::size_t>()],
+                boost::test_tools::tolerance(1e-5F));
         }
     }
     // Features alone, where no site is named.
     const std::string alone = (folder.path() / "alone").string();
-    BOOST_TEST(json_of({"capture", llama, "--ids", "5", "--sae", sae, "-o", alone})["arrays"].size() ==
-               4U);
+    BOOST_TEST(
+        json_of({"capture", llama, "--ids", "5", "--sae", sae, "-o", alone})["arrays"].size() ==
+        4U);
     const auto table = run_program({"capture", llama, "--ids", "5", "--sae", sae, "-o", alone});
     BOOST_TEST(table.out.find("  features.ffn_out.1       F32 (rows, 40)\n") != std::string::npos,
                table.out);

@@ -136,16 +136,16 @@ BOOST_AUTO_TEST_CASE(edits_are_of_both_prompts) {
     const std::string source = "The capital of Italy is";
     const arguments edits{"--set", "24:1005=3", "--scale", "27:700=-2"};
     const auto chance = [&](const std::string& of) {
-        const json traced = json_of(arguments{"trace", model, "--prompt", of, "--top", "200"} + edits);
+        const json traced =
+            json_of(arguments{"trace", model, "--prompt", of, "--top", "200"} + edits);
         for (const json& token : traced["positions"][0]["prediction"]) {
             if (token["text"] == " Paris") { return token["probability"].get<double>(); }
         }
         return -1.0;
     };
-    const arguments given{"patch",   model,       "--prompt",    prompt,     "--source",
-                          source,    "--metric",  "probability", "--tokens", " Paris",
-                          "--sites", "ffn_out",   "--layers",    "24",       "--positions",
-                          "4"};
+    const arguments given{"patch",    model,         "--prompt",    prompt,   "--source", source,
+                          "--metric", "probability", "--tokens",    " Paris", "--sites",  "ffn_out",
+                          "--layers", "24",          "--positions", "4"};
     const json found = json_of(given + edits);
     BOOST_TEST(std::abs(found["prompt"]["metric"].get<double>() - chance(prompt)) < 1e-6);
     BOOST_TEST(std::abs(found["source"]["metric"].get<double>() - chance(source)) < 1e-6);

@@ -71,8 +71,8 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
     const json found =
         search(model, {"--words", "two,Four, six ,xylophone", "--normalise", "spread", "--either",
                        "--limit", "6", "--top", "7", "--seed", "3"});
-    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "control",
-                       "hits", "run"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "control", "hits",
+                       "run"});
     BOOST_TEST(found["rank"] == "score");
     check_keys(found["query"], {"words", "tokens"});
     const json& words = found["query"]["words"];
@@ -137,8 +137,8 @@ BOOST_AUTO_TEST_CASE(a_pattern_is_found_in_the_vocabulary) {
 }
 
 BOOST_AUTO_TEST_CASE(hits_are_ranked_by_kurtosis_if_asked_to) {
-    const std::vector<std::string> words{"--words", "doctor,hospital,nurse", "--control", "0",
-                                         "--top",   "2"};
+    const std::vector<std::string> words{
+        "--words", "doctor,hospital,nurse", "--control", "0", "--top", "2"};
     const auto with = [&](std::vector<std::string> more) {
         more.insert(more.begin(), words.begin(), words.end());
         return search(model, more);

@@ -122,8 +122,8 @@ BOOST_AUTO_TEST_CASE(standard_clusters_are_of_standard_scores) {
             for (std::size_t w = 0; w < out.size(); ++w) {
                 scores.direction(static_cast<token_id>(w), q);
                 for (std::size_t d = 0; d < v.size(); ++d) {
-                    out[w] += double{q[d]} *
-                              (double{v[d]} - (origin.empty() ? 0.0 : double{origin[d]}));
+                    out[w] +=
+                        double{q[d]} * (double{v[d]} - (origin.empty() ? 0.0 : double{origin[d]}));
                 }
             }
             return out;
@@ -147,8 +147,8 @@ BOOST_AUTO_TEST_CASE(standard_clusters_are_of_standard_scores) {
             for (std::size_t w = 0; w < sum.size(); ++w) { dot += sum[w] * centroid[w]; }
             BOOST_TEST(dot / (length(sum) * length(centroid)) > 1.0 - 1e-6);
             if (space == cluster_space::projected) {
-                BOOST_TEST(std::abs(c.cohesion - length(sum) /
-                                                     static_cast<double>(c.neurons.size())) < 1e-5);
+                BOOST_TEST(std::abs(c.cohesion -
+                                    length(sum) / static_cast<double>(c.neurons.size())) < 1e-5);
             }
             const auto best = std::ranges::max_element(centroid) - centroid.begin();
             BOOST_TEST(c.concept_of_centroid.promotes[0].id == best);

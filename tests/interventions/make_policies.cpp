@@ -197,7 +197,8 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
     BOOST_TEST(
         refusal(R"({"do": "steer", "layer": 0, "strength": 1, "along": "0:0", "away": 1})") ==
         at + ": expected along, or toward and away, got both");
-    const std::string patch = R"({"do": "patch", "site": "after", "layers": "0", "positions": [1], )";
+    const std::string patch =
+        R"({"do": "patch", "site": "after", "layers": "0", "positions": [1], )";
     BOOST_TEST(refusal(patch + R"("ablate": "mean"})") == at + ".file is missing");
     BOOST_TEST(refusal(patch + R"("ablate": "zero", "file": "a.txt"})") ==
                at + ".file: expected \"ablate\": \"mean\" with it, got none");

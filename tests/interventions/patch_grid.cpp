@@ -159,7 +159,7 @@ BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
     const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
     intervene edits;
     edits.set({0, 3}, 2.5F).scale({1, 5}, -3.0F);
-    steer push(1, std::vector<float>(m.model.config.width, 0.3F), 1.0F, {2, 5});
+    steer push(1, std::vector<float>(m.model.config.width, 0.3F), 1.0F, position_set({2, 5}));
     const patch_values theirs =
         source_values(m.model, places, m.other, m.ids.size(), {}, edits, push);
     patch_grid_options options;
@@ -183,13 +183,13 @@ BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
         }
     }
     ban words(std::vector<std::vector<token_id>>{{3}});
-    BOOST_TEST(
-        error_message([&] { (void)patch_grid(m.model, m.ids, theirs, options, words); }) ==
-        "patch: expected edits of residuals or coefficients, got one of what is read out");
-    keep_sites other_rows({{hook::after, 0}});
-    BOOST_TEST(
-        error_message([&] { (void)patch_grid(m.model, m.ids, theirs, options, other_rows); }) ==
-        "patch: expected edits that look at each row for itself");
+    BOOST_TEST(error_message([&] { (void)patch_grid(m.model, m.ids, theirs, options, words); }) ==
+               "patch: expected edits of residuals or coefficients, got one of what is read out");
+    const std::vector<layer_site> one_place{{hook::after, 0}};
+    keep_sites other_rows(one_place);
+    BOOST_TEST(error_message([&] {
+                   (void)patch_grid(m.model, m.ids, theirs, options, other_rows);
+               }) == "patch: expected edits that look at each row for itself");
 }
 
 BOOST_AUTO_TEST_CASE(what_a_whole_prompt_has_makes_its_prediction) {

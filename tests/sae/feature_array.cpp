@@ -47,7 +47,8 @@ std::vector<token_id> ids(const char* key = "ids") {
 capture_source halves() {
     const std::vector<token_id> all = ids();
     const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
-    return capture_prompts("halves", {{{all.begin(), middle}, "first"}, {{middle, all.end()}, "second"}});
+    return capture_prompts("halves",
+                           {{{all.begin(), middle}, "first"}, {{middle, all.end()}, "second"}});
 }
 
 capture_options features_of(const std::string& folder, const model& m = llama()) {
@@ -130,8 +131,7 @@ BOOST_AUTO_TEST_CASE(the_manifest_says_whose_features_they_are) {
     // Another autoencoder is another capture.
     const std::string message = error_message(
         [&] { capture(llama(), halves(), features_of("standard"), to.path() / "out"); });
-    BOOST_TEST(message.find("belongs to a run with arrays features.ffn_out.1") !=
-                   std::string::npos,
+    BOOST_TEST(message.find("belongs to a run with arrays features.ffn_out.1") != std::string::npos,
                message);
 }
 

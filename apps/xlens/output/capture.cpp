@@ -40,8 +40,9 @@ void print_arrays(const std::vector<capture_layout>& arrays) {
             ++a;
         } while (a < arrays.size() && first.layer && arrays[a].site == first.site &&
                  first.computed_by.empty() && arrays[a].computed_by.empty());
-        const std::string name =
-            first.layer && first.computed_by.empty() ? fmt::format("{}.{}", first.site, ranges_text(layers)) : first.name;
+        const std::string name = first.layer && first.computed_by.empty()
+                                     ? fmt::format("{}.{}", first.site, ranges_text(layers))
+                                     : first.name;
         fmt::print("  {:<24} {} {}\n", name, facts_of(first.type).safetensors, shape_text(first));
     }
 }

@@ -207,9 +207,8 @@ XLENS_API cluster_report cluster_values(const transformer<>& model, std::uint64_
         const unit_directions found = space(vectors);
         const vector_groups labels = detail::partition_of(found, options, progress, &out);
         out.without_direction = neurons.size() - found.count();
-        out.found = {origin,
-                     detail::describe(concept_reader(model, options.form), neurons, vectors, found,
-                                      labels, options)};
+        out.found = {origin, detail::describe(concept_reader(model, options.form), neurons, vectors,
+                                              found, labels, options)};
     }
     if (options.shuffle) {
         shuffle_components(vectors, options.seed);

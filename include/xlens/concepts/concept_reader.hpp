@@ -29,8 +29,8 @@ public:
         return m_standard ? m_standard->project(vectors, k) : m_lens.project(vectors, k, m_form);
     }
 
-    /// The same, and the excess kurtosis (N) of each vector's folded scores, whatever the projection
-    /// (concepts/score_kurtosis.hpp): for nothing where it is folded, else in a pass of its own.
+    /// The same, and the excess kurtosis (N) of each vector's folded scores, whatever the form
+    /// (concepts/score_kurtosis.hpp): for nothing where that is folded, else in a pass of its own.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
                                                   std::span<float> kurtosis) const {
         if (m_form == projection::folded) { return m_lens.project(vectors, k, kurtosis); }

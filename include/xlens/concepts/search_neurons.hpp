@@ -41,7 +41,7 @@ enum class search_rank {
 XLENS_API search_rank parse_rank(std::string_view name);
 
 struct search_neurons_options {
-    search_options search = {};               ///< the side, the scores and how many neurons
+    search_options search = {};  ///< the side, the scores and how many neurons
     search_rank rank = search_rank::score;
     std::size_t among = 1000;                 ///< by kurtosis: of so many with the best scores
     std::size_t top = 10;                     ///< tokens of each end of a neuron (at most V)
@@ -106,8 +106,7 @@ inline xt::xtensor<float, 2> vectors_of_hits(const concept_search& search,
                                              const search_options& options) {
     xt::xtensor<float, 2> out = xt::empty<float>({hits.size(), search.model().config.width});
     for (std::size_t i = 0; i < hits.size(); ++i) {
-        search.layer(hits[i].where.layer, options)
-            .column(hits[i].where.index, rows<float>(out)[i]);
+        search.layer(hits[i].where.layer, options).column(hits[i].where.index, rows<float>(out)[i]);
     }
     return out;
 }
@@ -131,8 +130,8 @@ std::vector<search_hit> ranked_hits(const concept_search& search, const Like& li
     search_options all = options.search;
     all.limit = std::max(options.among, all.limit);
     const std::vector<search_hit> hits = search.find(like, all);
-    return by_kurtosis(hits, score_kurtosis(search.model(), vectors_of_hits(search, hits, all)),
-                       options.search.limit);
+    const xt::xtensor<float, 2> vectors = vectors_of_hits(search, hits, all);
+    return by_kurtosis(hits, score_kurtosis(search.model(), vectors), options.search.limit);
 }
 
 /// The hits of a search with their norms and tokens, not yet compared with anything.
@@ -205,12 +204,12 @@ XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
     }
     std::vector<search_hit> all;
     for (std::size_t l = 0; l < model.config.layers; ++l) {
-        const layer_vectors layer = search.layer(l, options.search);
         for (std::size_t i = 0; i < model.config.inner_width; ++i) {
             all.push_back({{l, i}, std::numeric_limits<float>::quiet_NaN()});
         }
         if (known) { continue; }
-        const std::vector<float> some = score_kurtosis(model, layer.columns());
+        const xt::xtensor<float, 2> vectors = search.layer(l, options.search).columns();
+        const std::vector<float> some = score_kurtosis(model, vectors);
         kurtosis.insert(kurtosis.end(), some.begin(), some.end());
         options.progress(l + 1, model.config.layers);
     }

@@ -42,8 +42,8 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
                                    projection form = projection::folded);
 
 /// The concepts (by the reader's projection, `top` tokens an end) of these neurons' value vectors,
-/// in their order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
-/// besides the result.
+/// in their order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory
+/// O(4096·D) besides the result.
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
     const concept_reader& reader, const std::vector<value_matrix<any_matrix>>& values,
     std::size_t top, std::span<const neuron> neurons);
@@ -52,8 +52,8 @@ XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
 /// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
 /// them, and is called twice.
 template <class Each>
-void add_concepts(const concept_reader& reader,
-                  const std::vector<value_matrix<any_matrix>>& values, std::size_t top, Each each) {
+void add_concepts(const concept_reader& reader, const std::vector<value_matrix<any_matrix>>& values,
+                  std::size_t top, Each each) {
     std::map<neuron, std::size_t> numbers;
     std::vector<neuron> order;
     each([&](const neuron& n, std::shared_ptr<const token_ends>&) {
@@ -74,8 +74,7 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
     double squares = 0.0;
     for (const float x : value) { squares += double{x} * double{x}; }
     float kurtosis = 0.0F;
-    std::vector<token_ends> ends =
-        concept_reader(model, form).project(value, top, {&kurtosis, 1});
+    std::vector<token_ends> ends = concept_reader(model, form).project(value, top, {&kurtosis, 1});
     return {static_cast<float>(std::sqrt(squares)), std::move(ends.front()), kurtosis};
 }
 

@@ -80,9 +80,9 @@ XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
 /// Edits run in every pass, that of the prompt as it is too, and before what is patched there: give
 /// them to source_values or mean_values as well, and it is the edited model that is patched.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
-/// or given twice, and a metric that does not fit; for edits that do not look at each row for itself
-/// (is_rowwise) or that change what is behind the last layer; and where a residual that is read is
-/// no number.
+/// or given twice, and a metric that does not fit; for edits that do not look at each row for
+/// itself (is_rowwise) or that change what is behind the last layer; and where a residual that is
+/// read is no number.
 template <class... P>
 [[nodiscard]] patch_grid_result patch_grid(const transformer<>& model,
                                            std::span<const token_id> prompt,

@@ -57,10 +57,8 @@ XLENS_API captured_array feature_array(const sparse_autoencoder& sae, const tran
     by.field("width", sae.width());
     by.field("features", sae.features());
     by.end_object();
-    out.compute = [sae, centre = detail::has_layer_norm(model)](rows<const float> x,
-                                                                rows<float> f) {
-        sae.encode(x, f, centre);
-    };
+    out.compute = [sae, centre = detail::has_layer_norm(model)](
+                      rows<const float> x, rows<float> f) { sae.encode(x, f, centre); };
     return out;
 }
 

@@ -33,9 +33,9 @@ struct model_sizes;
 
 /// What an autoencoder's file says of it.
 struct sae_facts {
-    std::string name;          ///< its folder or file, for messages
-    std::string architecture;  ///< standard or jumprelu
-    std::string model;         ///< what it calls its model; may be empty
+    std::string name;               ///< its folder or file, for messages
+    std::string architecture;       ///< standard or jumprelu
+    std::string model;              ///< what it calls its model; may be empty
     std::uint64_t fingerprint = 0;  ///< of its tensors (storage/fingerprint.hpp)
     sae_place place;
     bool subtracts_bias = false;  ///< reads x - b_dec (apply_b_dec_to_input)

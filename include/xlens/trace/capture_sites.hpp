@@ -142,8 +142,10 @@ inline void check_sites(std::span<const std::string> sites) {
 }  // namespace detail
 
 XLENS_API const capture_site* find_capture_site(std::string_view name) {
-    const auto* found = std::ranges::find(capture_sites, name, &capture_site::name);
-    return found == capture_sites.end() ? nullptr : found;
+    for (const capture_site& s : capture_sites) {
+        if (s.name == name) { return &s; }
+    }
+    return nullptr;
 }
 
 XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::string> sites,
