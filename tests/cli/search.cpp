@@ -159,21 +159,39 @@ BOOST_AUTO_TEST_CASE(hits_are_ranked_by_kurtosis_if_asked_to) {
     BOOST_TEST(those == these, boost::test_tools::per_element());
     BOOST_TEST(with({"--rank", "kurtosis"})["among"] == 1000);
 
-    const std::string tiny = xlens::test::golden_path("models/llama/hf").string();
-    const json all = search(tiny, {"--rank", "kurtosis", "--limit", "4", "--top", "1"});
+    const json all = search(other, {"--rank", "kurtosis", "--limit", "4", "--top", "1"});
     check_keys(all, {"side", "projection", "rank", "hits", "run"});
     BOOST_TEST(all["hits"].size() == 4U);
     check_keys(all["hits"][0], {"neuron", "norm", "kurtosis", "promotes", "suppresses"});
-    const auto refused = [&](std::vector<std::string> more, const std::string& message) {
-        more.insert(more.begin(), {"search", tiny});
-        const auto result = xlens::test::run_program(more);
-        BOOST_TEST(result.exit_code == 2);
-        BOOST_TEST(result.err == "xlens: " + message + "\n");
-    };
-    refused({"--rank", "kurtosis", "--either"},
-            "--either: expected words, tokens or a neuron with it, got none");
-    refused({"--rank", "score"}, "--words, --regex, --ids, --like: expected one of them, got none");
-    refused({"--ids", "3", "--among", "9"}, "--among: expected --rank kurtosis with it, got score");
+    const index_file index;
+    const arguments of_all{"--rank", "kurtosis", "--limit", "9", "--top", "1"};
+    arguments from_file = of_all;
+    from_file.insert(from_file.end(), {"--index", index.path});
+    BOOST_TEST(search(tiny, of_all)["hits"] == search(tiny, from_file)["hits"]);
+    check_refusal({"search", other, "--rank", "kurtosis", "--either"},
+                  "--either: expected words, tokens or a neuron with it, got none");
+    check_refusal({"search", other, "--rank", "score"},
+                  "--words, --regex, --ids, --like: expected one of them, got none");
+    check_refusal({"search", other, "--ids", "3", "--among", "9"},
+                  "--among: expected --rank kurtosis with it, got score");
+}
+
+// By each projection what `xlens concept` says of the same neurons.
+BOOST_AUTO_TEST_CASE(a_trace_reads_value_vectors_as_asked) {
+    for (const std::string form : {"raw", "normed", "standard"}) {
+        const json traced = json_of({"trace", other, "--ids", "3,5,8", "--projection", form,
+                                     "--sub-updates", "2", "--top", "4"});
+        BOOST_TEST(traced["projection"] == form);
+        for (const json& layer : traced["positions"][0]["layers"]) {
+            for (const json& s : layer["sub_updates"]) {
+                const json expected = json_of({"concept", other, s["neuron"].get<std::string>(),
+                                               "--projection", form, "--top", "4"});
+                BOOST_TEST(s["promotes"] == expected["promotes"]);
+                BOOST_TEST(s["suppresses"] == expected["suppresses"]);
+            }
+        }
+    }
+    BOOST_TEST(!json_of({"trace", other, "--ids", "3"}).contains("projection"));
 }
 
 BOOST_AUTO_TEST_CASE(a_search_for_words_finds_the_neuron_that_is_about_them) {

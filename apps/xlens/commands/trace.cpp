@@ -137,8 +137,8 @@ std::vector<attribution> attribute_prompt(const engine& opened, std::span<const 
 void write_page(const trace_flags& flags, atomic_file& page, const engine& opened,
                 std::span<const token_id> tokens, std::span<const traced_position> positions,
                 const std::optional<observe_patterns>& patterns) {
-    const trace_view all{opened, tokens, flags.top.value_or(many),
-                         flags.sub_updates.value_or(many)};
+    trace_view all{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(many)};
+    all.form = parse_projection(flags.form);
     const std::size_t bytes =
         write_trace_page(page, all, positions, flags.edits, patterns ? &*patterns : nullptr);
     note(fmt::format("{}: {} position{}, {:.2f} MB", *flags.html, positions.size(),
