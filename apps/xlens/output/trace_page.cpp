@@ -5,6 +5,8 @@
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/trace_page.hpp>
 
+#include <fmt/format.h>
+
 #include <string>
 
 namespace xlens::program {
