@@ -151,7 +151,7 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
     const xt::xtensor<float, 2> vectors = vectors_of_hits(search, hits, options.search);
     const std::vector<float> kurtosis = score_kurtosis(search.model(), vectors);
     for (std::size_t i = 0; i < hits.size(); ++i) {
-        out.push_back({hits[i].where, hits[i].score, kernels::norm2(rows<float>(vectors)[i]),
+        out.push_back({hits[i].where, hits[i].score, kernels::norm2(rows<const float>(vectors)[i]),
                        std::nullopt, std::move(concepts[i]), kurtosis[i]});
     }
     return out;

@@ -114,7 +114,8 @@ XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors,
 
 XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors, std::size_t k,
                                                       std::span<float> kurtosis) const {
-    return m_vocabulary.ends(prepared(vectors, projection::folded), k, kurtosis);
+    const aligned_tensor in = prepared(vectors, projection::folded);
+    return m_vocabulary.ends(in, k, kurtosis);
 }
 
 XLENS_API aligned_tensor logit_lens::prepared(rows<const float> vectors, projection form) const {

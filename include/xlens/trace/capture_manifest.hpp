@@ -183,7 +183,7 @@ inline void write_layouts(json_writer& out, std::span<const capture_layout> layo
         if (l.layer) { out.field("layer", *l.layer); }
         if (!l.computed_by.empty()) {
             out.key("computed_by");
-            out.literal(l.computed_by);
+            write_value(out, parse_json("computed_by", l.computed_by));
         }
         out.end_object();
     }
