@@ -140,22 +140,8 @@ void check_golden(const xlens::model& model, const std::string& file) {
                   source_values(model, places, brief, prompt.size(), patch_align::end));
 }
 
-}  // namespace
-
-BOOST_DATA_TEST_CASE(a_grid_has_the_bits_of_whole_passes, data::make(checkpoints), name) {
-    const opened m(name);
-    const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
-    BOOST_TEST(places.size() == 1 + 4 * m.model.config.layers);
-    const patch_values theirs = source_values(m.model, places, m.other, m.ids.size());
-    check_whole_passes(m, theirs, {patch_metric::kind::logit_difference, 3, 5}, {});
-    check_whole_passes(m, theirs, {patch_metric::kind::kl_source, 0, 0}, theirs.logits);
-    check_whole_passes(m, zero_values(m.model, places, m.ids.size()),
-                       {patch_metric::kind::probability, 3, 0}, {});
-}
-
-// The edited model is patched: the grid's cells are whole passes with edits, then the patch.
-BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
-    const opened m(name);
+/// The edited model is patched: the grid's cells are whole passes with edits, then the patch.
+void check_edited(const opened& m) {
     const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
     intervene edits;
     edits.set({0, 3}, 2.5F).scale({1, 5}, -3.0F);
@@ -190,6 +176,23 @@ BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
     BOOST_TEST(error_message([&] {
                    (void)patch_grid(m.model, m.ids, theirs, options, other_rows);
                }) == "patch: expected edits that look at each row for itself");
+}
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(a_grid_has_the_bits_of_whole_passes, data::make(checkpoints), name) {
+    const opened m(name);
+    const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
+    BOOST_TEST(places.size() == 1 + 4 * m.model.config.layers);
+    const patch_values theirs = source_values(m.model, places, m.other, m.ids.size());
+    check_whole_passes(m, theirs, {patch_metric::kind::logit_difference, 3, 5}, {});
+    check_whole_passes(m, theirs, {patch_metric::kind::kl_source, 0, 0}, theirs.logits);
+    check_whole_passes(m, zero_values(m.model, places, m.ids.size()),
+                       {patch_metric::kind::probability, 3, 0}, {});
+}
+
+BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
+    check_edited(opened(name));
 }
 
 BOOST_AUTO_TEST_CASE(what_a_whole_prompt_has_makes_its_prediction) {
