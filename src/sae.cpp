@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The compiled library's part for sae/ (core/compiled.hpp).
 #define XLENS_BUILDING_sae 1
+#include <xlens/sae/feature_array.hpp>
 #include <xlens/sae/feature_trace.hpp>
 #include <xlens/sae/find_features.hpp>
 #include <xlens/sae/observe_place.hpp>

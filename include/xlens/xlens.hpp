@@ -181,10 +181,12 @@
 #include <xlens/numerics/normal_draws.hpp>
 #include <xlens/numerics/octaves.hpp>
 #include <xlens/numerics/partition.hpp>
+#include <xlens/numerics/power_sums.hpp>
 #include <xlens/numerics/random_draws.hpp>
 #include <xlens/numerics/splitmix64.hpp>
 #include <xlens/numerics/summary.hpp>
 #include <xlens/numerics/top_eigenvector.hpp>
+#include <xlens/sae/feature_array.hpp>
 #include <xlens/sae/feature_trace.hpp>
 #include <xlens/sae/find_features.hpp>
 #include <xlens/sae/observe_place.hpp>

@@ -19,6 +19,7 @@ using nlohmann::json;
 namespace {
 
 const std::string tiny = golden_path("models/gpt2/hf").string();
+const std::string llama = golden_path("models/llama/hf").string();
 const std::string model = default_model().string();
 
 std::string line_of(const std::vector<std::string>& arguments) {
@@ -139,6 +140,45 @@ BOOST_AUTO_TEST_CASE(shards_are_merged) {
                "xlens: " + at("0") +
                    "/manifest.json: shard 0/2, expected as many folders, got 1\n");
     BOOST_TEST(line_of({"merge", at("0")}) == "xlens: -o: expected a folder, got nothing\n");
+}
+
+// The numbers of a page and of an array are the same.
+BOOST_AUTO_TEST_CASE(features_are_captured_beside_sites) {
+    const temporary_directory folder;
+    const std::string sae = golden_path("saes/jumprelu").string();
+    const std::string out = (folder.path() / "out").string();
+    const json made = json_of({"capture", llama, "--ids", "5,17,4", "--sae", sae, "--sae",
+                               golden_path("saes/standard").string(), "--sites", "before",
+                               "--layers", "0", "-o", out});
+    std::vector<std::string> names;
+    for (const json& array : made["arrays"]) { names.push_back(array["name"].get<std::string>()); }
+    BOOST_TEST(names == (std::vector<std::string>{"sequence", "position", "token", "before.0",
+                                                  "features.ffn_out.1", "features.after.0"}),
+               boost::test_tools::per_element());
+    const std::vector<float> f = read_capture(out).at("features.ffn_out.1").floats();
+    BOOST_REQUIRE(f.size() == 3U * 40U);
+    const json shown = json_of({"sae", llama, sae, "--ids", "5,17,4", "--positions", "all",
+                                "--features", "40", "--top", "1"});
+    for (std::size_t p = 0; p < 3; ++p) {
+        std::size_t active = 0;
+        for (std::size_t i = 0; i < 40; ++i) { active += f[p * 40 + i] > 0.0F ? 1U : 0U; }
+        const json& at = shown["positions"][p];
+        BOOST_TEST(at["active"] == active);
+        BOOST_TEST(active > 0U);
+        for (const json& one : at["features"]) {
+            BOOST_TEST(
+                one["activation"].get<float>() == f[p * 40 + one["feature"].get<std::size_t>()],
+                boost::test_tools::tolerance(1e-5F));
+        }
+    }
+    // Features alone, where no site is named.
+    const std::string alone = (folder.path() / "alone").string();
+    BOOST_TEST(
+        json_of({"capture", llama, "--ids", "5", "--sae", sae, "-o", alone})["arrays"].size() ==
+        4U);
+    const auto table = run_program({"capture", llama, "--ids", "5", "--sae", sae, "-o", alone});
+    BOOST_TEST(table.out.find("  features.ffn_out.1       F32 (rows, 40)\n") != std::string::npos,
+               table.out);
 }
 
 BOOST_AUTO_TEST_CASE(bad_flags_of_capture_are_one_line) {

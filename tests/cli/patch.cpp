@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -127,6 +128,59 @@ BOOST_AUTO_TEST_CASE(ablations_are_told_as_differences) {
     // Nothing to share out where both prompts are the same.
     const json same = json_of(patch + arguments{"--source-ids", "1,2,3,4", "--tokens", "#1,#2"});
     BOOST_TEST(same["grid"][0]["normalised"].is_null());
+}
+
+// What trace says of the edited model is what a grid begins and ends with.
+BOOST_AUTO_TEST_CASE(edits_are_of_both_prompts) {
+    const std::string prompt = "The capital of France is";
+    const std::string source = "The capital of Italy is";
+    const arguments edits{"--set", "24:1005=3", "--scale", "27:700=-2"};
+    const auto chance = [&](const std::string& of) {
+        const json traced =
+            json_of(arguments{"trace", model, "--prompt", of, "--top", "200"} + edits);
+        for (const json& token : traced["positions"][0]["prediction"]) {
+            if (token["text"] == " Paris") { return token["probability"].get<double>(); }
+        }
+        return -1.0;
+    };
+    const arguments given{"patch",    model,         "--prompt",    prompt,   "--source", source,
+                          "--metric", "probability", "--tokens",    " Paris", "--sites",  "ffn_out",
+                          "--layers", "24",          "--positions", "4"};
+    const json found = json_of(given + edits);
+    BOOST_TEST(std::abs(found["prompt"]["metric"].get<double>() - chance(prompt)) < 1e-6);
+    BOOST_TEST(std::abs(found["source"]["metric"].get<double>() - chance(source)) < 1e-6);
+    BOOST_TEST(found["run"]["edits"]["set"][0]["neuron"] == "24:1005");
+    const json plain = json_of(given);
+    BOOST_TEST(!plain["run"].contains("edits"));
+    BOOST_TEST(std::abs(plain["prompt"]["metric"].get<double>() - chance(prompt)) > 1e-4);
+    const auto refused = run_program(given + arguments{"--set", "99:0=1"});
+    BOOST_TEST(refused.exit_code == 2);
+    BOOST_TEST(refused.err ==
+               run_program({"trace", model, "--prompt", prompt, "--set", "99:0=1"}).err);
+}
+
+// The step of a recipe puts there what the command does.
+BOOST_AUTO_TEST_CASE(a_recipe_ablates_by_the_mean_over_a_text) {
+    const temporary_directory folder;
+    const std::string text = xlens::test::source_path("LICENSE").string();
+    const std::string prompt = "The capital of France is";
+    const json grid = json_of({"patch", model, "--prompt", prompt, "--ablate", "mean", "--file",
+                               text, "--metric", "probability", "--tokens", " Paris", "--sites",
+                               "before", "--layers", "20", "--positions", "3"});
+    std::filesystem::copy(text, folder.path() / "text.txt");
+    const std::string recipe =
+        folder
+            .write("r.json", R"({"interventions": [{"do": "patch", "site": "before", "layers": [20],
+                "positions": [3], "ablate": "mean", "file": "text.txt"}]})")
+            .string();
+    const json traced =
+        json_of({"trace", model, "--prompt", prompt, "--top", "200", "--recipe", recipe});
+    double found = -1.0;
+    for (const json& token : traced["positions"][0]["prediction"]) {
+        if (token["text"] == " Paris") { found = token["probability"].get<double>(); }
+    }
+    BOOST_TEST(std::abs(found - grid["grid"][0]["metric"][0].get<double>()) < 1e-6);
+    BOOST_TEST(std::abs(found - grid["prompt"]["metric"].get<double>()) > 1e-4);
 }
 
 BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {

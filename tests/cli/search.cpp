@@ -71,8 +71,9 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
     const json found =
         search(model, {"--words", "two,Four, six ,xylophone", "--normalise", "spread", "--either",
                        "--limit", "6", "--top", "7", "--seed", "3"});
-    check_keys(found,
-               {"query", "side", "projection", "normalise", "end", "control", "hits", "run"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "control", "hits",
+                       "run"});
+    BOOST_TEST(found["rank"] == "score");
     check_keys(found["query"], {"words", "tokens"});
     const json& words = found["query"]["words"];
     BOOST_REQUIRE(words.size() == 4U);
@@ -127,12 +128,70 @@ BOOST_AUTO_TEST_CASE(words_are_named_and_found) {
 BOOST_AUTO_TEST_CASE(a_pattern_is_found_in_the_vocabulary) {
     const json found =
         search(model, {"--regex", "^ ?[Rr]ed$", "--control", "0", "--limit", "2", "--top", "1"});
-    check_keys(found, {"query", "side", "projection", "normalise", "end", "hits", "run"});
+    check_keys(found, {"query", "side", "projection", "normalise", "end", "rank", "hits", "run"});
     check_keys(found["query"], {"regex", "tokens"});
     BOOST_TEST(found["query"]["tokens"].size() == 4U);
     for (const json& hit : found["hits"]) {
         check_keys(hit, {"neuron", "score", "norm", "kurtosis", "promotes", "suppresses"});
     }
+}
+
+BOOST_AUTO_TEST_CASE(hits_are_ranked_by_kurtosis_if_asked_to) {
+    const std::vector<std::string> words{
+        "--words", "doctor,hospital,nurse", "--control", "0", "--top", "2"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), words.begin(), words.end());
+        return search(model, more);
+    };
+    const json by_score = with({"--limit", "30"});
+    const json found = with({"--limit", "30", "--rank", "kurtosis", "--among", "30"});
+    BOOST_TEST(found["rank"] == "kurtosis");
+    BOOST_TEST(found["among"] == 30);
+    std::set<std::string> those;
+    std::set<std::string> these;
+    double last = INFINITY;
+    for (std::size_t i = 0; i < 30; ++i) {
+        those.insert(by_score["hits"][i]["neuron"].get<std::string>());
+        these.insert(found["hits"][i]["neuron"].get<std::string>());
+        BOOST_TEST(found["hits"][i]["kurtosis"].get<double>() <= last);
+        last = found["hits"][i]["kurtosis"].get<double>();
+    }
+    BOOST_TEST(those == these, boost::test_tools::per_element());
+    BOOST_TEST(with({"--rank", "kurtosis"})["among"] == 1000);
+
+    const json all = search(other, {"--rank", "kurtosis", "--limit", "4", "--top", "1"});
+    check_keys(all, {"side", "projection", "rank", "hits", "run"});
+    BOOST_TEST(all["hits"].size() == 4U);
+    check_keys(all["hits"][0], {"neuron", "norm", "kurtosis", "promotes", "suppresses"});
+    const index_file index;
+    const arguments of_all{"--rank", "kurtosis", "--limit", "9", "--top", "1"};
+    arguments from_file = of_all;
+    from_file.insert(from_file.end(), {"--index", index.path});
+    BOOST_TEST(search(tiny, of_all)["hits"] == search(tiny, from_file)["hits"]);
+    check_refusal({"search", other, "--rank", "kurtosis", "--either"},
+                  "--either: expected words, tokens or a neuron with it, got none");
+    check_refusal({"search", other, "--rank", "score"},
+                  "--words, --regex, --ids, --like: expected one of them, got none");
+    check_refusal({"search", other, "--ids", "3", "--among", "9"},
+                  "--among: expected --rank kurtosis with it, got score");
+}
+
+// By each projection what `xlens concept` says of the same neurons.
+BOOST_AUTO_TEST_CASE(a_trace_reads_value_vectors_as_asked) {
+    for (const std::string form : {"raw", "normed", "standard"}) {
+        const json traced = json_of({"trace", other, "--ids", "3,5,8", "--projection", form,
+                                     "--sub-updates", "2", "--top", "4"});
+        BOOST_TEST(traced["projection"] == form);
+        for (const json& layer : traced["positions"][0]["layers"]) {
+            for (const json& s : layer["sub_updates"]) {
+                const json expected = json_of({"concept", other, s["neuron"].get<std::string>(),
+                                               "--projection", form, "--top", "4"});
+                BOOST_TEST(s["promotes"] == expected["promotes"]);
+                BOOST_TEST(s["suppresses"] == expected["suppresses"]);
+            }
+        }
+    }
+    BOOST_TEST(!json_of({"trace", other, "--ids", "3"}).contains("projection"));
 }
 
 BOOST_AUTO_TEST_CASE(a_search_for_words_finds_the_neuron_that_is_about_them) {

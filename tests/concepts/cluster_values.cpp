@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/concepts/cluster_values.hpp>
+#include <xlens/concepts/standard_scores.hpp>
 #include <xlens/io/assemble.hpp>
 #include <xlens/io/gguf.hpp>
 #include <xlens/io/gguf_hyperparameters.hpp>
@@ -56,8 +57,10 @@ BOOST_AUTO_TEST_CASE(complete_linkage_of_smollm2_is_that_of_scipy) {
     std::vector<neuron> sample;
     for (std::size_t j = 0; j < 2000; ++j) { sample.push_back(all[j * all.size() / 2000]); }
     const auto vectors = value_vectors(model, sample, no_progress);
-    for (const std::string name : {"raw", "projected", "centred"}) {
-        const value_space space(model, parse_cluster_space(name), projection::folded, no_progress);
+    for (const std::string name : {"raw", "projected", "centred", "standard"}) {
+        const bool standard = name == "standard";
+        const value_space space(model, parse_cluster_space(standard ? "projected" : name),
+                                standard ? projection::standard : projection::folded, no_progress);
         const unit_directions found = space(vectors);
         const vector_groups labels = complete_linkage(found.unit, {}, no_progress).cut(200);
         const vector_groups golden = golden_labels(name);
@@ -100,6 +103,57 @@ BOOST_AUTO_TEST_CASE(every_neuron_is_in_one_cluster_with_its_figures) {
                     BOOST_TEST(c.concept_of_centroid.suppresses[t].id == ends.suppresses[t].id);
                 }
             }
+        }
+    }
+}
+
+// Of scores less what μ has, each token's over its deviation (concepts/standard_scores.hpp).
+BOOST_AUTO_TEST_CASE(standard_clusters_are_of_standard_scores) {
+    auto how = options(5);
+    how.form = projection::standard;
+    for (const auto space : {cluster_space::raw, cluster_space::projected}) {
+        how.space = space;
+        const clustered run(how);
+        const auto& model = run.tiny.model;
+        const standard_scores scores(model);
+        const auto project = [&](std::span<const float> v, std::span<const float> origin) {
+            std::vector<double> out(model.config.vocabulary);
+            std::vector<float> q(v.size());
+            for (std::size_t w = 0; w < out.size(); ++w) {
+                scores.direction(static_cast<token_id>(w), q);
+                for (std::size_t d = 0; d < v.size(); ++d) {
+                    out[w] +=
+                        double{q[d]} * (double{v[d]} - (origin.empty() ? 0.0 : double{origin[d]}));
+                }
+            }
+            return out;
+        };
+        const auto length = [](const auto& x) {
+            double squares = 0.0;
+            for (const double one : x) { squares += one * one; }
+            return std::sqrt(squares);
+        };
+        for (const cluster& c : run.report.found.all()) {
+            const std::vector<double> centroid = project(c.centroid, {});
+            std::vector<double> sum(centroid.size());
+            std::vector<float> v(model.config.width);
+            for (const neuron& n : c.neurons) {
+                model.blocks[n.layer].ffn.value(n.index, v);
+                const std::vector<double> one = project(v, scores.moments().mean());
+                const double by = space == cluster_space::raw ? length(v) : length(one);
+                for (std::size_t w = 0; w < sum.size(); ++w) { sum[w] += one[w] / by; }
+            }
+            double dot = 0.0;
+            for (std::size_t w = 0; w < sum.size(); ++w) { dot += sum[w] * centroid[w]; }
+            BOOST_TEST(dot / (length(sum) * length(centroid)) > 1.0 - 1e-6);
+            if (space == cluster_space::projected) {
+                BOOST_TEST(std::abs(c.cohesion -
+                                    length(sum) / static_cast<double>(c.neurons.size())) < 1e-5);
+            }
+            const auto best = std::ranges::max_element(centroid) - centroid.begin();
+            BOOST_TEST(c.concept_of_centroid.promotes[0].id == best);
+            BOOST_TEST(std::abs(double{c.concept_of_centroid.promotes[0].score} -
+                                centroid[static_cast<std::size_t>(best)]) < 1e-3);
         }
     }
 }

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -134,6 +135,71 @@ BOOST_AUTO_TEST_CASE(a_search_scores_as_the_projection_does) {
     }
     // Random vectors of the layers' mean and variance score about as real ones do.
     BOOST_TEST(std::abs(found.random_best) < 10.0F);
+}
+
+// By torch's figures of every seventh neuron: where they stand among all.
+BOOST_AUTO_TEST_CASE(the_most_kurtotic_neurons_are_those_of_torch) {
+    for (const json& of : golden()["models"]) {
+        if (of["model"] == "smollm2") { continue; }
+        const model m = opened(of);
+        search_neurons_options options;
+        options.search.limit = m.config.layers * m.config.inner_width;
+        options.top = 1;
+        const search_report all = most_kurtotic_neurons(m, options);
+        BOOST_TEST_REQUIRE(all.hits.size() == options.search.limit);
+        BOOST_TEST(std::ranges::is_sorted(all.hits, std::ranges::greater(),
+                                          &search_report::hit::kurtosis));
+        for (const json& e : of["neurons"]) {
+            const neuron n = parse_neuron(e["neuron"].get<std::string>(), "golden");
+            const auto hit = std::ranges::find(all.hits, n, &search_report::hit::where);
+            BOOST_TEST_REQUIRE((hit != all.hits.end()));
+            BOOST_TEST(near(double{hit->kurtosis}, e["kurtosis"].get<double>(), 1.0));
+            BOOST_TEST(std::isnan(hit->score));
+        }
+        options.search.limit = 3;
+        const search_report first = most_kurtotic_neurons(m, options);
+        BOOST_TEST_REQUIRE(first.hits.size() == 3U);
+        for (std::size_t i = 0; i < 3; ++i) {
+            BOOST_TEST((first.hits[i].where == all.hits[i].where));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_search_is_ranked_by_kurtosis_among_the_best_scores) {
+    const model m = load(golden_path("models/qwen3/hf"));
+    search_neurons_options options;
+    options.search.limit = 20;
+    options.control = 0;
+    const std::vector<token_id> token{11};
+    std::vector<search_report::hit> best = search_neurons(m, token, options).hits;
+    std::ranges::stable_sort(best, std::ranges::greater(), &search_report::hit::kurtosis);
+    options.search.limit = 5;
+    options.rank = search_rank::kurtosis;
+    options.among = 20;
+    const std::vector<search_report::hit> found = search_neurons(m, token, options).hits;
+    BOOST_TEST_REQUIRE(found.size() == 5U);
+    for (std::size_t i = 0; i < 5; ++i) {
+        BOOST_TEST((found[i].where == best[i].where));
+        BOOST_TEST(found[i].score == best[i].score);
+        BOOST_TEST(found[i].kurtosis == best[i].kurtosis);
+    }
+    options.among = 1;  // no fewer than are asked for
+    BOOST_TEST(search_neurons(m, token, options).hits.size() == 5U);
+    BOOST_TEST(error_message([] { (void)parse_rank("norm"); }) ==
+               "rank: expected score or kurtosis, got 'norm'");
+}
+
+// Kurtosis for many vectors and for one, in plain loops.
+BOOST_AUTO_TEST_CASE(kurtosis_does_not_depend_on_its_company) {
+    for (const std::string name : {"models/llama/hf", "models/gpt2/hf", "smollm2"}) {
+        const model m = load(name == "smollm2" ? default_model() : golden_path(name));
+        const xt::xtensor<float, 2> vectors = m.value_matrices()[1].columns();
+        const std::vector<float> many = score_kurtosis(m, rows<const float>(vectors));
+        for (const std::size_t i : {0U, 9U, 40U}) {
+            const rows<const float> one = rows<const float>(vectors).subrows(i, 1);
+            BOOST_TEST(score_kurtosis(m, one).front() == many[i]);
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(vectors_of_one_score_have_no_kurtosis) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Golden clusters of SmolLM2's value vectors, by SciPy: writes clusters/raw.txt, projected.txt and
-centred.txt.
+"""Golden clusters of SmolLM2's value vectors, by SciPy: writes clusters/raw.txt, projected.txt,
+centred.txt and standard.txt.
 
 usage: python make_clusters.py MODEL.gguf        needs gguf, numpy and scipy
 
@@ -8,6 +8,8 @@ Of all n = L*F value vectors in order, those number floor(j*n/2000), j = 0 .. 19
 complete linkage on cosine distance and cut at 200 clusters. A file has the cluster of each, counted
 from 1, one a line. raw: the vectors v. projected: E(gamma*v), as they are, over the whole
 vocabulary. centred: the same with the mean over the vocabulary taken off every projection.
+standard: projected, of every token the scores less their mean over all n value vectors, over their
+deviation.
 """
 
 import sys
@@ -49,6 +51,11 @@ def main(path):
     scores = (vectors * gain) @ unembedding.T
     write("projected", scores)
     write("centred", scores - scores.mean(axis=1, keepdims=True))
+    rows = unembedding * gain
+    mean = values.mean(axis=0)
+    covariance = np.cov(values, rowvar=False, bias=True)
+    deviations = np.sqrt(((rows @ covariance) * rows).sum(axis=1))
+    write("standard", (vectors - mean) @ rows.T / deviations)
 
 
 if __name__ == "__main__":

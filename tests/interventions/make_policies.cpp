@@ -197,6 +197,17 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
     BOOST_TEST(
         refusal(R"({"do": "steer", "layer": 0, "strength": 1, "along": "0:0", "away": 1})") ==
         at + ": expected along, or toward and away, got both");
+    const std::string patch =
+        R"({"do": "patch", "site": "after", "layers": "0", "positions": [1], )";
+    BOOST_TEST(refusal(patch + R"("ablate": "mean"})") == at + ".file is missing");
+    BOOST_TEST(refusal(patch + R"("ablate": "zero", "file": "a.txt"})") ==
+               at + ".file: expected \"ablate\": \"mean\" with it, got none");
+    BOOST_TEST(refusal(patch + R"("ids": [3], "file": "a.txt"})") ==
+               at + ".file: expected \"ablate\": \"mean\" with it, got none");
+    BOOST_TEST(refusal(patch + R"("ablate": "mean", "file": "a.txt", "from": [0]})") ==
+               at + ".from: expected a source, got a mean");
+    BOOST_TEST(misfit(patch + R"("ablate": "mean", "file": "a.txt"})") ==
+               at + ": the model has no tokenizer; give token ids");
     BOOST_TEST(refusal(R"({"do": "ban"})") == at + ": expected words or ids to ban, got neither");
     BOOST_TEST(refusal(R"({"do": "ban", "words": [""]})") ==
                at + ".words[0]: expected a word, got \"\"");

@@ -4,8 +4,11 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/core/parallel.hpp>
+#include <xlens/interventions/ban.hpp>
+#include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/patch.hpp>
 #include <xlens/interventions/patch_grid.hpp>
+#include <xlens/interventions/steer.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/model/branches.hpp>
 
@@ -137,6 +140,44 @@ void check_golden(const xlens::model& model, const std::string& file) {
                   source_values(model, places, brief, prompt.size(), patch_align::end));
 }
 
+/// The edited model is patched: the grid's cells are whole passes with edits, then the patch.
+void check_edited(const opened& m) {
+    const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
+    intervene edits;
+    edits.set({0, 3}, 2.5F).scale({1, 5}, -3.0F);
+    steer push(1, std::vector<float>(m.model.config.width, 0.3F), 1.0F, position_set({2, 5}));
+    const patch_values theirs =
+        source_values(m.model, places, m.other, m.ids.size(), {}, edits, push);
+    patch_grid_options options;
+    options.metric = {patch_metric::kind::logit_difference, 3, 5};
+    const patch_grid_result grid = patch_grid(m.model, m.ids, theirs, options, edits, push);
+    const metric_reader read(options.metric, m.model.config.vocabulary, {});
+    const auto whole = [&](std::span<const token_id> ids, patch& with) {
+        sequence_state state = m.model.start();
+        m.model.forward(state, ids, edits, push, with);
+        return read(std::span<const float>(state.logits.data(), state.logits.size()));
+    };
+    patch nothing;
+    BOOST_TEST(grid.prompt == whole(m.ids, nothing));
+    BOOST_TEST(grid.source.value() == whole(m.other, nothing));
+    BOOST_TEST(grid.prompt != patch_grid(m.model, m.ids, theirs, options).prompt);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        for (const std::size_t p : grid.positions) {
+            patch one;
+            one.at(places[i].site, places[i].layer, p, theirs.at(i, p));
+            BOOST_TEST(grid.metric(i, p) == whole(m.ids, one));
+        }
+    }
+    ban words(std::vector<std::vector<token_id>>{{3}});
+    BOOST_TEST(error_message([&] { (void)patch_grid(m.model, m.ids, theirs, options, words); }) ==
+               "patch: expected edits of residuals or coefficients, got one of what is read out");
+    const std::vector<layer_site> one_place{{hook::after, 0}};
+    keep_sites other_rows(one_place);
+    BOOST_TEST(error_message([&] {
+                   (void)patch_grid(m.model, m.ids, theirs, options, other_rows);
+               }) == "patch: expected edits that look at each row for itself");
+}
+
 }  // namespace
 
 BOOST_DATA_TEST_CASE(a_grid_has_the_bits_of_whole_passes, data::make(checkpoints), name) {
@@ -148,6 +189,10 @@ BOOST_DATA_TEST_CASE(a_grid_has_the_bits_of_whole_passes, data::make(checkpoints
     check_whole_passes(m, theirs, {patch_metric::kind::kl_source, 0, 0}, theirs.logits);
     check_whole_passes(m, zero_values(m.model, places, m.ids.size()),
                        {patch_metric::kind::probability, 3, 0}, {});
+}
+
+BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
+    check_edited(opened(name));
 }
 
 BOOST_AUTO_TEST_CASE(what_a_whole_prompt_has_makes_its_prediction) {

@@ -12,6 +12,8 @@
 #include <xlens/core/number_ranges.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/sae/feature_array.hpp>
+#include <xlens/sae/read_sae.hpp>
 #include <xlens/storage/open_files.hpp>
 #include <xlens/trace/capture.hpp>
 
@@ -38,6 +40,7 @@ struct capture_flags {
     std::optional<std::size_t> window;
     std::optional<std::size_t> limit;
     std::optional<std::string> sites;
+    std::vector<std::string> autoencoders;
     std::optional<std::string> layers;
     std::optional<std::string> positions;
     std::optional<std::string> folder;
@@ -101,7 +104,14 @@ run_record record_of(const capture_flags& flags, const engine& opened) {
 
 capture_options options_of(const capture_flags& flags, const engine& opened) {
     capture_options out;
-    if (flags.sites) { out.sites = words_of(*flags.sites); }
+    if (flags.sites) {
+        out.sites = words_of(*flags.sites);
+    } else if (!flags.autoencoders.empty()) {
+        out.sites.clear();
+    }
+    for (const std::string& folder : flags.autoencoders) {
+        out.computed.push_back(feature_array(read_sae(folder), opened.model()));
+    }
     if (flags.layers && *flags.layers != "all") {
         out.layers = parse_ranges("--layers", *flags.layers, opened.config().layers);
     }
@@ -152,7 +162,7 @@ void run(const capture_flags& flags) {
 }
 
 std::string sites_help() {
-    std::string out = "What to capture, separated by commas (after):";
+    std::string out = "What to capture, separated by commas (after; with --sae nothing else):";
     for (const capture_site& s : capture_sites) {
         out += fmt::format("\n{:<16}{}{}", s.name, s.per_layer ? "of each layer: " : "", s.about);
     }
@@ -167,7 +177,8 @@ void add_capture(command_line& program) {
     arguments a = program.add(
         "capture", "Write what passes in a model, as arrays for Python",
         "xlens capture default --prompts prompts.jsonl --sites after --positions last -o last\n"
-        "  xlens capture default --file book.txt --window 512 --sites before,after -o book",
+        "  xlens capture default --file book.txt --window 512 --sites before,after -o book\n"
+        "  xlens capture gemma.gguf --file book.txt --sae layer_12/width_16k/average_l0_82 -o book",
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->prompt.declare(a);
@@ -183,6 +194,11 @@ void add_capture(command_line& program) {
            "Folder for the files and manifest.json, which says what the rows are of;\n"
            "a run that was interrupted goes on from there");
     a.text("--sites", flags->sites, "S,S,..", sites_help());
+    a.repeated(
+        "--sae", "FOLDER",
+        [flags](const std::string& folder) { flags->autoencoders.push_back(folder); },
+        "Activations of a sparse autoencoder's features (see 'xlens sae'), of what it\n"
+        "reads: features.SITE.LAYER; repeatable");
     a.text("--layers", flags->layers, "3,5-8", "Layers of sites that are of layers (all)");
     a.text("--positions", flags->positions, "all|last|3,5", "Positions of every prompt (all)");
     a.choice("--dtype", flags->type, {"f32", "f16"},

@@ -100,8 +100,9 @@ void add_cluster(command_line& program) {
              "Spherical k-means, or complete linkage on cosine distance");
     a.choice("--space", flags->space, {"raw", "projected", "centred"},
              "Cosines of v; of projections; of those less their mean");
-    a.choice("--projection", flags->form, {"folded", "raw", "normed"},
-             "How v is read: with the final norm's gain, as it is, or normed");
+    a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
+             "How v is read: with the final norm's gain, as it is, normed, or beside what\n"
+             "all value vectors score for each token");
     a.whole("--sample", flags->sample, 1, most, "Take this many value vectors at random (all)");
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
             "Of the first centroids, the sample and the shuffle");

@@ -114,7 +114,8 @@ std::vector<std::shared_ptr<const token_ends>> concepts_of_often(const xlens::mo
     for (std::size_t i = 0; i < std::min(f.often.size(), named_vectors); ++i) {
         neurons.push_back(f.often[i].where);
     }
-    return concepts_of(logit_lens(model), model.value_matrices(), named_tokens, neurons);
+    return concepts_of(concept_reader(model, projection::folded), model.value_matrices(),
+                       named_tokens, neurons);
 }
 
 void run(const events_flags& flags) {

@@ -174,7 +174,7 @@ void run(examples_flags flags) {
                          found.found.positions()));
         return;
     }
-    view.concepts = concepts_of(logit_lens(model), model.value_matrices(),
+    view.concepts = concepts_of(concept_reader(model, projection::folded), model.value_matrices(),
                                 std::min(concept_tokens, model.config.vocabulary), neurons);
     if (page) {
         const std::size_t bytes = write_examples_page(*page, view);

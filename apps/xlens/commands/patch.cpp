@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
+#include "engine/policies.hpp"
 #include "engine/read.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
@@ -9,6 +10,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/core/number_ranges.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/patch_grid.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/atomic_file.hpp>
@@ -32,6 +34,7 @@ namespace {
 struct patch_flags {
     common_flags common;
     prompt_flags prompt;
+    edit_flags edits;
     std::optional<std::string> source;
     std::optional<std::string> source_ids;
     std::optional<std::string> ablate;
@@ -115,7 +118,8 @@ std::size_t best_of(std::span<const float> logits) {
 
 /// --tokens, or what the source predicts, and what the prompt does.
 std::vector<token_id> tokens_of(const engine& opened, const patch_flags& flags,
-                                std::span<const token_id> prompt, const patch_values& values) {
+                                std::span<const token_id> prompt, const patch_values& values,
+                                dynamic_policies& edits) {
     const std::string metric = flags.measured();
     if (metric.starts_with("kl")) { return {}; }
     const std::size_t wanted = metric == "probability" ? 1 : 2;
@@ -129,7 +133,7 @@ std::vector<token_id> tokens_of(const engine& opened, const patch_flags& flags,
         }
     } else if (!values.logits.empty()) {
         sequence_state state = opened.model().start();
-        opened.model().forward(state, prompt);
+        opened.model().forward(state, prompt, edits);
         out.push_back(static_cast<token_id>(best_of(values.logits)));
         if (wanted == 2) {
             out.push_back(
@@ -169,7 +173,9 @@ patch_values values_of(const engine& opened, const patch_flags& flags,
         options.window = std::min(options.window, opened.config().context);
         options.prefix = window_prefix(opened, flags.prompt.how);
         options.progress = std::ref(bar);
-        return mean_values(opened.model(), std::move(places), text, length, options);
+        dynamic_policies edits =
+            interventions_of(flags.edits, opened.model(), {{}, options.window});
+        return mean_values(opened.model(), std::move(places), text, length, options, edits);
     }
     if (source.size() != length && !flags.align) {
         fail("--source: {} tokens, the prompt has {}; --align says how they are matched",
@@ -179,7 +185,9 @@ patch_values values_of(const engine& opened, const patch_flags& flags,
                                              : *flags.align == "end"
                                                  ? std::optional(patch_align::end)
                                                  : std::optional(patch_align::start);
-    return source_values(opened.model(), std::move(places), source, length, align);
+    dynamic_policies edits =
+        interventions_of(flags.edits, opened.model(), {source.size(), source.size()});
+    return source_values(opened.model(), std::move(places), source, length, align, edits);
 }
 
 void run(const patch_flags& flags) {
@@ -200,24 +208,28 @@ void run(const patch_flags& flags) {
     if (flags.positions && *flags.positions != "all") {
         options.positions = parse_ranges("--positions", *flags.positions, prompt.size());
     }
+    dynamic_policies edits =
+        interventions_of(flags.edits, opened.model(), {prompt.size(), prompt.size()});
     note(opened.manifest());
     const patch_values values = values_of(opened, flags, places, source, prompt.size());
-    const std::vector<token_id> tokens = tokens_of(opened, flags, prompt, values);
+    const std::vector<token_id> tokens = tokens_of(opened, flags, prompt, values, edits);
     options.metric = metric_of(flags.measured(), tokens);
     const patch_grid_result grid = [&] {
         progress_bar bar("patch");
         options.progress = std::ref(bar);
-        return patch_grid(opened.model(), prompt, values, options);
+        return patch_grid(opened.model(), prompt, values, options, edits);
     }();
     const patch_view view{opened, flags.measured(), tokens,        prompt,
                           source, flags.ablate,     values.row_at, grid};
     if (page) {
-        const std::size_t bytes = write_patch_page(*page, view);
+        const std::size_t bytes = write_patch_page(*page, view, flags.edits);
         note(fmt::format("{}: {} runs, {:.2f} MB", *flags.html, grid.metric.size(),
                          static_cast<double>(bytes) / 1e6));
     }
     if (flags.common.json) {
-        json_writer out(record_of(opened));
+        run_record record = record_of(opened);
+        record.edits = flags.edits;
+        json_writer out(std::move(record));
         write_patch(out, view);
     } else {
         print_patch(view);
@@ -266,6 +278,7 @@ void add_patch(command_line& program) {
            "The tokens of the metric, by text (\" John, Mary\") or #id (what the source\n"
            "predicts, and what the prompt does)");
     a.text("--html", flags->html, "FILE", "Write the grid as a page: a heat map a site");
+    flags->edits.declare(a);
 }
 
 }  // namespace xlens::program

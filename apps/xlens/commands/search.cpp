@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -36,6 +37,7 @@ struct search_flags {
     std::optional<std::string> index;    // file that the hits' tokens are read from
     std::optional<std::size_t> control;  // random vectors a layer; none: as many as neurons
     std::optional<std::string> scale;
+    std::optional<std::size_t> among;  // the best so many by score, for --rank kurtosis
     bool suppresses = false;
     bool either = false;
     std::optional<std::string> seed;
@@ -48,6 +50,10 @@ search_words words_of(const search_flags& flags) {
         fail("--suppresses, --either: expected one of the two, got both");
     }
     search_words out = flags.words;
+    if (flags.among && out.rank != "kurtosis") {
+        fail("--among: expected --rank kurtosis with it, got {}", out.rank);
+    }
+    out.among = flags.among.value_or(out.among);
     out.end = flags.either ? "either" : flags.suppresses ? "suppresses" : "promotes";
     out.scale = flags.scale.value_or(flags.words.form == "standard" ? "none"
                                      : flags.query.like             ? "norm"
@@ -67,6 +73,8 @@ search_neurons_options options_of(const search_flags& flags, const search_words&
                      : flags.suppresses ? search_end::suppresses
                                         : search_end::promotes;
     out.search.limit = flags.limit;
+    out.rank = parse_rank(words.rank);
+    out.among = words.among;
     out.top = flags.top;
     out.control = flags.control;
     out.seed = words.seed;
@@ -88,8 +96,10 @@ void check_sae(const search_flags& flags) {
     if (flags.either) { fail("--either: activations of --sae are never negative"); }
     if (flags.index) { fail("--index: holds value vectors, not those of --sae"); }
     if (flags.words.side != "value" || flags.scale || flags.words.form != "folded" ||
-        flags.control || flags.seed) {
-        fail("--side, --normalise, --projection, --control, --seed: are not of --sae");
+        flags.control || flags.seed || flags.among || flags.words.rank != "score") {
+        fail(
+            "--side, --normalise, --projection, --rank, --among, --control, --seed: are not of "
+            "--sae");
     }
 }
 
@@ -111,8 +121,29 @@ void search_sae(const engine& opened, const search_flags& flags) {
     }
 }
 
+/// Whether neurons of the whole model are asked for, whatever they are about.
+bool of_all(const search_flags& flags) {
+    return flags.words.rank == "kurtosis" && !flags.query.given() && !flags.sae;
+}
+
+/// Throws xlens::error for what is of a search for something alone.
+void check_all(const search_flags& flags) {
+    for (const auto& [flag, given] :
+         {std::pair{"--suppresses", flags.suppresses}, std::pair{"--either", flags.either},
+          std::pair{"--normalise", flags.scale.has_value()},
+          std::pair{"--among", flags.among.has_value()},
+          std::pair{"--control", flags.control.has_value()},
+          std::pair{"--seed", flags.seed.has_value()}}) {
+        if (given) { fail("{}: expected words, tokens or a neuron with it, got none", flag); }
+    }
+}
+
 void run(const search_flags& flags) {
-    flags.query.check();
+    if (of_all(flags)) {
+        check_all(flags);
+    } else {
+        flags.query.check();
+    }
     if (flags.sae) {
         check_sae(flags);
         const engine opened(flags.common);
@@ -126,15 +157,16 @@ void run(const search_flags& flags) {
     search_neurons_options options = options_of(flags, words);
     if (index) { options.index = &*index; }
     const search_report found = [&] {
-        progress_bar bar("control");
+        progress_bar bar(of_all(flags) ? "kurtosis" : "control");
         options.progress = std::ref(bar);
+        if (of_all(flags)) { return most_kurtotic_neurons(model, options); }
         return query.like ? search_neurons(model, *query.like, options)
                           : search_neurons(model, query.tokens, options);
     }();
     note(fmt::format("{}, seed {}", opened.manifest(), words.seed));
     if (flags.common.json) {
         run_record run = record_of(opened);
-        run.seed = words.seed;
+        if (!of_all(flags)) { run.seed = words.seed; }
         json_writer out(std::move(run));
         write_search(out, opened, query, words, found);
     } else {
@@ -149,7 +181,8 @@ void add_search(command_line& program) {
     constexpr std::size_t most_random = 1'000'000;
     const auto flags = std::make_shared<search_flags>();
     arguments a = program.add("search", "Find the neurons that promote some words, in all layers",
-                              "xlens search default --words \"red,green,blue\" --either",
+                              "xlens search default --words \"red,green,blue\" --either\n"
+                              "  xlens search default --rank kurtosis --index default.index",
                               [flags] { run(*flags); });
     flags->common.declare(a);
     flags->query.declare(a);
@@ -164,6 +197,11 @@ void add_search(command_line& program) {
     a.choice("--projection", flags->words.form, {"folded", "raw", "standard"},
              "How vectors are read: with the norm's gain, as they are, or a token's score\n"
              "beside what all value vectors of the model score for it");
+    a.choice("--rank", flags->words.rank, {"score", "kurtosis"},
+             "The best scores first, or the highest kurtosis of scores over the vocabulary:\n"
+             "what is about one thing. With no words or neuron, of the whole model");
+    a.whole("--among", flags->among, 1, most,
+            "With --rank kurtosis: of so many neurons with the best scores (1000)");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");
     a.text("--sae", flags->sae, "FOLDER",
            "Search the features of a sparse autoencoder (see 'xlens sae') instead");

@@ -54,6 +54,7 @@ struct trace_flags {
     std::optional<std::string> lens;
     bool attribute = false;
     std::optional<std::string> concepts;
+    std::string form;
 
     /// What --positions says, for a model that reads so many tokens.
     [[nodiscard]] position_choice chosen(std::size_t context) const {
@@ -76,6 +77,7 @@ trace_options options_of(const trace_flags& flags, const engine& opened) {
     }
     out.top = flags.top.value_or(many);
     out.sub_updates = flags.sub_updates.value_or(many);
+    out.form = parse_projection(flags.form);
     if (flags.common.json) { return out; }
     const trace_options page = out;
     // The grid shows top tokens only; the other picture looks for the final token's rank.
@@ -135,8 +137,8 @@ std::vector<attribution> attribute_prompt(const engine& opened, std::span<const 
 void write_page(const trace_flags& flags, atomic_file& page, const engine& opened,
                 std::span<const token_id> tokens, std::span<const traced_position> positions,
                 const std::optional<observe_patterns>& patterns) {
-    const trace_view all{opened, tokens, flags.top.value_or(many),
-                         flags.sub_updates.value_or(many)};
+    trace_view all{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(many)};
+    all.form = parse_projection(flags.form);
     const std::size_t bytes =
         write_trace_page(page, all, positions, flags.edits, patterns ? &*patterns : nullptr);
     note(fmt::format("{}: {} position{}, {:.2f} MB", *flags.html, positions.size(),
@@ -170,6 +172,7 @@ void trace_one(const trace_flags& flags, const engine& opened, const file_prompt
     if (page != nullptr) { write_page(flags, *page, opened, tokens, positions, patterns); }
     trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
     view.layers = options.layers;
+    view.form = options.form;
     if (flags.common.json) {
         run_record run = record_of(opened, flags.prompt, prompt);
         run.edits = flags.edits;
@@ -233,6 +236,8 @@ void add_trace(command_line& program) {
     a.choice("--concepts", flags->concepts, {"each", "once"},
              "With --json: concepts in each sub-update, or of each neuron once, in a map\n"
              "\"concepts\" at the end (each)");
+    a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
+             "How the value vectors of sub-updates are read, as in 'xlens concept'");
     flags->edits.declare(a);
     a.text("--lens", flags->lens, "FILE",
            "Read each layer through a fitted lens: a file of lens fit, a published\n"

@@ -16,6 +16,7 @@ struct query_flags {
     std::optional<std::string> like;
 
     void declare(arguments& to);
+    [[nodiscard]] bool given() const { return words || pattern || ids || like; }
     /// Throws xlens::error unless exactly one was given, and for what is wrong without a model.
     void check() const;
 };

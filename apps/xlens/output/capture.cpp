@@ -38,9 +38,11 @@ void print_arrays(const std::vector<capture_layout>& arrays) {
         do {
             if (arrays[a].layer) { layers.push_back(*arrays[a].layer); }
             ++a;
-        } while (a < arrays.size() && first.layer && arrays[a].site == first.site);
-        const std::string name =
-            first.layer ? fmt::format("{}.{}", first.site, ranges_text(layers)) : first.name;
+        } while (a < arrays.size() && first.layer && arrays[a].site == first.site &&
+                 first.computed_by.empty() && arrays[a].computed_by.empty());
+        const std::string name = first.layer && first.computed_by.empty()
+                                     ? fmt::format("{}.{}", first.site, ranges_text(layers))
+                                     : first.name;
         fmt::print("  {:<24} {} {}\n", name, facts_of(first.type).safetensors, shape_text(first));
     }
 }

@@ -169,10 +169,10 @@ void print_patch(const patch_view& view) {
     }
 }
 
-std::size_t write_patch_page(atomic_file& file, const patch_view& view) {
+std::size_t write_patch_page(atomic_file& file, const patch_view& view, const edit_flags& edits) {
     patch_page_options options{
         .model = model_name(view.model),
-        .about = model_sizes(view.model),
+        .about = model_sizes(view.model) + edits_text(edits),
         .made = view.model.manifest(),
         .metric = view.metric_text(),
         .ablate = view.ablate.value_or(""),

@@ -45,6 +45,6 @@ void write_patch(json_writer& out, const patch_view& view);
 /// A table a site: rows are layers, columns positions, as many as fit.
 void print_patch(const patch_view& view);
 /// The page (report/patch_page.hpp); returns its bytes.
-std::size_t write_patch_page(atomic_file& file, const patch_view& view);
+std::size_t write_patch_page(atomic_file& file, const patch_view& view, const edit_flags& edits);
 
 }  // namespace xlens::program

@@ -129,12 +129,17 @@ void print_tokens(table_line& line, const engine& model, const std::vector<score
 
 void write_search(json_writer& out, const engine& model, const search_query& query,
                   const search_words& asked, const search_report& found) {
+    const bool asked_for = query.like || !query.tokens.empty();
     out.begin_object();
-    write_query(out, model, query);
+    if (asked_for) { write_query(out, model, query); }
     out.field("side", asked.side);
     out.field("projection", asked.form);
-    out.field("normalise", asked.scale);
-    out.field("end", asked.end);
+    if (asked_for) {
+        out.field("normalise", asked.scale);
+        out.field("end", asked.end);
+    }
+    out.field("rank", asked.rank);
+    if (asked_for && asked.rank == "kurtosis") { out.field("among", asked.among); }
     if (found.random_vectors > 0) {
         out.key("control");
         out.begin_object();
@@ -148,7 +153,7 @@ void write_search(json_writer& out, const engine& model, const search_query& que
     for (const search_report::hit& hit : found.hits) {
         out.begin_object();
         out.field("neuron", to_string(hit.where));
-        out.field("score", hit.score);
+        if (asked_for) { out.field("score", hit.score); }
         out.field("norm", hit.norm);
         out.field("kurtosis", hit.kurtosis);
         if (hit.random_share) { out.field("random_share", *hit.random_share); }
@@ -161,13 +166,22 @@ void write_search(json_writer& out, const engine& model, const search_query& que
 
 void print_search(const engine& model, const search_query& query, const search_words& asked,
                   const search_report& found) {
-    print_query(model, query);
+    const bool asked_for = query.like || !query.tokens.empty();
+    if (asked_for) { print_query(model, query); }
     table_line what;
     what.put(
         fmt::format("{} {} vectors, {} projection",
                     model.config().layers * model.config().inner_width, asked.side, asked.form),
         style::bold);
-    what.put("; score: " + score_name(query, asked), style::dim).print();
+    if (asked_for) { what.put("; score: " + score_name(query, asked), style::dim); }
+    what.print();
+    if (asked.rank == "kurtosis") {
+        table_line()
+            .put(asked_for ? fmt::format("by kurtosis, of the {} with the best scores", asked.among)
+                           : std::string("by kurtosis, of all"),
+                 style::dim)
+            .print();
+    }
     if (found.random_vectors > 0) {
         table_line()
             .put(fmt::format("best of {} random vectors like them: {:.3f}; random: those that "
@@ -186,7 +200,7 @@ void print_search(const engine& model, const search_query& query, const search_w
     for (const search_report::hit& hit : found.hits) {
         table_line line;
         line.put(" ").cell(to_string(hit.where), 9, style::bold);
-        line.right(fmt::format("{:+.3f}", hit.score), 9, style::plain);
+        line.right(asked_for ? fmt::format("{:+.3f}", hit.score) : "", 9, style::plain);
         line.right(hit.random_share ? share(*hit.random_share) : "", 7, style::dim);
         line.right(fmt::format("{:.2g}", hit.kurtosis), 6, style::dim).put("  ");
         // The end where the tokens that were looked for stand is the bright one.

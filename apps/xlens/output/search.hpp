@@ -23,6 +23,8 @@ struct search_words {
     std::string scale;
     std::string form;
     std::string end;
+    std::string rank;
+    std::size_t among = 1000;
     std::uint64_t seed = 0;
 };
 

@@ -73,6 +73,7 @@ void write_trace(json_writer& out, const trace_view& view,
     out.begin_array();
     for (const token_id id : view.tokens) { write_token(out, model, id); }
     out.end_array();
+    if (view.form != projection::folded) { out.field("projection", name_of(view.form)); }
     out.key("positions");
     out.begin_array();
     for (std::size_t p = 0; p < positions.size(); ++p) {

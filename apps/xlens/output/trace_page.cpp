@@ -5,6 +5,8 @@
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/trace_page.hpp>
 
+#include <fmt/format.h>
+
 #include <string>
 
 namespace xlens::program {
@@ -16,6 +18,11 @@ std::string lens_text(const engine& model) {
     return model.lens() == nullptr ? "" : ", read through " + model.lens_text();
 }
 
+/// How value vectors are read, unless as ever.
+std::string form_text(projection form) {
+    return form == projection::folded ? "" : fmt::format(", {} concepts", name_of(form));
+}
+
 }  // namespace
 
 std::size_t write_trace_page(atomic_file& file, const trace_view& view,
@@ -23,7 +30,8 @@ std::size_t write_trace_page(atomic_file& file, const trace_view& view,
                              const observe_patterns* patterns) {
     const trace_page_options options{
         .model = model_name(view.model),
-        .about = model_sizes(view.model) + lens_text(view.model) + edits_text(edits),
+        .about = model_sizes(view.model) + lens_text(view.model) + form_text(view.form) +
+                 edits_text(edits),
         .made = view.model.manifest(),
         .top = view.top,
         .sub_updates = view.sub_updates,

@@ -3,6 +3,8 @@
 
 #include "engine/engine.hpp"
 
+#include <xlens/lens/logit_lens.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -22,6 +24,7 @@ struct trace_view {
     std::size_t top = 10;                      ///< at most so many tokens in a cell
     std::size_t sub_updates = 2;               ///< lines of sub-updates a layer
     std::span<const std::size_t> layers = {};  ///< to show; none: all
+    projection form = projection::folded;      ///< by which concepts are read
 
     [[nodiscard]] bool shows(std::size_t layer) const {
         return layers.empty() || std::ranges::find(layers, layer) != layers.end();

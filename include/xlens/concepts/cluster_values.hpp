@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/concepts/clusters.hpp>
+#include <xlens/concepts/concept_reader.hpp>
 #include <xlens/concepts/value_directions.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
@@ -25,6 +26,7 @@
 
 #if XLENS_DEFINES(concepts)
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/add.hpp>
 #include <xlens/numerics/random_draws.hpp>
 
 #include <algorithm>
@@ -35,7 +37,8 @@ namespace xlens {
 struct cluster_options {
     cluster_method method = cluster_method::k_means;
     cluster_space space = cluster_space::raw;
-    projection form = projection::folded;  ///< of projections, and of the centroids' concepts
+    projection form = projection::folded;  ///< of projections, and of the centroids' concepts;
+                                           ///< standard: with one pass more over the values
     std::size_t clusters = 200;
     std::uint64_t seed = 0;
     std::size_t sample = 0;   ///< value vectors drawn at random; 0: all
@@ -62,19 +65,20 @@ XLENS_API vector_groups partition_of(const unit_directions& vectors, cluster_opt
 /// The number of clusters that labels have, which may be fewer than were asked for.
 XLENS_API std::size_t count_of(const vector_groups& labels);
 
-/// Centroids in the space of the value vectors: see cluster::centroid. vectors (n, D).
+/// Centroids in the space of the value vectors: see cluster::centroid. vectors (n, D). `origin` is
+/// concept_reader::origin.
 XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
                              const unit_directions& found,
                              const std::vector<std::vector<std::size_t>>& members,
-                             const cluster_options& options);
+                             const cluster_options& options, std::span<const float> origin);
 
-XLENS_API void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
-                            const cluster_options& options);
+XLENS_API void add_concepts(std::vector<cluster>& to, const concept_reader& reader,
+                            std::size_t top);
 
 /// The clusters of a partition, largest first, of equals the one with the lower first neuron.
-XLENS_API std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
-                                        rows<const float> vectors, const unit_directions& found,
-                                        const vector_groups& labels,
+XLENS_API std::vector<cluster> describe(const concept_reader& reader,
+                                        std::span<const neuron> neurons, rows<const float> vectors,
+                                        const unit_directions& found, const vector_groups& labels,
                                         const cluster_options& options);
 
 }  // namespace detail
@@ -118,7 +122,7 @@ XLENS_API std::size_t count_of(const vector_groups& labels) {
 XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors,
                              const unit_directions& found,
                              const std::vector<std::vector<std::size_t>>& members,
-                             const cluster_options& options) {
+                             const cluster_options& options, std::span<const float> origin) {
     // A norm scales every vector by itself: undone, so that long and short ones count alike.
     const bool normed = options.form == projection::normed && options.space != cluster_space::raw;
     parallel_for(to.size(), 4 * vectors.count() * vectors.width() / to.size(), [&](std::size_t c) {
@@ -126,7 +130,9 @@ XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors
         for (const std::size_t i : members[c]) {
             const std::span<const float> v = vectors[found.kept[i]];
             const double scale = 1.0 / (found.lengths[i] * (normed ? length_of(v) : 1.0));
-            for (std::size_t d = 0; d < v.size(); ++d) { sum[d] += scale * double{v[d]}; }
+            for (std::size_t d = 0; d < v.size(); ++d) {
+                sum[d] += scale * (double{v[d]} - (origin.empty() ? 0.0 : double{origin[d]}));
+            }
         }
         double squares = 0.0;
         for (const double x : sum) { squares += x * x; }
@@ -138,19 +144,22 @@ XLENS_API void add_centroids(std::vector<cluster>& to, rows<const float> vectors
     });
 }
 
-XLENS_API void add_concepts(std::vector<cluster>& to, const logit_lens& lens,
-                            const cluster_options& options) {
+XLENS_API void add_concepts(std::vector<cluster>& to, const concept_reader& reader,
+                            std::size_t top) {
+    const std::span<const float> origin = reader.origin();
     xt::xtensor<float, 2> centroids = xt::empty<float>({to.size(), to.front().centroid.size()});
     for (std::size_t c = 0; c < to.size(); ++c) {
-        std::ranges::copy(to[c].centroid, rows<float>(centroids)[c].begin());
+        const std::span<float> row = rows<float>(centroids)[c];
+        std::ranges::copy(to[c].centroid, row.begin());
+        if (!origin.empty()) { kernels::add_scaled(1.0F, origin, row); }
     }
-    std::vector<token_ends> ends = lens.project(centroids, options.top, options.form);
+    std::vector<token_ends> ends = reader.project(centroids, top);
     for (std::size_t c = 0; c < to.size(); ++c) { to[c].concept_of_centroid = std::move(ends[c]); }
 }
 
-XLENS_API std::vector<cluster> describe(const logit_lens& lens, std::span<const neuron> neurons,
-                                        rows<const float> vectors, const unit_directions& found,
-                                        const vector_groups& labels,
+XLENS_API std::vector<cluster> describe(const concept_reader& reader,
+                                        std::span<const neuron> neurons, rows<const float> vectors,
+                                        const unit_directions& found, const vector_groups& labels,
                                         const cluster_options& options) {
     const std::size_t k = count_of(labels);
     const cluster_sums sums = sum_clusters(found.unit, labels, k);
@@ -160,13 +169,13 @@ XLENS_API std::vector<cluster> describe(const logit_lens& lens, std::span<const 
         out[c].cohesion = sums.cohesion(c);
         for (const std::size_t i : members[c]) { out[c].neurons.push_back(neurons[found.kept[i]]); }
     }
-    add_centroids(out, vectors, found, members, options);
+    add_centroids(out, vectors, found, members, options, reader.origin());
     std::erase_if(out, [](const cluster& c) { return c.neurons.empty(); });
     std::ranges::sort(out, [](const cluster& a, const cluster& b) {
         return a.neurons.size() != b.neurons.size() ? a.neurons.size() > b.neurons.size()
                                                     : a.neurons.front() < b.neurons.front();
     });
-    add_concepts(out, lens, options);
+    add_concepts(out, reader, options.top);
     return out;
 }
 
@@ -198,8 +207,8 @@ XLENS_API cluster_report cluster_values(const transformer<>& model, std::uint64_
         const unit_directions found = space(vectors);
         const vector_groups labels = detail::partition_of(found, options, progress, &out);
         out.without_direction = neurons.size() - found.count();
-        out.found = {origin,
-                     detail::describe(logit_lens(model), neurons, vectors, found, labels, options)};
+        out.found = {origin, detail::describe(concept_reader(model, options.form), neurons, vectors,
+                                              found, labels, options)};
     }
     if (options.shuffle) {
         shuffle_components(vectors, options.seed);

@@ -37,7 +37,8 @@ struct cluster {
     std::vector<neuron> neurons;  ///< ascending
     double cohesion = 0.0;        ///< mean cosine to the centroid, in the space of the clusters
     /// (D), of length one: the sum of the members v_i, each divided by its length in the space of
-    /// the clusters, so that its projection is that of the members' mean.
+    /// the clusters, so that its projection is that of the members' mean. With projection::standard
+    /// of v_i - μ, to which it is an offset.
     std::vector<float> centroid;
     token_ends concept_of_centroid;  ///< what the centroid promotes and suppresses
 };

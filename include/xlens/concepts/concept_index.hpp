@@ -25,6 +25,7 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
@@ -56,9 +57,9 @@ static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
 }  // namespace detail
 
 /// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact:
-/// what concept_reader gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
-/// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit
-/// integers where the vocabulary is screened (lens/screen.hpp).
+/// what concept_reader gives. `take(layer, concepts of its F neurons, their kurtosis)` gets a layer
+/// at a time, `progress(done, total)` counts layers. Kurtosis is that of score_kurtosis. Cost
+/// L·F·V·D multiply-adds where the projection is folded, which gives both, else twice that.
 template <class Take>
 void project_all(const transformer<>& model, std::size_t top, projection form, Take take,
                  const progress_function& progress) {
@@ -66,15 +67,18 @@ void project_all(const transformer<>& model, std::size_t top, projection form, T
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
         const xt::xtensor<float, 2> vectors = values[l].columns();
-        take(l, reader.project(vectors, top));
+        std::vector<float> kurtosis(vectors.shape(0));
+        std::vector<token_ends> ends = reader.project(vectors, top, kurtosis);
+        take(l, std::move(ends), std::span<const float>(kurtosis));
         progress(l + 1, values.size());
     }
 }
 
 /// Writes the concepts of all value vectors to a file (`xlens index`): a header, then for each
 /// neuron in order its `top` promoted and its `top` suppressed tokens as pairs of a 32-bit id and a
-/// 32-bit float; then the excess kurtosis of each neuron's folded scores (score_kurtosis), which
-/// costs L·F·V·D multiply-adds more. `fingerprint` is the model's. The file appears when it is
+/// 32-bit float; then the excess kurtosis of each neuron's folded scores (score_kurtosis), had from
+/// the same products where the projection is folded, else for L·F·V·D multiply-adds more.
+/// `fingerprint` is the model's. The file appears when it is
 /// whole.
 XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint, std::size_t top,
                            projection form, const std::filesystem::path& path,
@@ -146,7 +150,10 @@ XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint
     out.value(header);
     // An end with fewer tokens (scores that are not numbers) is filled up with tokens -1.
     const scored nothing{-1, std::numeric_limits<float>::quiet_NaN()};
-    const auto take = [&](std::size_t, std::vector<token_ends> concepts) {
+    std::vector<float> all;
+    const auto take = [&](std::size_t, std::vector<token_ends> concepts,
+                          std::span<const float> kurtosis) {
+        all.insert(all.end(), kurtosis.begin(), kurtosis.end());
         for (token_ends& ends : concepts) {
             for (std::vector<scored>* end : {&ends.promotes, &ends.suppresses}) {
                 end->resize(header.top, nothing);
@@ -155,11 +162,7 @@ XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint
         }
     };
     project_all(model, header.top, form, take, progress);
-    for (const auto& values : model.value_matrices()) {
-        const xt::xtensor<float, 2> vectors = values.columns();
-        const std::vector<float> kurtosis = score_kurtosis(model, vectors);
-        out.values(std::span<const float>(kurtosis));
-    }
+    out.values(std::span<const float>(all));
     file.commit();
 }
 

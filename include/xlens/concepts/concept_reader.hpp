@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace xlens {
@@ -26,6 +27,19 @@ public:
     /// The k tokens that each vector (N, D) promotes and suppresses most.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k) const {
         return m_standard ? m_standard->project(vectors, k) : m_lens.project(vectors, k, m_form);
+    }
+
+    /// The same, and the excess kurtosis (N) of each vector's folded scores, whatever the form
+    /// (concepts/score_kurtosis.hpp): for nothing where that is folded, else in a pass of its own.
+    [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
+                                                  std::span<float> kurtosis) const {
+        if (m_form == projection::folded) { return m_lens.project(vectors, k, kurtosis); }
+        (void)m_lens.project(vectors, 0, kurtosis);
+        return project(vectors, k);
+    }
+    /// What a score is linear in the distance from: μ (D) of projection::standard, else nothing.
+    [[nodiscard]] std::span<const float> origin() const {
+        return m_standard ? m_standard->moments().mean() : std::span<const float>();
     }
 
 private:

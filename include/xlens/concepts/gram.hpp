@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <span>
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
@@ -40,13 +41,15 @@ inline constexpr std::size_t gram_tile = 512;
 /// G = EᵀE (D, D). With `centred`, of the centred rows e_w - ē, ē = mean of all e_w: that of
 /// log-probabilities, which do not change when a constant is added to all scores.
 /// Two passes over E, 2·V·D² multiply-adds, memory 16·D² bytes and a tile.
-/// `progress(done, total)` counts tokens.
+/// `progress(done, total)` counts tokens. With `factors` (V) of f_w·e_w.
 ///
 /// What all rows have in common (most of their length, in SmolLM2) is taken off before products are
-/// rounded to f32, and put back in double: with c_w = e_w - m and s = Σ c_w,
+/// rounded to f32, and put back in double: with any m, here about the mean, c_w = e_w - m and
+/// s = Σ c_w,
 ///     Σ e_w·e_wᵀ = Σ c_w·c_wᵀ + m·sᵀ + s·mᵀ + V·m·mᵀ.
 XLENS_API xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
-                                             const progress_function& progress);
+                                             const progress_function& progress,
+                                             std::span<const float> factors = {});
 
 /// R (r, D) with RᵀR = G for a Gram matrix G (D, D) of rank r; see pivoted_cholesky.
 XLENS_API xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram);
@@ -54,15 +57,22 @@ XLENS_API xt::xtensor<float, 2> gram_root(const xt::xtensor<double, 2>& gram);
 #if XLENS_DEFINES(concepts)
 
 XLENS_API xt::xtensor<double, 2> gram_matrix(const unembedding<any_matrix>& e, bool centred,
-                                             const progress_function& progress) {
+                                             const progress_function& progress,
+                                             std::span<const float> factors) {
     const std::size_t width = e.width();
-    const std::vector<float> mean = mean_unembedding(e);
+    std::vector<float> mean = mean_unembedding(e);
+    double factor = 0.0;
+    for (const float f : factors) { factor += double{f} / static_cast<double>(factors.size()); }
+    for (float& x : mean) { x *= factors.empty() ? 1.0F : static_cast<float>(factor); }
     xt::xtensor<double, 2> gram = xt::zeros<double>({width, width});
     std::vector<double> sum(width);
     xt::xtensor<float, 2> product = xt::empty<float>({width, width});
     xt::xtensor<float, 2> columns;
     std::size_t done = 0;
-    for_each_tile(e, detail::gram_tile, [&](rows<const float> tokens) {
+    for_each_tile(e, detail::gram_tile, [&](rows<float> tokens) {
+        for (std::size_t r = 0; r < tokens.count() && !factors.empty(); ++r) {
+            for (float& x : tokens[r]) { x *= factors[done + r]; }
+        }
         columns.resize({width, tokens.count()});
         parallel_for(width, 8 * tokens.count(), [&](std::size_t d) {
             for (std::size_t r = 0; r < tokens.count(); ++r) {

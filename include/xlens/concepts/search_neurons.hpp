@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
@@ -22,16 +23,27 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/top_k.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #endif
 
 namespace xlens {
 
+/// What the hits of a search are in the order of.
+enum class search_rank {
+    score,     ///< for the tokens, or the likeness
+    kurtosis,  ///< of their folded scores (concepts/score_kurtosis.hpp): what is about one thing
+};
+XLENS_API search_rank parse_rank(std::string_view name);
+
 struct search_neurons_options {
-    search_options search = {};               ///< the side, the scores and how many neurons
+    search_options search = {};  ///< the side, the scores and how many neurons
+    search_rank rank = search_rank::score;
+    std::size_t among = 1000;                 ///< by kurtosis: of so many with the best scores
     std::size_t top = 10;                     ///< tokens of each end of a neuron (at most V)
     const concept_index* index = nullptr;     ///< they are read from it, else computed
     std::optional<std::size_t> control = {};  ///< random vectors a layer; none: F; 0: no control
@@ -42,7 +54,7 @@ struct search_neurons_options {
 struct search_report {
     struct hit {
         neuron where;
-        float score = 0.0F;
+        float score = 0.0F;                  ///< no number where nothing was searched for
         float norm = 0.0F;                   ///< of the vector that was found
         std::optional<double> random_share;  ///< of the random vectors: those that score as high
         token_ends ends;
@@ -64,7 +76,20 @@ XLENS_API search_report search_neurons(const transformer<>& model, std::span<con
 XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
                                        const search_neurons_options& options = {});
 
+/// The neurons of a whole model whose vectors have the highest kurtosis, whatever they are about:
+/// of `options` the side, the projection (of their concepts), the limit, `top` and the index, whose
+/// kurtosis is read where it has one; else L·F·V·D multiply-adds. `progress` counts layers.
+XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
+                                              const search_neurons_options& options = {});
+
 #if XLENS_DEFINES(concepts)
+
+XLENS_API search_rank parse_rank(std::string_view name) {
+    if (name == "score") { return search_rank::score; }
+    if (name == "kurtosis") { return search_rank::kurtosis; }
+    fail("rank: expected score or kurtosis, got '{}'", printable(name));
+}
+
 namespace detail {
 
 inline void check_search_index(const concept_index& index, const transformer<>& model,
@@ -73,6 +98,40 @@ inline void check_search_index(const concept_index& index, const transformer<>& 
         fail("index: holds value vectors, expected the side value, got {}", name_of(options.side));
     }
     index.check(model.config, options.form);
+}
+
+/// The vectors of some hits (N, D).
+inline xt::xtensor<float, 2> vectors_of_hits(const concept_search& search,
+                                             std::span<const search_hit> hits,
+                                             const search_options& options) {
+    xt::xtensor<float, 2> out = xt::empty<float>({hits.size(), search.model().config.width});
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+        search.layer(hits[i].where.layer, options).column(hits[i].where.index, rows<float>(out)[i]);
+    }
+    return out;
+}
+
+/// The hits of highest kurtosis, that first; of equals the one with the better score. No number is
+/// none of them.
+inline std::vector<search_hit> by_kurtosis(std::span<const search_hit> hits,
+                                           std::span<const float> kurtosis, std::size_t limit) {
+    top_ids<std::size_t> best(limit);
+    for (std::size_t i = 0; i < hits.size(); ++i) { best.offer(i, kurtosis[i]); }
+    std::vector<search_hit> out;
+    for (const auto& [i, _] : best.sorted()) { out.push_back(hits[i]); }
+    return out;
+}
+
+/// What a search finds, in the order that is asked for.
+template <class Like>
+std::vector<search_hit> ranked_hits(const concept_search& search, const Like& like,
+                                    const search_neurons_options& options) {
+    if (options.rank == search_rank::score) { return search.find(like, options.search); }
+    search_options all = options.search;
+    all.limit = std::max(options.among, all.limit);
+    const std::vector<search_hit> hits = search.find(like, all);
+    const xt::xtensor<float, 2> vectors = vectors_of_hits(search, hits, all);
+    return by_kurtosis(hits, score_kurtosis(search.model(), vectors), options.search.limit);
 }
 
 /// The hits of a search with their norms and tokens, not yet compared with anything.
@@ -89,14 +148,10 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
         concepts = search.concepts(hits, top, options.search);
     }
     std::vector<search_report::hit> out;
-    xt::xtensor<float, 2> vectors = xt::empty<float>({hits.size(), search.model().config.width});
-    for (std::size_t i = 0; i < hits.size(); ++i) {
-        search.layer(hits[i].where.layer, options.search)
-            .column(hits[i].where.index, rows<float>(vectors)[i]);
-    }
+    const xt::xtensor<float, 2> vectors = vectors_of_hits(search, hits, options.search);
     const std::vector<float> kurtosis = score_kurtosis(search.model(), vectors);
     for (std::size_t i = 0; i < hits.size(); ++i) {
-        out.push_back({hits[i].where, hits[i].score, kernels::norm2(rows<float>(vectors)[i]),
+        out.push_back({hits[i].where, hits[i].score, kernels::norm2(rows<const float>(vectors)[i]),
                        std::nullopt, std::move(concepts[i]), kurtosis[i]});
     }
     return out;
@@ -108,7 +163,7 @@ search_report search_neurons_like(const transformer<>& model, const Like& like,
                                   const search_neurons_options& options) {
     if (options.index != nullptr) { check_search_index(*options.index, model, options.search); }
     const concept_search search(model);
-    const std::vector<search_hit> hits = search.find(like, options.search);
+    const std::vector<search_hit> hits = ranked_hits(search, like, options);
     search_report out;
     out.hits = describe_hits(search, hits, options);
     const std::size_t per_layer = options.control.value_or(model.config.inner_width);
@@ -133,6 +188,35 @@ XLENS_API search_report search_neurons(const transformer<>& model, std::span<con
 XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
                                        const search_neurons_options& options) {
     return detail::search_neurons_like(model, like, options);
+}
+
+XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
+                                              const search_neurons_options& options) {
+    if (options.index != nullptr) {
+        detail::check_search_index(*options.index, model, options.search);
+    }
+    const concept_search search(model);
+    const bool known = options.index != nullptr && !options.index->kurtosis().empty();
+    std::vector<float> kurtosis;
+    if (known) {
+        const std::span<const float> read = options.index->kurtosis();
+        kurtosis.assign(read.begin(), read.end());
+    }
+    std::vector<search_hit> all;
+    for (std::size_t l = 0; l < model.config.layers; ++l) {
+        for (std::size_t i = 0; i < model.config.inner_width; ++i) {
+            all.push_back({{l, i}, std::numeric_limits<float>::quiet_NaN()});
+        }
+        if (known) { continue; }
+        const xt::xtensor<float, 2> vectors = search.layer(l, options.search).columns();
+        const std::vector<float> some = score_kurtosis(model, vectors);
+        kurtosis.insert(kurtosis.end(), some.begin(), some.end());
+        options.progress(l + 1, model.config.layers);
+    }
+    search_report out;
+    out.hits = detail::describe_hits(
+        search, detail::by_kurtosis(all, kurtosis, options.search.limit), options);
+    return out;
 }
 #endif
 

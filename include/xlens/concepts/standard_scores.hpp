@@ -43,6 +43,8 @@ public:
     explicit standard_scores(const transformer<>&& model) = delete;
 
     [[nodiscard]] const value_moments& moments() const { return m_moments; }
+    /// (V): 1/√(g_wᵀ C g_w), or 0 where that is none.
+    [[nodiscard]] std::span<const float> factors() const { return m_factors; }
 
     /// The k tokens that score highest and lowest, for each vector (N, D); no more than V. Throws
     /// xlens::error for a vector of another width or with what is no number. N·V·D multiply-adds.
@@ -60,7 +62,7 @@ private:
     const transformer<>* m_model;
     logit_lens m_lens;
     value_moments m_moments;
-    std::vector<float> m_factors;  // (V): 1/√(g_wᵀ C g_w), or 0
+    std::vector<float> m_factors;
 };
 
 #if XLENS_DEFINES(concepts)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/concepts/concept_reader.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
@@ -19,8 +20,6 @@
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
-#include <xlens/concepts/concept_reader.hpp>
-#include <xlens/concepts/score_kurtosis.hpp>
 #include <xlens/core/neuron.hpp>
 
 #include <cmath>
@@ -42,25 +41,25 @@ struct value_concept {
 XLENS_API value_concept concept_of(const transformer<>& model, const neuron& where, std::size_t top,
                                    projection form = projection::folded);
 
-/// The concepts (folded projection, `top` tokens an end) of these neurons' value vectors, in their
-/// order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory O(4096·D)
-/// besides the result.
+/// The concepts (by the reader's projection, `top` tokens an end) of these neurons' value vectors,
+/// in their order. `values[l]`: the value matrix of layer l (transformer::value_matrices). Memory
+/// O(4096·D) besides the result.
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
-    std::span<const neuron> neurons);
+    const concept_reader& reader, const std::vector<value_matrix<any_matrix>>& values,
+    std::size_t top, std::span<const neuron> neurons);
 
 /// Fills in the concepts of many sub-updates; each value vector that occurs is projected once.
 /// `each(visit)` calls visit(neuron, std::shared_ptr<const token_ends>& to_fill_in) for all of
 /// them, and is called twice.
 template <class Each>
-void add_concepts(const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values,
+void add_concepts(const concept_reader& reader, const std::vector<value_matrix<any_matrix>>& values,
                   std::size_t top, Each each) {
     std::map<neuron, std::size_t> numbers;
     std::vector<neuron> order;
     each([&](const neuron& n, std::shared_ptr<const token_ends>&) {
         if (numbers.emplace(n, order.size()).second) { order.push_back(n); }
     });
-    const auto concepts = concepts_of(lens, values, top, std::span<const neuron>(order));
+    const auto concepts = concepts_of(reader, values, top, std::span<const neuron>(order));
     each([&](const neuron& n, std::shared_ptr<const token_ends>& to) {
         to = concepts[numbers.at(n)];
     });
@@ -74,14 +73,14 @@ XLENS_API value_concept concept_of(const transformer<>& model, const neuron& whe
     model.blocks[where.layer].ffn.value(where.index, rows<float>(value)[0]);
     double squares = 0.0;
     for (const float x : value) { squares += double{x} * double{x}; }
-    std::vector<token_ends> ends = concept_reader(model, form).project(value, top);
-    return {static_cast<float>(std::sqrt(squares)), std::move(ends.front()),
-            score_kurtosis(model, value).front()};
+    float kurtosis = 0.0F;
+    std::vector<token_ends> ends = concept_reader(model, form).project(value, top, {&kurtosis, 1});
+    return {static_cast<float>(std::sqrt(squares)), std::move(ends.front()), kurtosis};
 }
 
 XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
-    const logit_lens& lens, const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
-    std::span<const neuron> neurons) {
+    const concept_reader& reader, const std::vector<value_matrix<any_matrix>>& values,
+    std::size_t top, std::span<const neuron> neurons) {
     std::vector<std::shared_ptr<const token_ends>> out;
     constexpr std::size_t round = 4096;  // bounds the memory of decoded value vectors
     for (std::size_t first = 0; first < neurons.size(); first += round) {
@@ -90,7 +89,7 @@ XLENS_API std::vector<std::shared_ptr<const token_ends>> concepts_of(
         for (std::size_t i = 0; i < part.size(); ++i) {
             values[part[i].layer].column(part[i].index, rows<float>(vectors)[i]);
         }
-        for (token_ends& ends : lens.project(vectors, top)) {
+        for (token_ends& ends : reader.project(vectors, top)) {
             out.push_back(std::make_shared<const token_ends>(std::move(ends)));
         }
     }

@@ -20,8 +20,10 @@
 
 #if XLENS_DEFINES(concepts)
 #include <xlens/concepts/gram.hpp>
+#include <xlens/concepts/standard_scores.hpp>
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/kernels/add.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/matrix.hpp>
@@ -55,7 +57,8 @@ XLENS_API xt::xtensor<float, 2> value_vectors(const transformer<>& model,
                                               const progress_function& progress);
 
 /// Turns value vectors into unit vectors whose plain cosines are the cosines of a cluster_space: in
-/// D dimensions or fewer, never in V (concepts/gram.hpp). Borrows the model.
+/// D dimensions or fewer, never in V (concepts/gram.hpp). With projection::standard, whose scores
+/// are (e_w·γ/σ_w)·(v - μ) (concepts/standard_scores.hpp), of these. Borrows the model.
 class value_space {
 public:
     /// A projected or centred space costs a Gram matrix, 2·V·D² multiply-adds, once;
@@ -70,6 +73,7 @@ private:
     logit_lens m_lens;
     projection m_form;
     std::optional<xt::xtensor<float, 2>> m_root;  // R (r, D), RᵀR = EᵀE
+    std::vector<float> m_origin;                  // μ of projection::standard, else nothing
 };
 
 #if XLENS_DEFINES(concepts)
@@ -120,7 +124,15 @@ XLENS_API value_space::value_space(const transformer<>& model, cluster_space spa
                                    const progress_function& progress)
     : m_lens(model), m_form(form) {
     if (space == cluster_space::raw) { return; }
-    m_root = gram_root(gram_matrix(model.unembedding, space == cluster_space::centred, progress));
+    const bool centred = space == cluster_space::centred;
+    if (form == projection::standard) {
+        const standard_scores scores(model);
+        m_origin.assign(scores.moments().mean().begin(), scores.moments().mean().end());
+        m_form = projection::folded;  // of what is left
+        m_root = gram_root(gram_matrix(model.unembedding, centred, progress, scores.factors()));
+    } else {
+        m_root = gram_root(gram_matrix(model.unembedding, centred, progress));
+    }
 }
 
 XLENS_API unit_directions value_space::operator()(rows<const float> vectors) const {
@@ -131,7 +143,11 @@ XLENS_API unit_directions value_space::operator()(rows<const float> vectors) con
     xt::xtensor<float, 2> out = xt::empty<float>({vectors.count(), rank});
     for (std::size_t first = 0; first < vectors.count(); first += part) {
         const std::size_t count = std::min(part, vectors.count() - first);
-        const aligned_tensor prepared = m_lens.prepared(vectors.subrows(first, count), m_form);
+        xt::xtensor<float, 2> some = vectors.subrows(first, count).tensor();
+        for (std::size_t n = 0; n < count && !m_origin.empty(); ++n) {
+            kernels::add_scaled(-1.0F, m_origin, rows<float>(some)[n]);
+        }
+        const aligned_tensor prepared = m_lens.prepared(some, m_form);
         kernels::matmul(root, prepared, rows<float>(out).subrows(first, count));
     }
     return directions_of(std::move(out));

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@
 #include <xlens/interventions/steer_feature.hpp>
 #include <xlens/sae/read_sae.hpp>
 #include <xlens/sae/sparse_autoencoder.hpp>
+#include <xlens/text/input_text.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -68,6 +70,8 @@ public:
     void operator()(const ban_step& step) const;
 
 private:
+    [[nodiscard]] patch_values values(const patch_step& step, std::vector<layer_site> places,
+                                      std::span<const token_id> source) const;
     [[nodiscard]] position_set positions(const step_moment& when) const;
     void check_reached(std::size_t position, const std::string& place) const;
     [[nodiscard]] std::vector<float> direction(const steer_step& step) const;
@@ -155,23 +159,36 @@ XLENS_API void intervention_maker::operator()(const patch_step& step) const {
         fail("{}.source: expected a text with a token, got '{}'", step.place,
              printable(*step.source));
     }
-    const patch_values values = source.empty()
-                                    ? zero_values(m_in.model, places, 1)
-                                    : source_values(m_in.model, places, source, source.size());
+    const patch_values put = values(step, places, source);
     patch policy;
     for (std::size_t j = 0; j < step.positions.size(); ++j) {
         const std::size_t from = source.empty()      ? 0
                                  : step.from.empty() ? step.positions[j]
                                                      : step.from[j];
-        if (from >= values.row_at.size()) {
+        if (from >= put.row_at.size()) {
             fail("{}: position {} of the source, which has {} tokens", step.place, from,
                  source.size());
         }
         for (std::size_t i = 0; i < places.size(); ++i) {
-            policy.at(places[i].site, places[i].layer, step.positions[j], values.at(i, from));
+            policy.at(places[i].site, places[i].layer, step.positions[j], put.at(i, from));
         }
     }
     m_out.add(std::move(policy));
+}
+
+XLENS_API patch_values intervention_maker::values(const patch_step& step,
+                                                  std::vector<layer_site> places,
+                                                  std::span<const token_id> source) const {
+    if (step.mean) {
+        const tokenizer& words = text(step.place);
+        mean_options how;
+        how.window = std::min(how.window, m_in.model.config.context);
+        how.prefix = words.prefix();
+        const std::vector<token_id> read = words.encode(input_text(*step.mean).checked());
+        return mean_values(m_in.model, std::move(places), read, 1, how);
+    }
+    if (source.empty()) { return zero_values(m_in.model, std::move(places), 1); }
+    return source_values(m_in.model, std::move(places), source, source.size());
 }
 
 XLENS_API void intervention_maker::operator()(const ban_step& step) const {

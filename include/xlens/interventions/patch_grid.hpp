@@ -5,6 +5,7 @@
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/patch_metric.hpp>
 #include <xlens/interventions/patch_values.hpp>
 #include <xlens/model/transformer.hpp>
@@ -17,7 +18,6 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
-#include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/branches.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
@@ -59,6 +59,14 @@ struct patch_grid_result {
     }
 };
 
+namespace detail {
+XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
+                                            std::span<const token_id> prompt,
+                                            const patch_values& values,
+                                            const patch_grid_options& options,
+                                            dynamic_policies& edits);
+}  // namespace detail
+
 /// Runs `prompt` once for each place of `values` and each position, with that one vector in the
 /// place of the prompt's own (activation patching; Vig et al. 2020, Meng et al. 2022), and reads
 /// the metric from the last position's logits.
@@ -69,12 +77,20 @@ struct patch_grid_result {
 /// a layer go together in batches (model/branches.hpp). For all L layers and T positions that is
 /// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's
 /// own bit for bit, as before the first token in which two prompts differ, nothing is run.
+/// Edits run in every pass, that of the prompt as it is too, and before what is patched there: give
+/// them to source_values or mean_values as well, and it is the edited model that is patched.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
-/// or given twice, and a metric that does not fit; and where a residual that is read is no number.
-[[nodiscard]] XLENS_API patch_grid_result patch_grid(const transformer<>& model,
-                                                     std::span<const token_id> prompt,
-                                                     const patch_values& values,
-                                                     const patch_grid_options& options = {});
+/// or given twice, and a metric that does not fit; for edits that do not look at each row for
+/// itself (is_rowwise) or that change what is behind the last layer; and where a residual that is
+/// read is no number.
+template <class... P>
+[[nodiscard]] patch_grid_result patch_grid(const transformer<>& model,
+                                           std::span<const token_id> prompt,
+                                           const patch_values& values,
+                                           const patch_grid_options& options = {}, P&... edits) {
+    dynamic_policies pack = dynamic_policies::of(edits...);
+    return detail::patch_grid_with(model, prompt, values, options, pack);
+}
 
 #if XLENS_DEFINES(interventions)
 
@@ -91,14 +107,16 @@ inline std::vector<layer_site> borders(std::size_t layers) {
 class patched_runs {
 public:
     patched_runs(const transformer<>& model, std::span<const token_id> prompt,
-                 const patch_values& values, const patch_grid_options& options)
+                 const patch_values& values, const patch_grid_options& options,
+                 dynamic_policies& edits)
         : m_model(model),
           m_values(values),
           m_options(options),
+          m_edits(edits),
           m_layers(model.blocks.size()),
           m_border(borders(m_layers)),
           m_state(model.start()) {
-        model.forward(m_state, prompt, m_border);
+        model.forward(m_state, prompt, edits, m_border);
     }
     [[nodiscard]] std::span<const float> logits() const {
         return {m_state.logits.data(), m_state.logits.size()};
@@ -165,7 +183,7 @@ private:
             put.at(where.site, where.layer, p, theirs);  // checks the numbers, too
             alone.push_back({p, 1});
         }
-        dynamic_policies policies = dynamic_policies::of(put);
+        dynamic_policies policies = dynamic_policies::of(m_edits, put);
         constexpr std::size_t together = 64;  // each with its copy of the keys before it
         for (std::size_t j = 0; j < alone.size() && !at_border; j += together) {
             const std::size_t count = std::min(together, alone.size() - j);
@@ -206,8 +224,7 @@ private:
                 std::ranges::copy(own[p], rows<float>(x)[row++].begin());
             }
         }
-        dynamic_policies none;
-        run_branches(m_model, m_state, branches, start, m_layers, x, none);
+        run_branches(m_model, m_state, branches, start, m_layers, x, m_edits);
         read(cells, branches, x, metric, out);
     }
 
@@ -237,6 +254,7 @@ private:
     const transformer<>& m_model;
     const patch_values& m_values;
     const patch_grid_options& m_options;
+    dynamic_policies& m_edits;
     std::size_t m_layers;
     keep_sites m_border;
     sequence_state m_state;  // of the prompt as it is
@@ -262,21 +280,25 @@ inline std::vector<std::size_t> grid_positions(const patch_values& values,
     return asked;
 }
 
-}  // namespace detail
-
-XLENS_API patch_grid_result patch_grid(const transformer<>& model, std::span<const token_id> prompt,
-                                       const patch_values& values,
-                                       const patch_grid_options& options) {
+XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
+                                            std::span<const token_id> prompt,
+                                            const patch_values& values,
+                                            const patch_grid_options& options,
+                                            dynamic_policies& edits) {
     using enum patch_metric::kind;
     if (values.row_at.size() != prompt.size()) {
         fail("patch: values for {} positions, the prompt has {}", values.row_at.size(),
              prompt.size());
     }
     patch_grid_result out;
-    out.positions = detail::grid_positions(values, options.positions);
+    if (!edits.is_rowwise()) { fail("patch: expected edits that look at each row for itself"); }
+    if (edits.wants(hook::read_out) || edits.wants(hook::logits)) {
+        fail("patch: expected edits of residuals or coefficients, got one of what is read out");
+    }
+    out.positions = grid_positions(values, options.positions);
     out.places = values.places;
     out.metric = xt::zeros<double>({out.places.size(), out.positions.size()});
-    detail::patched_runs runs(model, prompt, values, options);
+    patched_runs runs(model, prompt, values, options, edits);
     const std::span<const float> own = runs.logits();
     const metric_reader metric(options.metric, model.config.vocabulary,
                                options.metric.what == kl_prompt ? own : values.logits);
@@ -289,6 +311,8 @@ XLENS_API patch_grid_result patch_grid(const transformer<>& model, std::span<con
     runs.run(metric, out);
     return out;
 }
+
+}  // namespace detail
 
 #endif
 

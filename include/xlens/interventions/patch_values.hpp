@@ -5,6 +5,7 @@
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/patch.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/trace/keep_sites.hpp>
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #if XLENS_DEFINES(interventions)
@@ -58,14 +60,24 @@ enum class patch_align { start, end };
                                                              std::span<const std::size_t> layers,
                                                              std::size_t model_layers);
 
+namespace detail {
+XLENS_API patch_values source_values_with(const transformer<>& model,
+                                          std::vector<layer_site> places,
+                                          std::span<const token_id> source, std::size_t length,
+                                          std::optional<patch_align> align,
+                                          dynamic_policies& edits);
+}  // namespace detail
+
 /// What another prompt has at these places, for the positions of a prompt of `length` tokens. One
-/// pass over the source. Throws xlens::error where the lengths differ and `align` does not say how
-/// their positions are matched.
-[[nodiscard]] XLENS_API patch_values source_values(const transformer<>& model,
-                                                   std::vector<layer_site> places,
-                                                   std::span<const token_id> source,
-                                                   std::size_t length,
-                                                   std::optional<patch_align> align = {});
+/// pass over the source, with these edits. Throws xlens::error where the lengths differ and `align`
+/// does not say how their positions are matched.
+template <class... P>
+[[nodiscard]] patch_values source_values(const transformer<>& model, std::vector<layer_site> places,
+                                         std::span<const token_id> source, std::size_t length,
+                                         std::optional<patch_align> align = {}, P&... edits) {
+    dynamic_policies pack = dynamic_policies::of(edits...);
+    return detail::source_values_with(model, std::move(places), source, length, align, pack);
+}
 
 /// Zeros: the site taken out of the model (zero ablation).
 [[nodiscard]] XLENS_API patch_values zero_values(const transformer<>& model,
@@ -79,14 +91,23 @@ struct mean_options {
     progress_function progress = {};    ///< counts tokens that were read
 };
 
+namespace detail {
+XLENS_API patch_values mean_values_with(const transformer<>& model, std::vector<layer_site> places,
+                                        std::span<const token_id> text, std::size_t length,
+                                        const mean_options& options, dynamic_policies& edits);
+}  // namespace detail
+
 /// The mean over a text, one vector a place, the same at every position (mean ablation). The first
 /// position of each window is left out, whose residual is like no other's (an attention sink), and
-/// the prefix. Sums are taken in double, in the order of the text. Throws xlens::error for a text
-/// that leaves nothing, and for windows that do not fit.
-[[nodiscard]] XLENS_API patch_values mean_values(const transformer<>& model,
-                                                 std::vector<layer_site> places,
-                                                 std::span<const token_id> text, std::size_t length,
-                                                 const mean_options& options);
+/// the prefix. Sums are taken in double, in the order of the text; edits run in its passes. Throws
+/// xlens::error for a text that leaves nothing, and for windows that do not fit.
+template <class... P>
+[[nodiscard]] patch_values mean_values(const transformer<>& model, std::vector<layer_site> places,
+                                       std::span<const token_id> text, std::size_t length,
+                                       const mean_options& options, P&... edits) {
+    dynamic_policies pack = dynamic_policies::of(edits...);
+    return detail::mean_values_with(model, std::move(places), text, length, options, pack);
+}
 
 #if XLENS_DEFINES(interventions)
 
@@ -135,9 +156,21 @@ XLENS_API std::vector<layer_site> patch_places(std::span<const hook> sites,
     return out;
 }
 
-XLENS_API patch_values source_values(const transformer<>& model, std::vector<layer_site> places,
-                                     std::span<const token_id> source, std::size_t length,
-                                     std::optional<patch_align> align) {
+XLENS_API patch_values zero_values(const transformer<>& model, std::vector<layer_site> places,
+                                   std::size_t length) {
+    patch_values out{std::move(places), {}, {}, {}};
+    out.rows_of.assign(out.places.size(), xt::zeros<float>({std::size_t{1}, model.config.width}));
+    out.row_at.assign(length, std::size_t{0});
+    return out;
+}
+
+namespace detail {
+
+XLENS_API patch_values source_values_with(const transformer<>& model,
+                                          std::vector<layer_site> places,
+                                          std::span<const token_id> source, std::size_t length,
+                                          std::optional<patch_align> align,
+                                          dynamic_policies& edits) {
     if (source.size() != length && !align) {
         fail(
             "patch: a source of {} tokens, the prompt has {}; say how they are aligned, by start "
@@ -147,7 +180,7 @@ XLENS_API patch_values source_values(const transformer<>& model, std::vector<lay
     patch_values out{std::move(places), {}, {}, {}};
     keep_sites keep(out.places);
     sequence_state state = model.start();
-    model.forward(state, source, keep);
+    model.forward(state, source, edits, keep);
     for (std::size_t i = 0; i < out.places.size(); ++i) {
         out.rows_of.emplace_back(keep.kept(i).tensor());
     }
@@ -164,17 +197,9 @@ XLENS_API patch_values source_values(const transformer<>& model, std::vector<lay
     return out;
 }
 
-XLENS_API patch_values zero_values(const transformer<>& model, std::vector<layer_site> places,
-                                   std::size_t length) {
-    patch_values out{std::move(places), {}, {}, {}};
-    out.rows_of.assign(out.places.size(), xt::zeros<float>({std::size_t{1}, model.config.width}));
-    out.row_at.assign(length, std::size_t{0});
-    return out;
-}
-
-XLENS_API patch_values mean_values(const transformer<>& model, std::vector<layer_site> places,
-                                   std::span<const token_id> text, std::size_t length,
-                                   const mean_options& options) {
+XLENS_API patch_values mean_values_with(const transformer<>& model, std::vector<layer_site> places,
+                                        std::span<const token_id> text, std::size_t length,
+                                        const mean_options& options, dynamic_policies& edits) {
     constexpr std::size_t chunk = 64;
     const std::size_t begin = std::max<std::size_t>(1, options.prefix.size());
     if (options.window > model.config.context) {
@@ -190,7 +215,7 @@ XLENS_API patch_values mean_values(const transformer<>& model, std::vector<layer
     each_window(
         model, all, options.window, chunk,
         [&](sequence_state& state, const text_pass& pass) {
-            model.forward(state, pass.tokens, keep);
+            model.forward(state, pass.tokens, edits, keep);
             const std::size_t skip =
                 std::min(pass.tokens.size(), begin - std::min(begin, pass.position));
             for (std::size_t i = 0; i < sums.size(); ++i) {
@@ -212,6 +237,8 @@ XLENS_API patch_values mean_values(const transformer<>& model, std::vector<layer
     }
     return out;
 }
+
+}  // namespace detail
 
 #endif
 

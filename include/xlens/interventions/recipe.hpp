@@ -76,14 +76,15 @@ struct directions_step {
     std::string place = "steer";
 };
 
-/// Vectors of another prompt, or zeros, in the place of the text's own.
+/// Vectors of another prompt, the mean over a text, or zeros, in the place of the text's own.
 struct patch_step {
     hook site = hook::none;
-    std::vector<std::size_t> layers;     ///< of the embedding: none
-    std::vector<std::size_t> positions;  ///< of the text
-    std::vector<std::size_t> from;       ///< of the source, one each; empty: the same
-    std::optional<std::string> source;   ///< a prompt, or
-    std::vector<token_id> ids;           ///< its tokens; neither: zeros
+    std::vector<std::size_t> layers;            ///< of the embedding: none
+    std::vector<std::size_t> positions;         ///< of the text
+    std::vector<std::size_t> from;              ///< of the source, one each; empty: the same
+    std::optional<std::string> source;          ///< a prompt, or
+    std::vector<token_id> ids;                  ///< its tokens, or
+    std::optional<std::filesystem::path> mean;  ///< a text whose mean it is; none of them: zeros
     std::string place = "patch";
 };
 

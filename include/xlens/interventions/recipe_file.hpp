@@ -40,7 +40,8 @@
 //       control vector of llama.cpp; X: times the vector as it is (1); no LAYERS: all that it has
 //       all of these also "when": "always" | "prompt" | "generating", or "positions": [N..]
 //   {"do": "patch", "site": SITE, "layers": LAYERS, "positions": [N..], "source": TEXT} or
-//       "ids": [ID..] or "ablate": "zero"; "from": [N..], positions of the source (the same).
+//       "ids": [ID..] or "ablate": "zero" or "ablate": "mean" and "file": FILE, a text; "from":
+//       [N..], positions of the source (the same).
 //       SITE: embedding (without layers), attention_out, before, ffn_out, after
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE} of a file beside the recipe that `search --json`, `cluster`
@@ -69,7 +70,8 @@ private:
 
     [[nodiscard]] directions_step read_directions_step(const json_field& step) const;
 
-    [[nodiscard]] static patch_step read_patch(const json_field& step);
+    [[nodiscard]] patch_step read_patch(const json_field& step) const;
+    void read_ablation(const json_field& step, patch_step& to) const;
 
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
@@ -196,8 +198,8 @@ XLENS_API directions_step recipe_reader::read_directions_step(const json_field& 
     return out;
 }
 
-XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
-    only(step, {"do", "site", "layers", "positions", "source", "ids", "ablate", "from"});
+XLENS_API patch_step recipe_reader::read_patch(const json_field& step) const {
+    only(step, {"do", "site", "layers", "positions", "source", "ids", "ablate", "file", "from"});
     patch_step out;
     out.place = step.place();
     const json_field site = step.at("site");
@@ -212,18 +214,20 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
     out.positions = numbers(step.at("positions"));
     const auto source = step.find("source");
     const auto ids = step.find("ids");
-    const auto zero = step.find("ablate");
-    if (int{source.has_value()} + int{ids.has_value()} + int{zero.has_value()} != 1) {
+    const auto ablate = step.find("ablate");
+    if (int{source.has_value()} + int{ids.has_value()} + int{ablate.has_value()} != 1) {
         fail("{}: expected one of source, ids and ablate", out.place);
     }
-    if (zero) { (void)one_of(*zero, {"zero"}); }
+    read_ablation(step, out);
     if (source) { out.source = source->string(); }
     if (ids) {
         for (const json_field& id : ids->items()) { out.ids.push_back(id.id()); }
         if (out.ids.empty()) { fail("{}: expected at least 1 token id, got 0", ids->place()); }
     }
     if (const auto from = step.find("from")) {
-        if (zero) { fail("{}: expected a source, got zeros", from->place()); }
+        if (ablate) {
+            fail("{}: expected a source, got {}", from->place(), out.mean ? "a mean" : "zeros");
+        }
         out.from = numbers(*from);
         if (out.from.size() != out.positions.size()) {
             fail("{}: expected {} positions, one each, got {}", from->place(), out.positions.size(),
@@ -231,6 +235,16 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) {
         }
     }
     return out;
+}
+
+XLENS_API void recipe_reader::read_ablation(const json_field& step, patch_step& to) const {
+    const auto ablate = step.find("ablate");
+    const auto file = step.find("file");
+    if (ablate && one_of(*ablate, {"zero", "mean"}) == "mean") {
+        to.mean = m_folder / step.at("file").string();
+    } else if (file) {
+        fail("{}: expected \"ablate\": \"mean\" with it, got none", file->place());
+    }
 }
 
 XLENS_API std::vector<std::size_t> recipe_reader::numbers(const json_field& list) {

@@ -57,6 +57,10 @@ public:
     /// xlens::error as read() does.
     [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
                                                   projection form = projection::folded) const;
+    /// The same in the folded projection, and the excess kurtosis (N) of all scores of each vector
+    /// (concepts/score_kurtosis.hpp): one pass over the vocabulary for both.
+    [[nodiscard]] std::vector<token_ends> project(rows<const float> vectors, std::size_t k,
+                                                  std::span<float> kurtosis) const;
 
     /// Vectors (N, D) as a projection has them before E: E·prepared(v) is the projection of v.
     [[nodiscard]] aligned_tensor prepared(rows<const float> vectors, projection form) const;
@@ -106,6 +110,12 @@ XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors,
                                                       projection form) const {
     const aligned_tensor in = prepared(vectors, form);
     return m_vocabulary.ends(in, k);
+}
+
+XLENS_API std::vector<token_ends> logit_lens::project(rows<const float> vectors, std::size_t k,
+                                                      std::span<float> kurtosis) const {
+    const aligned_tensor in = prepared(vectors, projection::folded);
+    return m_vocabulary.ends(in, k, kurtosis);
 }
 
 XLENS_API aligned_tensor logit_lens::prepared(rows<const float> vectors, projection form) const {

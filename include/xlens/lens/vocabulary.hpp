@@ -32,6 +32,7 @@
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/screen.hpp>
+#include <xlens/numerics/power_sums.hpp>
 #endif
 
 namespace xlens {
@@ -67,8 +68,11 @@ public:
     /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
     /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
     /// first time, that takes a pass over E and V·D bytes. Throws xlens::error where a number of x
-    /// or a score is not finite.
-    [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k) const;
+    /// or a score is not finite. With `kurtosis` (N), also the excess kurtosis m_4/m_2² - 3 of each
+    /// row's scores over the vocabulary, with the same bits for any N; all scores are then computed
+    /// in f32.
+    [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k,
+                                               std::span<float> kurtosis = {}) const;
 
 private:
     /// Rows from which on making a screen pays.
@@ -96,7 +100,7 @@ private:
     [[nodiscard]] xt::xtensor<float, 2> class_scores(rows<const float> x) const;
 
     void ends_batch(rows<const float> x, std::size_t k, std::size_t groups, detail::bad_scores& bad,
-                    std::span<token_ends> out) const;
+                    std::span<token_ends> out, std::span<float> kurtosis) const;
 
     const unembedding<any_matrix>* m_unembedding;
     lazy<std::shared_ptr<const vocabulary_screen>> m_screen;
@@ -156,6 +160,15 @@ inline void scan(
     });
 }
 
+/// Which of scan_groups equal parts of a matrix of so many rows a tile belongs to, whatever the
+/// groups that walk it.
+inline std::size_t part_of(std::size_t first_row, std::size_t rows) {
+    const std::size_t tiles = (rows + scan_tile - 1) / scan_tile;
+    std::size_t part = first_row / scan_tile * scan_groups / tiles;
+    while ((part + 1) * tiles / scan_groups <= first_row / scan_tile) { ++part; }
+    return part;
+}
+
 /// log(exp a + exp b).
 inline double log_add(double a, double b) {
     const double high = std::max(a, b);
@@ -191,10 +204,11 @@ XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t
     return out;
 }
 
-XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::size_t k) const {
+XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::size_t k,
+                                                   std::span<float> kurtosis) const {
     detail::check_scored(x, m_unembedding->width());
     detail::bad_scores bad;
-    if (can_screen(x)) {
+    if (kurtosis.empty() && can_screen(x)) {
         const auto& e = m_unembedding->sections.front().out;
         const vocabulary_screen& screened =
             *m_screen.get([&] { return std::make_shared<const vocabulary_screen>(e); });
@@ -209,7 +223,8 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
         const std::size_t first = b * detail::scan_batch;
         const std::size_t count = std::min(detail::scan_batch, x.count() - first);
         ends_batch(x.subrows(first, count), k, many ? 1 : detail::scan_groups, bad,
-                   std::span(out).subspan(first, count));
+                   std::span(out).subspan(first, count),
+                   kurtosis.empty() ? kurtosis : kurtosis.subspan(first, count));
     };
     if (many) {
         parallel_for(batches, 2 * detail::scan_batch * size() * x.width(), read);
@@ -308,8 +323,12 @@ XLENS_API xt::xtensor<float, 2> vocabulary::class_scores(rows<const float> x) co
 }
 
 XLENS_API void vocabulary::ends_batch(rows<const float> x, std::size_t k, std::size_t groups,
-                                      detail::bad_scores& bad, std::span<token_ends> out) const {
+                                      detail::bad_scores& bad, std::span<token_ends> out,
+                                      std::span<float> kurtosis) const {
     const std::size_t n = x.count();
+    const std::size_t parts = m_unembedding->sections.size() * detail::scan_groups;
+    std::vector<power_sums> sums(kurtosis.empty() ? 0 : parts * n);
+    std::size_t section_parts = 0;
     std::vector<top_k> high(groups * n, top_k(k));
     std::vector<top_k> low(groups * n, top_k(k));
     for (const section& s : m_unembedding->sections) {
@@ -318,10 +337,16 @@ XLENS_API void vocabulary::ends_batch(rows<const float> x, std::size_t k, std::s
         detail::scan(s.out, s.first, in, groups, bad,
                      [&](std::size_t group, std::size_t first, rows<float> scores) {
                          const auto id = static_cast<token_id>(s.first + first);
-                         for (std::size_t i = 0; i < n; ++i) {
+                         for (std::size_t i = 0; i < n && k > 0; ++i) {
                              offer_ends(high[group * n + i], low[group * n + i], id, scores[i]);
                          }
+                         const std::size_t part =
+                             section_parts + detail::part_of(first, s.out.rows());
+                         for (std::size_t i = 0; i < kurtosis.size(); ++i) {
+                             sums[part * n + i].add(scores[i]);
+                         }
                      });
+        section_parts += detail::scan_groups;
     }
     for (std::size_t i = 0; i < n; ++i) {
         for (std::size_t group = 1; group < groups; ++group) {
@@ -330,6 +355,10 @@ XLENS_API void vocabulary::ends_batch(rows<const float> x, std::size_t k, std::s
         }
         out[i] = {high[i].sorted(), low[i].sorted()};
         for (scored& s : out[i].suppresses) { s.score = -s.score; }
+    }
+    for (std::size_t i = 0; i < kurtosis.size(); ++i) {
+        for (std::size_t part = 1; part < parts; ++part) { sums[i].merge(sums[part * n + i]); }
+        kurtosis[i] = static_cast<float>(sums[i].excess_kurtosis());
     }
 }
 #endif

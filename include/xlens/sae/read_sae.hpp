@@ -15,6 +15,7 @@
 #include <xlens/io/safetensors.hpp>
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
+#include <xlens/storage/fingerprint.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/stored_tensor.hpp>
 
@@ -117,6 +118,7 @@ inline void check_sae_tensors(const sae_tensors& in, const sae_names& names, boo
 inline sparse_autoencoder make_sae(sae_facts facts, const sae_tensors& in, const sae_names& names,
                                    std::shared_ptr<const void> owner) {
     const bool jumps = facts.architecture == "jumprelu";
+    facts.fingerprint = fingerprint(in.all());
     check_sae_tensors(in, names, jumps);
     const stored_tensor& encoder = in.get(names.encoder, 2);
     const std::size_t width = encoder.shape[0];

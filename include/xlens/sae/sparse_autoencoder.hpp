@@ -8,6 +8,7 @@
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,9 +33,10 @@ struct model_sizes;
 
 /// What an autoencoder's file says of it.
 struct sae_facts {
-    std::string name;          ///< its folder or file, for messages
-    std::string architecture;  ///< standard or jumprelu
-    std::string model;         ///< what it calls its model; may be empty
+    std::string name;               ///< its folder or file, for messages
+    std::string architecture;       ///< standard or jumprelu
+    std::string model;              ///< what it calls its model; may be empty
+    std::uint64_t fingerprint = 0;  ///< of its tensors (storage/fingerprint.hpp)
     sae_place place;
     bool subtracts_bias = false;  ///< reads x - b_dec (apply_b_dec_to_input)
     /// Was trained on residuals whose mean over the width is 0 (TransformerLens'

@@ -87,9 +87,12 @@ XLENS_API void add_concepts(const transformer<>& model, std::size_t top, attribu
 
 #if XLENS_DEFINES(trace)
 XLENS_API void add_concepts(const transformer<>& model, std::size_t top, attribution& to) {
-    add_concepts(logit_lens(model), model.value_matrices(), top, [&](auto&& visit) {
-        for (sub_update_contribution& s : to.sub_updates) { visit(s.where, s.concept_of_value); }
-    });
+    add_concepts(concept_reader(model, projection::folded), model.value_matrices(), top,
+                 [&](auto&& visit) {
+                     for (sub_update_contribution& s : to.sub_updates) {
+                         visit(s.where, s.concept_of_value);
+                     }
+                 });
 }
 
 namespace detail {

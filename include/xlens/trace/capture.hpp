@@ -49,6 +49,7 @@ XLENS_API capture_shard parse_shard(std::string_view what, std::string_view text
 /// What is captured of every sequence, and how it is written.
 struct capture_options {
     std::vector<std::string> sites = {"after"};  ///< capture_sites
+    std::vector<captured_array> computed = {};   ///< of sites, such as sae/feature_array.hpp
     std::vector<std::size_t> layers = {};        ///< none: all
     position_choice positions = position_choice::all();
     array_type type = array_type::f32;  ///< or f16
@@ -92,7 +93,8 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
 /// there are. A run that was interrupted goes on when it is called again, with the bytes of one
 /// that was not; a finished one is not run again.
 ///
-/// Throws xlens::error for sites, layers and positions that are not there, before anything is read;
+/// Throws xlens::error for sites, layers and positions that are not there, nothing to capture, or
+/// two arrays of one name, before anything is read;
 /// a folder that holds something else; a number that is none, or that f16 cannot hold; tokens that
 /// do not fit the model.
 template <class... P>
@@ -126,8 +128,8 @@ inline constexpr std::size_t capture_chunk_with_logits = 64;
 
 inline run_identity identity_of(const capture_options& o, const capture_source& source,
                                 std::span<const captured_array> arrays) {
-    std::vector<std::string_view> names;
-    for (const captured_array& a : arrays) { names.push_back(a.name); }
+    std::vector<std::string> names;
+    for (const captured_array& a : arrays) { names.push_back(a.name + a.computed_by); }
     return {{"model", fmt::format("{:016x}", o.model)},
             {"precision", o.precision},
             {"instruction set", instruction_set()},
@@ -230,6 +232,19 @@ private:
     clock::time_point m_next = clock::now() + m_between;
 };
 
+/// The arrays of the sites, then those that are computed.
+inline std::vector<captured_array> arrays_of(const capture_options& o, const capture_sizes& sizes) {
+    std::vector<captured_array> out = captured_arrays(o.sites, o.layers, sizes);
+    for (const captured_array& a : o.computed) {
+        if (std::ranges::find(out, a.name, &captured_array::name) != out.end()) {
+            fail("capture: {}: expected one array of this name, got two", a.name);
+        }
+        out.push_back(a);
+    }
+    if (out.empty()) { fail("sites: expected at least 1, got none"); }
+    return out;
+}
+
 inline void read_sequences(const capture_source& source, const capture_options& o,
                            capture_folder& to, sequence_capturer& capturer, capture_result& out) {
     const capture_progress begun = to.progress();
@@ -266,8 +281,7 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
     const auto begin = std::chrono::steady_clock::now();
     const hyperparameters& c = model.config;
     const std::vector<captured_array> arrays =
-        captured_arrays(options.sites, options.layers,
-                        {model.sizes(), source.longest, c.heads, c.kv_heads, c.head_size});
+        arrays_of(options, {model.sizes(), source.longest, c.heads, c.kv_heads, c.head_size});
     source.check(options.positions);
     capture_folder to(folder, facts_for(options, source, arrays));
     capture_result out;

@@ -181,6 +181,10 @@ inline void write_layouts(json_writer& out, std::span<const capture_layout> layo
         out.end_array();
         if (!l.site.empty()) { out.field("site", l.site); }
         if (l.layer) { out.field("layer", *l.layer); }
+        if (!l.computed_by.empty()) {
+            out.key("computed_by");
+            write_value(out, parse_json("computed_by", l.computed_by));
+        }
         out.end_object();
     }
     out.end_array();
@@ -259,6 +263,13 @@ inline array_type parse_array_type(const json_object& array) {
     fail("{}: dtype: expected F32, F16 or I32, got '{}'", array.place(), printable(name));
 }
 
+inline std::string json_text(const json_value& value) {
+    std::string out;
+    json_writer writer(out);
+    write_value(writer, value);
+    return out;
+}
+
 inline std::vector<capture_layout> read_layouts(const json_object& manifest) {
     std::vector<capture_layout> out;
     for (const json_field& item : manifest.at("arrays").items()) {
@@ -272,6 +283,9 @@ inline std::vector<capture_layout> read_layouts(const json_object& manifest) {
         l.site = array.string("site", "");
         if (array.has("layer")) {
             l.layer = static_cast<std::size_t>(array.unsigned_integer("layer"));
+        }
+        if (array.has("computed_by")) {
+            l.computed_by = json_text(array.at("computed_by").value());
         }
         out.push_back(std::move(l));
     }
@@ -291,13 +305,6 @@ inline std::vector<capture_file> read_files(const json_object& manifest) {
         out.push_back({f.string("name"), f.unsigned_integer("first_row"),
                        f.unsigned_integer("rows"), f.unsigned_integer("bytes"), sum});
     }
-    return out;
-}
-
-inline std::string json_text(const json_value& value) {
-    std::string out;
-    json_writer writer(out);
-    write_value(writer, value);
     return out;
 }
 

@@ -18,6 +18,7 @@
 #if XLENS_DEFINES(trace)
 #include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/storage/rows_at.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -53,6 +54,7 @@ public:
 private:
     flow record(hook h, const site& where, rows<float> x);
     void keep(std::size_t array, const site& where, rows<const float> x);
+    void compute(std::size_t array, rows<const float> x, std::span<const std::size_t> from);
     void put(std::size_t array, rows<const float> x, std::span<const std::size_t> from);
 
     std::span<const captured_array> m_arrays;
@@ -142,10 +144,23 @@ XLENS_API void capture_recorder::keep(std::size_t array, const site& where, rows
             detail::padded_patterns(x, from, what.shape[0], what.shape[1]);
         std::iota(from.begin(), from.end(), std::size_t{0});
         put(array, padded, from);
+    } else if (what.compute) {
+        compute(array, x, from);
     } else {
         put(array, x, from);
     }
     ++m_kept;
+}
+
+XLENS_API void capture_recorder::compute(std::size_t array, rows<const float> x,
+                                         std::span<const std::size_t> from) {
+    const captured_array& what = m_arrays[array];
+    const xt::xtensor<float, 2> some = rows_at(x, from);
+    xt::xtensor<float, 2> computed = xt::empty<float>({from.size(), what.columns});
+    what.compute(some, computed);
+    std::vector<std::size_t> all(from.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    put(array, computed, all);
 }
 
 XLENS_API void capture_recorder::put(std::size_t array, rows<const float> x,

@@ -57,6 +57,7 @@ struct capture_layout {
     std::vector<std::size_t> shape;         ///< of a row
     std::string site = {};                  ///< of a captured one
     std::optional<std::size_t> layer = {};  ///< of one that is of a layer
+    std::string computed_by = {};           ///< captured_array::computed_by
 
     [[nodiscard]] std::size_t row_bytes() const;
     bool operator==(const capture_layout&) const = default;
@@ -118,7 +119,7 @@ XLENS_API std::vector<capture_layout> capture_layouts(std::span<const captured_a
     }
     for (const captured_array& a : arrays) {
         out.push_back({a.name, type, a.shape, std::string(a.site->name),
-                       a.site->per_layer ? std::optional(a.layer) : std::nullopt});
+                       a.site->per_layer ? std::optional(a.layer) : std::nullopt, a.computed_by});
     }
     return out;
 }

@@ -3,9 +3,11 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/hooks/policy.hpp>
+#include <xlens/storage/rows.hpp>
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -100,17 +102,25 @@ inline constexpr std::array capture_sites{
     capture_site{"logits", hook::logits, false, detail::word_shape, "of the next token"},
 };
 
-/// One captured array: the rows of a site, in one layer where it is of layers.
+/// One captured array: the rows of a site, in one layer where it is of layers, or what is computed
+/// of each, such as the features of an autoencoder (sae/feature_array.hpp).
 struct captured_array {
     const capture_site* site = nullptr;
     std::size_t layer = 0;
     std::string name;                ///< "after.12", "final"
     std::vector<std::size_t> shape;  ///< of a row
     std::size_t columns = 0;         ///< numbers of a row
+    /// From rows (N, D) of the site to rows (N, columns), each by itself; none: they are the same.
+    std::function<void(rows<const float>, rows<float>)> compute = {};
+    /// A JSON object that tells what computes apart, for the manifest; or nothing.
+    std::string computed_by = {};
 };
 
+/// The site of that name; null where there is none.
+XLENS_API const capture_site* find_capture_site(std::string_view name);
+
 /// The arrays of some sites, in the order of the table, some layers (none named: all) in order.
-/// Throws xlens::error for a site that is none, none at all, and a layer that is not there.
+/// Throws xlens::error for a site that is none, and a layer that is not there.
 XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::string> sites,
                                                       std::span<const std::size_t> layers,
                                                       const capture_sizes& sizes);
@@ -120,10 +130,8 @@ XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::strin
 namespace detail {
 
 inline void check_sites(std::span<const std::string> sites) {
-    if (sites.empty()) { fail("sites: expected at least 1, got none"); }
     for (const std::string& name : sites) {
-        const auto known = [&](const capture_site& s) { return s.name == name; };
-        if (std::ranges::none_of(capture_sites, known)) {
+        if (find_capture_site(name) == nullptr) {
             std::vector<std::string_view> names;
             for (const capture_site& s : capture_sites) { names.push_back(s.name); }
             fail("sites: expected some of {}, got '{}'", joined(names, ", "), printable(name));
@@ -132,6 +140,13 @@ inline void check_sites(std::span<const std::string> sites) {
 }
 
 }  // namespace detail
+
+XLENS_API const capture_site* find_capture_site(std::string_view name) {
+    for (const capture_site& s : capture_sites) {
+        if (s.name == name) { return &s; }
+    }
+    return nullptr;
+}
 
 XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::string> sites,
                                                       std::span<const std::size_t> layers,

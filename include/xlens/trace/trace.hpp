@@ -6,6 +6,7 @@
 #include <xlens/core/types.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/lens/linear_lens.hpp>
+#include <xlens/lens/logit_lens.hpp>
 #include <xlens/lens/reading.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/transformer.hpp>
@@ -22,10 +23,10 @@
 #include <vector>
 
 #if XLENS_DEFINES(trace)
+#include <xlens/concepts/concept_reader.hpp>
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/error.hpp>
-#include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
@@ -37,7 +38,7 @@
 
 namespace xlens {
 
-/// A dominant sub-update and the concept of its value vector, by the folded projection. Where the
+/// A dominant sub-update and the concept of its value vector, by trace_options::form. Where the
 /// coefficient is negative the two ends change roles: -v promotes what v suppresses.
 struct traced_sub_update : sub_update {
     std::shared_ptr<const token_ends> concept_of_value;  ///< one a value vector, shared
@@ -72,6 +73,7 @@ struct trace_options {
     const linear_lens* lens = nullptr;
     /// Layers whose sub-updates are named; none here: all.
     std::vector<std::size_t> layers = {};
+    projection form = projection::folded;  ///< by which the concepts of value vectors are read
 };
 
 namespace detail {
@@ -194,10 +196,10 @@ inline std::vector<traced_position> read_pass(const logit_lens& lens, const line
 }
 
 /// Fills in the concepts of all sub-updates.
-inline void add_concepts(const logit_lens& lens,
+inline void add_concepts(const concept_reader& reader,
                          const std::vector<value_matrix<any_matrix>>& values, std::size_t top,
                          std::vector<traced_position>& positions) {
-    xlens::add_concepts(lens, values, top, [&](auto&& visit) {
+    xlens::add_concepts(reader, values, top, [&](auto&& visit) {
         for (traced_position& p : positions) {
             for (traced_layer& l : p.layers) {
                 for (traced_sub_update& s : l.sub_updates) { visit(s.where, s.concept_of_value); }
@@ -258,7 +260,9 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
         options.progress(pass.row + pass.tokens.size(), tokens.size());
     });
     leave_layers(options.layers, out);
-    add_concepts(lens, model.value_matrices(), options.top, out);
+    if (options.sub_updates > 0) {
+        add_concepts(concept_reader(model, options.form), model.value_matrices(), options.top, out);
+    }
     return out;
 }
 
