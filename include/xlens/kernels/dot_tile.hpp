@@ -78,7 +78,8 @@ template <std::size_t R, std::size_t P>
             wv[r] = loaded;
         });
         unrolled<P>([&](auto p) XLENS_INLINE {
-            const batch xv = load(with[p]);
+            batch xv = load(with[p]);
+            if constexpr (!blocking::many_registers) { keep_in_register(xv); }
             unrolled<R>([&](auto r) XLENS_INLINE {
                 sum[p * R + r] = xsimd::fma(wv[r], xv, sum[p * R + r]);
             });
