@@ -33,59 +33,35 @@ namespace detail {
                         load_half(src + 2));
 }
 
-/// A q4_k or q5_k block: calls sink(k, (d·s)·q - (dmin·m)) for its batches, q being the nibbles at
-/// `low` with `high(g, j)` on top in part j of group g. 32 bytes hold two groups: the low nibbles,
-/// then the high ones.
-template <class High, class Sink>
-[[gnu::always_inline]] inline void each_grouped(const std::byte* src, const std::byte* low,
-                                                High high, Sink sink) {
-    const std::array<float, 16> scales = unpack_group_scales(src);
-    unrolled<8>([&](auto g) XLENS_INLINE {
-        const batch scale(scales[g]);
-        const batch minimum(scales[8 + g]);
-        const auto part = [&](std::size_t j) XLENS_INLINE {
-            return bits_of<g % 2 * 4>(load_codes(low + g / 2 * 32, j), 0x0F) | high(g, j);
-        };
-        each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
-            sink(g * batches_of_32 + k, xsimd::fms(q, scale, minimum));
-        });
-    });
-}
-
 }  // namespace detail
 
 /// (d·s)·q - (dmin·m), q in [0, 3]; s and m of each group of 16 in [0, 15].
-struct q2_k {
+struct q2_k : detail::in_parts<q2_k> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 16 + 64 + 2 + 2;
     static constexpr std::string_view name = "q2_k";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        // A byte a group of 16: s in the low nibble, m in the high one.
-        std::array<std::uint64_t, 2> low;
-        std::memcpy(low.data(), src, sizeof low);
-        std::array<std::uint64_t, 2> high;
-        for (std::size_t i = 0; i < 2; ++i) {
-            high[i] = (low[i] >> 4U) & 0x0F0F0F0F0F0F0F0FU;
-            low[i] &= 0x0F0F0F0F0F0F0F0FU;
-        }
-        const auto scaled = [](const auto& bytes, float d) XLENS_INLINE {
+    /// d·s, dmin·m of each group of 16, which has a byte: s in the low nibble, m in the high one.
+    [[gnu::always_inline]] static std::array<std::array<float, 16>, 2> scales(
+        const std::byte* src) {
+        const auto nibbles = [src](unsigned shift, float d) XLENS_INLINE {
+            std::array<std::uint64_t, 2> bytes;
+            std::memcpy(bytes.data(), src, sizeof bytes);
+            for (std::uint64_t& eight : bytes) { eight = (eight >> shift) & 0x0F0F0F0F0F0F0F0FU; }
             return detail::scaled_bytes(reinterpret_cast<const std::byte*>(bytes.data()), d, d);
         };
-        const std::array<float, 16> scale = scaled(low, load_half(src + 80));
-        const std::array<float, 16> minimum = scaled(high, load_half(src + 82));
-        // Half a block is four runs of 32, which share 32 bytes: bits 2·run and 2·run + 1.
-        unrolled<8>([&](auto run) XLENS_INLINE {
-            const auto part = [&](std::size_t j) XLENS_INLINE {
-                return detail::bits_of<run % 4 * 2>(
-                    detail::load_codes(src + 16 + run / 4 * 32, j), 3);
-            };
-            detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
-                const std::size_t group = 2 * run + k * lanes / 16;
-                sink(run * detail::batches_of_32 + k,
-                     xsimd::fms(q, batch(scale[group]), batch(minimum[group])));
-            });
+        return {nibbles(0, load_half(src + 80)), nibbles(4, load_half(src + 82))};
+    }
+    /// Half a block is four runs of 32, which share 32 bytes: bits 2·run and 2·run + 1.
+    template <std::size_t run, class Sink>
+    [[gnu::always_inline]] static void each_of_part(
+        const std::byte* src, const std::array<std::array<float, 16>, 2>& scales, Sink sink) {
+        const auto part = [&](std::size_t j) XLENS_INLINE {
+            return detail::bits_of<run % 4 * 2>(detail::load_codes(src + 16 + run / 4 * 32, j), 3);
+        };
+        detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            const std::size_t group = 2 * run + k * lanes / 16;
+            sink(k, xsimd::fms(q, batch(scales[0][group]), batch(scales[1][group])));
         });
     }
 };
@@ -109,86 +85,113 @@ namespace detail {
 }  // namespace detail
 
 /// (d·s)·(q - 4), q in [0, 7]; s of each group of 16 in [-32, 31].
-struct q3_k {
+struct q3_k : detail::in_parts<q3_k> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 32 + 64 + 12 + 2;
     static constexpr std::string_view name = "q3_k";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        const std::array<float, 16> scale = detail::q3_k_scales(src + 96, load_half(src + 108));
-        // Bit `run` of byte i is the third bit of element i of a run of 32; below it as in q2_k.
-        unrolled<8>([&](auto run) XLENS_INLINE {
-            const auto part = [&](std::size_t j) XLENS_INLINE {
-                const auto low = detail::bits_of<run % 4 * 2>(
-                    detail::load_codes(src + 32 + run / 4 * 32, j), 3);
-                const auto third =
-                    detail::bits_of<static_cast<int>(run) - 2>(detail::load_codes(src, j), 4);
-                return (low | third) - std::uint8_t{4};
-            };
-            detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
-                sink(run * detail::batches_of_32 + k, q * batch(scale[2 * run + k * lanes / 16]));
-            });
+    [[gnu::always_inline]] static std::array<float, 16> scales(const std::byte* src) {
+        return detail::q3_k_scales(src + 96, load_half(src + 108));
+    }
+    /// Bit `run` of byte i is the third bit of element i of a run of 32; below it as in q2_k.
+    template <std::size_t run, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, 16>& scales,
+                                                    Sink sink) {
+        const auto part = [&](std::size_t j) XLENS_INLINE {
+            const auto low =
+                detail::bits_of<run % 4 * 2>(detail::load_codes(src + 32 + run / 4 * 32, j), 3);
+            const auto third =
+                detail::bits_of<static_cast<int>(run) - 2>(detail::load_codes(src, j), 4);
+            return (low | third) - std::uint8_t{4};
+        };
+        detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            sink(k, q * batch(scales[2 * run + k * lanes / 16]));
         });
     }
 };
 
 /// (d·s)·q - (dmin·m), q in [0, 15]; s and m of each group of 32 in [0, 63].
-struct q4_k {
+struct q4_k : detail::in_parts<q4_k> {
+    static constexpr std::size_t parts = 4;
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 2 + 2 + 12 + 128;
     static constexpr std::string_view name = "q4_k";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        detail::each_grouped(
-            src, src + 16, [](auto, std::size_t) XLENS_INLINE { return detail::code_bytes{}; },
-            sink);
+    [[gnu::always_inline]] static std::array<float, 16> scales(const std::byte* src) {
+        return detail::unpack_group_scales(src);
+    }
+    /// 32 bytes hold two groups: the low nibbles, then the high ones.
+    template <std::size_t pair, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, 16>& scales,
+                                                    Sink sink) {
+        constexpr std::size_t B = detail::batches_of_32;
+        std::array<word_lanes, B> packed;
+        unrolled<B>([&](auto k) XLENS_INLINE {
+            packed[k] = load_bytes(src + 16 + 32 * pair + k * lanes);
+        });
+        unrolled<2 * B>([&](auto k) XLENS_INLINE {
+            constexpr std::size_t g = 2 * pair + k / B;
+            const word_lanes q = k < B ? packed[k % B] & 0x0FU : packed[k % B] >> 4U;
+            sink(k, xsimd::fms(to_floats(q), batch(scales[g]), batch(scales[8 + g])));
+        });
     }
 };
 
 /// (d·s)·q - (dmin·m), q in [0, 31]; s and m of each group of 32 in [0, 63].
-struct q5_k {
+struct q5_k : detail::in_parts<q5_k> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 2 + 2 + 12 + 32 + 128;
     static constexpr std::string_view name = "q5_k";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
-        // Bit g of byte i is the fifth bit of element i of group g.
-        const auto high = [&](auto g, std::size_t j) XLENS_INLINE {
-            return detail::bits_of<static_cast<int>(g) - 4>(detail::load_codes(src + 16, j), 16);
+    [[gnu::always_inline]] static std::array<float, 16> scales(const std::byte* src) {
+        return detail::unpack_group_scales(src);
+    }
+    /// Groups as in q4_k; bit g of byte i at 16 is the fifth bit of element i of group g.
+    template <std::size_t g, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, 16>& scales,
+                                                    Sink sink) {
+        const auto part = [&](std::size_t j) XLENS_INLINE {
+            const auto low = detail::load_codes(src + 48 + g / 2 * 32, j);
+            const auto fifths = detail::load_codes(src + 16, j);
+            return detail::bits_of<g % 2 * 4>(low, 0x0F) |
+                   detail::bits_of<static_cast<int>(g) - 4>(fifths, 16);
         };
-        detail::each_grouped(src, src + 48, high, sink);
+        detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            sink(k, xsimd::fms(q, batch(scales[g]), batch(scales[8 + g])));
+        });
     }
 };
 
 /// (d·s)·(q - 32), q in [0, 63]; s of each group of 16 in [-128, 127].
-struct q6_k {
+struct q6_k : detail::in_parts<q6_k> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 128 + 64 + 16 + 2;
     static constexpr std::string_view name = "q6_k";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static std::array<float, 16> scales(const std::byte* src) {
         const float d = load_half(src + 208);
-        const std::array<float, 16> scale = detail::scaled_bytes(src + 192, d, d);
-        // Half a block is four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles
-        // of 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of a byte of
-        // `high` are on top.
-        unrolled<8>([&](auto run) XLENS_INLINE {
-            constexpr int in_half = run % 4;
-            const std::byte* low = src + run / 4 * 64 + run % 2 * 32;
-            const std::byte* high = src + 128 + run / 4 * 32;
-            const auto part = [&](std::size_t j) XLENS_INLINE {
-                const auto four = detail::bits_of<in_half / 2 * 4>(detail::load_codes(low, j), 0x0F);
-                const auto two =
-                    detail::bits_of<2 * in_half - 4>(detail::load_codes(high, j), 0x30);
-                return (four | two) - std::uint8_t{32};
-            };
-            detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
-                sink(run * detail::batches_of_32 + k, q * batch(scale[2 * run + k * lanes / 16]));
-            });
+        return detail::scaled_bytes(src + 192, d, d);
+    }
+    /// Half a block is four runs of 32. Runs 0 and 1 have their low four bits in the low nibbles of
+    /// 32 bytes each, runs 2 and 3 in the high ones; bits 2·run and 2·run + 1 of a byte of `high`
+    /// are on top.
+    template <std::size_t run, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, 16>& scales,
+                                                    Sink sink) {
+        constexpr int in_half = run % 4;
+        const std::byte* low = src + run / 4 * 64 + run % 2 * 32;
+        const std::byte* high = src + 128 + run / 4 * 32;
+        const auto part = [&](std::size_t j) XLENS_INLINE {
+            const auto four = detail::bits_of<in_half / 2 * 4>(detail::load_codes(low, j), 0x0F);
+            const auto two = detail::bits_of<2 * in_half - 4>(detail::load_codes(high, j), 0x30);
+            return (four | two) - std::uint8_t{32};
+        };
+        detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            sink(k, q * batch(scales[2 * run + k * lanes / 16]));
         });
     }
 };

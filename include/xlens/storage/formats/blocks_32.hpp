@@ -4,6 +4,7 @@
 #include <xlens/storage/formats/code_bytes.hpp>
 #include <xlens/storage/formats/floats.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -17,16 +18,20 @@ namespace xlens {
 
 namespace detail {
 
-/// 16 bytes of nibbles less `offset`, 32 elements: calls sink(k, floats of batch k).
+/// 16 bytes of nibbles, 32 elements: calls sink(k, floats of (q - offset) of batch k), the low
+/// nibbles first. Each byte is loaded once.
 template <class Sink>
 [[gnu::always_inline]] inline void each_nibble(const std::byte* src, unsigned offset, Sink sink) {
-    each_code(
-        [&](std::size_t j)
-            XLENS_INLINE { return load_nibbles(src, j) - static_cast<std::uint8_t>(offset); },
-        sink);
+    constexpr std::size_t half = batches_of_32 / 2;
+    std::array<word_lanes, half> packed;
+    unrolled<half>([&](auto k) XLENS_INLINE { packed[k] = load_bytes(src + k * lanes); });
+    unrolled<half>([&](auto k) XLENS_INLINE { sink(k, to_floats((packed[k] & 0x0FU) - offset)); });
+    unrolled<half>([&](auto k) XLENS_INLINE {
+        sink(k + half, to_floats((packed[k] >> 4U) - offset));
+    });
 }
 
-/// The same with a fifth bit on top: bit i of the word at `high` belongs to element i.
+/// The same with a fifth bit on top of each nibble: bit i of the word at `high` belongs to element i.
 template <class Sink>
 [[gnu::always_inline]] inline void each_five_bits(const std::byte* high, const std::byte* low,
                                                   unsigned offset, Sink sink) {
@@ -47,9 +52,9 @@ struct q8_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        for (std::size_t k = 0; k < block / lanes; ++k) {
+        unrolled<detail::batches_of_32>([&](auto k) XLENS_INLINE {
             sink(k, to_floats(load_signed_bytes(src + 2 + k * lanes)) * d);
-        }
+        });
     }
 };
 

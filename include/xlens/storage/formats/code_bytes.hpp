@@ -12,7 +12,7 @@
 #include <utility>
 
 // Codes of a few bits, taken apart while they are bytes: 32 at a time where a float has a register
-// for 8. They go through memory on their way into lanes, which widens them as they are loaded.
+// for 8. Where there is no better way they go through memory into lanes, which widens them.
 
 namespace xlens::detail {
 
@@ -86,15 +86,45 @@ template <int shift>
 /// sink(k, batch k as floats) of 32 codes from -128 to 127, part(j) being part j.
 template <class Part, class Sink>
 [[gnu::always_inline]] inline void each_code(Part part, Sink sink) {
+#if defined(__AVX2__) && !defined(__AVX512F__)  // through registers: a tenth faster
+    const auto all = reinterpret_cast<__m256i>(part(std::size_t{0}));
+    unrolled<batches_of_32>([&](auto k) XLENS_INLINE {
+        const __m128i half = _mm256_extracti128_si256(all, k / 2);
+        const __m128i eight = k % 2 == 0 ? half : _mm_unpackhi_epi64(half, half);
+        sink(k, to_floats(reinterpret_cast<word_lanes>(_mm256_cvtepi8_epi32(eight))));
+    });
+#else
     alignas(code_bytes_size) std::array<std::byte, 32> apart;
-    for (std::size_t j = 0; j < code_parts; ++j) {
+    unrolled<code_parts>([&](auto j) XLENS_INLINE {
         const code_bytes codes = part(j);
         std::memcpy(&apart[j * code_bytes_size], &codes, sizeof codes);
-    }
-    for (std::size_t k = 0; k < batches_of_32; ++k) {
+    });
+    unrolled<batches_of_32>([&](auto k) XLENS_INLINE {
         sink(k, to_floats(load_signed_bytes(&apart[k * lanes])));
-    }
+    });
+#endif
 }
+
+/// What the formats of 256 elements a block have in common: a block is eight parts of 32 (or
+/// fewer, as many as the format says), decoded with scales that are made once a block. A format has
+/// scales(src) and each_of_part<g>(src, scales, sink), which calls sink(k, batch k of part g). Products of several rows take the rows'
+/// parts by turns: a sum would wait for itself through the 32 batches of a block.
+template <class Format>
+struct in_parts {
+    static constexpr std::size_t parts = 8;
+
+    template <class Sink>
+    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+        const auto scales = Format::scales(src);
+        unrolled<Format::parts>([&](auto g) XLENS_INLINE {
+            constexpr std::size_t first = g * (Format::block / Format::parts / lanes);
+            Format::template each_of_part<g>(
+                src, scales, [&](std::size_t k, const batch& values) XLENS_INLINE {
+                    sink(first + k, values);
+                });
+        });
+    }
+};
 
 /// Sixteen small integers as floats: the first eight times `first`, the others times `second`.
 [[gnu::always_inline]] inline std::array<float, 16> scaled_bytes(const std::byte* src, float first,

@@ -64,21 +64,27 @@ struct iq4_nl {
 };
 
 /// (d·s)·table[q], s of each group of 32 in [-32, 31].
-struct iq4_xs {
+struct iq4_xs : detail::in_parts<iq4_xs> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 2 + 2 + 4 + 128;
     static constexpr std::string_view name = "iq4_xs";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static std::array<float, parts> scales(const std::byte* src) {
         const float d = load_half(src);
-        for (std::size_t g = 0; g < 8; ++g) {
-            const batch scale(d * static_cast<float>(detail::iq4_xs_scale(src, g)));
-            detail::each_looked_up(src + 8 + 16 * g, detail::iq4_codes,
-                                   [&](std::size_t k, const batch& q) XLENS_INLINE {
-                                       sink(g * detail::batches_of_32 + k, q * scale);
-                                   });
-        }
+        std::array<float, parts> out;
+        unrolled<parts>([&](auto g) XLENS_INLINE {
+            out[g] = d * static_cast<float>(detail::iq4_xs_scale(src, g));
+        });
+        return out;
+    }
+    template <std::size_t g, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, parts>& scales,
+                                                    Sink sink) {
+        const batch scale(scales[g]);
+        detail::each_looked_up(src + 8 + 16 * g, detail::iq4_codes,
+                               [&](std::size_t k, const batch& q)
+                                   XLENS_INLINE { sink(k, q * scale); });
     }
 };
 
