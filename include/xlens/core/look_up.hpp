@@ -21,8 +21,8 @@ template <class Bytes>
 #if defined(__AVX2__)
     static_assert(sizeof(Bytes) == 32);
     const __m128i once = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data()));
-    return reinterpret_cast<Bytes>(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(once),
-                                                       reinterpret_cast<__m256i>(index)));
+    return reinterpret_cast<Bytes>(
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(once), reinterpret_cast<__m256i>(index)));
 #else
     Bytes out;
     for (std::size_t i = 0; i < sizeof(Bytes); ++i) {

@@ -192,9 +192,8 @@ template <class Format, std::size_t R>
                                               std::size_t at, std::size_t ahead, const float* x,
                                               std::array<batch, R>& sum) {
     const auto add_to = [x](batch& s, std::size_t first) XLENS_INLINE {
-        return [&s, from = x + first * lanes](std::size_t k, const batch& wv) XLENS_INLINE {
-            s = xsimd::fma(wv, batch::load_unaligned(from + k * lanes), s);
-        };
+        return [&s, from = x + first * lanes](std::size_t k, const batch& wv)
+                   XLENS_INLINE { s = xsimd::fma(wv, batch::load_unaligned(from + k * lanes), s); };
     };
     unrolled<R>([&](auto r) XLENS_INLINE {
         __builtin_prefetch(in[r] + at + ahead, 0, blocking::prefetch_level_2);
@@ -209,9 +208,8 @@ template <class Format, std::size_t R>
             });
         });
     } else {
-        unrolled<R>([&](auto r) XLENS_INLINE {
-            Format::each_batch(in[r] + at, add_to(sum[r], 0));
-        });
+        unrolled<R>([&](auto r)
+                        XLENS_INLINE { Format::each_batch(in[r] + at, add_to(sum[r], 0)); });
     }
 }
 

@@ -65,7 +65,8 @@ public:
     static constexpr std::size_t tile_rows = group_rows * groups;
 
     packed_codes(std::size_t rows, std::size_t width)
-        : m_steps((width + 15) / 16 * 4), m_codes((rows + tile_rows - 1) / tile_rows * tile_bytes()) {}
+        : m_steps((width + 15) / 16 * 4),
+          m_codes((rows + tile_rows - 1) / tile_rows * tile_bytes()) {}
 
     [[nodiscard]] std::size_t tiles() const { return m_codes.size() / tile_bytes(); }
     [[nodiscard]] std::size_t steps() const { return m_steps; }  ///< fours of codes a row, in fours

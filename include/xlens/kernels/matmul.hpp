@@ -153,8 +153,8 @@ namespace detail {
 
 /// `wanted` products get what `made` holds of their inputs, once for those that share theirs.
 template <class Made>
-void prepare_inputs(std::span<product> products, bool product::* wanted,
-                    std::shared_ptr<const Made> product::* made) {
+void prepare_inputs(std::span<product> products, bool product::*wanted,
+                    std::shared_ptr<const Made> product::*made) {
     for (std::size_t i = 0; i < products.size(); ++i) {
         product& p = products[i];
         for (std::size_t j = 0; j < i && p.*wanted && !(p.*made); ++j) {
@@ -169,7 +169,9 @@ void prepare_inputs(std::span<product> products, bool product::* wanted,
 /// Rounds the inputs of integer products, and packs those of register blocks.
 inline void prepare_inputs(std::span<product> products) {
     prepare_inputs(products, &product::integer, &product::quantised);
-    if constexpr (blocking::panels) { prepare_inputs(products, &product::panels, &product::packed); }
+    if constexpr (blocking::panels) {
+        prepare_inputs(products, &product::panels, &product::packed);
+    }
 }
 
 }  // namespace detail

@@ -140,8 +140,8 @@ private:
         float* to = m_panels + r / panel_rows * panel_rows * lanes * m_steps + r % panel_rows;
         for (std::size_t j = 0; j < m_steps; ++j) {
             std::array<batch, lanes> x;
-            unrolled<lanes>(
-                [&](auto i) XLENS_INLINE { x[i] = batch::load_unaligned(in[i] + j * lanes); });
+            unrolled<lanes>([&](auto i)
+                                XLENS_INLINE { x[i] = batch::load_unaligned(in[i] + j * lanes); });
             transpose(x);
             unrolled<lanes>([&](auto i) XLENS_INLINE {
                 x[lane_of_fold(i)].store_unaligned(to + (i * m_steps + j) * panel_rows);

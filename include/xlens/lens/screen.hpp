@@ -30,8 +30,9 @@
 //
 // What all rows e of E have in common, their mean ē, adds the same to every token's score and is
 // left out: c = e - ē. (In SmolLM2 it is two thirds of a row's length; without it the bounds are
-// half as wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (integers: how large they may be
-// says kernels/integer_scan.hpp), scales s, t and what rounding left, r and q. Then
+// half as wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (small integers, of which
+// kernels/integer_scan.hpp says what they may be), scales s, t and what rounding left, r and q.
+// Then
 //     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
 // and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact
 // in 32 bits. An f32 sum of D products, in any order, is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖ with

@@ -128,9 +128,8 @@ struct q4_k : detail::in_parts<q4_k> {
                                                     Sink sink) {
         constexpr std::size_t B = detail::batches_of_32;
         std::array<word_lanes, B> packed;
-        unrolled<B>([&](auto k) XLENS_INLINE {
-            packed[k] = load_bytes(src + 16 + 32 * pair + k * lanes);
-        });
+        unrolled<B>([&](auto k)
+                        XLENS_INLINE { packed[k] = load_bytes(src + 16 + 32 * pair + k * lanes); });
         unrolled<2 * B>([&](auto k) XLENS_INLINE {
             constexpr std::size_t g = 2 * pair + k / B;
             const word_lanes q = k < B ? packed[k % B] & 0x0FU : packed[k % B] >> 4U;

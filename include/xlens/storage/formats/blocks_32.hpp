@@ -26,12 +26,12 @@ template <class Sink>
     std::array<word_lanes, half> packed;
     unrolled<half>([&](auto k) XLENS_INLINE { packed[k] = load_bytes(src + k * lanes); });
     unrolled<half>([&](auto k) XLENS_INLINE { sink(k, to_floats((packed[k] & 0x0FU) - offset)); });
-    unrolled<half>([&](auto k) XLENS_INLINE {
-        sink(k + half, to_floats((packed[k] >> 4U) - offset));
-    });
+    unrolled<half>([&](auto k)
+                       XLENS_INLINE { sink(k + half, to_floats((packed[k] >> 4U) - offset)); });
 }
 
-/// The same with a fifth bit on top of each nibble: bit i of the word at `high` belongs to element i.
+/// The same with a fifth bit on top of each nibble: bit i of the word at `high` belongs to element
+/// i.
 template <class Sink>
 [[gnu::always_inline]] inline void each_five_bits(const std::byte* high, const std::byte* low,
                                                   unsigned offset, Sink sink) {
@@ -67,8 +67,8 @@ struct q4_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        detail::each_nibble(src + 2, 8, [&](std::size_t k, const batch& q)
-                                            XLENS_INLINE { sink(k, q * d); });
+        detail::each_nibble(src + 2, 8,
+                            [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
@@ -82,8 +82,9 @@ struct q4_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        detail::each_nibble(src + 4, 0, [&](std::size_t k, const batch& q)
-                                            XLENS_INLINE { sink(k, xsimd::fma(q, d, m)); });
+        detail::each_nibble(src + 4, 0, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            sink(k, xsimd::fma(q, d, m));
+        });
     }
 };
 
@@ -96,8 +97,8 @@ struct q5_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        detail::each_five_bits(src + 2, src + 6, 16, [&](std::size_t k, const batch& q)
-                                                         XLENS_INLINE { sink(k, q * d); });
+        detail::each_five_bits(src + 2, src + 6, 16,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
@@ -111,9 +112,9 @@ struct q5_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        detail::each_five_bits(
-            src + 4, src + 8, 0,
-            [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, xsimd::fma(q, d, m)); });
+        detail::each_five_bits(src + 4, src + 8, 0,
+                               [&](std::size_t k, const batch& q)
+                                   XLENS_INLINE { sink(k, xsimd::fma(q, d, m)); });
     }
 };
 

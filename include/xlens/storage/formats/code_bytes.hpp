@@ -99,16 +99,16 @@ template <class Part, class Sink>
         const code_bytes codes = part(j);
         std::memcpy(&apart[j * code_bytes_size], &codes, sizeof codes);
     });
-    unrolled<batches_of_32>([&](auto k) XLENS_INLINE {
-        sink(k, to_floats(load_signed_bytes(&apart[k * lanes])));
-    });
+    unrolled<batches_of_32>(
+        [&](auto k) XLENS_INLINE { sink(k, to_floats(load_signed_bytes(&apart[k * lanes]))); });
 #endif
 }
 
 /// What the formats of 256 elements a block have in common: a block is eight parts of 32 (or
 /// fewer, as many as the format says), decoded with scales that are made once a block. A format has
-/// scales(src) and each_of_part<g>(src, scales, sink), which calls sink(k, batch k of part g). Products of several rows take the rows'
-/// parts by turns: a sum would wait for itself through the 32 batches of a block.
+/// scales(src) and each_of_part<g>(src, scales, sink), which calls sink(k, batch k of part g).
+/// Products of several rows take the rows' parts by turns: a sum would wait for itself through the
+/// 32 batches of a block.
 template <class Format>
 struct in_parts {
     static constexpr std::size_t parts = 8;
@@ -118,10 +118,9 @@ struct in_parts {
         const auto scales = Format::scales(src);
         unrolled<Format::parts>([&](auto g) XLENS_INLINE {
             constexpr std::size_t first = g * (Format::block / Format::parts / lanes);
-            Format::template each_of_part<g>(
-                src, scales, [&](std::size_t k, const batch& values) XLENS_INLINE {
-                    sink(first + k, values);
-                });
+            Format::template each_of_part<g>(src, scales,
+                                             [&](std::size_t k, const batch& values)
+                                                 XLENS_INLINE { sink(first + k, values); });
         });
     }
 };

@@ -58,8 +58,8 @@ struct iq4_nl {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        detail::each_looked_up(src + 2, detail::iq4_codes, [&](std::size_t k, const batch& q)
-                                                           XLENS_INLINE { sink(k, q * d); });
+        detail::each_looked_up(src + 2, detail::iq4_codes,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
@@ -97,8 +97,8 @@ struct mxfp4 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(detail::half_of_e8m0(static_cast<std::uint32_t>(src[0])));
-        detail::each_looked_up(src + 1, detail::e2m1_codes, [&](std::size_t k, const batch& q)
-                                                           XLENS_INLINE { sink(k, q * d); });
+        detail::each_looked_up(src + 1, detail::e2m1_codes,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
