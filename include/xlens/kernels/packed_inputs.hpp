@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/aligned.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
+#include <xlens/core/unroll.hpp>
+#include <xlens/core/words.hpp>
 #include <xlens/kernels/blocking.hpp>
+#include <xlens/kernels/lanes.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <memory>
+#include <utility>
 
 namespace xlens::kernels {
 
@@ -20,6 +25,27 @@ constexpr std::size_t lane_of_fold(std::size_t i) {
     std::size_t out = 0;
     for (std::size_t bit = 1; bit < lanes; bit *= 2) { out = 2 * out + i / bit % 2; }
     return out;
+}
+
+/// Lane j of x[i] becomes lane i of x[j], by log2(lanes) rounds in which the first half of the
+/// batches is zipped with the second.
+[[gnu::always_inline]] inline void transpose(std::array<batch, lanes>& x) {
+    const auto zip = [](const batch& a, const batch& b, auto from) XLENS_INLINE {
+        return [&]<std::size_t... l>(std::index_sequence<l...>) XLENS_INLINE {
+            return batch_of(__builtin_shufflevector(
+                lanes_of(a), lanes_of(b), static_cast<int>(from + l / 2 + l % 2 * lanes)...));
+        }(std::make_index_sequence<lanes>{});
+    };
+    for (std::size_t round = 1; round < lanes; round *= 2) {
+        std::array<batch, lanes> next;
+        unrolled<lanes / 2>([&](auto i) XLENS_INLINE {
+            const batch& a = x[i];
+            const batch& b = x[i + lanes / 2];
+            next[2 * i] = zip(a, b, std::integral_constant<std::size_t, 0>{});
+            next[2 * i + 1] = zip(a, b, std::integral_constant<std::size_t, lanes / 2>{});
+        });
+        x = next;
+    }
 }
 
 /// Elements of a row that one lane takes, of n.
@@ -42,7 +68,8 @@ public:
     explicit packed_inputs(rows<const float> x)
         : m_width(x.width()),
           m_groups((x.count() + group_positions - 1) / group_positions),
-          m_floats(m_groups * group_positions * detail::panel_steps(m_width) * lanes) {
+          m_floats(std::make_unique_for_overwrite<float[]>(m_groups * group_positions *
+                                                           detail::panel_steps(m_width) * lanes)) {
         parallel_for(m_groups, 8 * group_positions * m_width, [&](std::size_t g) {
             const std::size_t first = g * group_positions;
             const std::size_t count = std::min(group_positions, x.count() - first);
@@ -67,23 +94,47 @@ private:
         return group_positions * (m_groups * begin + g * own);
     }
 
+    /// Batches of elements of as many rows are turned round together.
     static void pack(rows<const float> x, float* to) {
         const std::size_t n = x.width();
         const std::size_t steps = detail::panel_steps(n);
-        for (std::size_t i = 0; i < lanes; ++i) {
-            const std::size_t lane = detail::lane_of_fold(i);
-            for (std::size_t t = 0; t < x.count(); ++t) {
-                const std::size_t panel = i * together + t / positions;
-                float* out = to + panel * steps * positions + t % positions;
-                const float* row = x[t].data();
-                for (std::size_t k = lane; k < n; k += lanes, out += positions) { *out = row[k]; }
+        for (std::size_t t = 0; t < x.count(); t += positions) {
+            for (std::size_t p = 0; p < positions; p += lanes) {
+                const std::size_t first = std::min(t + p, x.count());
+                const std::size_t count = std::min({lanes, positions - p, x.count() - first});
+                float* out = to + t * steps + p;
+                for (std::size_t j = 0; j < steps; ++j, out += positions) {
+                    const auto turned = turn(x.subrows(first, count), j * lanes);
+                    unrolled<lanes>([&](auto i) XLENS_INLINE {
+                        store_partial(turned[detail::lane_of_fold(i)],
+                                      out + i * group_positions * steps,
+                                      std::min(lanes, positions - p));
+                    });
+                }
             }
         }
+    }
+    /// Lane r of batch l = x(r, first + l), or 0 where there is no such row or element.
+    [[gnu::always_inline]] static std::array<batch, lanes> turn(rows<const float> x,
+                                                                std::size_t first) {
+        const std::size_t left = x.width() - first;
+        std::array<batch, lanes> out;
+        unrolled<lanes>([&](auto r) XLENS_INLINE {
+            if (r >= x.count()) {
+                out[r] = batch(0.0F);
+            } else if (left >= lanes) {
+                out[r] = batch::load_unaligned(x[r].data() + first);
+            } else {
+                out[r] = load_partial(x[r].data() + first, left, 0.0F);
+            }
+        });
+        detail::transpose(out);
+        return out;
     }
 
     std::size_t m_width;
     std::size_t m_groups;
-    aligned_vector<float> m_floats;
+    std::unique_ptr<float[]> m_floats;
 };
 
 }  // namespace xlens::kernels
