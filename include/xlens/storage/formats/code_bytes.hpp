@@ -48,18 +48,19 @@ template <int shift>
 }
 
 /// Part j of the 32 codes of four bits in the 16 bytes at src, the low nibbles first.
-[[gnu::always_inline]] inline code_bytes load_nibbles(const std::byte* src, std::size_t j) {
-    if constexpr (code_parts == 2) {
-        const code_bytes both = load_codes(src, 0);
-        return j == 0 ? both & 0x0F : bits_of<4>(both, 0x0F);
-    } else {
-        using half [[gnu::vector_size(16)]] = std::uint32_t;
-        half once;
-        std::memcpy(&once, src, sizeof once);
-        const code_words twice = __builtin_shufflevector(once, once, 0, 1, 2, 3, 0, 1, 2, 3);
-        constexpr code_words shift{0, 0, 0, 0, 4, 4, 4, 4};
-        return reinterpret_cast<code_bytes>(twice >> shift) & 0x0F;
-    }
+[[gnu::always_inline]] inline code_bytes load_nibbles(const std::byte* src,
+                                                      [[maybe_unused]] std::size_t j) {
+#if defined(__AVX__)  // all at once
+    using half [[gnu::vector_size(16)]] = std::uint32_t;
+    half once;
+    std::memcpy(&once, src, sizeof once);
+    const code_words twice = __builtin_shufflevector(once, once, 0, 1, 2, 3, 0, 1, 2, 3);
+    constexpr code_words shift{0, 0, 0, 0, 4, 4, 4, 4};
+    return reinterpret_cast<code_bytes>(twice >> shift) & 0x0F;
+#else
+    const code_bytes both = load_codes(src, 0);
+    return j == 0 ? both & 0x0F : bits_of<4>(both, 0x0F);
+#endif
 }
 
 /// Part j of 32 codes of one bit, bit i of the word at src being code i: `value` or 0.
