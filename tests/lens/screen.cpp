@@ -14,6 +14,8 @@
 #include "support/rows_of_floats.hpp"
 #include "support/stored_matrix.hpp"
 
+#include <array>
+#include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
@@ -136,22 +138,32 @@ BOOST_AUTO_TEST_CASE(a_vocabulary_that_is_not_finite_is_neither_screened_nor_rea
     BOOST_TEST(vocabulary_screen(stored_matrix<f32>(9, 32, 1).view()).bounded());
 }
 
+// Codes as large as they may be: of vectors random ones, and ones that fill the sums of the scan.
 BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {
     constexpr std::size_t width = 203;
+    constexpr int largest = kernels::row_offset + kernels::largest_row_code;
     kernels::packed_codes packed(kernels::packed_codes::tile_rows, width);
     std::mt19937 generator(3);
     std::vector<std::vector<std::uint8_t>> u(kernels::packed_codes::tile_rows);
     for (std::size_t r = 0; r < u.size(); ++r) {
         for (std::size_t i = 0; i < width; ++i) {
-            u[r].push_back(static_cast<std::uint8_t>(generator()));
+            const unsigned code = generator() % (largest + 1);
+            u[r].push_back(static_cast<std::uint8_t>(r % 3 == 0 ? largest : code));
         }
         packed.put(r, u[r]);
     }
     std::vector<std::vector<std::int8_t>> x(kernels::scan_vectors);
-    std::array<const std::int8_t*, kernels::scan_vectors> codes;
+    kernels::scan_codes codes;
     for (std::size_t p = 0; p < x.size(); ++p) {
-        for (std::size_t i = 0; i < packed.steps() * 4; ++i) {
-            x[p].push_back(static_cast<std::int8_t>(generator()));
+        x[p].resize(packed.steps() * 4);
+        const auto values = random_row(width, static_cast<unsigned>(p));
+        const float scale = kernels::scan_scale(values);
+        for (std::size_t i = 0; i < width; ++i) {
+            const int sign = p % 4 == 0 ? 1 : -1;
+            // 127 + 127 + 4 = 258 of each half of 16, the elements 0, 1, 4, ... and 2, 3, 6, ...
+            const int full = i % 16 < 4 ? 127 : i % 16 == 4 || i % 16 == 6 ? 4 : 0;
+            const auto rounded = static_cast<int>(std::nearbyint(values[i] / scale));
+            x[p][i] = static_cast<std::int8_t>(p % 2 == 0 ? sign * full : rounded);
         }
         codes[p] = x[p].data();
     }
@@ -162,6 +174,25 @@ BOOST_AUTO_TEST_CASE(the_scan_sums_exactly) {
             int expected = 0;
             for (std::size_t i = 0; i < width; ++i) { expected += u[r][i] * x[p][i]; }
             BOOST_REQUIRE_EQUAL(sums[p][r], expected);
+        }
+    }
+}
+
+// What the bound of the scan's sums rests on: 8 codes of a vector are 258 together at most.
+BOOST_AUTO_TEST_CASE(codes_of_vectors_fit_the_scan) {
+    for (const float size : {1e-20F, 1.0F, 3e38F}) {
+        for (unsigned seed = 0; seed < 20; ++seed) {
+            auto x = random_row(100, seed);
+            for (float& v : x) { v = seed % 3 == 0 ? size : size * std::tanh(v); }
+            const float scale = kernels::scan_scale(x);
+            for (std::size_t i = 0; kernels::narrow_scan && i < x.size(); i += 16) {
+                std::array<int, 2> sum{};
+                for (std::size_t j = i; j < std::min(i + 16, x.size()); ++j) {
+                    sum[j / 2 % 2] += std::abs(static_cast<int>(std::nearbyint(x[j] / scale)));
+                }
+                BOOST_TEST((sum[0] <= 258 && sum[1] <= 258));
+            }
+            for (const float v : x) { BOOST_TEST(std::abs(v / scale) <= 127.5F); }
         }
     }
 }

@@ -7,13 +7,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 // Small integers widened to one 32-bit lane each: what the formats of storage/formats/ are decoded
-// with. xsimd 8 has no widening load, so it is written with the compiler's vector types: bytes are
-// loaded as whole words, spread over the lanes by one shuffle, and shifted by a count a lane. With
-// AVX2 and AVX-512 that is a broadcast, a permute and a variable shift. Four lanes (SSE2, NEON)
-// have no such shift; a loop there becomes the usual unpack instructions.
+// with. xsimd 8 has no widening load, and g++ 12 makes none of its vector types: one instruction
+// with AVX2 and AVX-512, elsewhere a loop over four lanes, which becomes the usual unpack
+// instructions.
 
 namespace xlens {
 
@@ -32,7 +36,6 @@ inline batch batch_of(const float_lanes& x) {
 namespace detail {
 
 using signed_words [[gnu::vector_size(4 * lanes)]] = std::int32_t;
-using long_words [[gnu::vector_size(4 * lanes)]] = std::uint64_t;
 
 /// {value(0), value(1), ...}.
 template <class Value>
@@ -42,56 +45,42 @@ constexpr word_lanes each_lane(Value value) {
     }(std::make_index_sequence<lanes>{});
 }
 
-/// Lane l holds the word that contains item l of an array of items of `size` bytes.
-template <std::size_t size>
-word_lanes spread(const std::byte* src) {
-    constexpr std::size_t count = size * lanes / sizeof(std::uint64_t);
-    static_assert(count == 1 || count == 2 || count == 4);
-    std::array<std::uint64_t, count> part;
-    std::memcpy(part.data(), src, sizeof part);
-    const auto whole = [](std::uint64_t value) {
-        return reinterpret_cast<word_lanes>(long_words{} + value);
-    };
-    return [&]<std::size_t... l>(std::index_sequence<l...>) {
-        constexpr auto word = [](std::size_t lane) { return static_cast<int>(lane * size / 4); };
-        // Of a broadcast of 64 bits, every lane holds word 0 or 1 by its parity.
-        if constexpr (count == 1) {
-            const word_lanes all = whole(part[0]);
-            return __builtin_shufflevector(all, all, word(l)...);
-        } else if constexpr (count == 2) {
-            return __builtin_shufflevector(
-                whole(part[0]), whole(part[1]),
-                (word(l) < 2 ? word(l) : static_cast<int>(lanes) + word(l) - 2)...);
-        } else {
-            using quarter [[gnu::vector_size(32)]] = std::uint64_t;
-            quarter half;
-            std::memcpy(&half, part.data(), sizeof half);
-            const auto each_twice = __builtin_shufflevector(half, half, 0, 0, 1, 1, 2, 2, 3, 3);
-            word_lanes twice;
-            std::memcpy(&twice, &each_twice, sizeof twice);
-            return __builtin_shufflevector(twice, twice, (word(l) / 2 * 4 + word(l) % 2)...);
-        }
-    }(std::make_index_sequence<lanes>{});
-}
-
+/// The `lanes` items at src, one a lane.
 template <class Item>
 word_lanes load_items(const std::byte* src) {
-    if constexpr (lanes > 4) {
-        constexpr std::size_t in_word = 4 / sizeof(Item);
-        const word_lanes shift =
-            each_lane([](std::size_t l) { return 8 * sizeof(Item) * (l % in_word); });
-        return (spread<sizeof(Item)>(src) >> shift) & ((1U << (8 * sizeof(Item))) - 1U);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Item) == 2) {
+        const __m256i items = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(src));
+        return reinterpret_cast<word_lanes>(_mm512_cvtepu16_epi32(items));
     } else {
-        std::array<Item, lanes> items;
-        std::memcpy(items.data(), src, sizeof items);
-        return each_lane([&](std::size_t l) { return items[l]; });
+        const __m128i items = _mm_loadu_si128(reinterpret_cast<const __m128i*>(src));
+        return reinterpret_cast<word_lanes>(std::is_signed_v<Item> ? _mm512_cvtepi8_epi32(items)
+                                                                   : _mm512_cvtepu8_epi32(items));
     }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(Item) == 2) {
+        const __m128i items = _mm_loadu_si128(reinterpret_cast<const __m128i*>(src));
+        return reinterpret_cast<word_lanes>(_mm256_cvtepu16_epi32(items));
+    } else {
+        const __m128i items = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(src));
+        return reinterpret_cast<word_lanes>(std::is_signed_v<Item> ? _mm256_cvtepi8_epi32(items)
+                                                                   : _mm256_cvtepu8_epi32(items));
+    }
+#else
+    std::array<Item, lanes> items;
+    std::memcpy(&items, src, sizeof items);
+    return each_lane([&](std::size_t l) { return items[l]; });
+#endif
 }
 
 }  // namespace detail
 
 /// Lane l = byte l of the `lanes` bytes at src.
 inline word_lanes load_bytes(const std::byte* src) { return detail::load_items<std::uint8_t>(src); }
+/// The same of signed bytes.
+inline word_lanes load_signed_bytes(const std::byte* src) {
+    return detail::load_items<std::int8_t>(src);
+}
 /// Lane l = 16-bit integer l of the `lanes` integers at src.
 inline word_lanes load_halves(const std::byte* src) {
     return detail::load_items<std::uint16_t>(src);
@@ -117,10 +106,6 @@ inline batch to_floats(const word_lanes& w) {
 inline void to_integers(const batch& x, std::int32_t* out) {
     const auto values = __builtin_convertvector(lanes_of(x), detail::signed_words);
     std::memcpy(out, &values, sizeof values);
-}
-/// The low eight bits of each lane as a signed integer.
-inline word_lanes sign_extend_bytes(const word_lanes& bytes) {
-    return reinterpret_cast<word_lanes>(reinterpret_cast<detail::signed_words>(bytes << 24U) >> 24);
 }
 
 }  // namespace xlens

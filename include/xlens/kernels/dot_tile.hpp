@@ -78,7 +78,8 @@ template <std::size_t R, std::size_t P>
             wv[r] = loaded;
         });
         unrolled<P>([&](auto p) XLENS_INLINE {
-            const batch xv = load(with[p]);
+            batch xv = load(with[p]);
+            if constexpr (!blocking::many_registers) { keep_in_register(xv); }
             unrolled<R>([&](auto r) XLENS_INLINE {
                 sum[p * R + r] = xsimd::fma(wv[r], xv, sum[p * R + r]);
             });
@@ -183,6 +184,35 @@ private:
     std::size_t m_n;
 };
 
+/// sum_r += the products of x with the group of R rows that begins `at` bytes into them, batch by
+/// batch: row by row, or part by part where a group has several (in_parts of
+/// storage/formats/code_bytes.hpp).
+template <class Format, std::size_t R>
+[[gnu::always_inline]] inline void meet_group(const std::array<const std::byte*, R>& in,
+                                              std::size_t at, std::size_t ahead, const float* x,
+                                              std::array<batch, R>& sum) {
+    const auto add_to = [x](batch& s, std::size_t first) XLENS_INLINE {
+        return [&s, from = x + first * lanes](std::size_t k, const batch& wv)
+                   XLENS_INLINE { s = xsimd::fma(wv, batch::load_unaligned(from + k * lanes), s); };
+    };
+    unrolled<R>([&](auto r) XLENS_INLINE {
+        __builtin_prefetch(in[r] + at + ahead, 0, blocking::prefetch_level_2);
+    });
+    if constexpr (requires { Format::parts; }) {
+        std::array<decltype(Format::scales(in[0])), R> scales;
+        unrolled<R>([&](auto r) XLENS_INLINE { scales[r] = Format::scales(in[r] + at); });
+        unrolled<Format::parts>([&](auto g) XLENS_INLINE {
+            constexpr std::size_t first = g * (Format::block / Format::parts / lanes);
+            unrolled<R>([&](auto r) XLENS_INLINE {
+                Format::template each_of_part<g>(in[r] + at, scales[r], add_to(sum[r], first));
+            });
+        });
+    } else {
+        unrolled<R>([&](auto r)
+                        XLENS_INLINE { Format::each_batch(in[r] + at, add_to(sum[r], 0)); });
+    }
+}
+
 /// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on
 /// its way into the sum. `ahead` bytes after each block, memory is asked for.
 template <class Format, std::size_t R>
@@ -196,14 +226,7 @@ template <class Format, std::size_t R>
         unrolled<R>([&](auto r) XLENS_INLINE { sum[r] = batch(0.0F); });
         for (std::size_t i = begin; i < whole; i += group) {
             const std::size_t at = matrix<Format>::row_bytes(i);
-#pragma GCC unroll 16  // all rows: their sums stay in registers
-            for (std::size_t r = 0; r < R; ++r) {
-                __builtin_prefetch(in[r] + at + ahead, 0, blocking::prefetch_level_2);
-                Format::each_batch(in[r] + at, [&](std::size_t k, const batch& wv) XLENS_INLINE {
-                    const batch xv = batch::load_unaligned(x.data() + i + k * lanes);
-                    sum[r] = xsimd::fma(wv, xv, sum[r]);
-                });
-            }
+            meet_group<Format>(in, at, ahead, x.data() + i, sum);
         }
         if constexpr (Format::block == 1) {
             if (whole < end) {

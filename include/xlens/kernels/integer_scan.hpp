@@ -5,22 +5,56 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
 
-#if XLENS_VNNI
+#if XLENS_VNNI || defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 // A matrix of 8-bit codes against several vectors of 8-bit codes, whose sums of products are exact:
-// what lens/screen.hpp looks over a vocabulary with. Four times the multiply-adds of an f32
-// product.
+// what lens/screen.hpp looks over a vocabulary with. With VNNI four times the multiply-adds of an
+// f32 product, with AVX2 three times.
 
 namespace xlens::kernels {
+
+/// Whether this build has the instructions that make a scan faster than a product in f32.
+#if XLENS_VNNI || defined(__AVX2__)
+inline constexpr bool fast_integer_scan = true;
+#else
+inline constexpr bool fast_integer_scan = false;
+#endif
+
+/// What codes may be. Those of a row are b + row_offset, |b| <= largest_row_code; those of a vector
+/// at most largest_vector_code. AVX2 adds up 8 products in 16 bits: of the elements i of 16 that
+/// follow each other those with equal i / 2 % 2. So that they fit, b + row_offset has 7 bits, and
+/// the codes of a vector in each such half of 16 are 258 together at most: 127·258 < 2^15.
+inline constexpr bool narrow_scan = !XLENS_VNNI && fast_integer_scan;
+inline constexpr int largest_row_code = narrow_scan ? 63 : 127;
+inline constexpr int row_offset = narrow_scan ? 64 : 128;
+inline constexpr int largest_vector_code = 127;
+
+/// The scale of a vector's codes: code i is x_i / scale, rounded to nearest, and keeps within what
+/// is said above (rounding adds 1/2 to each of 8).
+inline float scan_scale(std::span<const float> x) {
+    float largest = 0.0F;
+    for (const float v : x) { largest = std::max(largest, std::abs(v)); }
+    float scale = largest / static_cast<float>(largest_vector_code);
+    for (std::size_t i = 0; narrow_scan && i < x.size(); i += 16) {
+        std::array<float, 2> sum{};
+        for (std::size_t j = i; j < std::min(i + 16, x.size()); ++j) {
+            sum[j / 2 % 2] += std::abs(x[j]) / 8.0F;  // which cannot overflow
+        }
+        scale = std::max(scale, std::max(sum[0], sum[1]) / (254.0F / 8.0F));
+    }
+    return scale;
+}
 
 /// Rows of unsigned codes, packed for the scan: a tile holds tile_rows rows, and of each, step by
 /// step, four codes. Rows and steps are filled up with zeros.
@@ -31,10 +65,11 @@ public:
     static constexpr std::size_t tile_rows = group_rows * groups;
 
     packed_codes(std::size_t rows, std::size_t width)
-        : m_steps((width + 3) / 4), m_codes((rows + tile_rows - 1) / tile_rows * tile_bytes()) {}
+        : m_steps((width + 15) / 16 * 4),
+          m_codes((rows + tile_rows - 1) / tile_rows * tile_bytes()) {}
 
     [[nodiscard]] std::size_t tiles() const { return m_codes.size() / tile_bytes(); }
-    [[nodiscard]] std::size_t steps() const { return m_steps; }  ///< fours of codes a row
+    [[nodiscard]] std::size_t steps() const { return m_steps; }  ///< fours of codes a row, in fours
     [[nodiscard]] const std::uint8_t* tile(std::size_t i) const {
         return &m_codes[i * tile_bytes()];
     }
@@ -61,17 +96,23 @@ private:
     std::vector<std::uint8_t> m_codes;
 };
 
-/// Vectors that a tile meets together: with its groups, 24 sums in registers. A tile of 576 codes a
-/// row and the codes of these vectors fill level 1.
-inline constexpr std::size_t scan_vectors = 12;
+/// Vectors that a tile meets together: with its groups, 24 sums in registers; with AVX2 8 sums at a
+/// time. A tile of 576 codes a row and the codes of these vectors fill level 1.
+inline constexpr std::size_t scan_vectors = narrow_scan ? 8 : 12;
 
 /// Sums of products of one tile with some vectors, a row a vector.
 using scan_sums = std::array<std::array<std::int32_t, packed_codes::tile_rows>, scan_vectors>;
 
+/// Where the codes of each of the vectors begin.
+using scan_codes = std::array<const std::int8_t*, scan_vectors>;
+
 /// sums(p, r) = Σ_i u_r[i]·x_p[i] over steps·4 codes. Exact below 2^31.
-inline void integer_scan(const std::uint8_t* tile, std::size_t steps,
-                         const std::array<const std::int8_t*, scan_vectors>& x, scan_sums& sums) {
+inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
+                         scan_sums& sums);
+
 #if XLENS_VNNI
+inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
+                         scan_sums& sums) {
     constexpr std::size_t G = packed_codes::groups;
     __m512i sum[scan_vectors * G];
     unrolled<scan_vectors * G>([&](auto i) XLENS_INLINE { sum[i] = _mm512_setzero_si512(); });
@@ -90,7 +131,51 @@ inline void integer_scan(const std::uint8_t* tile, std::size_t steps,
     unrolled<scan_vectors * G>([&](auto i) XLENS_INLINE {
         _mm512_storeu_si512(&sums[i / G][i % G * packed_codes::group_rows], sum[i]);
     });
+}
+#elif defined(__AVX2__)
+namespace detail {
+
+/// The same for the 8 rows whose codes begin at `tile`. Four steps of a vector are added up in 16
+/// bits, then in 32.
+inline void integer_scan_8_rows(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
+                                std::size_t row, scan_sums& sums) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sum[scan_vectors];
+    unrolled<scan_vectors>([&](auto p) XLENS_INLINE { sum[p] = _mm256_setzero_si256(); });
+    for (std::size_t s = 0; s < steps; s += 4, tile += 16 * packed_codes::tile_rows) {
+        __m256i u[4];
+        unrolled<4>([&](auto i) XLENS_INLINE {
+            const std::uint8_t* from = tile + 4 * packed_codes::tile_rows * i;
+            u[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+        });
+        unrolled<scan_vectors>([&](auto p) XLENS_INLINE {
+            __m256i product[4];
+            unrolled<4>([&](auto i) XLENS_INLINE {
+                std::int32_t four = 0;
+                std::memcpy(&four, x[p] + 4 * (s + i), sizeof four);
+                product[i] = _mm256_maddubs_epi16(u[i], _mm256_set1_epi32(four));
+            });
+            const __m256i all = _mm256_add_epi16(_mm256_add_epi16(product[0], product[1]),
+                                                 _mm256_add_epi16(product[2], product[3]));
+            sum[p] = _mm256_add_epi32(sum[p], _mm256_madd_epi16(all, ones));
+        });
+    }
+    unrolled<scan_vectors>([&](auto p) XLENS_INLINE {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(&sums[p][row]), sum[p]);
+    });
+}
+
+}  // namespace detail
+
+inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
+                         scan_sums& sums) {
+    for (std::size_t r = 0; r < packed_codes::tile_rows; r += 8) {
+        detail::integer_scan_8_rows(tile + 4 * r, steps, x, r, sums);
+    }
+}
 #else
+inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
+                         scan_sums& sums) {
     for (std::size_t p = 0; p < scan_vectors; ++p) {
         sums[p].fill(0);
         for (std::size_t s = 0; s < steps; ++s) {
@@ -101,7 +186,7 @@ inline void integer_scan(const std::uint8_t* tile, std::size_t steps,
             }
         }
     }
-#endif
 }
+#endif
 
 }  // namespace xlens::kernels

@@ -11,12 +11,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #if XLENS_DEFINES(kernels)
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
+#include <xlens/kernels/packed_inputs.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/stored_products.hpp>
@@ -94,6 +96,11 @@ product make_transposed_product(const Weights& w, rows<const float> x, rows<floa
     return detail::make_product(w, x, y, true, detail::dot_kernel_of(w));
 }
 
+/// x as the f32 products W·x of other slices of W's rows read it too (product::packed), made once
+/// for all of them; none where they read x as it is.
+XLENS_API std::shared_ptr<const packed_inputs> pack_inputs(const matrix_view& w,
+                                                           rows<const float> x);
+
 /// Runs products side by side in one parallel loop; `done(i, first, count)` is called when outputs
 /// [first, first + count) of product i are there.
 XLENS_API void run(std::span<product> products,
@@ -144,23 +151,38 @@ void dot_some_rows(const Weights& w, std::span<const std::size_t> ids, std::span
 #if XLENS_DEFINES(kernels)
 namespace detail {
 
-/// Rounds the inputs of integer products, once for those that share theirs.
-inline void quantise_inputs(std::span<product> products) {
+/// `wanted` products get what `made` holds of their inputs, once for those that share theirs.
+template <class Made>
+void prepare_inputs(std::span<product> products, bool product::*wanted,
+                    std::shared_ptr<const Made> product::*made) {
     for (std::size_t i = 0; i < products.size(); ++i) {
         product& p = products[i];
-        for (std::size_t j = 0; j < i && p.integer && !p.quantised; ++j) {
+        for (std::size_t j = 0; j < i && p.*wanted && !(p.*made); ++j) {
             const product& other = products[j];
             if (other.x.data() == p.x.data() && other.x.width() == p.x.width()) {
-                p.quantised = other.quantised;
+                p.*made = other.*made;
             }
         }
-        if (p.integer && !p.quantised) { p.quantised = std::make_shared<quantised_rows>(p.x); }
+        if (p.*wanted && !(p.*made)) { p.*made = std::make_shared<Made>(p.x); }
+    }
+}
+/// Rounds the inputs of integer products, and packs those of register blocks.
+inline void prepare_inputs(std::span<product> products) {
+    prepare_inputs(products, &product::integer, &product::quantised);
+    if constexpr (blocking::panels) {
+        prepare_inputs(products, &product::panels, &product::packed);
     }
 }
 
 }  // namespace detail
 
 namespace detail {
+
+/// Whether stored rows meet so many whole inputs that these are packed.
+inline bool reads_packed(const matrix_view& w, bool transpose, rows<const float> x) {
+    return blocking::panels && w.transposed() == transpose &&
+           x.count() >= blocking::least_packed_positions;
+}
 
 XLENS_API dot_kernel dot_kernel_of(format_id id, precision how) {
     return visit_format(id, [how]<class Format>(Format) { return dot_kernel_of<Format>(how); });
@@ -173,6 +195,7 @@ XLENS_API product make_product(const matrix_view& w, rows<const float> x, rows<f
         out.tile_size = blocking::dot_tile_rows;
         out.compute = dots.compute;
         out.integer = dots.integer;
+        out.panels = !dots.integer && reads_packed(w, transpose, x);
     } else {
         out.tile_size = std::max(w.block(), sum_columns);
         out.compute = stored_sums;
@@ -188,9 +211,15 @@ XLENS_API void dot_some_stored_rows(const any_matrix& w, std::span<const std::si
 
 }  // namespace detail
 
+XLENS_API std::shared_ptr<const packed_inputs> pack_inputs(const matrix_view& w,
+                                                           rows<const float> x) {
+    if (!detail::reads_packed(w, false, x)) { return nullptr; }
+    return std::make_shared<const packed_inputs>(x);
+}
+
 XLENS_API void run(std::span<product> products,
                    function_ref<void(std::size_t, std::size_t, std::size_t)> done) {
-    detail::quantise_inputs(products);
+    detail::prepare_inputs(products);
     std::size_t tiles = 0;
     std::size_t work = 0;
     for (const product& p : products) {
@@ -211,7 +240,7 @@ XLENS_API void run(product one) {  // nothing beside it
 
 XLENS_API void run_together(std::span<product> products,
                             function_ref<void(std::size_t, std::size_t)> done) {
-    detail::quantise_inputs(products);
+    detail::prepare_inputs(products);
     const product& one = products.front();
     if (!std::ranges::all_of(products, [&](auto& p) { return p.tile_size == one.tile_size; })) {
         for (const product& p : products) { run(p); }

@@ -10,6 +10,7 @@
 
 namespace xlens::kernels {
 
+class packed_inputs;   // kernels/packed_inputs.hpp
 class quantised_rows;  // kernels/quantised_rows.hpp
 
 /// A product y_t = W·x_t (or Wᵀ·x_t) that is ready to run, cut into tiles of outputs. Several
@@ -24,6 +25,8 @@ struct product {
     matrix_view weights;                                        ///< W
     bool integer = false;                                       ///< reads x in 8 bits …
     std::shared_ptr<const quantised_rows> quantised = nullptr;  ///< … made when it is run
+    bool panels = false;                                        ///< reads x packed, …
+    std::shared_ptr<const packed_inputs> packed = nullptr;      ///< … as well
     void (*compute)(const product&, std::size_t first, std::size_t count) = nullptr;
 
     [[nodiscard]] std::size_t tiles() const { return (outputs + tile_size - 1) / tile_size; }

@@ -5,6 +5,8 @@
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/integer_dots.hpp>
 #include <xlens/kernels/integer_tile.hpp>
+#include <xlens/kernels/packed_inputs.hpp>
+#include <xlens/kernels/panel_tile.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/sum_tile.hpp>
@@ -40,9 +42,22 @@ inline coming_rows part_after(const matrix_view& w, std::size_t r, std::size_t h
             w.row_bytes(w.stored_cols())};
 }
 
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r and packed inputs.
+inline void dots_by_panels(const product& p, std::size_t first, std::size_t count) {
+    const std::size_t n = p.x.width();
+    for (std::size_t r = first; r < first + count; r += blocking::dot_tile_rows) {
+        const std::size_t some = std::min(blocking::dot_tile_rows, first + count - r);
+        for (std::size_t i = 0; i < n; i += blocking::depth) {
+            const panel_tile rows_of_w(p.weights, r, some, i, std::min(blocking::depth, n - i));
+            rows_of_w.meet(*p.packed, i, p.y.columns(r, some), i > 0);
+        }
+    }
+}
+
 /// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r, whose elements meet all positions once
 /// decoded.
 inline void dots_by_tiles(const product& p, std::size_t first, std::size_t count) {
+    if (p.packed) { return dots_by_panels(p, first, count); }
     const std::size_t n = p.x.width();
     const bool few = p.x.count() <= blocking::few_positions;
     const std::size_t height = few ? blocking::dot_tile_rows_of_few : blocking::dot_tile_rows;

@@ -30,8 +30,9 @@
 //
 // What all rows e of E have in common, their mean ē, adds the same to every token's score and is
 // left out: c = e - ē. (In SmolLM2 it is two thirds of a row's length; without it the bounds are
-// half as wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (integers in [-127,
-// 127]), scales s, t and what rounding left, r and q. Then
+// half as wide again.) Write c = s·b + r and v = t·a + q, with codes b, a (small integers, of which
+// kernels/integer_scan.hpp says what they may be), scales s, t and what rounding left, r and q.
+// Then
 //     ⟨c, v⟩ = s·t·⟨b, a⟩ + ⟨r, t·a⟩ + ⟨c, q⟩
 // and by Cauchy and Schwarz |⟨c, v⟩ - s·t·⟨b, a⟩| <= ‖r‖·‖t·a‖ + ‖c‖·‖q‖. The sum ⟨b, a⟩ is exact
 // in 32 bits. An f32 sum of D products, in any order, is off from ⟨e, v⟩ by at most g·‖e‖·‖v‖ with
@@ -47,6 +48,13 @@ namespace xlens {
 
 namespace detail {
 
+/// The largest |x_i|.
+inline float largest_of(std::span<const float> x) {
+    float out = 0.0F;
+    for (const float v : x) { out = std::max(out, std::abs(v)); }
+    return out;
+}
+
 /// A row as codes: x ≈ scale·codes, with ‖x‖, ‖scale·codes‖ and ‖x - scale·codes‖.
 struct coded_row {
     float scale = 0.0F;
@@ -54,11 +62,10 @@ struct coded_row {
     float coded_norm = 0.0F;
     float rest_norm = 0.0F;
 };
-inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) {
-    float largest = 0.0F;
-    for (const float v : x) { largest = std::max(largest, std::abs(v)); }
+/// With a scale that makes codes of at most 127.
+inline coded_row encode(std::span<const float> x, float scale, std::span<std::int8_t> codes) {
     coded_row out;
-    out.scale = largest / 127.0F;
+    out.scale = scale;
     constexpr float least = 1e-30F;  // below, the inverse would be infinite: all codes are 0
     const float inverse = out.scale > least ? 1.0F / out.scale : 0.0F;
     struct coded_values;
@@ -84,7 +91,7 @@ inline coded_row encode(std::span<const float> x, std::span<std::int8_t> codes) 
 class vocabulary_screen {
 public:
     /// Whether this build has the instructions that make it worth while.
-    static constexpr bool wins = XLENS_VNNI != 0;
+    static constexpr bool wins = kernels::fast_integer_scan;
 
     explicit vocabulary_screen(const any_matrix& e)
         : m_matrix(e),
@@ -170,10 +177,13 @@ private:
             m_matrix.row(r, row);
             longest = std::max(longest, kernels::norm2(row));
             for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= m_mean[d]; }
-            const detail::coded_row coded = detail::encode(row, codes);
-            // The instruction wants one side unsigned: b + 128, and 128·Σ a is taken off again.
+            constexpr auto most = static_cast<float>(kernels::largest_row_code);
+            const detail::coded_row coded =
+                detail::encode(row, detail::largest_of(row) / most, codes);
+            // The instruction wants one side unsigned: with n = row_offset b + n, and n·Σ a is
+            // taken off again.
             std::ranges::transform(codes, shifted.begin(), [](std::int8_t b) {
-                return static_cast<std::uint8_t>(b + 128);
+                return static_cast<std::uint8_t>(b + kernels::row_offset);
             });
             m_codes.put(r, shifted);
             m_scales[r] = coded.scale;
@@ -185,7 +195,7 @@ private:
 
     [[nodiscard]] search start(std::span<const float> v, std::size_t k) const {
         search out(k, m_codes.steps() * 4);
-        const detail::coded_row coded = detail::encode(v, out.codes);
+        const detail::coded_row coded = detail::encode(v, kernels::scan_scale(v), out.codes);
         out.scale = coded.scale;
         for (const std::int8_t a : out.codes) { out.code_sum += a; }
         constexpr float slack = 1.0001F;
@@ -214,7 +224,7 @@ private:
     }
 
     void look_at(std::size_t tile, std::span<search> some) const {
-        std::array<const std::int8_t*, kernels::scan_vectors> codes;
+        kernels::scan_codes codes;
         for (std::size_t p = 0; p < codes.size(); ++p) {
             codes[p] = some[std::min(p, some.size() - 1)].codes.data();
         }
@@ -231,16 +241,19 @@ private:
     void offer(search& s, std::size_t first, const std::int32_t* sums) const {
         word_lanes raw;
         std::memcpy(&raw, sums, sizeof raw);
-        const auto shift = static_cast<std::uint32_t>(128 * s.code_sum);
+        const auto shift = static_cast<std::uint32_t>(kernels::row_offset * s.code_sum);
         const batch estimate =
             to_floats(raw - shift) * batch(s.scale) * batch::load_unaligned(&m_scales[first]);
         const batch own = xsimd::fma(batch(s.norm_factor), batch::load_unaligned(&m_norms[first]),
                                      batch(s.rounding));
         const batch error =
             xsimd::fma(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
-        const auto high = kernels::lane_bits(estimate + error >= batch(s.high.bounds.bar()));
-        const auto low = kernels::lane_bits(error - estimate >= batch(s.low.bounds.bar()));
-        if ((high | low) != 0) { offer_lanes(s, high, low, first, estimate, error); }
+        const auto high = estimate + error >= batch(s.high.bounds.bar());
+        const auto low = error - estimate >= batch(s.low.bounds.bar());
+        if (xsimd::any(high | low)) {
+            offer_lanes(s, kernels::lane_bits(high), kernels::lane_bits(low), first, estimate,
+                        error);
+        }
     }
     /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of
     /// what happens to every batch.

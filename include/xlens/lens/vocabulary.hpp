@@ -142,6 +142,7 @@ inline void scan(
     bad_scores& bad,
     function_ref<void(std::size_t group, std::size_t first_row, rows<float> scores)> visit) {
     const std::size_t tiles = (w.rows() + scan_tile - 1) / scan_tile;
+    const auto packed = kernels::pack_inputs(w, x);
     parallel_for(groups, 2 * w.rows() * w.cols() * x.count() / groups, [&](std::size_t g) {
         const rows<float> all(kernels::scratch<scan_scores>(x.count() * scan_tile), x.count(),
                               scan_tile);
@@ -150,7 +151,10 @@ inline void scan(
             const std::size_t first = tile * scan_tile;
             const std::size_t count = std::min(scan_tile, w.rows() - first);
             const rows<float> scores = all.columns(0, count);
-            kernels::matmul(w.slice_rows(first, count).in_f32(), x, scores);
+            kernels::product part =
+                kernels::make_product(w.slice_rows(first, count).in_f32(), x, scores);
+            part.packed = packed;
+            kernels::run(part);
             for (std::size_t n = 0; n < scores.count(); ++n) {
                 const std::size_t row = kernels::first_not_finite(scores[n]);
                 if (row < count) { bad.note(first_token + first + row); }

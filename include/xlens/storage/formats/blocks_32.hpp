@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/storage/formats/code_bytes.hpp>
 #include <xlens/storage/formats/floats.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 // GGUF's formats of 32 elements a block. Each stores q, small integers, and the scale d (and, in
@@ -18,38 +18,27 @@ namespace xlens {
 
 namespace detail {
 
-/// Copies n bytes to a local array.
-template <std::size_t n>
-[[nodiscard]] std::array<std::uint8_t, n> copy_bytes(const std::byte* src) {
-    std::array<std::uint8_t, n> out;
-    std::memcpy(out.data(), src, n);
-    return out;
+/// 16 bytes of nibbles, 32 elements: calls sink(k, floats of (q - offset) of batch k), the low
+/// nibbles first. Each byte is loaded once.
+template <class Sink>
+[[gnu::always_inline]] inline void each_nibble(const std::byte* src, unsigned offset, Sink sink) {
+    constexpr std::size_t half = batches_of_32 / 2;
+    std::array<word_lanes, half> packed;
+    unrolled<half>([&](auto k) XLENS_INLINE { packed[k] = load_bytes(src + k * lanes); });
+    unrolled<half>([&](auto k) XLENS_INLINE { sink(k, to_floats((packed[k] & 0x0FU) - offset)); });
+    unrolled<half>([&](auto k)
+                       XLENS_INLINE { sink(k + half, to_floats((packed[k] >> 4U) - offset)); });
 }
 
-/// Batches of 16 elements.
-inline constexpr std::size_t batches_of_16 = 16 / lanes;
-
-/// 16 bytes of nibbles: calls sink(k, value(q)) for the 32 elements, the low nibbles first.
-template <class Value, class Sink>
-[[gnu::always_inline]] inline void each_nibbles(const std::byte* src, Value value, Sink sink) {
-    std::array<word_lanes, batches_of_16> packed;
-    for (std::size_t k = 0; k < batches_of_16; ++k) { packed[k] = load_bytes(src + k * lanes); }
-    for (std::size_t k = 0; k < batches_of_16; ++k) { sink(k, value(k, packed[k] & 0x0FU)); }
-    for (std::size_t k = 0; k < batches_of_16; ++k) {
-        sink(k + batches_of_16, value(k + batches_of_16, packed[k] >> 4U));
-    }
-}
-
-/// Nibbles plus a fifth bit each: bit i of the word at `high` belongs to element i.
-template <class Value, class Sink>
+/// The same with a fifth bit on top of each nibble: bit i of the word at `high` belongs to element
+/// i.
+template <class Sink>
 [[gnu::always_inline]] inline void each_five_bits(const std::byte* high, const std::byte* low,
-                                                  Value value, Sink sink) {
-    const word_lanes fifths = word_lanes{} + load_unaligned<std::uint32_t>(high);
-    const auto with_fifth = [&](std::size_t k, const word_lanes& nibble) XLENS_INLINE {
-        const word_lanes bit = fifths >> (lane_numbers() + static_cast<std::uint32_t>(k * lanes));
-        return value(k, nibble | ((bit & 1U) << 4U));
+                                                  unsigned offset, Sink sink) {
+    const auto part = [&](std::size_t j) XLENS_INLINE {
+        return (load_nibbles(low, j) | load_bits(high, j, 16)) - static_cast<std::uint8_t>(offset);
     };
-    each_nibbles(low, with_fifth, sink);
+    each_code(part, sink);
 }
 
 }  // namespace detail
@@ -63,9 +52,9 @@ struct q8_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        for (std::size_t k = 0; k < block / lanes; ++k) {
-            sink(k, to_floats(sign_extend_bytes(load_bytes(src + 2 + k * lanes))) * d);
-        }
+        unrolled<detail::batches_of_32>([&](auto k) XLENS_INLINE {
+            sink(k, to_floats(load_signed_bytes(src + 2 + k * lanes)) * d);
+        });
     }
 };
 
@@ -78,9 +67,8 @@ struct q4_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return to_floats(q - 8U) * d; };
-        detail::each_nibbles(src + 2, value, sink);
+        detail::each_nibble(src + 2, 8,
+                            [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
@@ -94,9 +82,9 @@ struct q4_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
-        detail::each_nibbles(src + 4, value, sink);
+        detail::each_nibble(src + 4, 0, [&](std::size_t k, const batch& q) XLENS_INLINE {
+            sink(k, xsimd::fma(q, d, m));
+        });
     }
 };
 
@@ -109,9 +97,8 @@ struct q5_0 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return to_floats(q - 16U) * d; };
-        detail::each_five_bits(src + 2, src + 6, value, sink);
+        detail::each_five_bits(src + 2, src + 6, 16,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
@@ -125,9 +112,9 @@ struct q5_1 {
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return xsimd::fma(to_floats(q), d, m); };
-        detail::each_five_bits(src + 4, src + 8, value, sink);
+        detail::each_five_bits(src + 4, src + 8, 0,
+                               [&](std::size_t k, const batch& q)
+                                   XLENS_INLINE { sink(k, xsimd::fma(q, d, m)); });
     }
 };
 

@@ -26,13 +26,14 @@ inline constexpr std::array<std::int8_t, 16> iq4_codes{-127, -104, -83, -65, -49
 inline constexpr std::array<std::int8_t, 16> e2m1_codes{0, 1,  2,  3,  4,  6,  8,  12,
                                                         0, -1, -2, -3, -4, -6, -8, -12};
 
-constexpr table_of_16 as_table(const std::array<std::int8_t, 16>& codes) {
-    table_of_16 out{};
-    for (std::size_t i = 0; i < out.size(); ++i) { out[i] = static_cast<float>(codes[i]); }
-    return out;
+/// 16 bytes of nibbles, 32 elements: calls sink(k, floats of table[q] of batch k).
+template <class Sink>
+[[gnu::always_inline]] inline void each_looked_up(const std::byte* src,
+                                                  const std::array<std::int8_t, 16>& table,
+                                                  Sink sink) {
+    each_code([&](std::size_t j) XLENS_INLINE { return look_up(table, load_nibbles(src, j)); },
+              sink);
 }
-inline constexpr table_of_16 iq4_table = as_table(iq4_codes);
-inline constexpr table_of_16 e2m1_table = as_table(e2m1_codes);
 
 /// 2^(e - 128), for codes that are doubled: half of what E8M0 (OCP Microscaling) means by e.
 [[nodiscard]] constexpr float half_of_e8m0(std::uint32_t e) {
@@ -57,29 +58,33 @@ struct iq4_nl {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(load_half(src));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return look_up(detail::iq4_table, q) * d; };
-        detail::each_nibbles(src + 2, value, sink);
+        detail::each_looked_up(src + 2, detail::iq4_codes,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 
 /// (d·s)·table[q], s of each group of 32 in [-32, 31].
-struct iq4_xs {
+struct iq4_xs : detail::in_parts<iq4_xs> {
     static constexpr std::size_t block = 256;
     static constexpr std::size_t bytes = 2 + 2 + 4 + 128;
     static constexpr std::string_view name = "iq4_xs";
 
-    template <class Sink>
-    [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
+    [[gnu::always_inline]] static std::array<float, parts> scales(const std::byte* src) {
         const float d = load_half(src);
-        for (std::size_t g = 0; g < 8; ++g) {
-            const batch scale(d * static_cast<float>(detail::iq4_xs_scale(src, g)));
-            const auto value = [&](std::size_t, const word_lanes& q)
-                                   XLENS_INLINE { return look_up(detail::iq4_table, q) * scale; };
-            const auto at = [&](std::size_t k, const batch& values)
-                                XLENS_INLINE { sink(g * (32 / lanes) + k, values); };
-            detail::each_nibbles(src + 8 + 16 * g, value, at);
-        }
+        std::array<float, parts> out;
+        unrolled<parts>([&](auto g) XLENS_INLINE {
+            out[g] = d * static_cast<float>(detail::iq4_xs_scale(src, g));
+        });
+        return out;
+    }
+    template <std::size_t g, class Sink>
+    [[gnu::always_inline]] static void each_of_part(const std::byte* src,
+                                                    const std::array<float, parts>& scales,
+                                                    Sink sink) {
+        const batch scale(scales[g]);
+        detail::each_looked_up(src + 8 + 16 * g, detail::iq4_codes,
+                               [&](std::size_t k, const batch& q)
+                                   XLENS_INLINE { sink(k, q * scale); });
     }
 };
 
@@ -92,9 +97,8 @@ struct mxfp4 {
     template <class Sink>
     [[gnu::always_inline]] static void each_batch(const std::byte* src, Sink sink) {
         const batch d(detail::half_of_e8m0(static_cast<std::uint32_t>(src[0])));
-        const auto value = [&](std::size_t, const word_lanes& q)
-                               XLENS_INLINE { return look_up(detail::e2m1_table, q) * d; };
-        detail::each_nibbles(src + 1, value, sink);
+        detail::each_looked_up(src + 1, detail::e2m1_codes,
+                               [&](std::size_t k, const batch& q) XLENS_INLINE { sink(k, q * d); });
     }
 };
 

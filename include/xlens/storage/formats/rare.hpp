@@ -30,7 +30,7 @@ struct rare_format {
         unpack_apart(src, in);
         const auto* codes = reinterpret_cast<const std::byte*>(in.codes.data());
         for (std::size_t k = 0; k < Format::block / lanes; ++k) {
-            const word_lanes code = sign_extend_bytes(load_bytes(codes + k * lanes));
+            const word_lanes code = load_signed_bytes(codes + k * lanes);
             sink(k, to_floats(code) * batch(in.scales[k * lanes / 16]));
         }
     }
