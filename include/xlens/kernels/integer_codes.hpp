@@ -25,7 +25,8 @@ struct block_codes {
 
 /// How a format is read, four blocks of 32 to a group, `groups` of them a step:
 ///   bits                  of a code u; where these are 8, it has been `raised`
-///   scales(in)            of each group and block a pair of floats
+///   scales(in)            of each group and block a pair of floats; or, where d, or d and m, are
+///                         binary16 at the beginning of a block, `scales_at`
 ///   codes<g>(in)          block_codes of group g
 /// and, where w = d·u + m over a block, pairs of (d, m); where all blocks have m = f·d, pairs of
 /// (d, d) and `minimum_factor` f, which is 1 otherwise. Where elements 0 to 15 and 16 to 31 of a
@@ -35,6 +36,8 @@ struct integer_codes;
 
 template <class Stored>
 concept has_halves = requires { Stored::offset; };
+template <class Stored>
+concept has_scales_at = requires { Stored::scales_at; };
 
 template <std::size_t groups>
 struct group_scales_of {
@@ -46,10 +49,8 @@ template <class Format, block_layout layout>
 struct codes_of_32 {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = layout.bits;
+    static constexpr block_layout scales_at = layout;
 
-    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        return {{load_scales<layout>(in)}};
-    }
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes low = load_bytes<layout, layout.codes>(in);
@@ -82,10 +83,8 @@ template <block_layout layout>
 struct codes_of_five_bits {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = 5;
+    static constexpr block_layout scales_at = layout;
 
-    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        return {{load_scales<layout>(in)}};
-    }
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes both = load_bytes<layout, layout.codes + 4>(in);
@@ -127,14 +126,11 @@ struct integer_codes<iq4_nl> {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = 8;
     static constexpr float minimum_factor = -raised_by;
-    static constexpr block_layout layout{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
+    static constexpr block_layout scales_at{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
 
-    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        return {{load_scales<layout>(in)}};
-    }
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
-        const code_lanes both = load_bytes<layout, layout.codes>(in);
+        const code_lanes both = load_bytes<scales_at, scales_at.codes>(in);
         const __m128i table = shifted_table(xlens::detail::iq4_codes, raised_by);
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
@@ -148,11 +144,14 @@ struct integer_codes<mxfp4> {
 
     /// (d, d) of each block, d = half_of_e8m0(e).
     [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        const auto one = [&](std::size_t k) XLENS_INLINE {
-            return k < in.count ? static_cast<int>(in.at[k * mxfp4::bytes]) : 0;
-        };
-        const __m256i e =
-            _mm256_setr_epi32(one(0), one(0), one(1), one(1), one(2), one(2), one(3), one(3));
+        std::uint32_t four = 0;
+        unrolled<4>([&](auto k) XLENS_INLINE {
+            if (k < in.count) {
+                four |= static_cast<std::uint32_t>(in.at[k * mxfp4::bytes]) << (8 * k);
+            }
+        });
+        const __m128i once = _mm_cvtsi32_si128(static_cast<int>(four));
+        const __m256i e = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(once, once));
         const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
         const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
         const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);

@@ -51,7 +51,7 @@ template <class Format, std::size_t R>
     rounded_inputs inputs(x, t);
     each_step<Format>(blocks, [&](std::size_t count) XLENS_INLINE {
         group_scales_of<stored::groups> of_row[R];
-        unrolled<R>([&](auto r) XLENS_INLINE { of_row[r] = stored::scales({w[r], count}); });
+        unrolled<R>([&](auto r) XLENS_INLINE { of_row[r] = scales_of<stored>({w[r], count}); });
         unrolled<stored::groups>([&](auto g) XLENS_INLINE {
             block_codes u[R];
             __m256 scales[R];

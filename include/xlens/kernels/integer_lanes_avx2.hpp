@@ -2,13 +2,13 @@
 #pragma once
 
 #include <xlens/core/unroll.hpp>
+#include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 // The part of integer_lanes.hpp for processors with AVX2: four blocks are two registers, whose
 // halves are blocks 0 and 2, and 1 and 3, so that sums of neighbouring lanes bring blocks together
@@ -50,15 +50,44 @@ template <block_layout layout, std::size_t offset>
 [[gnu::always_inline]] inline code_lanes load_bytes(const four_blocks& blocks) {
     return load_one_by_one(blocks, layout.bytes, offset);
 }
-/// (d, m) of each block; where m does not stand in it, (d, d).
-template <block_layout layout>
-[[gnu::always_inline]] inline __m256 load_scales(const four_blocks& blocks) {
-    const auto one = [&](std::size_t k) XLENS_INLINE {
-        std::uint32_t out = 0;
-        if (k < blocks.count) { std::memcpy(&out, blocks.at + k * layout.bytes, layout.codes); }
-        return static_cast<int>(layout.codes == 4 ? out : out * 0x10001U);
+/// The binary16 at the beginning of each of eight blocks, in the order of lanes (input_layout.hpp),
+/// put together without shuffles: each is loaded so that it stands in its lane. Where there is but
+/// one group of four blocks, the other lanes hold anything.
+template <std::size_t groups, std::size_t bytes>
+[[gnu::always_inline]] inline __m128i load_halves(const std::byte* at) {
+    const auto from = [&](std::size_t l) XLENS_INLINE {
+        return load_16(at + input_layout::block_of[l] * bytes - l * sizeof(std::uint16_t));
     };
-    return _mm256_cvtph_ps(_mm_setr_epi32(one(0), one(1), one(2), one(3)));
+    __m128i out = from(0);
+    out = _mm_blend_epi16(out, from(1), 1 << 1);
+    out = _mm_blend_epi16(out, from(4), 1 << 4);
+    out = _mm_blend_epi16(out, from(5), 1 << 5);
+    if constexpr (groups == 2) {
+        out = _mm_blend_epi16(out, from(2), 1 << 2);
+        out = _mm_blend_epi16(out, from(3), 1 << 3);
+        out = _mm_blend_epi16(out, from(6), 1 << 6);
+        out = _mm_blend_epi16(out, from(7), 1 << 7);
+    }
+    return out;
+}
+/// The same of words of two halves, in the order of the blocks.
+template <std::size_t groups, std::size_t bytes>
+[[gnu::always_inline]] inline __m256i load_words(const std::byte* at) {
+    const auto from = [&](std::size_t k) XLENS_INLINE {
+        return _mm256_loadu_si256(
+            reinterpret_cast<const __m256i*>(at + k * (bytes - sizeof(std::uint32_t))));
+    };
+    __m256i out = from(0);
+    out = _mm256_blend_epi32(out, from(1), 1 << 1);
+    out = _mm256_blend_epi32(out, from(2), 1 << 2);
+    out = _mm256_blend_epi32(out, from(3), 1 << 3);
+    if constexpr (groups == 2) {
+        out = _mm256_blend_epi32(out, from(4), 1 << 4);
+        out = _mm256_blend_epi32(out, from(5), 1 << 5);
+        out = _mm256_blend_epi32(out, from(6), 1 << 6);
+        out = _mm256_blend_epi32(out, from(7), 1 << 7);
+    }
+    return out;
 }
 [[gnu::always_inline]] inline code_lanes load_inputs(const std::int8_t* x) {
     const auto* from = reinterpret_cast<const __m256i*>(x);

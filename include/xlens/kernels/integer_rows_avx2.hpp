@@ -30,34 +30,35 @@ struct apart_row {
     static constexpr std::size_t floats_a_step(product_kind kind) { return 8 * kind.floats(); }
 };
 
-/// Takes a row of `blocks` blocks of 32 apart.
-template <class Format>
-[[gnu::noinline]] void take_apart(const std::byte* w, std::size_t blocks, apart_row to) {
-    constexpr product_kind kind = step_of_row<Format>::kind;
-    each_step<Format>(blocks, [&](std::size_t count) XLENS_INLINE {
-        const step_of_row<Format> row{w, count};
-        unrolled<2>([&](auto g) XLENS_INLINE {
-            const block_codes u = row.template codes<g>();
-            store_codes(u.low, to.codes + 128 * g);
-            store_codes(u.high, to.codes + 128 * g + 64);
-        });
-        const step_scales<kind> scales = row.scales();
-        float* out = to.floats;
-        unrolled<kind.sums()>([&](auto i) XLENS_INLINE {
-            _mm256_storeu_ps(out, scales.d[i]);
-            out += 8;
-            if constexpr (!kind.has_sign()) {
-                _mm256_storeu_ps(out, scales.m[i]);
-                out += 8;
-            }
-        });
-        prefetch(w + blocking::integer_ahead, row.bytes);
-        w += row.bytes;
-        to.codes += apart_row::codes_a_step;
-        to.floats += apart_row::floats_a_step(kind);
+/// A step of a row (step_of_row), taken apart.
+template <class Step>
+[[gnu::always_inline]] inline void put_apart(const Step& w, apart_row to) {
+    unrolled<2>([&](auto g) XLENS_INLINE {
+        const block_codes u = w.codes(g);
+        store_codes(u.low, to.codes + 128 * g);
+        store_codes(u.high, to.codes + 128 * g + 64);
+    });
+    const step_scales<Step::kind> scales = w.scales();
+    unrolled<Step::kind.sums()>([&](auto i) XLENS_INLINE {
+        _mm256_storeu_ps(to.floats, scales.d[i]);
+        to.floats += 8;
+        if constexpr (!Step::kind.has_sign()) {
+            _mm256_storeu_ps(to.floats, scales.m[i]);
+            to.floats += 8;
+        }
     });
 }
-using take_apart_row = void (*)(const std::byte*, std::size_t, apart_row);
+/// Takes a row apart. Asks for memory that comes later.
+template <class Format>
+[[gnu::noinline]] void take_apart(const stored_row& w, apart_row to) {
+    each_step<Format>(w, [&](const auto& step) XLENS_INLINE {
+        put_apart(step, to);
+        prefetch(step.at + blocking::integer_ahead, bytes_of_groups<Format>(2));
+        to.codes += apart_row::codes_a_step;
+        to.floats += apart_row::floats_a_step(kind_of<integer_codes<Format>>);
+    });
+}
+using take_apart_row = void (*)(const stored_row&, apart_row);
 
 /// How products of several positions with a format are made.
 struct code_format {
@@ -147,7 +148,7 @@ void integer_dots_of_few(const product& p, std::size_t first, std::size_t count,
                          take_apart_row apart) {
     const apart_rows room(*p.quantised, kind, 1);
     for (std::size_t r = first; r < first + count; ++r) {
-        apart(p.weights.stored_row(r), p.x.width() / quantised_rows::block, room[0]);
+        apart(row_at(p.weights, r, first + count - 1), room[0]);
         std::size_t t = 0;
         for (; t + 4 <= p.x.count(); t += 4) { meet_few<kind, 4>(room[0], p, t, r); }
         for (; t + 2 <= p.x.count(); t += 2) { meet_few<kind, 2>(room[0], p, t, r); }

@@ -40,6 +40,16 @@ constexpr product_terms terms_of() {
     }
 }
 
+/// Of each group of four blocks, and of each block, a pair of floats.
+template <class Stored>
+[[gnu::always_inline]] inline group_scales_of<Stored::groups> scales_of(const four_blocks& in) {
+    if constexpr (has_scales_at<Stored>) {
+        return {{load_scales<Stored::scales_at>(in)}};
+    } else {
+        return Stored::scales(in);
+    }
+}
+
 /// Sums of R rows with P positions.
 template <product_kind kind, std::size_t N>
 struct integer_totals {

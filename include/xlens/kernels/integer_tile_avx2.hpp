@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/integer_rows_avx2.hpp>
 #include <xlens/kernels/integer_sums_avx2.hpp>
@@ -14,10 +15,10 @@
 #include <cstdint>
 #include <cstring>
 
-// Integer products of many positions with AVX2: turned rows (integer_turned_avx2.hpp), eight at once,
-// meet four codes of an input after the other. No lanes are added up, and products of a block
-// stay in 16 bits as long as they fit. Sums are those of integer_sums_avx2.hpp, to the last bit:
-// blocks come lane by lane, in the order in which input_layout has those of the inputs.
+// Integer products of many positions with AVX2: eight turned rows (integer_turned_avx2.hpp) at once
+// meet four codes of an input after the other. No lanes are added up, and products of a block stay
+// in 16 bits as long as they fit. Sums are those of integer_sums_avx2.hpp, to the last bit: blocks
+// come lane by lane, in the order in which input_layout has those of the inputs.
 
 #if XLENS_INTEGER_AVX2
 
@@ -58,9 +59,9 @@ template <product_kind kind, std::size_t P, std::size_t first, std::size_t last>
 [[gnu::always_inline]] inline void dot_steps(const std::int8_t* w, const inputs_by_lanes& x,
                                              __m256i (&dots)[2 * P]) {
     constexpr int bits = in_planes(kind) ? 4 : kind.bits;
-    constexpr std::size_t flush = fit_16(bits, 16) ? 8 : fit_16(bits, 8) ? 4 : 2;
-    constexpr std::size_t together = std::min(flush, last - first);
     constexpr bool narrow = fit_16(bits, 4);
+    constexpr std::size_t fit = !narrow || fit_16(bits, 16) ? 8 : fit_16(bits, 8) ? 4 : 2;
+    constexpr std::size_t together = std::min(fit, last - first);
     unrolled<(last - first) / together>([&](auto part) XLENS_INLINE {
         __m256i sums[2 * P];
         unrolled<2 * P>([&](auto i) XLENS_INLINE { sums[i] = _mm256_setzero_si256(); });
@@ -72,6 +73,7 @@ template <product_kind kind, std::size_t P, std::size_t first, std::size_t last>
                 const __m256i q = x.four_codes(p, k);
                 unrolled<2>([&](auto i) XLENS_INLINE {
                     sums[i * P + p] = add_unsigned_dot<narrow>(sums[i * P + p], u[i], q);
+                    keep_in_register(sums[i * P + p]);  // g++ 12 would add them up at last
                 });
             });
         });
@@ -109,9 +111,7 @@ template <product_kind kind, std::size_t P>
                 to = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(d, s), to);
                 if constexpr (!kind.has_sign()) {
                     const __m256 m = _mm256_loadu_ps(scales + ((part + 1) * G + g) * 8);
-                    const std::size_t what =
-                        kind.halves ? input_layout::first_sum + half : input_layout::sum;
-                    to = _mm256_fmadd_ps(m, x.of(p, what), to);
+                    to = _mm256_fmadd_ps(m, x.of(p, sum_part(kind, half)), to);
                 }
             });
         });
@@ -179,8 +179,8 @@ void integer_dots_of_many(const product& p, std::size_t first, std::size_t count
     for (std::size_t r = 0; r < count; r += tile::rows) {
         for (std::size_t g = 0; g < tile::groups; ++g) {
             for (std::size_t i = 0; i < 8; ++i) {
-                const std::size_t at = first + std::min(r + 8 * g + i, count - 1);
-                apart(p.weights.stored_row(at), blocks, room[i]);
+                const std::size_t at = std::min(r + 8 * g + i, count - 1);
+                apart(row_at(p.weights, first + at, first + count - 1), room[i]);
             }
             w.put(room, g);
         }

@@ -41,7 +41,7 @@ template <class Format>
     using stored = integer_codes<Format>;
     each_step<Format>(blocks, [&](std::size_t count) XLENS_INLINE {
         const four_blocks in{w, count};
-        const group_scales_of<stored::groups> of = stored::scales(in);
+        const group_scales_of<stored::groups> of = scales_of<stored>(in);
         unrolled<stored::groups>([&](auto g) XLENS_INLINE {
             const block_codes u = stored::template codes<g>(in);
             store_codes(u.low, codes);
