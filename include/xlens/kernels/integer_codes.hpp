@@ -107,11 +107,13 @@ private:
 };
 
 template <>
-struct integer_codes<q5_0> : codes_of_five_bits<{.bytes = q5_0::bytes, .codes = 2, .bits = 4}> {
+struct integer_codes<q5_0>
+    : codes_of_five_bits<block_layout{.bytes = q5_0::bytes, .codes = 2, .bits = 4}> {
     static constexpr float minimum_factor = -16.0F;
 };
 template <>
-struct integer_codes<q5_1> : codes_of_five_bits<{.bytes = q5_1::bytes, .codes = 4, .bits = 4}> {
+struct integer_codes<q5_1>
+    : codes_of_five_bits<block_layout{.bytes = q5_1::bytes, .codes = 4, .bits = 4}> {
     static constexpr float minimum_factor = 1.0F;
 };
 

@@ -69,6 +69,8 @@ template <product_kind kind, std::size_t P, std::size_t first, std::size_t last>
             constexpr std::size_t k = first + part * together + step;
             const auto* from = reinterpret_cast<const __m256i*>(w + k * 2 * 32);
             __m256i u[2] = {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
+            keep_in_register(u[0]);
+            keep_in_register(u[1]);
             unrolled<P>([&](auto p) XLENS_INLINE {
                 const __m256i q = x.four_codes(p, k);
                 unrolled<2>([&](auto i) XLENS_INLINE {
