@@ -23,10 +23,10 @@ using namespace xlens::test;
 
 namespace {
 
-using formats = boost::mpl::list<f32, bf16, q8_0, q4_0, q4_1, q5_0, q2_k, q3_k, q4_k, q5_k, q6_k,
-                                 iq4_nl, iq4_xs, mxfp4, nvfp4>;
+using formats = boost::mpl::list<f32, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k,
+                                 q6_k, iq4_nl, iq4_xs, mxfp4, nvfp4>;
 using formats_in_integers =
-    boost::mpl::list<q8_0, q4_0, q4_1, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4>;
+    boost::mpl::list<q8_0, q4_0, q4_1, q5_0, q5_1, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4>;
 
 template <class Format>
 std::vector<float> multiply(const matrix<Format>& w, const std::vector<float>& x, precision how) {

@@ -54,15 +54,20 @@ inline constexpr std::size_t dot_tile_positions = 64;
 inline constexpr std::size_t few_positions = 16;
 inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 
-/// Positions that rows of integers meet together, and how many rows meet P of them: at least four
-/// sums, which are folded together.
+/// Positions that rows of integers meet together.
 inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
+/// With AVX-512: how many rows meet P of them, at least four sums, which are folded together; bytes
+/// of rows of integers that are taken apart together, which stay in level 2 while all positions
+/// pass by, and with a few positions in level 1.
 template <std::size_t P>
 inline constexpr std::size_t integer_rows = P < 4 ? 4 / P : 1;
-/// Bytes of rows of integers that are taken apart together: they stay in level 2 while all
-/// positions pass by, and with a few positions in level 1.
 inline constexpr std::size_t integer_tile_bytes = std::size_t{256} << 10U;
 inline constexpr std::size_t integer_tile_bytes_of_few = std::size_t{16} << 10U;
+/// With AVX2: positions up to which rows are multiplied as they are stored; with more, eight rows
+/// are turned so that each has a lane. One row comes after another, and memory is asked for this
+/// many bytes ahead.
+inline constexpr std::size_t few_integer_positions = 4;
+inline constexpr std::size_t integer_ahead = 2048;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

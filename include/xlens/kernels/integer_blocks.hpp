@@ -4,16 +4,27 @@
 #include <cstddef>
 
 // Which processors have what integer products ask for, and how stored blocks look to them. With
-// VNNI one instruction multiplies and adds four codes a lane (integer_lanes_vnni.hpp), with AVX2
-// alone it takes three (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in the
-// files integer_*.hpp alone, and in core/look_up.hpp, which says why.
+// AVX-512's VNNI one instruction multiplies and adds four codes in each of 16 lanes
+// (integer_lanes_vnni.hpp). AVX2 has 8 lanes and takes two or three instructions, or one where
+// there is AVX-VNNI (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in the files
+// integer_*.hpp alone, and in core/look_up.hpp, which says why.
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__F16C__)
 #define XLENS_VNNI 1
 #else
 #define XLENS_VNNI 0
 #endif
-#if XLENS_VNNI || (defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
+#if !XLENS_VNNI && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define XLENS_INTEGER_AVX2 1
+#else
+#define XLENS_INTEGER_AVX2 0
+#endif
+#if XLENS_INTEGER_AVX2 && defined(__AVXVNNI__)
+#define XLENS_AVX_VNNI 1
+#else
+#define XLENS_AVX_VNNI 0
+#endif
+#if XLENS_VNNI || XLENS_INTEGER_AVX2
 #define XLENS_INTEGER_DOTS 1
 #else
 #define XLENS_INTEGER_DOTS 0

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/unroll.hpp>
 #include <xlens/kernels/integer_lanes.hpp>
 #include <xlens/storage/formats.hpp>
 
@@ -23,14 +24,20 @@ struct block_codes {
 };
 
 /// How a format is read, four blocks of 32 to a group, `groups` of them a step:
-///   bits                  of a code u
-///   scales(in)            of each group and block a pair of floats
+///   bits                  of a code u; where these are 8, it has been `raised`
+///   scales(in)            of each group and block a pair of floats; or, where d, or d and m, are
+///                         binary16 at the beginning of a block, `scales_at`
 ///   codes<g>(in)          block_codes of group g
 /// and, where w = d·u + m over a block, pairs of (d, m); where all blocks have m = f·d, pairs of
 /// (d, d) and `minimum_factor` f, which is 1 otherwise. Where elements 0 to 15 and 16 to 31 of a
 /// block have scales of their own, w = d·(u - offset): pairs of both d's, and `offset`.
 template <class Format>
 struct integer_codes;
+
+template <class Stored>
+concept has_halves = requires { Stored::offset; };
+template <class Stored>
+concept has_scales_at = requires { Stored::scales_at; };
 
 template <std::size_t groups>
 struct group_scales_of {
@@ -42,17 +49,15 @@ template <class Format, block_layout layout>
 struct codes_of_32 {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = layout.bits;
+    static constexpr block_layout scales_at = layout;
 
-    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        return {{load_scales<layout>(in)}};
-    }
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes low = load_bytes<layout, layout.codes>(in);
         if constexpr (layout.bits == 4) {
             return {low_nibbles(low), high_nibbles(low)};
         } else {
-            return {plus_128(low), plus_128(load_bytes<layout, layout.codes + 16>(in))};
+            return {raised(low), raised(load_bytes<layout, layout.codes + 16>(in))};
         }
     }
 };
@@ -70,10 +75,49 @@ struct integer_codes<q4_0>
 template <>
 struct integer_codes<q8_0>
     : codes_of_32<q8_0, block_layout{.bytes = q8_0::bytes, .codes = 2, .bits = 8}> {
-    static constexpr float minimum_factor = -128.0F;
+    static constexpr float minimum_factor = -raised_by;
 };
 
-/// A table of codes, each `plus` more, so that none is negative.
+/// Formats with a fifth bit a code, in 4 bytes before the nibbles.
+template <block_layout layout>
+struct codes_of_five_bits {
+    static constexpr std::size_t groups = 1;
+    static constexpr int bits = 5;
+    static constexpr block_layout scales_at = layout;
+
+    template <std::size_t>
+    [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
+        const code_lanes both = load_bytes<layout, layout.codes + 4>(in);
+        return {with_bits(low_nibbles(both), sixteens_at(fifths(in, 0))),
+                with_bits(high_nibbles(both), sixteens_at(fifths(in, 2)))};
+    }
+
+private:
+    /// Those of 16 elements of each block, `from` bytes into the fifths.
+    [[gnu::always_inline]] static std::array<std::uint16_t, 4> fifths(const four_blocks& in,
+                                                                      std::size_t from) {
+        std::array<std::uint16_t, 4> out{};
+        unrolled<4>([&](auto k) XLENS_INLINE {
+            if (k < in.count) {
+                std::memcpy(&out[k], in.at + k * layout.bytes + layout.codes + from, 2);
+            }
+        });
+        return out;
+    }
+};
+
+template <>
+struct integer_codes<q5_0>
+    : codes_of_five_bits<block_layout{.bytes = q5_0::bytes, .codes = 2, .bits = 4}> {
+    static constexpr float minimum_factor = -16.0F;
+};
+template <>
+struct integer_codes<q5_1>
+    : codes_of_five_bits<block_layout{.bytes = q5_1::bytes, .codes = 4, .bits = 4}> {
+    static constexpr float minimum_factor = 1.0F;
+};
+
+/// A table of codes, each `plus` more.
 [[gnu::always_inline]] inline __m128i shifted_table(const std::array<std::int8_t, 16>& codes,
                                                     int plus) {
     return _mm_add_epi8(load_16(codes.data()), _mm_set1_epi8(static_cast<char>(plus)));
@@ -83,16 +127,13 @@ template <>
 struct integer_codes<iq4_nl> {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = 8;
-    static constexpr float minimum_factor = -128.0F;
-    static constexpr block_layout layout{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
+    static constexpr float minimum_factor = -raised_by;
+    static constexpr block_layout scales_at{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
 
-    [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        return {{load_scales<layout>(in)}};
-    }
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
-        const code_lanes both = load_bytes<layout, layout.codes>(in);
-        const __m128i table = shifted_table(xlens::detail::iq4_codes, 128);
+        const code_lanes both = load_bytes<scales_at, scales_at.codes>(in);
+        const __m128i table = shifted_table(xlens::detail::iq4_codes, raised_by);
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
 };
@@ -105,11 +146,14 @@ struct integer_codes<mxfp4> {
 
     /// (d, d) of each block, d = half_of_e8m0(e).
     [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
-        const auto one = [&](std::size_t k) XLENS_INLINE {
-            return k < in.count ? static_cast<int>(in.at[k * mxfp4::bytes]) : 0;
-        };
-        const __m256i e =
-            _mm256_setr_epi32(one(0), one(0), one(1), one(1), one(2), one(2), one(3), one(3));
+        std::uint32_t four = 0;
+        unrolled<4>([&](auto k) XLENS_INLINE {
+            if (k < in.count) {
+                four |= static_cast<std::uint32_t>(in.at[k * mxfp4::bytes]) << (8 * k);
+            }
+        });
+        const __m128i once = _mm_cvtsi32_si128(static_cast<int>(four));
+        const __m256i e = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(once, once));
         const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
         const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
         const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);

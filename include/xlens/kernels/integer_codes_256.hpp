@@ -59,9 +59,8 @@ private:
 };
 /// 32 bytes hold two blocks: the low nibbles, then the high ones.
 [[gnu::always_inline]] inline block_codes grouped_nibbles(const std::byte* from) {
-    const code_lanes all = load_in_order(from);
-    return {bits_from<0, 4, 0, 4>(pick<0, 0, 2, 2>(all), 0x0F),
-            bits_from<0, 4, 0, 4>(pick<1, 1, 3, 3>(all), 0x0F)};
+    return {bits_from<0, 4, 0, 4>(load_in_order<0, 0, 2, 2>(from), 0x0F),
+            bits_from<0, 4, 0, 4>(load_in_order<1, 1, 3, 3>(from), 0x0F)};
 }
 
 template <>
@@ -105,12 +104,13 @@ struct integer_codes<q6_k> {
     /// Blocks 0 and 1 are in the low nibbles of 32 bytes each, 2 and 3 in the high ones.
     template <std::size_t g>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
-        const code_lanes all = load_in_order(in.at + 64 * g);
-        const auto top = [&](std::size_t from) XLENS_INLINE {
-            return bits_from<0, 2, 4, 6>(load_for_each(in.at + 128 + 32 * g + from), 0x03);
+        const std::byte* from = in.at + 64 * g;
+        const auto top = [&](std::size_t half) XLENS_INLINE {
+            return bits_from<0, 2, 4, 6>(load_for_each(in.at + 128 + 32 * g + half), 0x03);
         };
-        return {with_bits_at<4>(bits_from<0, 0, 4, 4>(pick<0, 2, 0, 2>(all), 0x0F), top(0)),
-                with_bits_at<4>(bits_from<0, 0, 4, 4>(pick<1, 3, 1, 3>(all), 0x0F), top(16))};
+        return {
+            with_bits_at<4>(bits_from<0, 0, 4, 4>(load_in_order<0, 2, 0, 2>(from), 0x0F), top(0)),
+            with_bits_at<4>(bits_from<0, 0, 4, 4>(load_in_order<1, 3, 1, 3>(from), 0x0F), top(16))};
     }
 };
 
@@ -149,7 +149,7 @@ template <>
 struct integer_codes<iq4_xs> {
     static constexpr std::size_t groups = 2;
     static constexpr int bits = 8;
-    static constexpr float minimum_factor = -128.0F;
+    static constexpr float minimum_factor = -raised_by;
 
     [[gnu::always_inline]] static group_scales_of<2> scales(const four_blocks& in) {
         const __m256 d = _mm256_set1_ps(load_half(in.at));
@@ -170,8 +170,8 @@ struct integer_codes<iq4_xs> {
     }
     template <std::size_t g>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
-        const code_lanes both = load_in_order(in.at + 8 + 64 * g);
-        const __m128i table = shifted_table(xlens::detail::iq4_codes, 128);
+        const code_lanes both = load_in_order<0, 1, 2, 3>(in.at + 8 + 64 * g);
+        const __m128i table = shifted_table(xlens::detail::iq4_codes, raised_by);
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
 };

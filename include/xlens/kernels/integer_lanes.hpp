@@ -5,18 +5,13 @@
 #include <xlens/kernels/integer_lanes_avx2.hpp>
 #include <xlens/kernels/integer_lanes_vnni.hpp>
 
-// What integer products (integer_dots.hpp) are made of: sums of products of 8-bit integers, for
-// four blocks of a row of weights at once. With VNNI and with AVX2 they have the same bits.
+// What integer products (integer_dots.hpp) are made of: codes of four blocks of a row of weights,
+// and sums of their products with 8-bit integers, which are exact.
 
 #if XLENS_INTEGER_DOTS
 
 namespace xlens::kernels::detail {
 
-/// x + factor·minima in the odd lanes.
-[[gnu::always_inline]] inline __m256 add_minima(__m256 x, __m256 minima, float factor) {
-    const __m256 odd = _mm256_blend_ps(_mm256_setzero_ps(), minima, 0xAA);
-    return _mm256_add_ps(x, _mm256_mul_ps(_mm256_set1_ps(factor), odd));
-}
 /// Lane i: the sum of the lanes of x_i.
 [[gnu::always_inline]] inline __m128 sum_each(__m256 x0, __m256 x1, __m256 x2, __m256 x3) {
     const __m256 fours = _mm256_hadd_ps(_mm256_hadd_ps(x0, x1), _mm256_hadd_ps(x2, x3));

@@ -2,48 +2,92 @@
 #pragma once
 
 #include <xlens/core/unroll.hpp>
+#include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
-// The part of integer_lanes.hpp for processors with AVX2 alone.
+// The part of integer_lanes.hpp for processors with AVX2: four blocks are two registers, whose
+// halves are blocks 0 and 2, and 1 and 3, so that sums of neighbouring lanes bring blocks together
+// in their order.
 
-#if XLENS_INTEGER_DOTS && !XLENS_VNNI
+#if XLENS_INTEGER_AVX2
 #include <immintrin.h>
 
 namespace xlens::kernels::detail {
 
-struct code_lanes {  ///< 16 codes of each of four blocks: two blocks a register
+/// 16 codes of each of four blocks: of blocks 0 and 2, of blocks 1 and 3.
+struct code_lanes {
     __m256i front, back;
 };
-struct product_lanes {  ///< four lanes a block
-    __m256 front, back;
-};
+
+/// What codes of 8 bits, which have signs, are raised by: nothing.
+inline constexpr int raised_by = 0;
+[[gnu::always_inline]] inline code_lanes raised(code_lanes x) { return x; }
 
 [[gnu::always_inline]] inline __m128i load_16(const void* from) {
     return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
-/// The 16 bytes at `offset` of each block.
+/// 16 bytes a block: one(k) of block k.
+template <class One>
+[[gnu::always_inline]] inline code_lanes of_each_block(One one) {
+    const auto two = [&](std::size_t a, std::size_t b) XLENS_INLINE {
+        return _mm256_inserti128_si256(_mm256_castsi128_si256(one(a)), one(b), 1);
+    };
+    return {two(0, 2), two(1, 3)};
+}
+/// The 16 bytes at `offset` of blocks of any size; zeros where blocks are missing.
+[[gnu::always_inline]] inline code_lanes load_one_by_one(const four_blocks& blocks,
+                                                         std::size_t bytes, std::size_t offset) {
+    return of_each_block([&](std::size_t k) XLENS_INLINE {
+        return k < blocks.count ? load_16(blocks.at + k * bytes + offset) : _mm_setzero_si128();
+    });
+}
 template <block_layout layout, std::size_t offset>
 [[gnu::always_inline]] inline code_lanes load_bytes(const four_blocks& blocks) {
-    const auto one = [&](std::size_t k) XLENS_INLINE {
-        return k < blocks.count ? load_16(blocks.at + k * layout.bytes + offset)
-                                : _mm_setzero_si128();
-    };
-    return {_mm256_inserti128_si256(_mm256_castsi128_si256(one(0)), one(1), 1),
-            _mm256_inserti128_si256(_mm256_castsi128_si256(one(2)), one(3), 1)};
+    return load_one_by_one(blocks, layout.bytes, offset);
 }
-/// (d, m) of each block; where m does not stand in it, (d, d).
-template <block_layout layout>
-[[gnu::always_inline]] inline __m256 load_scales(const four_blocks& blocks) {
-    const auto one = [&](std::size_t k) XLENS_INLINE {
-        std::uint32_t out = 0;
-        if (k < blocks.count) { std::memcpy(&out, blocks.at + k * layout.bytes, layout.codes); }
-        return static_cast<int>(layout.codes == 4 ? out : out * 0x10001U);
+/// The binary16 at the beginning of each of eight blocks, in the order of lanes (input_layout.hpp),
+/// put together without shuffles: each is loaded so that it stands in its lane. Where there is but
+/// one group of four blocks, the other lanes hold anything.
+template <std::size_t groups, std::size_t bytes>
+[[gnu::always_inline]] inline __m128i load_halves(const std::byte* at) {
+    const auto from = [&](std::size_t l) XLENS_INLINE {
+        return load_16(at + input_layout::block_of[l] * bytes - l * sizeof(std::uint16_t));
     };
-    return _mm256_cvtph_ps(_mm_setr_epi32(one(0), one(1), one(2), one(3)));
+    __m128i out = from(0);
+    out = _mm_blend_epi16(out, from(1), 1 << 1);
+    out = _mm_blend_epi16(out, from(4), 1 << 4);
+    out = _mm_blend_epi16(out, from(5), 1 << 5);
+    if constexpr (groups == 2) {
+        out = _mm_blend_epi16(out, from(2), 1 << 2);
+        out = _mm_blend_epi16(out, from(3), 1 << 3);
+        out = _mm_blend_epi16(out, from(6), 1 << 6);
+        out = _mm_blend_epi16(out, from(7), 1 << 7);
+    }
+    return out;
+}
+/// The same of words of two halves, in the order of the blocks.
+template <std::size_t groups, std::size_t bytes>
+[[gnu::always_inline]] inline __m256i load_words(const std::byte* at) {
+    const auto from = [&](std::size_t k) XLENS_INLINE {
+        return _mm256_loadu_si256(
+            reinterpret_cast<const __m256i*>(at + k * (bytes - sizeof(std::uint32_t))));
+    };
+    __m256i out = from(0);
+    out = _mm256_blend_epi32(out, from(1), 1 << 1);
+    out = _mm256_blend_epi32(out, from(2), 1 << 2);
+    out = _mm256_blend_epi32(out, from(3), 1 << 3);
+    if constexpr (groups == 2) {
+        out = _mm256_blend_epi32(out, from(4), 1 << 4);
+        out = _mm256_blend_epi32(out, from(5), 1 << 5);
+        out = _mm256_blend_epi32(out, from(6), 1 << 6);
+        out = _mm256_blend_epi32(out, from(7), 1 << 7);
+    }
+    return out;
 }
 [[gnu::always_inline]] inline code_lanes load_inputs(const std::int8_t* x) {
     const auto* from = reinterpret_cast<const __m256i*>(x);
@@ -66,46 +110,37 @@ template <block_layout layout>
 [[gnu::always_inline]] inline code_lanes high_nibbles(code_lanes x) {
     return {high_nibbles(x.front), high_nibbles(x.back)};
 }
-[[gnu::always_inline]] inline code_lanes plus_128(code_lanes x) {
-    const __m256i top = _mm256_set1_epi8(static_cast<char>(0x80));
-    return {_mm256_xor_si256(x.front, top), _mm256_xor_si256(x.back, top)};
-}
 
 // Sixteen bytes a block, moved and cut: what codes of other layouts are put together from.
 
-/// 64 bytes as they stand: 16 a block.
+/// Block 0 gets the bytes from 16·a on, block 1 those from 16·b on, and so on.
+template <int a, int b, int c, int d>
 [[gnu::always_inline]] inline code_lanes load_in_order(const std::byte* from) {
-    const auto* both = reinterpret_cast<const __m256i*>(from);
-    return {_mm256_loadu_si256(both), _mm256_loadu_si256(both + 1)};
+    constexpr int begin[] = {16 * a, 16 * b, 16 * c, 16 * d};
+    return of_each_block([&](std::size_t k) XLENS_INLINE { return load_16(from + begin[k]); });
 }
 /// The same 16 bytes for each block.
 [[gnu::always_inline]] inline code_lanes load_for_each(const std::byte* from) {
     const __m256i twice = _mm256_broadcastsi128_si256(load_16(from));
     return {twice, twice};
 }
-/// The 16 bytes at `offset` of blocks of any size; zeros where blocks are missing.
-[[gnu::always_inline]] inline code_lanes load_one_by_one(const four_blocks& blocks,
-                                                         std::size_t bytes, std::size_t offset) {
-    const auto one = [&](std::size_t k) XLENS_INLINE {
-        return k < blocks.count ? load_16(blocks.at + k * bytes + offset) : _mm_setzero_si128();
-    };
-    return {_mm256_inserti128_si256(_mm256_castsi128_si256(one(0)), one(1), 1),
-            _mm256_inserti128_si256(_mm256_castsi128_si256(one(2)), one(3), 1)};
-}
-/// Block 0 gets the bytes of block a, 1 those of b, and so on.
-template <int a, int b, int c, int d>
-[[gnu::always_inline]] inline code_lanes pick(code_lanes x) {
-    return {_mm256_permute2x128_si256(x.front, x.back, a | b << 4),
-            _mm256_permute2x128_si256(x.front, x.back, c | d << 4)};
+template <int first, int second>
+[[gnu::always_inline]] inline __m256i shifted_right(__m256i x) {
+    if constexpr (first != second) {
+        return _mm256_srlv_epi32(
+            x, _mm256_setr_epi32(first, first, first, first, second, second, second, second));
+    } else if constexpr (first != 0) {
+        return _mm256_srli_epi32(x, first);
+    } else {
+        return x;
+    }
 }
 /// The bits from a on of each byte of block 0, from b on of block 1, and so on: those of `mask`.
 template <int a, int b, int c, int d>
 [[gnu::always_inline]] inline code_lanes bits_from(code_lanes x, int mask) {
-    const __m256i front = _mm256_setr_epi32(a, a, a, a, b, b, b, b);
-    const __m256i back = _mm256_setr_epi32(c, c, c, c, d, d, d, d);
     const __m256i keep = _mm256_set1_epi8(static_cast<char>(mask));
-    return {_mm256_and_si256(_mm256_srlv_epi32(x.front, front), keep),
-            _mm256_and_si256(_mm256_srlv_epi32(x.back, back), keep)};
+    return {_mm256_and_si256(shifted_right<a, c>(x.front), keep),
+            _mm256_and_si256(shifted_right<b, d>(x.back), keep)};
 }
 /// low | high << at, whose bits stay within their bytes.
 template <int at>
@@ -113,81 +148,101 @@ template <int at>
     return {_mm256_or_si256(low.front, _mm256_slli_epi32(high.front, at)),
             _mm256_or_si256(low.back, _mm256_slli_epi32(high.back, at))};
 }
+/// low | high.
+[[gnu::always_inline]] inline code_lanes with_bits(code_lanes low, code_lanes high) {
+    return {_mm256_or_si256(low.front, high.front), _mm256_or_si256(low.back, high.back)};
+}
+/// Byte i of block k: 16 where bit i of words[k], of 16 bits, is set, else 0.
+[[gnu::always_inline]] inline code_lanes sixteens_at(const std::array<std::uint16_t, 4>& words) {
+    const auto all = std::bit_cast<std::uint64_t>(words);
+    const __m256i each = _mm256_set1_epi64x(static_cast<long long>(all));
+    const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+    const auto two = [&](long long block, long long other) XLENS_INLINE {
+        constexpr long long every = 0x0101010101010101LL;
+        const __m256i place = _mm256_setr_epi64x(2 * block * every, (2 * block + 1) * every,
+                                                 2 * other * every, (2 * other + 1) * every);
+        const __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(each, place), bits);
+        return _mm256_and_si256(_mm256_cmpeq_epi8(set, bits), _mm256_set1_epi8(16));
+    };
+    return {two(0, 2), two(1, 3)};
+}
 /// Each byte, below 16, as an index of 16 bytes.
 [[gnu::always_inline]] inline code_lanes look_up(__m128i table, code_lanes x) {
     const __m256i twice = _mm256_broadcastsi128_si256(table);
     return {_mm256_shuffle_epi8(twice, x.front), _mm256_shuffle_epi8(twice, x.back)};
 }
 
-[[gnu::always_inline]] inline product_lanes zero_products() {
-    return {_mm256_setzero_ps(), _mm256_setzero_ps()};
+// Sums of products of codes u of `bits` bits, without a sign where these are fewer than 8, with
+// inputs x from -127 to 127. All are exact.
+
+/// Whether `count` products can be added up in 16 bits. One instruction of AVX-VNNI adds four of
+/// them in 32 bits.
+constexpr bool fit_16(int bits, int count) {
+    return !XLENS_AVX_VNNI && bits < 8 && count * ((1 << bits) - 1) * 127 < 1 << 15;
 }
-/// Σ u_i·x_i in pairs of 16 bits, exact for codes u below 64: 4·63·127 < 2^15.
-[[gnu::always_inline]] inline __m256i dot_nibbles(__m256i low, __m256i high, __m256i first,
-                                                  __m256i second) {
-    return _mm256_add_epi16(_mm256_maddubs_epi16(low, first), _mm256_maddubs_epi16(high, second));
+/// Sums of two neighbouring lanes of 16 bits.
+[[gnu::always_inline]] inline __m256i widened(__m256i x) {
+    return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
-/// Codes of more bits are two nibbles, as their products would not fit into 16 bits.
-template <bool Narrow>
-[[gnu::always_inline]] inline __m256 dot_two_blocks(__m256i low, __m256i high, __m256i first,
-                                                    __m256i second) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    if constexpr (Narrow) {
-        return _mm256_cvtepi32_ps(_mm256_madd_epi16(dot_nibbles(low, high, first, second), ones));
+/// sum + u·x, u without a sign: two products in each lane of 16 bits if `narrow`, else four in 32.
+template <bool narrow>
+[[gnu::always_inline]] inline __m256i add_unsigned_dot(__m256i sum, __m256i u, __m256i x) {
+    if constexpr (narrow) {
+        return _mm256_add_epi16(sum, _mm256_maddubs_epi16(u, x));
     } else {
-        const __m256i lower = dot_nibbles(low_nibbles(low), low_nibbles(high), first, second);
-        const __m256i upper = dot_nibbles(high_nibbles(low), high_nibbles(high), first, second);
-        return _mm256_cvtepi32_ps(_mm256_add_epi32(
-            _mm256_madd_epi16(lower, ones), _mm256_madd_epi16(upper, _mm256_set1_epi16(16))));
+#if XLENS_AVX_VNNI
+        return _mm256_dpbusd_avx_epi32(sum, u, x);
+#else
+        return _mm256_add_epi32(sum, widened(_mm256_maddubs_epi16(u, x)));
+#endif
     }
 }
-/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u of a byte, below 64 if Narrow,
-/// elements 0 to 15 of each block in `low` and `first`, 16 to 31 in `high` and `second`.
-template <bool Narrow>
-[[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
-                                                         code_lanes high, code_lanes first,
-                                                         code_lanes second, __m256 scales) {
-    const __m256i each = _mm256_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2);
-    const __m256i next = _mm256_setr_epi32(4, 4, 4, 4, 6, 6, 6, 6);
-    return {
-        _mm256_fmadd_ps(dot_two_blocks<Narrow>(low.front, high.front, first.front, second.front),
-                        _mm256_permutevar8x32_ps(scales, each), sum.front),
-        _mm256_fmadd_ps(dot_two_blocks<Narrow>(low.back, high.back, first.back, second.back),
-                        _mm256_permutevar8x32_ps(scales, next), sum.back)};
+/// The same of codes that have a sign if they have 8 bits: |u|·(x with u's sign), of which two fit
+/// into 16 bits, 2·128·127.
+template <bool narrow, int bits>
+[[gnu::always_inline]] inline __m256i add_dot(__m256i sum, __m256i u, __m256i x) {
+    if constexpr (bits == 8) {
+        return add_unsigned_dot<narrow>(sum, _mm256_abs_epi8(u), _mm256_sign_epi8(x, u));
+    } else {
+        return add_unsigned_dot<narrow>(sum, u, x);
+    }
 }
-/// Σ u_i·x_i, four lanes a block, for codes u below 128.
-[[gnu::always_inline]] inline __m256i dot_halves(__m256i u, __m256i x) {
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(u, x), _mm256_set1_epi16(1));
+template <bool narrow>
+[[gnu::always_inline]] inline __m256i add_lanes(__m256i a, __m256i b) {
+    return narrow ? _mm256_add_epi16(a, b) : _mm256_add_epi32(a, b);
 }
-/// -offset·Σ x_i, four lanes a block.
-struct integer_sums {
-    __m256i front, back;
-};
-[[gnu::always_inline]] inline integer_sums minus_offset(int offset, code_lanes x) {
-    const __m256i u = _mm256_set1_epi8(static_cast<char>(offset));
-    const __m256i zero = _mm256_setzero_si256();
-    return {_mm256_sub_epi32(zero, dot_halves(u, x.front)),
-            _mm256_sub_epi32(zero, dot_halves(u, x.back))};
+
+// Sums of the lanes of a block: two shuffles that halve its lanes, and an addition. An instruction
+// for it (vphaddw) takes as long as four shuffles.
+
+/// Σ u·x of N halves of each of four blocks, in 64 bits each: 0 and 1, then 2 and 3.
+template <int bits, std::size_t N>
+[[gnu::always_inline]] inline __m256i dot_four(const code_lanes (&u)[N], const code_lanes (&x)[N]) {
+    constexpr bool narrow = fit_16(bits, 4 * N);
+    __m256i front = _mm256_setzero_si256();
+    __m256i back = _mm256_setzero_si256();
+    unrolled<N>([&](auto i) XLENS_INLINE {
+        front = add_dot<narrow, bits>(front, u[i].front, x[i].front);
+        back = add_dot<narrow, bits>(back, u[i].back, x[i].back);
+    });
+    return add_lanes<narrow>(_mm256_unpacklo_epi64(front, back),
+                             _mm256_unpackhi_epi64(front, back));
 }
-/// sum + (start + Σ u_i·x_i), times lane 2k + Half of `scales` in block k: 16 elements of each.
-template <int Half>
-[[gnu::always_inline]] inline product_lanes add_half_products(product_lanes sum, code_lanes u,
-                                                              code_lanes x, integer_sums start,
-                                                              __m256 scales) {
-    const __m256i each =
-        _mm256_setr_epi32(Half, Half, Half, Half, 2 + Half, 2 + Half, 2 + Half, 2 + Half);
-    const __m256i next = _mm256_setr_epi32(4 + Half, 4 + Half, 4 + Half, 4 + Half, 6 + Half,
-                                           6 + Half, 6 + Half, 6 + Half);
-    const __m256i front = _mm256_add_epi32(start.front, dot_halves(u.front, x.front));
-    const __m256i back = _mm256_add_epi32(start.back, dot_halves(u.back, x.back));
-    return {_mm256_fmadd_ps(_mm256_cvtepi32_ps(front), _mm256_permutevar8x32_ps(scales, each),
-                            sum.front),
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(back), _mm256_permutevar8x32_ps(scales, next),
-                            sum.back)};
-}
-/// Blocks 0 and 1 plus blocks 2 and 3.
-[[gnu::always_inline]] inline __m256 add_halves(product_lanes x) {
-    return _mm256_add_ps(x.front, x.back);
+/// The same of twice four blocks a and b, a lane of 32 bits each: a's 0 and 1, b's 0 and 1, a's 2
+/// and 3, b's 2 and 3.
+template <int bits, std::size_t N>
+[[gnu::always_inline]] inline __m256i join_fours(__m256i a, __m256i b) {
+    constexpr bool narrow = fit_16(bits, 8 * N);
+    if constexpr (!narrow && fit_16(bits, 4 * N)) {
+        a = widened(a);
+        b = widened(b);
+    }
+    const __m256 x = _mm256_castsi256_ps(a);
+    const __m256 y = _mm256_castsi256_ps(b);
+    const __m256i sum =
+        add_lanes<narrow>(_mm256_castps_si256(_mm256_shuffle_ps(x, y, _MM_SHUFFLE(2, 0, 2, 0))),
+                          _mm256_castps_si256(_mm256_shuffle_ps(x, y, _MM_SHUFFLE(3, 1, 3, 1))));
+    return narrow ? widened(sum) : sum;
 }
 
 }  // namespace xlens::kernels::detail

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -112,7 +113,9 @@ template <block_layout layout>
 [[gnu::always_inline]] inline code_lanes high_nibbles(code_lanes x) {
     return low_nibbles(_mm512_srli_epi16(x, 4));
 }
-[[gnu::always_inline]] inline code_lanes plus_128(code_lanes x) {
+/// What codes of 8 bits, which have signs, are raised by, so that they have none.
+inline constexpr int raised_by = 128;
+[[gnu::always_inline]] inline code_lanes raised(code_lanes x) {
     return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
 }
 
@@ -121,9 +124,12 @@ template <block_layout layout>
 [[gnu::always_inline]] inline __m128i load_16(const void* from) {
     return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
-/// 64 bytes as they stand: 16 a block.
+/// Block 0 gets the bytes from 16·a on, block 1 those from 16·b on, and so on.
+template <int a, int b, int c, int d>
 [[gnu::always_inline]] inline code_lanes load_in_order(const std::byte* from) {
-    return _mm512_loadu_si512(from);
+    const __m512i all = _mm512_loadu_si512(from);
+    constexpr bool as_they_stand = a == 0 && b == 1 && c == 2 && d == 3;
+    return as_they_stand ? all : _mm512_shuffle_i64x2(all, all, a | b << 2 | c << 4 | d << 6);
 }
 /// The same 16 bytes for each block.
 [[gnu::always_inline]] inline code_lanes load_for_each(const std::byte* from) {
@@ -138,11 +144,6 @@ template <block_layout layout>
     const __m512i two = _mm512_inserti32x4(_mm512_castsi128_si512(one(0)), one(1), 1);
     return _mm512_inserti32x4(_mm512_inserti32x4(two, one(2), 2), one(3), 3);
 }
-/// Block 0 gets the bytes of block a, 1 those of b, and so on.
-template <int a, int b, int c, int d>
-[[gnu::always_inline]] inline code_lanes pick(code_lanes x) {
-    return _mm512_shuffle_i64x2(x, x, a | b << 2 | c << 4 | d << 6);
-}
 /// The bits from a on of each byte of block 0, from b on of block 1, and so on: those of `mask`.
 template <int a, int b, int c, int d>
 [[gnu::always_inline]] inline code_lanes bits_from(code_lanes x, int mask) {
@@ -154,15 +155,23 @@ template <int at>
 [[gnu::always_inline]] inline code_lanes with_bits_at(code_lanes low, code_lanes high) {
     return _mm512_or_si512(low, _mm512_slli_epi32(high, at));
 }
+/// low | high.
+[[gnu::always_inline]] inline code_lanes with_bits(code_lanes low, code_lanes high) {
+    return _mm512_or_si512(low, high);
+}
+/// Byte i of block k: 16 where bit i of words[k], of 16 bits, is set, else 0.
+[[gnu::always_inline]] inline code_lanes sixteens_at(const std::array<std::uint16_t, 4>& words) {
+    const auto all = std::bit_cast<std::uint64_t>(words);
+    return _mm512_maskz_set1_epi8(all, 16);
+}
 /// Each byte, below 16, as an index of 16 bytes.
 [[gnu::always_inline]] inline code_lanes look_up(__m128i table, code_lanes x) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), x);
 }
 
 [[gnu::always_inline]] inline product_lanes zero_products() { return _mm512_setzero_ps(); }
-/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u of a byte, below 64 if Narrow,
-/// elements 0 to 15 of each block in `low` and `first`, 16 to 31 in `high` and `second`.
-template <bool Narrow>
+/// sum + Σ u_i·x_i, times lane 2k of `scales` in block k: codes u of a byte, elements 0 to 15 of
+/// each block in `low` and `first`, 16 to 31 in `high` and `second`.
 [[gnu::always_inline]] inline product_lanes add_products(product_lanes sum, code_lanes low,
                                                          code_lanes high, code_lanes first,
                                                          code_lanes second, __m256 scales) {
@@ -192,6 +201,11 @@ template <int Half>
 /// Blocks 0 and 1 plus blocks 2 and 3.
 [[gnu::always_inline]] inline __m256 add_halves(product_lanes x) {
     return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+/// x + factor·minima in the odd lanes.
+[[gnu::always_inline]] inline __m256 add_minima(__m256 x, __m256 minima, float factor) {
+    const __m256 odd = _mm256_blend_ps(_mm256_setzero_ps(), minima, 0xAA);
+    return _mm256_add_ps(x, _mm256_mul_ps(_mm256_set1_ps(factor), odd));
 }
 
 }  // namespace xlens::kernels::detail

@@ -3,8 +3,6 @@
 
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
-#include <xlens/kernels/integer_dots.hpp>
-#include <xlens/kernels/integer_tile.hpp>
 #include <xlens/kernels/packed_inputs.hpp>
 #include <xlens/kernels/panel_tile.hpp>
 #include <xlens/kernels/prefetch.hpp>
@@ -19,7 +17,7 @@
 #include <span>
 
 // What a product (product.hpp) computes for some of its outputs, by the way in which the weights
-// are stored: stored rows meet inputs, in f32 or in integers, or are added up.
+// are stored: stored rows meet inputs in f32 (in integers: integer_dots.hpp), or are added up.
 
 namespace xlens::kernels::detail {
 
@@ -133,27 +131,6 @@ void vector_meets_some_rows(const matrix_view& w, std::span<const std::size_t> i
         dots(stored_rows_at<R>(w, at), 0, x, y.subspan(i, some));
     }
 }
-
-#if XLENS_INTEGER_DOTS
-/// stored_dots in integers. Each output is summed in one order, for any number of positions.
-template <class Format>
-void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
-    if (p.x.count() != 1) { return integer_dots_by_tiles(p, first, count, code_format_of<Format>); }
-    constexpr std::size_t R = 4;
-    const matrix<Format> w(p.weights);
-    const std::size_t blocks = p.x.width() / quantised_rows::block;
-    const std::size_t ahead = blocking::prefetch_groups * R * w.row_bytes(w.stored_cols());
-    const std::span<float> y = p.y[0].subspan(first, count);
-    for (std::size_t r = 0; r < count; r += R) {
-        const std::size_t some = std::min(R, count - r);
-        const auto at = [&](std::size_t i) { return first + r + std::min(i, some - 1); };
-        std::array<float, R> out;
-        integer_dots<Format, R>(stored_rows_at<R>(w, at), blocks, *p.quantised, 0, ahead,
-                                out.data());
-        put<R>(out.data(), y.subspan(r, some), false);
-    }
-}
-#endif
 
 /// y(t, c) = Σ_r x(t, r)·S(r, c) over the stored rows S_r, for `count` columns c.
 inline void stored_sums(const product& p, std::size_t first, std::size_t count) {

@@ -4,8 +4,8 @@
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
-#include <xlens/kernels/integer_dots.hpp>
-#include <xlens/kernels/integer_sums.hpp>
+#include <xlens/kernels/integer_dots_vnni.hpp>
+#include <xlens/kernels/integer_sums_vnni.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
@@ -21,7 +21,7 @@
 // is the same for all formats, and meet the positions there. A format costs a loop that takes a row
 // apart, no kernels; sums are those of integer_dots.hpp, to the last bit.
 
-#if XLENS_INTEGER_DOTS
+#if XLENS_VNNI
 
 namespace xlens::kernels::detail {
 
@@ -41,14 +41,14 @@ template <class Format>
     using stored = integer_codes<Format>;
     each_step<Format>(blocks, [&](std::size_t count) XLENS_INLINE {
         const four_blocks in{w, count};
-        const group_scales_of<stored::groups> of = stored::scales(in);
+        const group_scales_of<stored::groups> of = scales_of<stored>(in);
         unrolled<stored::groups>([&](auto g) XLENS_INLINE {
             const block_codes u = stored::template codes<g>(in);
             store_codes(u.low, codes);
-            store_codes(u.high, codes + quantised_rows::group / 2);
+            store_codes(u.high, codes + input_layout::group / 2);
             _mm256_storeu_ps(scales, of.of[g]);
-            codes += quantised_rows::group;
-            scales += quantised_rows::scales_a_group;
+            codes += input_layout::group;
+            scales += input_layout::floats_a_group;
         });
         prefetch(w + ahead, bytes_a_step<Format>);
         w += bytes_a_step<Format>;
@@ -73,9 +73,9 @@ template <product_kind kind, std::size_t R, std::size_t P>
         __m256 of[R];
         unrolled<R>([&](auto r) XLENS_INLINE {
             const auto* from =
-                reinterpret_cast<const std::int8_t*>(codes[r] + g * quantised_rows::group);
-            u[r] = {load_inputs(from), load_inputs(from + quantised_rows::group / 2)};
-            of[r] = _mm256_loadu_ps(scales[r] + g * quantised_rows::scales_a_group);
+                reinterpret_cast<const std::int8_t*>(codes[r] + g * input_layout::group);
+            u[r] = {load_inputs(from), load_inputs(from + input_layout::group / 2)};
+            of[r] = _mm256_loadu_ps(scales[r] + g * input_layout::floats_a_group);
         });
         meet_group<kind, R, P>(u, of, terms.offset, x, 0, total);
         x.advance(1);
@@ -89,7 +89,7 @@ template <product_kind kind, std::size_t P>
                                      std::size_t first, std::size_t count,
                                      const product_terms& terms) {
     constexpr std::size_t R = blocking::integer_rows<P>;
-    const std::size_t groups = p.quantised->groups();
+    const std::size_t groups = p.quantised->layout().groups();
     const rounded_inputs x(*p.quantised, t);
     for (std::size_t r = 0; r < count; r += R) {
         std::array<std::size_t, R> at;
@@ -138,15 +138,17 @@ struct code_rows_buffer;
 inline void integer_dots_by_tiles(const product& p, std::size_t first, std::size_t count,
                                   const code_format& format) {
     const quantised_rows& x = *p.quantised;
-    const std::size_t floats_a_row = x.codes_a_row() / sizeof(float) + x.scales_a_row();
+    const std::size_t floats_a_row =
+        x.layout().codes_a_row() / sizeof(float) + x.layout().floats_a_row();
     const bool few = p.x.count() <= blocking::few_positions;
     const std::size_t height = std::clamp<std::size_t>(
         (few ? blocking::integer_tile_bytes_of_few : blocking::integer_tile_bytes) /
             (floats_a_row * sizeof(float)),
         4, blocking::dot_tile_rows);
     float* buffer = scratch<code_rows_buffer>(height * floats_a_row);
-    const code_rows apart{reinterpret_cast<std::byte*>(buffer), x.codes_a_row(),
-                          buffer + height * x.codes_a_row() / sizeof(float), x.scales_a_row()};
+    const code_rows apart{reinterpret_cast<std::byte*>(buffer), x.layout().codes_a_row(),
+                          buffer + height * x.layout().codes_a_row() / sizeof(float),
+                          x.layout().floats_a_row()};
     const std::size_t ahead =
         blocking::prefetch_groups * 4 * p.weights.row_bytes(p.weights.stored_cols());
     for (std::size_t r = first; r < first + count; r += height) {

@@ -10,18 +10,18 @@
 #include <cstddef>
 #include <cstdint>
 
-// The inner part of integer products: codes of rows, in registers, meet rounded inputs. Formats
-// differ in it by very little, so that rows whose codes have been taken apart (integer_tile.hpp)
-// are multiplied by the same code whatever their format was.
+// The inner part of integer products with VNNI: codes of rows, in registers, meet rounded inputs.
+// Formats differ in it by very little, so that rows whose codes have been taken apart
+// (integer_tile_vnni.hpp) are multiplied by the same code whatever their format was.
 
-#if XLENS_INTEGER_DOTS
+#if XLENS_VNNI
 
 namespace xlens::kernels::detail {
 
-/// What the instructions for a format depend on.
+/// What the instructions for a format depend on: whether 16 elements have a scale of their own, and
+/// codes an offset.
 struct product_kind {
-    bool halves;  ///< 16 elements have a scale of their own, and codes an offset
-    bool narrow;  ///< without VNNI: codes of 6 bits or fewer
+    bool halves;
 };
 /// What a format adds to that: numbers.
 struct product_terms {
@@ -30,17 +30,23 @@ struct product_terms {
 };
 
 template <class Stored>
-inline constexpr product_kind kind_of{.halves = requires {Stored::offset;
-}  // namespace xlens::kernels::detail
-, .narrow = !XLENS_VNNI && Stored::bits <= 6
-}
-;
+inline constexpr product_kind kind_of{has_halves<Stored>};
 template <class Stored>
 constexpr product_terms terms_of() {
-    if constexpr (kind_of<Stored>.halves) {
+    if constexpr (has_halves<Stored>) {
         return {.offset = Stored::offset};
     } else {
         return {.minimum_factor = Stored::minimum_factor};
+    }
+}
+
+/// Of each group of four blocks, and of each block, a pair of floats.
+template <class Stored>
+[[gnu::always_inline]] inline group_scales_of<Stored::groups> scales_of(const four_blocks& in) {
+    if constexpr (has_scales_at<Stored>) {
+        return {{load_scales<Stored::scales_at>(in)}};
+    } else {
+        return Stored::scales(in);
     }
 }
 
@@ -82,14 +88,14 @@ struct rounded_inputs {
 
     rounded_inputs(const quantised_rows& x, std::size_t first)
         : codes(x.codes(first)),
-          codes_a_row(x.codes_a_row()),
-          scales(x.scales(first)),
-          scales_a_row(x.scales_a_row()) {}
+          codes_a_row(x.layout().codes_a_row()),
+          scales(x.floats(first)),
+          scales_a_row(x.layout().floats_a_row()) {}
 
     /// On to the groups that follow.
     [[gnu::always_inline]] void advance(std::size_t groups) {
-        codes += groups * quantised_rows::group;
-        scales += groups * quantised_rows::scales_a_group;
+        codes += groups * input_layout::group;
+        scales += groups * input_layout::floats_a_group;
     }
 };
 
@@ -100,11 +106,11 @@ template <product_kind kind, std::size_t R, std::size_t P>
                                               int offset, const rounded_inputs& x, std::size_t g,
                                               integer_totals<kind, R * P>& total) {
     unrolled<P>([&](auto p) XLENS_INLINE {
-        const std::int8_t* q = x.codes + p * x.codes_a_row + g * quantised_rows::group;
+        const std::int8_t* q = x.codes + p * x.codes_a_row + g * input_layout::group;
         const code_lanes first = load_inputs(q);
-        const code_lanes second = load_inputs(q + quantised_rows::group / 2);
+        const code_lanes second = load_inputs(q + input_layout::group / 2);
         const __m256 scale =
-            _mm256_loadu_ps(x.scales + p * x.scales_a_row + g * quantised_rows::scales_a_group);
+            _mm256_loadu_ps(x.scales + p * x.scales_a_row + g * input_layout::floats_a_group);
         if constexpr (kind.halves) {
             const integer_sums first_start = minus_offset(offset, first);
             const integer_sums second_start = minus_offset(offset, second);
@@ -121,8 +127,8 @@ template <product_kind kind, std::size_t R, std::size_t P>
             unrolled<R>([&](auto r) XLENS_INLINE {
                 constexpr std::size_t i = p * R + r;
                 const __m256 scaled = _mm256_mul_ps(scales[r], scale);
-                total.products[i] = add_products<kind.narrow>(total.products[i], u[r].low,
-                                                              u[r].high, first, second, scaled);
+                total.products[i] =
+                    add_products(total.products[i], u[r].low, u[r].high, first, second, scaled);
                 total.minima[i] = _mm256_add_ps(total.minima[i], scaled);
             });
         }
