@@ -44,9 +44,17 @@ def commit():
     return name + ("" if not output("git", "status", "--porcelain", "include") else " and changes")
 
 
+def version(name):
+    """Rows of other peers can be measured without one."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"no {name}"
+
+
 def facts(options):
     cores = len(Path("/proc/cpuinfo").read_text().split("\nprocessor"))
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in PEERS]
+    versions = [version(name) for name in PEERS]
     day = datetime.date.today().isoformat()
     time = ", processor time of all threads" if options.processor else ""
     return {

@@ -198,6 +198,13 @@ PATCH_STEP = 10
 TEXTS = (10_000, 100_000)  # tokens
 
 
+def capture_row(name, who, **more):
+    return Row(
+        name, "", "TransformerLens", f"capture {CAPTURED}", who, TRANSFORMER_LENS, "tok/s",
+        CAPTURED, wanted=3.0, **more,
+    )
+
+
 def examples_row(tokens):
     """Two commands of xlens on one text: examples --all, and perplexity."""
     examples, perplexity = (Who(work, "q4", whole=True) for work in ("examples", "perplexity"))
@@ -267,20 +274,19 @@ GROWTH = [
     ),
     Growth(
         "growth-workflows",
-        "Work of an experiment, f32 weights, against TransformerLens; of the grid it runs every "
+        "Work of an experiment, against TransformerLens: the residuals that enter, before and "
+        "after every layer to safetensors, 4,096 tokens in windows of 512; and one `after` put in "
+        "another prompt's place, 14 positions × 30 layers, of which TransformerLens runs every "
         "tenth layer, whose time is taken ten times",
         "work",
         [
+            ("capture, f32 weights", capture_row("capture-tl", XLENS_F32)),
             (
-                "residuals before and after every layer to safetensors, 4,096 tokens in windows "
-                "of 512",
-                Row(
-                    "capture-tl", "", "TransformerLens", f"capture {CAPTURED}", XLENS_F32,
-                    TRANSFORMER_LENS, "tok/s", CAPTURED, wanted=3.0,
-                ),
+                "capture, Q4_1 file, native",
+                capture_row("capture-tl-native", NATIVE_Q4, bound=0.1),
             ),
             (
-                "patching, 14 positions × 30 layers",
+                "patching, f32 weights",
                 Row(
                     "patch-tl", "", "TransformerLens", f"patch {PATCHED} {PATCH_STEP}", XLENS_F32,
                     TRANSFORMER_LENS, "s", wanted=5.0, peer_part=PATCH_STEP,

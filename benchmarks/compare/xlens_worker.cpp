@@ -282,8 +282,8 @@ private:
         xlens::patch_grid_result found;
         answer out;
         out.seconds = seconds_of([&] {
-            const auto places = xlens::patch_places(std::array{xlens::hook::after}, {},
-                                                    m_model.config.layers);
+            const auto places =
+                xlens::patch_places(std::array{xlens::hook::after}, {}, m_model.config.layers);
             const auto values =
                 xlens::source_values(m_model, places, both.subspan(tokens, tokens), tokens);
             found = xlens::patch_grid(m_model, both.first(tokens), values, options);
@@ -312,7 +312,7 @@ private:
     const xlens::transformer<>& m_model;
     xlens::logit_lens m_lens;
     std::vector<xlens::token_id> m_ids;
-    std::filesystem::path m_folder;            // for what is written
+    std::filesystem::path m_folder;           // for what is written
     std::map<std::size_t, continued> m_read;  // by context
     xlens::aligned_tensor m_product;
 };
