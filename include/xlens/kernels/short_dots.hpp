@@ -7,6 +7,7 @@
 #include <xlens/core/words.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/fold.hpp>
+#include <xlens/kernels/prefetch.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -41,6 +42,14 @@ public:
     [[nodiscard]] std::int16_t* row(std::size_t i) { return m_codes.data() + i * m_stride; }
     [[nodiscard]] const std::int16_t* row(std::size_t i) const {
         return m_codes.data() + i * m_stride;
+    }
+
+    /// Rows [first, first + count), to be asked for; those that are there.
+    [[nodiscard]] coming_rows coming(std::size_t first, std::size_t count) const {
+        const std::size_t begin = std::min(first, m_count);
+        const std::size_t bytes = m_stride * sizeof(std::int16_t);
+        return {reinterpret_cast<const std::byte*>(row(begin)), std::min(count, m_count - begin),
+                bytes, bytes};
     }
 
 private:
@@ -113,14 +122,18 @@ using short_lanes [[gnu::vector_size(4 * lanes)]] = std::int16_t;
 
 /// y(p, r) ≈ ⟨w_(first + r), x_p⟩ for y.width() rows of w and all vectors x; both numbers are whole
 /// blocks. A lane's sum is exact where ‖w_r‖·‖x_p‖ < 2^31, which then no part of it reaches; as
-/// floats sums are off by 2⁻²²·‖w_r‖·‖x_p‖ at most. On the calling thread.
+/// floats sums are off by 2⁻²²·‖w_r‖·‖x_p‖ at most. Meanwhile `next` is asked for. On the calling
+/// thread.
 inline void short_products(const short_rows& w, std::size_t first, const short_rows& x,
-                           rows<float> y) {
+                           rows<float> y, coming_rows next = {}) {
     constexpr std::size_t P = short_block_vectors;
+    const std::size_t blocks = y.width() / short_block_rows * (x.count() / P);
+    const std::size_t lines = (next.lines() + blocks - 1) / blocks;
     for (std::size_t begin = 0; begin < x.count(); begin += short_tile_vectors) {
         const std::size_t end = std::min(begin + short_tile_vectors, x.count());
         for (std::size_t r = 0; r < y.width(); r += short_block_rows) {
             for (std::size_t p = begin; p < end; p += P) {
+                next.prefetch_some(lines);
                 detail::short_block(w.row(first + r), x.row(p), w.stride(),
                                     y.subrows(p, P).columns(r, short_block_rows));
             }

@@ -46,7 +46,10 @@
 // The denominator Z: three kinds of tokens.
 //   - far below the largest lower bound m: est + ε < m - log(V/δ). Each adds less than δ/V·exp m,
 //     so all of them less than δ·Z; they are left out.
-//   - of the others, the least probable, while Σ exp(est)·(exp ε - 1) <= δ·Z: they add exp(est).
+//   - of the others, the least probable, while Σ exp(est)·(exp ε' - 1) <= δ·Z: they add exp(est).
+//     Here the product's rounding has no part, so ε' = ‖c‖·(ρ·‖a/t‖ + ‖q‖) + g'·max‖e‖·‖v‖ is
+//     enough, with g' = (D/16 + 48)·2⁻²⁴: ⟨ē, v⟩ is added up in 16 lanes or more, and eight
+//     roundings of the rest are below 2⁻²³·‖c‖·‖v‖ each, ‖c‖ <= 2·max‖e‖.
 //   - the rest, which are scored in f32.
 // With δ = 2⁻²² Z is off by less than 2⁻²⁰ of itself, and log Z by as much: less than what rounding
 // does to z_w. Where that leaves too many tokens to score one by one, for predictions that are
@@ -110,7 +113,8 @@ public:
           m_mean(mean_row(e)),
           m_codes(tiles(e.rows()) * tile_rows, e.cols()),
           m_inverse(m_codes.count(), NAN),  // no token: its bounds reach no bar
-          m_norms(m_codes.count(), 0.0F) {
+          m_norms(m_codes.count(), 0.0F),
+          m_depth(static_cast<float>(std::log(static_cast<double>(e.rows()) / left_out))) {
         std::vector<extremes> found(tiles(e.rows()));
         parallel_for(found.size(), 16 * tile_rows * e.cols(),
                      [&](std::size_t tile) { found[tile] = prepare(tile); });
@@ -149,8 +153,8 @@ private:
     static constexpr float largest_norm = 1e15F;
     static constexpr double left_out = 0x1p-22;  ///< δ
     /// Shares of the vocabulary: with more candidates, or more to score, a scan is faster.
-    static constexpr std::size_t candidate_share = 4;
-    static constexpr std::size_t scored_share = 16;
+    static constexpr std::size_t candidate_share = 2;
+    static constexpr std::size_t scored_share = 10;
 
     static std::size_t tiles(std::size_t rows) { return (rows + tile_rows - 1) / tile_rows; }
 
@@ -167,6 +171,7 @@ private:
         float shared = 0.0F;   ///< ⟨ē, v⟩
         float factor = 0.0F;   ///< ε = factor·‖c‖ + rounding
         float rounding = 0.0F;
+        float own_rounding = 0.0F;  ///< of that, what the estimate's own arithmetic rounds
         float best = -std::numeric_limits<float>::infinity();  ///< the largest lower bound
         top_k lower;                                           ///< the largest lower bounds
         std::vector<std::uint32_t> ids;                        ///< candidates
@@ -217,6 +222,8 @@ private:
         out.shared = kernels::dot(m_mean, v);
         out.factor = (m_rounded * (code.norm + code.rest_norm) + code.rest_norm) * slack;
         out.rounding = 4.0F * g * m_longest * code.norm;
+        const float own = (static_cast<float>(v.size()) / 16.0F + 48.0F) * 0x1p-24F;
+        out.own_rounding = own * m_longest * code.norm;
         out.flat = !(code.norm < largest_norm);
         return out;
     }
@@ -235,7 +242,8 @@ private:
                               codes.count(), tile_rows);
         bool some = true;
         for (std::size_t tile = 0; some && tile < tiles(m_matrix.rows()); ++tile) {
-            kernels::short_products(m_codes, tile * tile_rows, codes, raw);
+            kernels::short_products(m_codes, tile * tile_rows, codes, raw,
+                                    m_codes.coming((tile + 1) * tile_rows, tile_rows));
             some = false;
             for (std::size_t n = 0; n < searches.size(); ++n) {
                 if (searches[n].flat) { continue; }
@@ -248,19 +256,13 @@ private:
         }
     }
 
-    /// log(V/δ).
-    [[nodiscard]] float depth() const {
-        return static_cast<float>(std::log(static_cast<double>(m_matrix.rows()) / left_out));
-    }
-
     /// Collects the candidates of a tile.
     void look_at(search& s, std::size_t first, std::span<const float> raw) const {
-        const float below = depth();
         const batch inverse(s.inverse);
         const batch shared(s.shared);
         const batch factor(s.factor);
         const batch rounding(s.rounding);
-        batch bar(std::min(s.best - below, s.lower.bar()));
+        batch bar(std::min(s.best - m_depth, s.lower.bar()));
         for (std::size_t r = 0; r < raw.size(); r += lanes) {
             const batch scale = inverse * batch::load_unaligned(&m_inverse[first + r]);
             const batch estimate = xsimd::fma(batch::load_unaligned(&raw[r]), scale, shared);
@@ -269,7 +271,7 @@ private:
             const std::uint32_t reach = kernels::lane_bits(estimate + error >= bar);
             if (reach == 0) { continue; }
             offer_lanes(s, reach, first + r, estimate, error);
-            bar = batch(std::min(s.best - below, s.lower.bar()));
+            bar = batch(std::min(s.best - m_depth, s.lower.bar()));
         }
         if (s.ids.size() > m_matrix.rows() / candidate_share) { s.give_up(); }
     }
@@ -313,8 +315,7 @@ private:
         // Candidates by how far below the best lower bound they are, an eighth of a nat a bin.
         constexpr float bins_a_nat = 8.0F;
         constexpr double infinity = std::numeric_limits<double>::infinity();
-        const float below = depth();
-        const auto bins = static_cast<std::size_t>(bins_a_nat * below) + 2;
+        const auto bins = static_cast<std::size_t>(bins_a_nat * m_depth) + 2;
         const auto bin_of = [&](float estimate) {
             const float at = std::max(0.0F, bins_a_nat * (s.best - estimate));
             return static_cast<std::size_t>(std::min(at, static_cast<float>(bins - 1)));
@@ -325,7 +326,7 @@ private:
         std::vector<double> doubt(bins, 0.0);  // by how much they may be off
         double total = 0.0;
         for (std::size_t i = 0; i < s.ids.size(); ++i) {
-            const double own = double{s.error(m_norms[s.ids[i]])};
+            const double own = double{s.factor * m_norms[s.ids[i]] + s.own_rounding};
             // exp ε - 1 <= ε + ε² up to 1.79.
             const double most = own < 1.5 ? own + own * own : infinity;
             doubt[bin_of(s.estimates[i])] += double{weights[i]} * most;
@@ -352,6 +353,7 @@ private:
     kernels::short_rows m_codes;
     std::vector<float> m_inverse;  ///< 1/s of every row
     std::vector<float> m_norms;    ///< ‖c‖
+    float m_depth;                 ///< log(V/δ)
     float m_longest = 0.0F;        ///< max ‖e‖
     float m_rounded = 0.0F;        ///< ρ
 };
