@@ -5,6 +5,7 @@
 #include <xlens/kernels/attention.hpp>
 #include <xlens/kernels/column_norms.hpp>
 #include <xlens/kernels/dot.hpp>
+#include <xlens/kernels/log_sum.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/norm.hpp>
 #include <xlens/kernels/rope.hpp>

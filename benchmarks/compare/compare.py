@@ -23,18 +23,20 @@ def spread(numbers):
     return {"min": min(numbers), "median": statistics.median(numbers), "max": max(numbers)}
 
 
-def turns(row, ours, theirs, rounds):
-    """What `rounds` turns of both give, after one for warming up."""
+def turns(row, ours, theirs, options):
+    """What the turns of both give, after one for warming up."""
     pairs = []
-    for turn in range(rounds + 1):
+    for turn in range(options.rounds + row.warmed):
         pair = (ours.ask(row.job), theirs.ask(row.peer_job or row.job))
-        if turn > 0:
+        if turn >= row.warmed:
             pairs.append(pair)
     right, said = compare(row, *pairs[-1])
+    time = "processor" if options.processor else "seconds"
+    timed = [(a[time], b[time] * row.peer_part) for a, b in pairs]
     return {
-        "xlens": statistics.median(row.figure(a["seconds"]) for a, _ in pairs),
-        "peer": statistics.median(row.figure(b["seconds"]) for _, b in pairs),
-        "ratio": spread([b["seconds"] / a["seconds"] for a, b in pairs]),
+        "xlens": statistics.median(row.figure(a) for a, _ in timed),
+        "peer": statistics.median(row.figure(b) for _, b in timed),
+        "ratio": spread([b / a for a, b in timed]),
         "rss": [max(p[side]["peak_rss_mb"] for p in pairs) for side in (0, 1)],
         "right": right,
         "same": said,
@@ -47,8 +49,8 @@ def measure(row, options):
     running = []
     try:
         for who in (row.xlens, row.peer):
-            running.append(start(who, options.folder, options.model, threads))
-        result = turns(row, *running, options.rounds)
+            running.append(start(who, options.folder, options.model, threads, options.processor))
+        result = turns(row, *running, options)
     except Failed as why:
         result = {"missing": str(why)}
     finally:
@@ -91,6 +93,12 @@ def main():
     parser = argparse.ArgumentParser(prog="benchmarks/compare/run", description=__doc__)
     parser.add_argument("--rounds", type=positive, default=7, help="turns of each row (7)")
     parser.add_argument("--threads", type=positive, default=2, help="threads of everyone (2)")
+    parser.add_argument(
+        "--processor",
+        action="store_true",
+        help="for a busy machine: processor time of all threads, which wait without spinning, in "
+        "the place of the clock's",
+    )
     parser.add_argument(
         "--write", action="store_true", help="write the page in spite of ROWs"
     )

@@ -16,11 +16,14 @@ HERE = Path(__file__).resolve().parent
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GGML_", "ONEDNN_", "DNNL_")
 
 
-def environment(threads):
-    """This one's, without what tunes or slows a library; only the number of threads is set."""
+def environment(threads, patient=False):
+    """This one's, without what tunes or slows a library; only the number of threads is set, and
+    that they wait without spinning if they are to be `patient`."""
     out = {k: v for k, v in os.environ.items() if not k.startswith(TUNING)}
     for name in ("OMP", "OPENBLAS", "MKL"):
         out[f"{name}_NUM_THREADS"] = str(threads)
+    if patient:
+        out["OMP_WAIT_POLICY"] = "passive"
     # Nothing is asked of a network, and no bars are drawn.
     return out | {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -35,21 +38,26 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(set_signal_at_parents_death, signal.SIGKILL)
 
 
+# An answer's "seconds" are those of the work, on the clock; "processor" is the time of all threads
+# of the process meanwhile.
+
+
 class Worker:
     """Reads jobs, answers in JSON. Stopped by a signal while others work, so that it waits without
     spinning."""
 
-    def __init__(self, command, threads):
+    def __init__(self, command, env):
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(threads),
+            env=env,
             preexec_fn=end_with_parent,
         )
 
     def ask(self, job):
+        before = self.processor()
         self.process.send_signal(signal.SIGCONT)
         try:
             self.process.stdin.write(job + "\n")
@@ -63,6 +71,7 @@ class Worker:
         if "error" in answer:
             raise Failed(answer["error"])
         answer["peak_rss_mb"] = self.peak_rss_mb()
+        answer["processor"] = self.processor() - before
         self.process.send_signal(signal.SIGSTOP)
         return answer
 
@@ -70,21 +79,27 @@ class Worker:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
+    def processor(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        user, system = int(fields[11]), int(fields[12])
+        return (user + system) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         self.process.kill()
         self.process.communicate()
 
 
 class Program:
-    """Runs a whole process for every job. It prints JSON with the "ids" that it made."""
+    """Runs a whole process for every job, `command(job)`. It may print JSON with the "ids" that it
+    made."""
 
-    def __init__(self, command, threads):
-        self.command, self.environment = command, environment(threads)
+    def __init__(self, command, env):
+        self.command, self.environment = command, env
 
     def ask(self, job):
         start = time.perf_counter()
         process = subprocess.Popen(
-            [*self.command, job], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            self.command(job), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=self.environment,
         )
         out = process.stdout.read()
@@ -92,29 +107,52 @@ class Program:
         seconds = time.perf_counter() - start
         if status:
             raise Failed((process.stderr.read().strip() or "failed").splitlines()[-1])
-        ids = json.loads(out)["ids"]
-        return {"seconds": seconds, "ids": ids, "values": {}, "peak_rss_mb": usage.ru_maxrss / 1024}
+        ids = json.loads(out).get("ids", []) if out else []
+        return {
+            "seconds": seconds,
+            "processor": usage.ru_utime + usage.ru_stime,
+            "ids": ids,
+            "values": {},
+            "peak_rss_mb": usage.ru_maxrss / 1024,
+        }
 
     def close(self):
         pass
 
 
-def start(who, folder, q4, threads):
-    """A contender for a Who of rows.py."""
-    model = str(models.path(who.model, folder, q4))
-    build = folder / "xlens"
-    ids = str(models.ids(who.model, folder))
-    script = lambda name: [sys.executable, str(HERE / name)]
-    if who.whole:
-        if who.kind == "xlens":
-            flags = ["--threads", str(threads), "--json", "-n", "1", "--prompt"]
-            command = [str(build / "xlens"), "generate", model, *flags]
-        else:
-            command = [*script(f"first_token_{who.kind}.py"), model, str(threads)]
-        return Program(command, threads)
+def script(name):
+    return [sys.executable, str(HERE / name)]
+
+
+def program(who, folder, model, threads):
+    """The command of a whole program, of the job."""
+    if who.kind not in ("xlens", "examples", "perplexity"):
+        return lambda text: [*script(f"first_token_{who.kind}.py"), model, str(threads), text]
+    xlens = str(folder / "xlens" / "xlens")
+    flags = ["--threads", str(threads)]
     if who.kind == "xlens":
-        worker = build / "benchmarks" / "compare" / "xlens_worker"
+        flags += ["--json", "-n", "1", "--prompt"]
+        return lambda text: [xlens, "generate", model, *flags, text]
+    flags += ["--window", "512"]
+    if who.kind == "examples":
+        flags += ["--all", "-o", str(folder / "examples.jsonl")]
+    else:
+        flags += ["--json"]
+    return lambda tokens: [
+        xlens, who.kind, model, *flags, "--file", models.text(int(tokens), folder)
+    ]
+
+
+def start(who, folder, q4, threads, patient):
+    """A contender for a Who of rows.py; a `patient` one's threads wait without spinning."""
+    model = str(models.path(who.model, folder, q4))
+    env = environment(threads, patient)
+    if who.whole:
+        return Program(program(who, folder, model, threads), env)
+    ids = str(models.ids(who.model, folder))
+    if who.kind == "xlens":
+        worker = folder / "xlens" / "benchmarks" / "compare" / "xlens_worker"
         command = [str(worker), model, ids, str(threads), who.precision]
     else:
         command = [*script(f"{who.kind}_worker.py"), model, ids, str(threads)]
-    return Worker(command, threads)
+    return Worker(command, env)

@@ -44,15 +44,24 @@ def commit():
     return name + ("" if not output("git", "status", "--porcelain", "include") else " and changes")
 
 
+def version(name):
+    """Rows of other peers can be measured without one."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"no {name}"
+
+
 def facts(options):
     cores = len(Path("/proc/cpuinfo").read_text().split("\nprocessor"))
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in PEERS]
+    versions = [version(name) for name in PEERS]
     day = datetime.date.today().isoformat()
+    time = ", processor time of all threads" if options.processor else ""
     return {
         "machine": f"{cores} × {processor()}; {memory()}; Linux {platform.release()}",
         "compiler": output("g++", "--version").splitlines()[0],
         "versions": f"{', '.join(versions)}; {openblas()}; Python {platform.python_version()}",
         "threads": options.threads,
         # Rows of one page may come from several runs.
-        "run": f"{day}, commit {commit()}, rounds: {options.rounds}",
+        "run": f"{day}, commit {commit()}, rounds: {options.rounds}{time}",
     }

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tokenizers
+
 ROOT = Path(__file__).resolve().parents[2]
 GEMMA = "gemma-3-270m"
 
@@ -46,3 +48,15 @@ def ids(name, folder):
         found = json.loads(said(folder / "xlens" / "xlens", "tokenize", gemma(), *flags))["ids"]
         made.write_text(" ".join(map(str, found)) + "\n")
     return made
+
+
+def text(tokens, folder):
+    """A text of so many tokens of the default model: this repository's documents and headers."""
+    made = folder / f"text-{tokens}.txt"
+    if not made.exists():
+        parts = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("include/**/*.hpp")])
+        whole = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "hf" / "tokenizer.json"))
+        found = tokenizer.encode(whole, add_special_tokens=False)
+        made.write_text(whole[: found.offsets[tokens - 1][1]], encoding="utf-8")
+    return str(made)

@@ -30,21 +30,25 @@ def wanted(row, result):
     return f"{row.wanted:g}×{missed}"
 
 
-def main_row(row, result):
-    cells = [f"`{row.name}`", row.work, row.peer_name]
+RATIO = ["ratio min / median / max"]
+REST = ["wanted", "peak RSS, MiB", "same answers"]
+
+
+def measured_cells(row, result, whole=True):
+    """Both figures and their ratio; the `whole` row: also what stands under REST."""
+    columns = 3 + (len(REST) if whole else 0)
     if "missing" in result:
-        cells += ["not measured: " + result["missing"], "", "", "", "", ""]
-    else:
-        ours, theirs = result["rss"]
-        cells += [
-            figure(result["xlens"], row.unit),
-            figure(result["peer"], row.unit),
-            ratio(result),
-            wanted(row, result),
-            f"{ours:.0f} / {theirs:.0f}",
-            ("" if result["right"] else "**no**: ") + result["same"],
-        ]
-    return cells
+        return ["not measured: " + result["missing"], *[""] * (columns - 1)]
+    ours, theirs = result["rss"]
+    cells = [
+        figure(result["xlens"], row.unit),
+        figure(result["peer"], row.unit),
+        ratio(result),
+        wanted(row, result),
+        f"{ours:.0f} / {theirs:.0f}",
+        ("" if result["right"] else "**no**: ") + result["same"],
+    ]
+    return cells[:columns]
 
 
 def table(heading, rows):
@@ -53,21 +57,12 @@ def table(heading, rows):
 
 
 def growth_table(growth, results):
-    rows = []
-    for label, row in growth.steps:
-        result = results[row.name]
-        if "missing" in result:
-            rows.append([str(label), "not measured: " + result["missing"], "", ""])
-        else:
-            rows.append(
-                [
-                    str(label),
-                    figure(result["xlens"], row.unit),
-                    figure(result["peer"], row.unit),
-                    ratio(result),
-                ]
-            )
-    heading = [growth.column, "xlens", growth.steps[0][1].peer_name, "ratio min / median / max"]
+    rows = [
+        [str(label), *measured_cells(row, results[row.name], growth.whole)]
+        for label, row in growth.steps
+    ]
+    heading = [growth.column, "xlens", growth.steps[0][1].peer_name, *RATIO]
+    heading += REST if growth.whole else []
     return f"{growth.heading}:\n\n{table(heading, rows)}"
 
 
@@ -80,9 +75,12 @@ def header(results, facts):
 
 
 def rows_table(results):
-    heading = ["row", "work", "peer", "xlens", "peer's", "ratio min / median / max", "wanted"]
-    heading += ["peak RSS, MiB", "same answers"]
-    return table(heading, [main_row(row, results[row.name]) for row in ROWS])
+    heading = ["row", "work", "peer", "xlens", "peer's", *RATIO, *REST]
+    rows = [
+        [f"`{row.name}`", row.work, row.peer_name, *measured_cells(row, results[row.name])]
+        for row in ROWS
+    ]
+    return table(heading, rows)
 
 
 def measured(part, results, facts, picture):

@@ -10,7 +10,7 @@ TEXT = "The capital of France is"
 class Who:
     """Somebody who does a job: a worker on one form of the model, or (`whole`) a program."""
 
-    kind: str  # xlens, llama, torch, transformer_lens, openblas
+    kind: str  # xlens, llama, torch, transformer_lens, openblas; examples, perplexity of xlens
     model: str  # of models.py: q4, the Q4_1 file; f32.gguf, hf, of the same; gemma; random/..
     precision: str = "f32"
     whole: bool = False
@@ -19,6 +19,7 @@ class Who:
 XLENS_Q4, XLENS_F32 = Who("xlens", "q4"), Who("xlens", "f32.gguf")
 NATIVE_Q4 = Who("xlens", "q4", "native")
 LLAMA, TORCH = Who("llama", "q4"), Who("torch", "hf")
+TRANSFORMER_LENS = Who("transformer_lens", "hf")
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class Row:
     exact: bool = True  # must ids agree? not where the peer rounds activations
     bound: float = 1e-3  # of the values, relative to the largest
     peer_job: str | None = None  # where it differs
+    peer_part: float = 1.0  # the peer does a part of the job, and all would take so many times that
     alike: bool = True  # do both give answers of one kind?
     threads: int | None = None  # None: as asked for
+    warmed: bool = True  # does a round go before those that count?
 
     def figure(self, seconds):
         """The figure of one job, in the unit."""
@@ -119,8 +122,8 @@ ROWS = [
     ),
     Row("trace-torch", TRACE, "PyTorch, hooks", "trace 64", XLENS_F32, TORCH, "s", wanted=2.0),
     Row(
-        "trace-tl", TRACE, "TransformerLens", "trace 64", XLENS_F32, Who("transformer_lens", "hf"),
-        "s", wanted=5.0,
+        "trace-tl", TRACE, "TransformerLens", "trace 64", XLENS_F32, TRANSFORMER_LENS, "s",
+        wanted=5.0,
     ),
     matmul("matmul-openblas", "OpenBLAS (NumPy)", Who("openblas", "hf"), wanted=0.95),
     matmul("matmul-torch", "PyTorch (MKL)", TORCH),
@@ -146,6 +149,7 @@ class Growth:
     column: str
     steps: list  # (label, row)
     part: str = "main"  # of the page
+    whole: bool = False  # also says what is wanted, peak memory, and whether answers are the same
 
 
 def context_row(who, context):
@@ -186,6 +190,27 @@ def of_gemma(job, precision):
     return Row(
         f"gemma-{work}-{precision}", "", "llama.cpp", job, ours, theirs, "tok/s", amount,
         exact=False, bound=0.2, peer_job=job.replace("trace", "prefill"), alike=work != "trace",
+    )
+
+
+CAPTURED, PATCHED = 4096, 14  # tokens
+PATCH_STEP = 10
+TEXTS = (10_000, 100_000)  # tokens
+
+
+def capture_row(name, who, **more):
+    return Row(
+        name, "", "TransformerLens", f"capture {CAPTURED}", who, TRANSFORMER_LENS, "tok/s",
+        CAPTURED, wanted=3.0, **more,
+    )
+
+
+def examples_row(tokens):
+    """Two commands of xlens on one text: examples --all, and perplexity."""
+    examples, perplexity = (Who(work, "q4", whole=True) for work in ("examples", "perplexity"))
+    return Row(
+        f"examples-{tokens}", "", "perplexity", str(tokens), examples, perplexity, "tok/s", tokens,
+        wanted=0.8, alike=False, warmed=False,
     )
 
 
@@ -246,5 +271,38 @@ GROWTH = [
         "work",
         [(f"{job.split()[0]}, {p}", of_gemma(job, p)) for job in GEMMA for p in ("f32", "native")],
         part="gemma",
+    ),
+    Growth(
+        "growth-workflows",
+        "Work of an experiment, against TransformerLens: the residuals that enter, before and "
+        "after every layer to safetensors, 4,096 tokens in windows of 512; and one `after` put in "
+        "another prompt's place, 14 positions × 30 layers, of which TransformerLens runs every "
+        "tenth layer, whose time is taken ten times",
+        "work",
+        [
+            ("capture, f32 weights", capture_row("capture-tl", XLENS_F32)),
+            (
+                "capture, Q4_1 file, native",
+                capture_row("capture-tl-native", NATIVE_Q4, bound=0.1),
+            ),
+            (
+                "patching, f32 weights",
+                Row(
+                    "patch-tl", "", "TransformerLens", f"patch {PATCHED} {PATCH_STEP}", XLENS_F32,
+                    TRANSFORMER_LENS, "s", wanted=5.0, peer_part=PATCH_STEP,
+                ),
+            ),
+        ],
+        part="workflows",
+        whole=True,
+    ),
+    Growth(
+        "growth-examples",
+        "Contexts of all 46,080 neurons (`xlens examples --all`, Q4_1 file, windows of 512) beside "
+        "`xlens perplexity` of the same text",
+        "tokens",
+        [(f"{tokens:,}", examples_row(tokens)) for tokens in TEXTS],
+        part="examples",
+        whole=True,
     ),
 ]

@@ -14,6 +14,7 @@ TOLD = 16  # every how many vectors or positions an answer tells what came out
 REPEATS = 20  # of an unembedding
 
 MODEL, THREADS = sys.argv[1], int(sys.argv[3])
+FOLDER = Path(sys.argv[2]).parent  # for what is written
 IDS = [int(word) for word in Path(sys.argv[2]).read_text().split()]
 
 

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // The xlens side of compare/run:   xlens_worker MODEL IDS THREADS PRECISION
+// What jobs write goes beside IDS.
 // Reads jobs, one a line (`decode 512 64`), and answers each with one line of JSON: the seconds
 // that the work took, and what came out, for the peers' answers to be compared with.
 #include <nlohmann/json.hpp>
 #include <xlens/xlens.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -51,13 +55,16 @@ double seconds_of(Work work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Every how many vectors or positions an answer tells what came out.
+/// Every how many vectors, positions or numbers an answer tells what came out.
 constexpr std::size_t told = 16;
+/// Tokens of a captured sequence.
+constexpr std::size_t window = 512;
 
 class jobs {
 public:
-    jobs(const xlens::transformer<>& model, std::vector<xlens::token_id> ids)
-        : m_model(model), m_lens(model), m_ids(std::move(ids)) {}
+    jobs(const xlens::transformer<>& model, std::vector<xlens::token_id> ids,
+         std::filesystem::path folder)
+        : m_model(model), m_lens(model), m_ids(std::move(ids)), m_folder(std::move(folder)) {}
 
     answer run(std::string_view name, std::size_t a, std::size_t b) {
         if (name == "decode") { return decode(a, b); }
@@ -67,6 +74,8 @@ public:
         if (name == "project_screened") { return project_screened(a, b); }
         if (name == "trace") { return trace(a); }
         if (name == "matmul") { return matmul(a); }
+        if (name == "capture") { return capture(a); }
+        if (name == "patch") { return patch(a, b); }
         xlens::fail("job {}: not there yet", name);
     }
 
@@ -227,6 +236,66 @@ private:
         return out;
     }
 
+    /// All residuals of the first tokens, in windows, as safetensors.
+    answer capture(std::size_t count) {
+        const std::filesystem::path folder = m_folder / "captured";
+        std::filesystem::remove_all(folder);
+        std::vector<xlens::source_sequence> windows;
+        for (std::size_t first = 0; first < count; first += window) {
+            const auto ids = prompt(count).subspan(first, std::min(window, count - first));
+            windows.push_back({{ids.begin(), ids.end()}, "window"});
+        }
+        const xlens::capture_source source = xlens::capture_prompts("ids", std::move(windows));
+        const xlens::capture_options options{.sites = {"embedding", "before", "after"}};
+        xlens::capture_result written;
+        answer out;
+        out.seconds =
+            seconds_of([&] { written = xlens::capture(m_model, source, options, folder); });
+        for (const xlens::capture_file& f : written.files) { tell(folder, f, out); }
+        std::filesystem::remove_all(folder);
+        return out;
+    }
+    /// Some numbers of the last row of every window.
+    static void tell(const std::filesystem::path& folder, const xlens::capture_file& of,
+                     answer& out) {
+        const xlens::safetensors_file file(folder / of.name);
+        for (const auto& [name, array] : file.tensors()) {
+            const std::size_t width = array.shape.at(1);
+            for (std::size_t row = window - 1 - of.first_row % window; row < of.rows;
+                 row += window) {
+                for (std::size_t i = 0; i < width; i += told) {
+                    float value = 0.0F;
+                    std::memcpy(&value, array.data + (row * width + i) * sizeof(value),
+                                sizeof(value));
+                    out.values[name].push_back(value);
+                }
+            }
+        }
+    }
+
+    /// A prompt with one residual `after` a layer of another prompt, at each position and layer in
+    /// turn: by how much the other's next token is preferred. Every `step`-th layer is told.
+    answer patch(std::size_t tokens, std::size_t step) {
+        const auto both = prompt(2 * tokens + 1);
+        xlens::patch_grid_options options;
+        options.metric = {.token = both[2 * tokens], .other = both[tokens]};
+        xlens::patch_grid_result found;
+        answer out;
+        out.seconds = seconds_of([&] {
+            const auto places =
+                xlens::patch_places(std::array{xlens::hook::after}, {}, m_model.config.layers);
+            const auto values =
+                xlens::source_values(m_model, places, both.subspan(tokens, tokens), tokens);
+            found = xlens::patch_grid(m_model, both.first(tokens), values, options);
+        });
+        for (std::size_t l = 0; l < m_model.config.layers; l += step) {
+            for (std::size_t p = 0; p < tokens; ++p) {
+                out.values["difference"].push_back(static_cast<float>(found.metric(l, p)));
+            }
+        }
+        return out;
+    }
+
     [[nodiscard]] std::span<const xlens::token_id> prompt(std::size_t count) const {
         if (count > m_ids.size()) {
             xlens::fail("{} tokens asked for, {} given", count, m_ids.size());
@@ -243,6 +312,7 @@ private:
     const xlens::transformer<>& m_model;
     xlens::logit_lens m_lens;
     std::vector<xlens::token_id> m_ids;
+    std::filesystem::path m_folder;           // for what is written
     std::map<std::size_t, continued> m_read;  // by context
     xlens::aligned_tensor m_product;
 };
@@ -257,8 +327,8 @@ xlens::model open(const char* path, std::string_view precision) {
     return xlens::load(path, {native ? xlens::precision::native : xlens::precision::f32});
 }
 
-void serve(const xlens::model& model, const std::vector<xlens::token_id>& ids) {
-    jobs mine(model, ids);
+void serve(const xlens::model& model, const std::filesystem::path& ids) {
+    jobs mine(model, read_ids(ids.c_str()), ids.parent_path());
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream words(line);
         std::string name;
@@ -275,7 +345,7 @@ int main(int argc, char** argv) try {
     if (argc != 5) { xlens::fail("usage: xlens_worker MODEL IDS THREADS PRECISION"); }
     xlens::set_threads(std::strtoul(argv[3], nullptr, 10));
     const xlens::model file = open(argv[1], argv[4]);
-    serve(file, read_ids(argv[2]));
+    serve(file, argv[2]);
 } catch (const xlens::error& e) {
     std::cout << nlohmann::json{{"error", e.what()}}.dump() << std::endl;
     return 2;

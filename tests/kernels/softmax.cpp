@@ -2,14 +2,18 @@
 #define BOOST_TEST_MODULE softmax
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/kernels/log_sum.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/reference/softmax.hpp>
 
 #include "support/lengths.hpp"
 #include "support/rows_of_floats.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
+#include <span>
 #include <vector>
 
 using namespace xlens::test;
@@ -106,4 +110,40 @@ BOOST_AUTO_TEST_CASE(empty_row) {
     std::vector<float> x;
     xlens::kernels::softmax(x);
     BOOST_TEST(xlens::kernels::log_sum_exp(x) == -infinity);
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_in_parts_is_the_sum_of_the_row) {
+    for (const float deviation : {0.1F, 3.0F, 40.0F}) {
+        const auto x = random_row(5003, 6, deviation);
+        const double expected = xlens::reference::log_sum_exp(x);
+        for (const std::size_t part : {1U, 7U, 192U, 5003U}) {
+            xlens::kernels::log_sum front;
+            xlens::kernels::log_sum back;
+            for (std::size_t i = 0; i < x.size(); i += part) {
+                const auto some = std::span(x).subspan(i, std::min(part, x.size() - i));
+                (i < x.size() / 2 ? front : back).add(some);
+            }
+            front.add(back);
+            BOOST_REQUIRE_SMALL(front.value() - expected, 1e-6 * (1.0 + std::fabs(expected)));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_number_is_not_hidden_in_a_sum_of_parts) {
+    const std::vector<float> numbers{1.0F, -300.0F};
+    for (const float bad : {not_a_number, infinity}) {
+        xlens::kernels::log_sum sum;
+        sum.add(numbers);
+        sum.add(std::vector<float>{0.0F, bad, 2.0F});
+        sum.add(numbers);
+        BOOST_TEST(!std::isfinite(sum.value()));
+    }
+    xlens::kernels::log_sum none;
+    BOOST_TEST(none.value() == -infinity);
+    none.add(std::vector<float>{-infinity, -infinity});
+    BOOST_TEST(none.value() == -infinity);
+    none.add(xlens::kernels::log_sum());
+    none.add(numbers);
+    BOOST_TEST(none.value() == xlens::reference::log_sum_exp(numbers),
+               boost::test_tools::tolerance(1e-6));
 }

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <span>
@@ -27,16 +28,22 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/finite.hpp>
+#include <xlens/kernels/log_sum.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
-#include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/reading_screen.hpp>
 #include <xlens/lens/screen.hpp>
 #include <xlens/numerics/power_sums.hpp>
+#include <xlens/storage/rows_at.hpp>
+
+#include <numeric>
+#include <utility>
 #endif
 
 namespace xlens {
 
+class reading_screen;     // lens/reading_screen.hpp
 class vocabulary_screen;  // lens/screen.hpp
 
 namespace detail {
@@ -61,7 +68,10 @@ public:
     /// The k best tokens of softmax(E·x_n) for each row of x (N, D), with exact normalisers and the
     /// unembedding's bias and cap; for an adaptive softmax the logits are log-probabilities. With
     /// `targets` (N), also the log-probability of targets[n] under row n. Cost 2·N·V·D, memory
-    /// O(N·k). Throws xlens::error for what is not finite, and for vectors of another width.
+    /// O(N·k). Of many rows the vocabulary is screened in integers first (lens/reading_screen.hpp):
+    /// the same tokens and logits, and a normaliser that is off by 10⁻⁶ at most; the first time,
+    /// that takes two passes over E and 2·V·D bytes. Throws xlens::error for what is not finite,
+    /// and for vectors of another width.
     [[nodiscard]] std::vector<reading> read(rows<const float> x, std::size_t k,
                                             std::span<const token_id> targets = {}) const;
 
@@ -79,6 +89,16 @@ private:
     static constexpr std::size_t screened_rows = 1024;
 
     [[nodiscard]] bool can_screen(rows<const float> x) const;
+
+    /// Rows from which on making a screen of readings pays.
+    static constexpr std::size_t screened_readings = 512;
+
+    /// The screen for such readings; null where they are scanned.
+    [[nodiscard]] const reading_screen* screen_of_readings(std::size_t count, std::size_t k) const;
+
+    /// read() by scores of the whole vocabulary in f32.
+    [[nodiscard]] std::vector<reading> scan_readings(rows<const float> x, std::size_t k,
+                                                     std::span<const token_id> targets) const;
 
     using section = unembedding<any_matrix>::section;
 
@@ -104,6 +124,7 @@ private:
 
     const unembedding<any_matrix>* m_unembedding;
     lazy<std::shared_ptr<const vocabulary_screen>> m_screen;
+    lazy<std::shared_ptr<const reading_screen>> m_reading_screen;
 };
 
 #if XLENS_DEFINES(lens)
@@ -185,7 +206,7 @@ inline double log_add(double a, double b) {
 struct vocabulary::partial {
     explicit partial(std::size_t k) : best(k) {}
     top_k best;
-    double log_sum = -std::numeric_limits<double>::infinity();
+    kernels::log_sum log_sum;
     float target = std::numeric_limits<float>::quiet_NaN();  // NaN: not in this part
 };
 
@@ -197,6 +218,41 @@ XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t
              targets.size());
     }
     for (const token_id token : targets) { check_token(token, size(), "lens"); }
+    const reading_screen* screen = screen_of_readings(x.count(), k);
+    if (screen == nullptr) { return scan_readings(x, k, targets); }
+    std::vector<reading> out(x.count());
+    screen->read(x, k, targets, out);
+    std::vector<std::size_t> left(x.count());
+    std::iota(left.begin(), left.end(), std::size_t{0});
+    std::erase_if(left, [&](std::size_t n) { return !out[n].top.empty(); });
+    std::vector<token_id> wanted;
+    for (const std::size_t n : targets.empty() ? std::vector<std::size_t>() : left) {
+        wanted.push_back(targets[n]);
+    }
+    const xt::xtensor<float, 2> rest = rows_at(x, left);
+    std::vector<reading> scanned = scan_readings(rest, k, wanted);
+    for (std::size_t i = 0; i < left.size(); ++i) { out[left[i]] = std::move(scanned[i]); }
+    return out;
+}
+
+XLENS_API const reading_screen* vocabulary::screen_of_readings(std::size_t count,
+                                                               std::size_t k) const {
+    constexpr std::size_t fewest_tokens_each = 64;  // of the k: below, nearly all would be scored
+    const auto& e = *m_unembedding;
+    const bool plain = e.sections.size() == 1 && !e.sections.front().projection &&
+                       e.bias.size() == 0 && !(e.cap > 0.0F);
+    if (!reading_screen::wins || !plain || count < screened_readings || k == 0 ||
+        size() / k < fewest_tokens_each ||
+        size() > reading_screen::most_bytes / sizeof(std::int16_t) / e.width()) {
+        return nullptr;
+    }
+    const reading_screen& out = *m_reading_screen.get(
+        [&] { return std::make_shared<const reading_screen>(e.sections.front().out); });
+    return out.bounded() ? &out : nullptr;
+}
+
+XLENS_API std::vector<reading> vocabulary::scan_readings(rows<const float> x, std::size_t k,
+                                                         std::span<const token_id> targets) const {
     detail::bad_scores bad;
     std::vector<reading> out;
     for (std::size_t n = 0; n < x.count(); n += detail::scan_batch) {
@@ -263,7 +319,7 @@ XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
                          m_unembedding->finish(id, scores[i]);
                          partial& p = parts[group * n + i];
                          p.best.offer_range(static_cast<token_id>(id), scores[i]);
-                         p.log_sum = detail::log_add(p.log_sum, kernels::log_sum_exp(scores[i]));
+                         p.log_sum.add(scores[i]);
                          if (targets.empty()) { continue; }
                          const auto target = static_cast<std::size_t>(targets[i]);
                          if (target >= id && target - id < scores.width()) {
@@ -275,7 +331,7 @@ XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
         for (std::size_t i = 0; i < n; ++i) {
             const partial& from = parts[group * n + i];
             parts[i].best.merge(from.best);
-            parts[i].log_sum = detail::log_add(parts[i].log_sum, from.log_sum);
+            parts[i].log_sum.add(from.log_sum);
             if (!std::isnan(from.target)) { parts[i].target = from.target; }
         }
     }
@@ -296,7 +352,7 @@ XLENS_API void vocabulary::read_batch(rows<const float> x, std::size_t k,
 
 XLENS_API reading vocabulary::join(const std::vector<std::vector<partial>>& sections, std::size_t i,
                                    std::size_t k, const xt::xtensor<float, 2>& classes) const {
-    double total = sections[0][i].log_sum;
+    double total = sections[0][i].log_sum.value();
     for (std::size_t c = 1; c < sections.size(); ++c) {
         total = detail::log_add(total, classes(i, c - 1));
     }
@@ -307,7 +363,8 @@ XLENS_API reading vocabulary::join(const std::vector<std::vector<partial>>& sect
     for (std::size_t c = 0; c < sections.size(); ++c) {
         const partial& part = sections[c][i];
         const double head_shift = adaptive ? -total : 0.0;
-        const double shift = c == 0 ? head_shift : head_shift + classes(i, c - 1) - part.log_sum;
+        const double shift =
+            c == 0 ? head_shift : head_shift + classes(i, c - 1) - part.log_sum.value();
         for (const scored& s : part.best.sorted()) {
             best.offer(s.id, static_cast<float>(s.score + shift));
         }

@@ -131,14 +131,19 @@ inline std::vector<observed_layer> picked(const observe& seen,
     return out;
 }
 
+/// Residuals that are read together, at most: enough for the vocabulary to be screened
+/// (lens/reading_screen.hpp), and few beside it.
+inline constexpr std::size_t trace_readings = 4096;
+
 /// What the lens reads of each layer in turn: of all positions before its FFN update, then of all
-/// after it. Residuals of several layers are read together, so that the vocabulary comes from
-/// memory once for many of them. `fitted` is trace_options::lens: one map for both sides of an
+/// after it. Residuals of many layers are read together, so that the vocabulary comes from memory
+/// once for many of them. `fitted` is trace_options::lens: one map for both sides of an
 /// update, so that what differs between them is the update's doing.
 inline std::vector<reading> read_layers(const logit_lens& lens, const linear_lens* fitted,
                                         const std::vector<observed_layer>& layers,
                                         std::span<const std::size_t> positions, std::size_t top) {
-    auto some = aligned_tensor::from_shape({scan_batch, layers.front().after.shape(1)});
+    const std::size_t most = std::min(trace_readings, 2 * layers.size() * positions.size());
+    auto some = aligned_tensor::from_shape({most, layers.front().after.shape(1)});
     std::size_t count = 0;
     std::vector<reading> out;
     const auto read = [&] {
@@ -162,7 +167,7 @@ inline std::vector<reading> read_layers(const logit_lens& lens, const linear_len
             }
             for (std::size_t p = 0; p < residuals.count(); ++p) {
                 std::ranges::copy(read_from[p], rows<float>(some)[count].begin());
-                if (++count == scan_batch) { read(); }
+                if (++count == most) { read(); }
             }
         }
     }
