@@ -46,6 +46,7 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/simd.hpp>
+#include <xlens/core/team.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/version.hpp>
