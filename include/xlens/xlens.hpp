@@ -66,6 +66,7 @@
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/time_exit.hpp>
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/events/checkpoint.hpp>
 #include <xlens/events/detect.hpp>

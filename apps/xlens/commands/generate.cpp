@@ -33,6 +33,7 @@ struct generate_flags {
     prompt_flags prompt;
     edit_flags edits;
     std::optional<std::string> exit;
+    bool verify = false;
     std::size_t count = 20;
     std::optional<float> temperature;
     std::optional<float> top_p;
@@ -70,7 +71,11 @@ sampler::options sampling_of(const generate_flags& flags) {
 }
 
 decoding decoding_of(const generate_flags& flags) {
-    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute};
+    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute, flags.verify};
+    if (flags.verify && !flags.exit) { fail("--verify: expected --exit with it, got none"); }
+    if (flags.verify && flags.attribute) {
+        fail("--attribute: expected no --verify with it, got one: drafts are no part of the text");
+    }
     if (flags.beams) {
         const bool samples = out.sampling.temperature > 0.0F || flags.repetition_penalty;
         if (samples) { fail("--beam: expected no flag of sampling with it, got one"); }
@@ -90,6 +95,13 @@ std::string words_for(const decoding& how) {
                            how.beam->length_penalty);
     }
     return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
+}
+
+std::string words_for(const early_exit::draft_counts& counts, const engine& opened) {
+    return fmt::format("drafts: {} of {} were the model's tokens; {:.2f} tokens a pass, {:.1f} of {} "
+                       "layers saved a token",
+                       counts.accepted, counts.drafts, counts.tokens_per_pass(),
+                       counts.saved_layers(opened.config().layers), opened.config().layers);
 }
 
 run_record record_of(const generate_flags& flags, const engine& opened, const file_prompt& prompt) {
@@ -127,6 +139,7 @@ void generate_one(const generate_flags& flags, const engine& opened, const file_
         if (flags.attribute) { print_attributions(opened, found.attributions); }
         note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
                          found.tokens_per_second, finish_name(found.why)));
+        if (found.drafts) { note(words_for(*found.drafts, opened)); }
     }
 }
 
@@ -191,6 +204,8 @@ void add_generate(command_line& program) {
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");
+    a.flag("--verify", flags->verify,
+           "Take what an exit names as a draft that the whole model judges: its text, in less time");
 }
 
 }  // namespace xlens::program

@@ -5,6 +5,7 @@
 #include "output/cells.hpp"
 #include "output/table_line.hpp"
 
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/text/visible.hpp>
 
 #include <algorithm>
@@ -66,6 +67,16 @@ void write_generated(json_writer& out, const engine& model, const generated_text
     out.end_array();
     out.field("finish_reason", finish_name(found.why));
     out.field("tokens_per_second", found.tokens_per_second);
+    if (found.drafts) {
+        out.key("verified");
+        out.begin_object();
+        out.field("drafts", found.drafts->drafts);
+        out.field("accepted", found.drafts->accepted);
+        out.field("passes", found.drafts->passes);
+        out.field("tokens_per_pass", found.drafts->tokens_per_pass());
+        out.field("saved_layers", found.drafts->saved_layers(model.config().layers));
+        out.end_object();
+    }
     out.end_object();
 }
 
