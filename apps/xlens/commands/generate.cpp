@@ -5,12 +5,14 @@
 #include "engine/policies.hpp"
 #include "engine/read.hpp"
 #include "output/attribution_table.hpp"
+#include "output/drafts.hpp"
 #include "output/generated_text.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 
 #include <xlens/core/error.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
 
 #include <fmt/format.h>
@@ -97,13 +99,6 @@ std::string words_for(const decoding& how) {
     return how.sampling.temperature > 0.0F ? fmt::format("seed {}", how.sampling.seed) : "greedy";
 }
 
-std::string words_for(const early_exit::draft_counts& counts, const engine& opened) {
-    return fmt::format("drafts: {} of {} were the model's tokens; {:.2f} tokens a pass, {:.1f} of {} "
-                       "layers saved a token",
-                       counts.accepted, counts.drafts, counts.tokens_per_pass(),
-                       counts.saved_layers(opened.config().layers), opened.config().layers);
-}
-
 run_record record_of(const generate_flags& flags, const engine& opened, const file_prompt& prompt) {
     run_record out = record_of(opened, flags.prompt, prompt);
     out.edits = flags.edits;
@@ -139,7 +134,7 @@ void generate_one(const generate_flags& flags, const engine& opened, const file_
         if (flags.attribute) { print_attributions(opened, found.attributions); }
         note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
                          found.tokens_per_second, finish_name(found.why)));
-        if (found.drafts) { note(words_for(*found.drafts, opened)); }
+        if (found.drafts) { note(words_for(*found.drafts, opened.config().layers)); }
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "output/attribution_json.hpp"
 #include "output/cells.hpp"
+#include "output/drafts.hpp"
 #include "output/table_line.hpp"
 
 #include <xlens/model/hyperparameters.hpp>
@@ -69,13 +70,7 @@ void write_generated(json_writer& out, const engine& model, const generated_text
     out.field("tokens_per_second", found.tokens_per_second);
     if (found.drafts) {
         out.key("verified");
-        out.begin_object();
-        out.field("drafts", found.drafts->drafts);
-        out.field("accepted", found.drafts->accepted);
-        out.field("passes", found.drafts->passes);
-        out.field("tokens_per_pass", found.drafts->tokens_per_pass());
-        out.field("saved_layers", found.drafts->saved_layers(model.config().layers));
-        out.end_object();
+        write_drafts(out, *found.drafts, model.config().layers);
     }
     out.end_object();
 }

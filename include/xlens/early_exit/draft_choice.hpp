@@ -43,12 +43,13 @@ private:
 /// that of every draft which is not judged yet.
 class draft_choice {
 public:
-    draft_choice(const transformer<>& model, float threshold);
+    explicit draft_choice(const transformer<>& model);
 
     /// A position more is read.
     void begin() { m_open.emplace_back(); }
-    /// Whether it leaves after this layer.
-    bool stops(std::size_t layer, float score, std::optional<token_id> named);
+    /// Whether it pays to leave after this layer, where the rule would; it names this token, if it
+    /// knows one.
+    bool pays(std::size_t layer, std::optional<token_id> named);
     /// It left there, and this token was named.
     void drafted(std::size_t layer, token_id named);
     /// The first position that is open has this token.
@@ -63,7 +64,7 @@ public:
     [[nodiscard]] double unembedding() const { return m_unembedding; }
 
 private:
-    /// Looks at a layer that the threshold passes; recent ones count most.
+    /// Looks at a layer after which the rule would leave; recent ones count most.
     struct record {
         double looks = 0.0;
         double agreed = 0.0;
@@ -79,7 +80,6 @@ private:
 
     [[nodiscard]] double trust(std::size_t layer) const;
 
-    float m_threshold;
     double m_unembedding;
     pass_costs m_costs;
     std::vector<record> m_records;  // one a layer
@@ -119,8 +119,7 @@ XLENS_API double pass_costs::further() const {
     return a + b > 0.0 ? std::clamp(b / (a + b), 0.0, 1.0) : prior;
 }
 
-XLENS_API draft_choice::draft_choice(const transformer<>& model, float threshold)
-    : m_threshold(threshold), m_records(model.config.layers) {
+XLENS_API draft_choice::draft_choice(const transformer<>& model) : m_records(model.config.layers) {
     const hyperparameters& c = model.config;
     const double layer = static_cast<double>(
         c.width * (2 * c.head_size * (c.heads + c.kv_heads) + 3 * c.inner_width));
@@ -132,8 +131,8 @@ XLENS_API double draft_choice::trust(std::size_t layer) const {
     return (r.agreed + 3.2) / (r.looks + 4.0);
 }
 
-XLENS_API bool draft_choice::stops(std::size_t layer, float score, std::optional<token_id> named) {
-    if (m_open.empty() || score < m_threshold) { return false; }
+XLENS_API bool draft_choice::pays(std::size_t layer, std::optional<token_id> named) {
+    if (m_open.empty()) { return false; }
     position& p = m_open.back();
     if (named) { p.looks.push_back({layer, *named}); }
     const double rest = static_cast<double>(m_records.size() - 1 - layer) + m_unembedding;
@@ -142,12 +141,11 @@ XLENS_API bool draft_choice::stops(std::size_t layer, float score, std::optional
     for (const position& before : m_open) { q *= before.trust; }
     const double saved = (1.0 - mu) * rest;
     const double lost = static_cast<double>(layer + 1) + mu * rest;
-    if (q * saved <= (1.0 - q) * lost) { return false; }
-    p.trust = trust(layer);
-    return true;
+    return q * saved > (1.0 - q) * lost;
 }
 
 XLENS_API void draft_choice::drafted(std::size_t layer, token_id named) {
+    m_open.back().trust = trust(layer);
     std::vector<look>& looks = m_open.back().looks;
     if (looks.empty() || looks.back().layer != layer) { looks.push_back({layer, named}); }
 }

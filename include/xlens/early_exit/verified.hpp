@@ -34,10 +34,15 @@ struct draft_counts {
     std::size_t passes = 0;        ///< that went through the last layer
     std::size_t layer_passes = 0;  ///< times that a layer ran, for one position or for several
 
+    draft_counts& operator+=(const draft_counts& other);
     [[nodiscard]] double tokens_per_pass() const;
     /// Layers a token that were not run for it alone, of L.
     [[nodiscard]] double saved_layers(std::size_t layers) const;
 };
+
+/// Which exits become drafts: those that pay by the times that were measured (draft_choice), or all
+/// that the rule wants.
+enum class drafting { where_it_pays, always };
 
 /// A text, bit for bit that of generate() without exits, and what it took.
 struct verified_continuation : continuation {
@@ -51,7 +56,7 @@ namespace detail {
 XLENS_API verified_continuation verify_with(const transformer<>& model, sequence_state& state,
                                             std::span<const token_id> prompt,
                                             generate_options options, const fitted_exit& exit,
-                                            dynamic_policies& policies);
+                                            drafting which, dynamic_policies& policies);
 
 }  // namespace detail
 
@@ -77,10 +82,19 @@ verified_continuation generate_verified(const transformer<>& model,
                                         P&... policies) {
     dynamic_policies pack = dynamic_policies::of(policies...);
     sequence_state state = model.start();
-    return detail::verify_with(model, state, prompt, options, exit, pack);
+    return detail::verify_with(model, state, prompt, options, exit, drafting::where_it_pays, pack);
 }
 
 #if XLENS_DEFINES(early_exit)
+
+XLENS_API draft_counts& draft_counts::operator+=(const draft_counts& other) {
+    drafts += other.drafts;
+    accepted += other.accepted;
+    tokens += other.tokens;
+    passes += other.passes;
+    layer_passes += other.layer_passes;
+    return *this;
+}
 
 XLENS_API double draft_counts::tokens_per_pass() const {
     return passes == 0 ? 0.0 : static_cast<double>(tokens) / static_cast<double>(passes);
@@ -98,12 +112,14 @@ namespace detail {
 class verifier {
 public:
     verifier(const transformer<>& model, sequence_state& state, generate_options options,
-             const fitted_exit& exit, dynamic_policies& policies)
+             const fitted_exit& exit, drafting which, dynamic_policies& policies)
         : m_model(&model),
           m_state(&state),
           m_options(std::move(options)),
           m_policies(&policies),
-          m_choice(model, exit.threshold),
+          m_which(which),
+          m_threshold(exit.threshold),
+          m_choice(model),
           m_exit(exit.rule,
                  [this](std::size_t layer, float score) { return stops(layer, score); }) {
         m_with_exit.borrow(policies);
@@ -112,20 +128,37 @@ public:
     verifier(const verifier&) = delete;
     verifier& operator=(const verifier&) = delete;
 
-    verified_continuation write(std::span<const token_id> prompt) {
-        prefill(*m_model, *m_state, prompt, *m_policies);
+    /// From the logits of a prompt that has been read: whether the text goes on.
+    bool begin() {
         m_state->fill = kv_fill::complete;
-        bool goes_on = judge();
+        m_goes_on = judge();
         m_state->wanted = logit_rows::completed;
-        while (goes_on) { goes_on = pass(); }
+        return m_goes_on;
+    }
+    /// Until the text is complete.
+    void go_on() {
+        while (m_goes_on) { m_goes_on = pass(); }
+    }
+    /// Until there are so many tokens, for a text whose end is no end yet.
+    void go_on(std::size_t count) {
+        m_options.count = count;
+        m_goes_on = m_out.tokens.size() < count;
+        go_on();
+    }
+    /// What is read in place of the tokens that are chosen, from position 0 on (time_exit).
+    void read_instead(std::span<const token_id> text) { m_text = text; }
+
+    [[nodiscard]] const verified_continuation& out() {
         m_out.counts.tokens = m_out.tokens.empty() ? 0 : m_out.tokens.size() - 1;
-        return std::move(m_out);
+        return m_out;
     }
 
 private:
     bool stops(std::size_t layer, float score) {
         const std::optional<named_token> named = m_exit.rule().answer(0);
-        return m_choice.stops(layer, score, named ? std::optional(named->id) : std::nullopt);
+        if (score < m_threshold) { return false; }
+        const bool pays = m_choice.pays(layer, named ? std::optional(named->id) : std::nullopt);
+        return pays || m_which == drafting::always;
     }
     /// Whether nothing is to be read behind the last draft: the text may end there.
     [[nodiscard]] bool must_complete() const {
@@ -141,7 +174,7 @@ private:
         if (must_complete()) {
             m_model->complete(*m_state, *m_policies);
         } else {
-            const token_id next = m_drafts.empty() ? m_out.tokens.back().id : m_drafts.back().id;
+            const token_id next = newest();
             m_choice.begin();
             m_model->forward(*m_state, std::span<const token_id>(&next, 1), m_with_exit);
         }
@@ -149,6 +182,10 @@ private:
         if (read == 0) { add_draft(); }
         count(before, read, std::chrono::steady_clock::now() - begin);
         return read == 0 || judge();
+    }
+    [[nodiscard]] token_id newest() const {
+        if (!m_text.empty()) { return m_text[m_state->position]; }
+        return m_drafts.empty() ? m_out.tokens.back().id : m_drafts.back().id;
     }
     /// Positions of each layer.
     [[nodiscard]] std::vector<std::size_t> cached() const {
@@ -177,7 +214,8 @@ private:
             next.id = named->id;
         } else {
             xt::xtensor<float, 2> y = m_state->residual;
-            xt::xtensor<float, 2> logits = xt::empty<float>({std::size_t{1}, m_model->config.vocabulary});
+            xt::xtensor<float, 2> logits =
+                xt::empty<float>({std::size_t{1}, m_model->config.vocabulary});
             m_exit.rule().translate(next.layer, y);
             m_model->read_out(y, logits);
             next.id = greedy()(std::span<const float>(logits.data(), logits.size())).id;
@@ -235,22 +273,30 @@ private:
     sequence_state* m_state;
     generate_options m_options;
     dynamic_policies* m_policies;
+    drafting m_which;
+    float m_threshold;
     draft_choice m_choice;
     exit_policy<any_rule> m_exit;
     dynamic_policies m_with_exit;
     std::vector<draft> m_drafts;  // not judged yet
+    std::span<const token_id> m_text;
+    bool m_goes_on = false;
     verified_continuation m_out;
 };
 
 XLENS_API verified_continuation verify_with(const transformer<>& model, sequence_state& state,
                                             std::span<const token_id> prompt,
                                             generate_options options, const fitted_exit& exit,
-                                            dynamic_policies& policies) {
+                                            drafting which, dynamic_policies& policies) {
     if (!policies.is_rowwise()) {
         fail("verify: a policy looks at more than a row, or may stop: it would see drafts");
     }
     if (options.count == 0) { return {}; }
-    return verifier(model, state, std::move(options), exit, policies).write(prompt);
+    prefill(model, state, prompt, policies);
+    verifier writer(model, state, std::move(options), exit, which, policies);
+    writer.begin();
+    writer.go_on();
+    return writer.out();
 }
 
 }  // namespace detail
