@@ -105,7 +105,7 @@ XLENS_API double pass_costs::further() const {
     // Until passes of several positions say more: μ = 0.4, as a weak observation a = 1.5·b.
     constexpr double prior = 0.4;
     const double t = m_aa > 0.0 ? m_at / m_aa : 1.0;
-    const double weight = 0.05 * (m_aa + 1e-30);
+    const double weight = 0.01 * (m_aa + 1e-30);
     const double a0 = (1.0 - prior) * t;
     const double b0 = prior * t;
     const double aa = m_aa + weight;
