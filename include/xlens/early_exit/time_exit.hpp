@@ -170,7 +170,7 @@ XLENS_API timed_exit time_verified(const transformer<>& model, std::span<const t
             out.seconds_full += full_seconds;
             out.seconds_exit += exit_seconds;
             out.ratios.push_back(exit_seconds / full_seconds);
-            if (progress) { progress(start + first + part.size(), tokens.size()); }
+            progress(start + first + part.size(), tokens.size());
         }
         out.drafts += writer.out().counts;
     }
