@@ -36,9 +36,9 @@ namespace {
 
 // Full attention, windows of 8, windows and post norms and caps, parallel residual, experts, sinks.
 const std::vector<std::string> architectures{
-    "models/llama/hf",        "families/mixtral_window/hf", "families/gemma3_text/hf",
-    "families/gemma2/hf",     "families/cohere2/hf",        "families/qwen3_moe/hf",
-    "families/gpt_oss/hf",    "families/phi3_window/hf",    "families/bloom/hf",
+    "models/llama/hf",     "families/mixtral_window/hf", "families/gemma3_text/hf",
+    "families/gemma2/hf",  "families/cohere2/hf",        "families/qwen3_moe/hf",
+    "families/gpt_oss/hf", "families/phi3_window/hf",    "families/bloom/hf",
 };
 
 std::vector<token_id> text(const model& m, std::size_t count, unsigned seed) {

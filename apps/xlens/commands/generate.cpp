@@ -199,8 +199,9 @@ void add_generate(command_line& program) {
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");
-    a.flag("--verify", flags->verify,
-           "Take what an exit names as a draft that the whole model judges: its text, in less time");
+    a.flag(
+        "--verify", flags->verify,
+        "Take what an exit names as a draft that the whole model judges: its text, in less time");
 }
 
 }  // namespace xlens::program

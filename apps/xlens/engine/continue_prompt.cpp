@@ -131,8 +131,8 @@ generated_text read_on(const engine& opened, std::span<const token_id> prompt, c
     generated_text out;
     continuation found;
     if (how.verify) {
-        auto judged = early_exit::generate_verified(opened.model(), prompt, options,
-                                                    *opened.exit(), policies);
+        auto judged = early_exit::generate_verified(opened.model(), prompt, options, *opened.exit(),
+                                                    policies);
         out.drafts = judged.counts;
         found = std::move(judged);
     } else {

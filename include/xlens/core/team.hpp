@@ -22,8 +22,8 @@ namespace xlens::detail {
 /// for milliseconds, or sleep at once; these spin for as long as a decoding thread is between two
 /// loops, and then sleep, so that they are fast alone and leave the processor to other programs.
 ///
-/// A loop is cut into pieces, four a thread, and each thread has its share of them. One that is done
-/// takes pieces of others: a thread to which the system gives no processor delays nobody, and after
+/// A loop is cut into pieces, four a thread, and each thread has its share of them. One that is
+/// done takes pieces of others: a thread to which the system gives no processor delays nobody, and after
 /// a fork(), which copies no threads, the caller does everything.
 class team {
 public:

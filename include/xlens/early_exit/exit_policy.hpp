@@ -60,8 +60,8 @@ public:
             m_inputs.view(where.layer, where.first_position + all.count() - 1, x);
         float score = never_exits;
         m_rule.score(view, {&score, 1});
-        m_stopped = m_stops ? score > never_exits && m_stops(where.layer, score)
-                            : score >= m_threshold;
+        m_stopped =
+            m_stops ? score > never_exits && m_stops(where.layer, score) : score >= m_threshold;
         if constexpr (answering_rule<Rule>) {
             if (m_stopped && score > never_exits) { keep_answer(x[0]); }
         }

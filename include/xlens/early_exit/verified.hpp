@@ -62,8 +62,8 @@ XLENS_API verified_continuation verify_with(const transformer<>& model, sequence
 
 /// Early exit without loss. The token that an exit names is a draft: the next position is read
 /// behind it, and the layers that were left out run later, for several positions in one pass
-/// (transformer::complete, kv_fill::complete), which costs less than one pass each. The whole model's
-/// token then takes the place of a draft that differs, and what was read behind it is forgotten. So
+/// (transformer::complete, kv_fill::complete), which costs less than one pass each. The whole
+/// model's token then takes the place of a draft that differs, and what was read behind it is forgotten. So
 /// tokens, probabilities, keys and values are bit for bit those of generate() with the same options
 /// and policies, whatever the rule says (cf. speculative decoding, Leviathan et al. 2023,
 /// 2211.17192, and self-speculation, LayerSkip, 2404.16710, where a fixed exit drafts).
@@ -195,15 +195,13 @@ private:
     }
     void count(std::span<const std::size_t> before, std::size_t read,
                std::chrono::duration<double> time) {
-        std::size_t layers = 0;
-        std::size_t rows = 0;
+        std::vector<std::size_t> rows;
         for (std::size_t l = 0; l < before.size(); ++l) {
             const std::size_t more = m_state->caches[l].positions() - before[l];
-            layers += more > 0 ? 1U : 0U;
-            rows += more;
+            if (more > 0) { rows.push_back(more); }
         }
-        m_choice.took(layers, rows, read, time.count());
-        m_out.counts.layer_passes += layers;
+        m_choice.took(rows, read, time.count());
+        m_out.counts.layer_passes += rows.size();
         m_out.counts.passes += read > 0 ? 1U : 0U;
     }
     /// The pass left early: what the exit says is a draft. A rule that has not read the vocabulary
