@@ -35,7 +35,7 @@ namespace data = boost::unit_test::data;
 namespace {
 
 // Full attention, windows of 8, windows and post norms and caps, parallel residual, experts, sinks.
-const std::vector<std::string> architectures{
+const std::vector<std::string> kinds_of_models{
     "models/llama/hf",     "families/mixtral_window/hf", "families/gemma3_text/hf",
     "families/gemma2/hf",  "families/cohere2/hf",        "families/qwen3_moe/hf",
     "families/gpt_oss/hf", "families/phi3_window/hf",    "families/bloom/hf",
@@ -143,7 +143,7 @@ draft_counts check(const model& m, std::span<const token_id> prompt,
 
 }  // namespace
 
-BOOST_DATA_TEST_CASE(every_rule_writes_the_text_of_the_whole_model, data::make(architectures),
+BOOST_DATA_TEST_CASE(every_rule_writes_the_text_of_the_whole_model, data::make(kinds_of_models),
                      name) {
     const model m = load(golden_path(name));
     const std::vector<token_id> prompt = text(m, 5, 2);
@@ -162,7 +162,7 @@ BOOST_DATA_TEST_CASE(every_rule_writes_the_text_of_the_whole_model, data::make(a
     BOOST_TEST(all.accepted < all.drafts);
 }
 
-BOOST_DATA_TEST_CASE(samplers_draw_what_they_would_have_drawn, data::make(architectures), name) {
+BOOST_DATA_TEST_CASE(samplers_draw_what_they_would_have_drawn, data::make(kinds_of_models), name) {
     const model m = load(golden_path(name));
     const std::vector<token_id> prompt = text(m, 4, 3);
     for (const fitted_exit& exit : all_exits(m)) {
@@ -176,7 +176,7 @@ BOOST_DATA_TEST_CASE(samplers_draw_what_they_would_have_drawn, data::make(archit
     }
 }
 
-BOOST_DATA_TEST_CASE(texts_end_where_they_would, data::make(architectures), name) {
+BOOST_DATA_TEST_CASE(texts_end_where_they_would, data::make(kinds_of_models), name) {
     const model m = load(golden_path(name));
     const std::vector<token_id> prompt = text(m, 5, 2);
     const continuation plain = generate(m, prompt, {.count = 24});
@@ -202,7 +202,7 @@ BOOST_DATA_TEST_CASE(texts_end_where_they_would, data::make(architectures), name
     }
 }
 
-BOOST_DATA_TEST_CASE(a_full_context_ends_the_text, data::make(architectures), name) {
+BOOST_DATA_TEST_CASE(a_full_context_ends_the_text, data::make(kinds_of_models), name) {
     model m = load(golden_path(name));
     m.config.context = 20;
     const std::vector<token_id> prompt = text(m, 5, 2);

@@ -39,9 +39,9 @@ inline std::size_t max_threads() {
 
 /// Calls body(i) for i in [0, count) over the threads of this process. Each index is computed whole
 /// by one thread, so results do not depend on the number of threads as long as bodies write
-/// disjoint outputs. `work_per_index` (floating-point operations) decides whether threads are used at all.
-/// The body must not throw. On the caller alone inside another such loop or a parallel region, and
-/// while a loop of another thread has the team.
+/// disjoint outputs. `work_per_index` (floating-point operations) decides whether threads are used
+/// at all. The body must not throw. On the caller alone inside another such loop or a parallel
+/// region, and while a loop of another thread has the team.
 ///
 /// The threads are xlens' own (core/team.hpp), as many as OpenMP would use. Where the environment
 /// says how OpenMP's are to wait or where they are to run (OMP_WAIT_POLICY, GOMP_SPINCOUNT,

@@ -23,8 +23,8 @@ namespace xlens::detail {
 /// loops, and then sleep, so that they are fast alone and leave the processor to other programs.
 ///
 /// A loop is cut into pieces, four a thread, and each thread has its share of them. One that is
-/// done takes pieces of others: a thread to which the system gives no processor delays nobody, and after
-/// a fork(), which copies no threads, the caller does everything.
+/// done takes pieces of others: a thread to which the system gives no processor delays nobody, and
+/// after a fork(), which copies no threads, the caller does everything.
 class team {
 public:
     /// Of this process. It is never destroyed: its threads sleep until the process ends.

@@ -63,10 +63,10 @@ XLENS_API verified_continuation verify_with(const transformer<>& model, sequence
 /// Early exit without loss. The token that an exit names is a draft: the next position is read
 /// behind it, and the layers that were left out run later, for several positions in one pass
 /// (transformer::complete, kv_fill::complete), which costs less than one pass each. The whole
-/// model's token then takes the place of a draft that differs, and what was read behind it is forgotten. So
-/// tokens, probabilities, keys and values are bit for bit those of generate() with the same options
-/// and policies, whatever the rule says (cf. speculative decoding, Leviathan et al. 2023,
-/// 2211.17192, and self-speculation, LayerSkip, 2404.16710, where a fixed exit drafts).
+/// model's token then takes the place of a draft that differs, and what was read behind it is
+/// forgotten. So tokens, probabilities, keys and values are bit for bit those of generate() with
+/// the same options and policies, whatever the rule says (cf. speculative decoding, Leviathan et
+/// al. 2023, 2211.17192, and self-speculation, LayerSkip, 2404.16710, where a fixed exit drafts).
 ///
 /// options.choose is called once for each token of the text, in order, with the whole model's
 /// logits: a sampler draws what it would have drawn, and a draft, which is always the exit's best

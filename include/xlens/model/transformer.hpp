@@ -80,8 +80,8 @@ public:
     }
 
     /// Takes the positions that earlier exits left through the layers that they owe, without
-    /// reading a token more: a pass of those positions, whose residuals and logits (state.wanted) it
-    /// leaves. Does nothing where nothing is owed. Policies must look at rows for themselves
+    /// reading a token more: a pass of those positions, whose residuals and logits (state.wanted)
+    /// it leaves. Does nothing where nothing is owed. Policies must look at rows for themselves
     /// (is_rowwise). Throws xlens::error as forward does.
     template <class... P>
     void complete(sequence_state& state, P&... policies) const {
