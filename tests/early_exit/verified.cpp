@@ -204,9 +204,10 @@ BOOST_DATA_TEST_CASE(texts_end_where_they_would, data::make(kinds_of_models), na
 
 BOOST_DATA_TEST_CASE(a_full_context_ends_the_text, data::make(kinds_of_models), name) {
     model m = load(golden_path(name));
+    const std::vector<fitted_exit> exits = all_exits(m);
     m.config.context = 20;
     const std::vector<token_id> prompt = text(m, 5, 2);
-    for (const fitted_exit& exit : all_exits(m)) {
+    for (const fitted_exit& exit : exits) {
         check(m, prompt, {.count = 100}, exit);
         check(m, prompt, {.count = 16}, exit);
     }
@@ -242,7 +243,7 @@ BOOST_AUTO_TEST_CASE(a_timed_text_has_the_tokens_of_the_whole_model) {
     const model m = load(golden_path("families/gemma3_text/hf"));
     for (const fitted_exit& exit : all_exits(m)) {
         const timed_exit timed = time_verified(m, text(m, 90, 4), 40, exit, {}, 8, 16);
-        BOOST_TEST(timed.tokens == 74U);  // two windows of 32, one of 10 - 8
+        BOOST_TEST(timed.tokens == 66U);  // 32 of two windows each, 2 of the last
         BOOST_TEST(timed.agreeing == timed.tokens);
     }
 }

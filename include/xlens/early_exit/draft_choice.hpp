@@ -47,8 +47,13 @@ class draft_choice {
 public:
     explicit draft_choice(const transformer<>& model);
 
-    /// A position more is read.
-    void begin() { m_open.emplace_back(); }
+    /// A position more is read. Returns whether the rule is to be asked there: looks take time, so
+    /// where no exit has paid of late, only at every fourth position.
+    bool begin() {
+        m_open.emplace_back();
+        ++m_unpaid;
+        return m_unpaid < 16 || m_unpaid % 4 == 0;
+    }
     /// Whether it pays to leave after this layer, where the rule would; it names this token, if it
     /// knows one.
     bool pays(std::size_t layer, std::optional<token_id> named);
@@ -85,6 +90,7 @@ private:
     pass_costs m_costs;
     std::vector<record> m_records;  // one a layer
     std::vector<position> m_open;   // read, and not judged yet
+    std::size_t m_unpaid = 0;       // positions since an exit paid
 };
 
 #if XLENS_DEFINES(early_exit)
@@ -158,7 +164,9 @@ XLENS_API bool draft_choice::pays(std::size_t layer, std::optional<token_id> nam
     p.trust = trust(layer, named.has_value());
     const double saved = (1.0 - mu) * rest;
     const double lost = static_cast<double>(layer + 1) + mu * rest;
-    return q * saved > (1.0 - q) * lost;
+    const bool yes = q * saved > (1.0 - q) * lost;
+    if (yes) { m_unpaid = 0; }
+    return yes;
 }
 
 XLENS_API void draft_choice::drafted(std::size_t layer, token_id named) {

@@ -175,8 +175,9 @@ private:
             m_model->complete(*m_state, *m_policies);
         } else {
             const token_id next = newest();
-            m_choice.begin();
-            m_model->forward(*m_state, std::span<const token_id>(&next, 1), m_with_exit);
+            const bool asks = m_choice.begin() || m_which == drafting::always;
+            m_model->forward(*m_state, std::span<const token_id>(&next, 1),
+                             asks ? m_with_exit : *m_policies);
         }
         const std::size_t read = m_state->logits.shape(0);
         if (read == 0) { add_draft(); }
