@@ -239,7 +239,7 @@ void print(const exit_report& r) {
                    timed.agreement(), timed.saved_layers(), timed.tokens);
     }
     if (timed.drafts.passes > 0) {
-        fmt::print("verified       {}\n", words_for(timed.drafts, r.seen.layers));
+        fmt::print("verified       {}\n", draft_words(timed.drafts, r.seen.layers));
     }
     fmt::print("exits          layer: share\n");
     for (std::size_t l = 0; l < r.seen.exits.size(); ++l) {

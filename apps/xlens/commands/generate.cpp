@@ -134,7 +134,7 @@ void generate_one(const generate_flags& flags, const engine& opened, const file_
         if (flags.attribute) { print_attributions(opened, found.attributions); }
         note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
                          found.tokens_per_second, finish_name(found.why)));
-        if (found.drafts) { note(words_for(*found.drafts, opened.config().layers)); }
+        if (found.drafts) { note(draft_words(*found.drafts, opened.config().layers)); }
     }
 }
 

@@ -17,7 +17,7 @@ void write_drafts(json_writer& out, const early_exit::draft_counts& counts, std:
     out.end_object();
 }
 
-std::string words_for(const early_exit::draft_counts& counts, std::size_t layers) {
+std::string draft_words(const early_exit::draft_counts& counts, std::size_t layers) {
     return fmt::format("{} of {} drafts accepted; {:.2f} tokens a pass, {:.1f} of {} layers saved",
                        counts.accepted, counts.drafts, counts.tokens_per_pass(),
                        counts.saved_layers(layers), layers);

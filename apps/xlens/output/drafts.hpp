@@ -16,6 +16,6 @@ namespace xlens::program {
 void write_drafts(json_writer& out, const early_exit::draft_counts& counts, std::size_t layers);
 
 /// The same in words.
-std::string words_for(const early_exit::draft_counts& counts, std::size_t layers);
+std::string draft_words(const early_exit::draft_counts& counts, std::size_t layers);
 
 }  // namespace xlens::program
