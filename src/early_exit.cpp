@@ -7,6 +7,7 @@
 #include <xlens/early_exit/cluster.hpp>
 #include <xlens/early_exit/cluster_rule.hpp>
 #include <xlens/early_exit/confidence.hpp>
+#include <xlens/early_exit/draft_choice.hpp>
 #include <xlens/early_exit/evaluate.hpp>
 #include <xlens/early_exit/evaluate_words.hpp>
 #include <xlens/early_exit/exit_examples.hpp>
@@ -31,3 +32,4 @@
 #include <xlens/early_exit/similarity.hpp>
 #include <xlens/early_exit/stable.hpp>
 #include <xlens/early_exit/time_exit.hpp>
+#include <xlens/early_exit/verified.hpp>

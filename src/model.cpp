@@ -12,6 +12,7 @@
 namespace xlens {
 
 template void transformer<>::check(const sequence_state&, std::span<const token_id>) const;
+template void transformer<>::check_state(const sequence_state&) const;
 template void transformer<>::read_one<dynamic_policies>(sequence_state&, std::span<const token_id>,
                                                         dynamic_policies&) const;
 template void transformer<>::read_each<dynamic_policies>(std::span<sequence_state* const>,

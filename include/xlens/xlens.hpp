@@ -46,6 +46,7 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/simd.hpp>
+#include <xlens/core/team.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/version.hpp>
@@ -65,6 +66,7 @@
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
 #include <xlens/early_exit/time_exit.hpp>
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/early_exit/would_exit.hpp>
 #include <xlens/events/checkpoint.hpp>
 #include <xlens/events/detect.hpp>

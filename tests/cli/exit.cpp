@@ -232,6 +232,53 @@ BOOST_AUTO_TEST_CASE(a_rule_that_never_leaves_changes_nothing) {
     BOOST_TEST(cut["tokens"] == full["tokens"]);
 }
 
+// Which exits are taken depends on times, what is written does not.
+BOOST_AUTO_TEST_CASE(verified_exits_leave_the_text_as_it_is) {
+    const auto steps_of = [](json out) {
+        for (json& step : out["steps"]) { step.erase("exit_layer"); }
+        for (const char* key : {"tokens_per_second", "run", "verified"}) { out.erase(key); }
+        return out;
+    };
+    const std::vector<strings> ways{
+        {"--prompt", "The capital of France is", "-n", "40"},
+        {"--prompt", "The capital of France is", "-n", "40", "--precision", "native"},
+        {"--prompt", "Say hi", "--chat", "-n", "24"},
+        {"--prompt", "Once upon a time", "-n", "24", "--temperature", "0.7", "--seed", "3"},
+        {"--prompt", "Once upon a time", "-n", "24", "--stop", " was"},
+        {"--prompt", "Once upon a time", "-n", "16", "--ban", "time", "--set", "3:7=2"},
+        {"--prompt", "Once upon a time", "-n", "1"},
+    };
+    for (const strings& way : ways) {
+        strings plain{"generate", model};
+        plain.insert(plain.end(), way.begin(), way.end());
+        const json expected = run(plain);
+        for (const std::string rule : {"confidence", "margin", "stable"}) {
+            strings verified = plain;
+            verified.insert(verified.end(), {"--exit", rule, "--verify"});
+            const json found = run(verified);
+            BOOST_TEST(steps_of(found) == steps_of(expected));
+            const json& counts = found["verified"];
+            BOOST_TEST(counts.size() == 5U);
+            BOOST_TEST(counts["accepted"].get<std::size_t>() <=
+                       counts["drafts"].get<std::size_t>());
+            BOOST_TEST(counts["passes"].get<std::size_t>() < 40U);
+            BOOST_TEST(counts.contains("tokens_per_pass"));
+            BOOST_TEST(counts.contains("saved_layers"));
+        }
+    }
+    const xlens::test::temporary_directory folder;
+    const std::string other =
+        folder.write("other.txt", "One, two, three, four, five, six, seven, eight, nine, ten.")
+            .string();
+    const json timed = run({"exit", "eval", model, "--file", other, "--fit-file", text, "--rule",
+                            "gate", "--timed", "64", "--agreement", "0.5", "--verify"});
+    BOOST_TEST(timed["live_agreement"].is_number());
+    if (timed["live_tokens"].get<std::size_t>() > 0) {
+        BOOST_TEST(timed["live_agreement"] == 1.0);
+        BOOST_TEST(timed.contains("verified"));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
     const strings fit{"exit", "fit", model, "--file", text};
     const auto with = [&](strings more) {
@@ -255,6 +302,11 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
     refused(with({"--rule", "oracle", "-o", "x"}), "'oracle' knows the answers");
     refused({"generate", model, "--prompt", "a", "--exit", "gate"},
             "--exit: the rule 'gate' must be fitted");
+    refused({"generate", model, "--prompt", "a", "--verify"},
+            "--verify: expected --exit with it, got none");
+    refused({"generate", model, "--prompt", "a", "--exit", "stable", "--verify", "--attribute"},
+            "--attribute: expected no --verify with it, got one");
+    refused(with({"--rule", "gate", "-o", "x", "--verify"}), "--verify: is for exit eval");
     refused({"generate", model, "--prompt", "a", "--exit", text},
             "not a fitted exit rule of xlens");
 }

@@ -11,8 +11,13 @@
 
 #include "support/error_message.hpp"
 
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -89,6 +94,72 @@ BOOST_AUTO_TEST_CASE(every_index_of_a_parallel_loop_runs_once) {
             for (const auto& s : seen) { BOOST_REQUIRE_EQUAL(s.load(), 1); }
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(loops_one_after_the_other_take_nothing_of_each_other) {
+    set_threads(3);
+    std::vector<std::size_t> sums(7, 0);
+    for (std::size_t round = 1; round <= 20'000; ++round) {
+        const std::size_t count = 2 + round % 6;
+        parallel_for(count, parallel_threshold, [&](std::size_t i) { sums[i] += round; });
+    }
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+        std::size_t expected = 0;
+        for (std::size_t round = 1; round <= 20'000; ++round) {
+            expected += i < 2 + round % 6 ? round : 0;
+        }
+        BOOST_TEST(sums[i] == expected);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(loops_of_several_threads_and_loops_in_loops_run_whole) {
+    set_threads(4);
+    std::vector<std::thread> threads;
+    std::atomic<std::size_t> sum = 0;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            set_threads(4);
+            for (int round = 0; round < 500; ++round) {
+                parallel_for(5, parallel_threshold, [&](std::size_t i) {
+                    parallel_for(3, parallel_threshold, [&](std::size_t j) { sum += i * j; });
+                });
+            }
+        });
+    }
+    for (std::thread& t : threads) { t.join(); }
+    BOOST_TEST(sum == 4U * 500U * 30U);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_computes_without_the_parents_threads) {
+    set_threads(3);
+    std::atomic<std::size_t> sum = 0;
+    const auto add = [&](std::size_t i) { sum += i; };
+    parallel_for(100, parallel_threshold, add);
+    const pid_t child = fork();
+    BOOST_TEST_REQUIRE(child >= 0);
+    if (child == 0) {
+        parallel_for(100, parallel_threshold, add);
+        _exit(sum == 2 * 4950U ? 0 : 1);
+    }
+    int status = 1;
+    BOOST_TEST_REQUIRE(waitpid(child, &status, 0) == child);
+    BOOST_TEST(status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_wait_sleep) {
+    set_threads(3);
+    const auto busy = [] {
+        timespec now{};
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+    };
+    std::atomic<int> sum = 0;
+    parallel_for(100, parallel_threshold, [&](std::size_t) { ++sum; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const double before = busy();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    // Of processor time, so that other programs change nothing.
+    BOOST_TEST(busy() - before < 0.02);
 }
 
 BOOST_AUTO_TEST_CASE(the_version_is_the_projects) {

@@ -13,6 +13,8 @@
 #include "support/rankings.hpp"
 
 #include <xlens/core/neuron.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/generate/perplexity.hpp>
 #include <xlens/io/load.hpp>
@@ -187,6 +189,30 @@ BOOST_AUTO_TEST_CASE(concepts_are_equal) {
             const auto ends = lens.project(value, 10, parse_projection("folded"))[0];
             check_ends(e["promotes"], ends.promotes);
             check_ends(e["suppresses"], ends.suppresses);
+        }
+    }
+}
+
+// Windows of 512 that a prompt of 600 has passed, and of which drafts stand at the end.
+BOOST_AUTO_TEST_CASE(verified_exits_write_the_text_of_the_whole_model) {
+    for (const precision how : {precision::f32, precision::native}) {
+        const xlens::model m = load(xlens::test::variable("XLENS_GEMMA"), {.precision = how});
+        early_exit::fitted_exit exit = early_exit::unfitted(m, "confidence");
+        exit.threshold = 0.3F;
+        std::vector<token_id> text(600);
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            text[i] = static_cast<token_id>(1000 + 37 * i % 613);
+        }
+        const continuation plain = generate(m, text, {.count = 24});
+        sequence_state state = m.start();
+        dynamic_policies none;
+        const auto found = early_exit::detail::verify_with(m, state, text, {.count = 24}, exit,
+                                                           early_exit::drafting::always, none);
+        BOOST_TEST(found.counts.drafts > 0U);
+        BOOST_TEST_REQUIRE(found.tokens.size() == plain.tokens.size());
+        for (std::size_t i = 0; i < plain.tokens.size(); ++i) {
+            BOOST_TEST_REQUIRE(found.tokens[i].id == plain.tokens[i].id);
+            BOOST_TEST_REQUIRE(found.tokens[i].probability == plain.tokens[i].probability);
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
 #include "engine/read.hpp"
+#include "output/drafts.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
@@ -136,6 +137,7 @@ exit_request checked(const exit_flags& flags) {
     if (flags.action == "fit" && !flags.path) { fail("-o: expected a file to write, got nothing"); }
     if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
     if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
+    if (flags.action != "eval" && flags.options.verify) { fail("--verify: is for exit eval"); }
     if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
     exit_request out{words_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
     exit_options& options = out.options;
@@ -179,6 +181,10 @@ void write_json(json_writer& out, const exit_report& r) {
     out.field("live_tokens", r.timed.tokens);
     out.field("live_agreement", r.timed.agreement());
     out.field("live_saved_layers", r.timed.saved_layers());
+    if (r.timed.drafts.passes > 0) {
+        out.key("verified");
+        write_drafts(out, r.timed.drafts, r.seen.layers);
+    }
     out.key("exits");
     out.begin_array();
     for (const std::size_t n : r.seen.exits) { out.value(n); }
@@ -231,6 +237,9 @@ void print(const exit_report& r) {
                    reads_vocabulary(r.rule) ? "; each decision reads the whole vocabulary" : "");
         fmt::print("live           agreement {:.4f}, saved layers {:.2f}, {} tokens\n",
                    timed.agreement(), timed.saved_layers(), timed.tokens);
+    }
+    if (timed.drafts.passes > 0) {
+        fmt::print("verified       {}\n", draft_words(timed.drafts, r.seen.layers));
     }
     fmt::print("exits          layer: share\n");
     for (std::size_t l = 0; l < r.seen.exits.size(); ++l) {
@@ -416,6 +425,8 @@ void add_exit(command_line& program) {
     a.whole("--window", flags->options.window, 2, 1U << 28U, "Tokens that are read together");
     a.whole("--timed", flags->options.timed, 0, 1U << 28U,
             "Tokens that are decoded one by one for the times; 0: none");
+    a.flag("--verify", flags->options.verify,
+           "Decode them with exits that are verified, as generate --verify does (eval)");
 }
 
 }  // namespace xlens::program

@@ -5,12 +5,14 @@
 #include "engine/policies.hpp"
 #include "engine/read.hpp"
 #include "output/attribution_table.hpp"
+#include "output/drafts.hpp"
 #include "output/generated_text.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 
 #include <xlens/core/error.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
 
 #include <fmt/format.h>
@@ -33,6 +35,7 @@ struct generate_flags {
     prompt_flags prompt;
     edit_flags edits;
     std::optional<std::string> exit;
+    bool verify = false;
     std::size_t count = 20;
     std::optional<float> temperature;
     std::optional<float> top_p;
@@ -70,7 +73,11 @@ sampler::options sampling_of(const generate_flags& flags) {
 }
 
 decoding decoding_of(const generate_flags& flags) {
-    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute};
+    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute, flags.verify};
+    if (flags.verify && !flags.exit) { fail("--verify: expected --exit with it, got none"); }
+    if (flags.verify && flags.attribute) {
+        fail("--attribute: expected no --verify with it, got one: drafts are no part of the text");
+    }
     if (flags.beams) {
         const bool samples = out.sampling.temperature > 0.0F || flags.repetition_penalty;
         if (samples) { fail("--beam: expected no flag of sampling with it, got one"); }
@@ -127,6 +134,7 @@ void generate_one(const generate_flags& flags, const engine& opened, const file_
         if (flags.attribute) { print_attributions(opened, found.attributions); }
         note(fmt::format("{} tokens, {:.1f} a second; ended: {}", found.steps.size(),
                          found.tokens_per_second, finish_name(found.why)));
+        if (found.drafts) { note(draft_words(*found.drafts, opened.config().layers)); }
     }
 }
 
@@ -191,6 +199,9 @@ void add_generate(command_line& program) {
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");
+    a.flag(
+        "--verify", flags->verify,
+        "Take what an exit names as a draft that the whole model judges: its text, in less time");
 }
 
 }  // namespace xlens::program

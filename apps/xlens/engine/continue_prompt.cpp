@@ -4,6 +4,7 @@
 #include "engine/policies.hpp"
 #include "output/utf8_stream.hpp"
 
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/generate/stop.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/model.hpp>
@@ -115,7 +116,7 @@ generated_text search_beams(const engine& opened, std::span<const token_id> prom
 
 generated_text read_on(const engine& opened, std::span<const token_id> prompt, const decoding& how,
                        dynamic_policies policies, bool prints) {
-    add_exit(opened, policies);
+    if (!how.verify) { add_exit(opened, policies); }
     attribution_log log(opened.model());
     if (how.attribute) { policies.borrow(log.record()); }
     listener seen(opened, how.stops, prints);
@@ -123,13 +124,20 @@ generated_text read_on(const engine& opened, std::span<const token_id> prompt, c
         if (how.attribute) { log.add(token.id); }
         return seen(token);
     };
-    generated_text out;
-    continuation found = generate(opened.model(), prompt,
-                                  {.count = how.count,
+    const generate_options options{.count = how.count,
                                    .choose = sampler(how.sampling),
                                    .ends = opened.model().ends(),
-                                   .seen = take},
-                                  policies);
+                                   .seen = take};
+    generated_text out;
+    continuation found;
+    if (how.verify) {
+        auto judged = early_exit::generate_verified(opened.model(), prompt, options, *opened.exit(),
+                                                    policies);
+        out.drafts = judged.counts;
+        found = std::move(judged);
+    } else {
+        found = generate(opened.model(), prompt, options, policies);
+    }
     out.steps = std::move(found.tokens);
     out.why = found.why;
     out.attributions = log.take();

@@ -3,8 +3,10 @@
 
 #include "output/attribution_json.hpp"
 #include "output/cells.hpp"
+#include "output/drafts.hpp"
 #include "output/table_line.hpp"
 
+#include <xlens/model/hyperparameters.hpp>
 #include <xlens/text/visible.hpp>
 
 #include <algorithm>
@@ -66,6 +68,10 @@ void write_generated(json_writer& out, const engine& model, const generated_text
     out.end_array();
     out.field("finish_reason", finish_name(found.why));
     out.field("tokens_per_second", found.tokens_per_second);
+    if (found.drafts) {
+        out.key("verified");
+        write_drafts(out, *found.drafts, model.config().layers);
+    }
     out.end_object();
 }
 

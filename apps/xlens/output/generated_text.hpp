@@ -4,9 +4,11 @@
 #include "engine/engine.hpp"
 #include "output/json_writer.hpp"
 
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/trace/attribution.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +21,12 @@ struct generated_text {
     std::string text;                       // valid UTF-8, up to a stop text
     finish why = finish::length;            // it ended
     double tokens_per_second = 0.0;
+    std::optional<early_exit::draft_counts> drafts;  // where exits were verified
 };
 
 /// {"text", "ids", "steps": [{"id", "text", "probability", "exit_layer", "attribution" if there}],
-/// "finish_reason", "tokens_per_second"}
+/// "finish_reason", "tokens_per_second"}, and where exits were verified "verified": {"drafts",
+/// "accepted", "passes", "tokens_per_pass", "saved_layers"}
 void write_generated(json_writer& out, const engine& model, const generated_text& found);
 
 /// Two texts beside each other, line by line.

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/compiled.hpp>
 #include <xlens/core/function_ref.hpp>
 
 #include <cstddef>
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+
+#if XLENS_DEFINES(core)
+#include <xlens/core/team.hpp>
+
+#include <cstdlib>
 #endif
 
 namespace xlens {
@@ -30,23 +37,54 @@ inline std::size_t max_threads() {
 #endif
 }
 
-/// Calls body(i) for i in [0, count) over the team. Each index is computed whole by one thread, so
-/// results do not depend on the number of threads as long as bodies write disjoint outputs.
-/// `work_per_index` (floating-point operations) decides whether a team is opened at all.
-/// The body must not throw.
-[[gnu::noinline]] inline void parallel_for(std::size_t count,
-                                           [[maybe_unused]] std::size_t work_per_index,
-                                           function_ref<void(std::size_t)> body) {
+/// Calls body(i) for i in [0, count) over the threads of this process. Each index is computed whole
+/// by one thread, so results do not depend on the number of threads as long as bodies write
+/// disjoint outputs. `work_per_index` (floating-point operations) decides whether threads are used
+/// at all. The body must not throw. On the caller alone inside another such loop or a parallel
+/// region, and while a loop of another thread has the team.
+///
+/// The threads are xlens' own (core/team.hpp), as many as OpenMP would use. Where the environment
+/// says how OpenMP's are to wait or where they are to run (OMP_WAIT_POLICY, GOMP_SPINCOUNT,
+/// KMP_BLOCKTIME; OMP_PROC_BIND, OMP_PLACES, GOMP_CPU_AFFINITY, KMP_AFFINITY), loops run on those.
+XLENS_API void parallel_for(std::size_t count, std::size_t work_per_index,
+                            function_ref<void(std::size_t)> body);
+
+#if XLENS_DEFINES(core)
+namespace detail {
+
+/// Whether the user has set up OpenMP's threads, who then gets them.
+[[nodiscard]] inline bool openmp_is_set_up() {
+    static const bool found = [] {
+        for (const char* name :
+             {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_PLACES",
+              "GOMP_CPU_AFFINITY", "KMP_AFFINITY"}) {
+            if (std::getenv(name) != nullptr) { return true; }
+        }
+        return false;
+    }();
+    return found;
+}
+
+}  // namespace detail
+
+XLENS_API void parallel_for(std::size_t count, [[maybe_unused]] std::size_t work_per_index,
+                            function_ref<void(std::size_t)> body) {
 #ifdef _OPENMP
-    if (count > 1 && max_threads() > 1 && count * work_per_index >= parallel_threshold &&
+    const std::size_t threads = max_threads();
+    if (count > 1 && threads > 1 && count * work_per_index >= parallel_threshold &&
         omp_in_parallel() == 0) {
-        const auto end = static_cast<std::ptrdiff_t>(count);
+        if (!detail::openmp_is_set_up()) {
+            if (detail::team::shared().run(count, threads, body)) { return; }
+        } else {
+            const auto end = static_cast<std::ptrdiff_t>(count);
 #pragma omp parallel for schedule(static)
-        for (std::ptrdiff_t i = 0; i < end; ++i) { body(static_cast<std::size_t>(i)); }
-        return;
+            for (std::ptrdiff_t i = 0; i < end; ++i) { body(static_cast<std::size_t>(i)); }
+            return;
+        }
     }
 #endif
     for (std::size_t i = 0; i < count; ++i) { body(i); }
 }
+#endif
 
 }  // namespace xlens

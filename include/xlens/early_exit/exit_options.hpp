@@ -36,6 +36,7 @@ struct exit_options {
     std::vector<token_id> prefix =
         {};                 ///< what each window begins with, and counts (model::prefix)
     std::size_t timed = 0;  ///< tokens that are decoded one by one for the times; 0: none
+    bool verify = false;    ///< they are decoded with exits that are verified (time_verified)
     std::size_t curve = 0;  ///< thresholds to report beside the one that is used
     /// Reads the vocabulary for rules that are fitted; empty: the model's logit lens.
     lens_read read = {};

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -33,6 +34,9 @@ public:
     /// Exits where a score reaches `threshold`.
     exit_policy(Rule rule, float threshold)
         : m_rule(std::move(rule)), m_inputs(m_rule.needs()), m_threshold(threshold) {}
+    /// Exits where `stops(layer, score)` says so; it is asked where the rule has a score.
+    exit_policy(Rule rule, std::function<bool(std::size_t, float)> stops)
+        : m_rule(std::move(rule)), m_inputs(m_rule.needs()), m_stops(std::move(stops)) {}
 
     [[nodiscard]] const Rule& rule() const { return m_rule; }
     [[nodiscard]] float threshold() const { return m_threshold; }
@@ -56,7 +60,8 @@ public:
             m_inputs.view(where.layer, where.first_position + all.count() - 1, x);
         float score = never_exits;
         m_rule.score(view, {&score, 1});
-        m_stopped = score >= m_threshold;
+        m_stopped =
+            m_stops ? score > never_exits && m_stops(where.layer, score) : score >= m_threshold;
         if constexpr (answering_rule<Rule>) {
             if (m_stopped && score > never_exits) { keep_answer(x[0]); }
         }
@@ -83,7 +88,8 @@ private:
 
     Rule m_rule;
     exit_inputs m_inputs;
-    float m_threshold;
+    float m_threshold = 0.0F;
+    std::function<bool(std::size_t, float)> m_stops;  // in place of the threshold
     bool m_alone = false;
     bool m_stopped = false;
     std::optional<named_token> m_answer;  // of this pass, from …

@@ -61,9 +61,13 @@ XLENS_API exit_report measured(const transformer<>& model, const fitted_exit& fi
                                                       out.seen.positions, 0.05);
     out.curve = exit_curve(trials, layers, options.curve);
     if (options.timed == 0 || fitted.rule.facts().told) { return out; }
-    exit_policy policy(fitted.rule, fitted.threshold);
     const auto part = tokens.first(std::min(tokens.size(), options.timed));
-    out.timed = time_exit(model, part, options.window, policy, {});
+    if (options.verify) {
+        out.timed = time_verified(model, part, options.window, fitted);
+    } else {
+        exit_policy policy(fitted.rule, fitted.threshold);
+        out.timed = time_exit(model, part, options.window, policy, {});
+    }
     std::ranges::sort(out.timed.ratios);
     return out;
 }

@@ -4,6 +4,8 @@
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/progress.hpp>
 #include <xlens/core/types.hpp>
+#include <xlens/early_exit/fitted_exit.hpp>
+#include <xlens/early_exit/verified.hpp>
 #include <xlens/generate/choice.hpp>
 #include <xlens/generate/generate.hpp>
 #include <xlens/hooks/policy.hpp>
@@ -26,6 +28,7 @@ struct timed_exit {
     double seconds_full = 0.0;
     double seconds_exit = 0.0;
     std::vector<double> ratios;  ///< exit / full of each turn
+    draft_counts drafts;         ///< where exits were verified
 
     [[nodiscard]] double agreement() const { return share(agreeing); }
     [[nodiscard]] double saved_layers() const { return share(saved); }
@@ -112,7 +115,68 @@ timed_exit time_exit(const transformer<>& model, std::span<const token_id> token
     return out;
 }
 
+/// The same of exits that are verified (verified.hpp), beside decoding without exits: `agreeing`
+/// must be all tokens. What is read is the text, right or wrong; a draft is judged by the model's
+/// token, and what stood behind a wrong one is read again. Each turn ends with no draft open.
+XLENS_API timed_exit time_verified(const transformer<>& model, std::span<const token_id> tokens,
+                                   std::size_t window, const fitted_exit& exit,
+                                   const progress_function& progress = {}, std::size_t prompt = 32,
+                                   std::size_t turn = 64);
+
 #if XLENS_DEFINES(early_exit)
+
+XLENS_API timed_exit time_verified(const transformer<>& model, std::span<const token_id> tokens,
+                                   std::size_t window, const fitted_exit& exit,
+                                   const progress_function& progress, std::size_t prompt,
+                                   std::size_t turn) {
+    timed_exit out;
+    for (std::size_t start = 0; start + prompt < tokens.size(); start += window) {
+        const auto text = tokens.subspan(start, std::min(window, tokens.size() - start));
+        if (text.size() <= prompt) { break; }
+        sequence_state full = model.start();
+        model.forward(full, text.first(prompt));
+        sequence_state cut = full;
+        dynamic_policies none;
+        detail::verifier writer(model, cut, {}, exit, drafting::where_it_pays, none);
+        writer.read_instead(text);
+        writer.begin();
+        for (std::size_t first = prompt; first < text.size(); first += turn) {
+            const auto part = text.subspan(first, std::min(turn, text.size() - first));
+            std::vector<token_id> tops(part.size());
+            double full_seconds = 0.0;
+            double exit_seconds = 0.0;
+            const auto run_full = [&] {
+                full_seconds = detail::timed_pass(
+                    model, full, part, [&](std::size_t t, token_id top) { tops[t] = top; });
+            };
+            const auto run_exit = [&] {
+                const auto begin = std::chrono::steady_clock::now();
+                writer.go_on(1 + first - prompt + part.size());
+                exit_seconds =
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+            };
+            if (out.ratios.size() % 2 == 0) {
+                run_full();
+                run_exit();
+            } else {
+                run_exit();
+                run_full();
+            }
+            const std::vector<generated>& found = writer.out().tokens;
+            for (std::size_t t = 0; t < part.size(); ++t) {
+                out.agreeing += tops[t] == found[1 + first - prompt + t].id ? 1U : 0U;
+            }
+            out.tokens += part.size();
+            out.seconds_full += full_seconds;
+            out.seconds_exit += exit_seconds;
+            out.ratios.push_back(exit_seconds / full_seconds);
+            progress(start + first + part.size(), tokens.size());
+        }
+        out.drafts += writer.out().counts;
+    }
+    out.saved = model.config.layers * out.tokens - out.drafts.layer_passes;
+    return out;
+}
 
 XLENS_API double timed_exit::saved_time() const {
     return seconds_full > 0.0 ? 1.0 - seconds_exit / seconds_full : 0.0;

@@ -69,8 +69,8 @@ public:
         work().resize(x.count(), m_shape);
         position.prepare(m_state->position - x.count(), x.count(), work().turned);
     }
-    /// The layers are done: hooks after them see the pass's own positions again.
-    void end() { m_where.first_position = m_state->position - m_tokens.size(); }
+    /// The layers are done: hooks after them see these last rows of the pass.
+    void end(rows<const float> x) { m_where.first_position = m_state->position - x.count(); }
 
     template <class Attention, class Positions, class Hooks>
     void attend(const Attention& attention, rows<const float> x, const Positions& position,

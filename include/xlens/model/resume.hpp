@@ -53,7 +53,7 @@ XLENS_API void resume(const transformer<>& model, sequence_state& state,
         const rows<float> all = pass.enter(l, model.position);
         model.blocks[l](pass, all, model.position, none);
     }
-    pass.end();
+    pass.end(pass.fresh());
     state.residual = pass.fresh().tensor();
     state.logits.resize({std::size_t{0}, c.vocabulary});
     state.answer.reset();

@@ -18,8 +18,10 @@ namespace xlens {
 /// Which positions of a pass get logits. Most uses need the last alone; none spares the
 /// unembedding where the residual is read through a lens instead. `best` is `last` for a caller who
 /// asks for the most probable token only: an exit that can name it does, in sequence_state::answer,
-/// and then there are no logits.
-enum class logit_rows { last, all, none, best };
+/// and then there are no logits. `completed` is for a caller who judges what earlier exits named:
+/// every position that the pass takes through the last layer, those that it makes up for included;
+/// of a pass that leaves early nothing is read.
+enum class logit_rows { last, all, none, best, completed };
 
 /// One sequence being read: the keys and values of its positions, and what the last pass left.
 /// Made by transformer::start(); a copy is a fork of the sequence.
@@ -33,7 +35,7 @@ struct sequence_state : left_layers {
     logit_rows wanted = logit_rows::last;
 
     xt::xtensor<float, 2> residual;     ///< (T, D) of the last pass, after its last layer
-    xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass
+    xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass; T: see logit_rows
     std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`)
     workspace work;
 

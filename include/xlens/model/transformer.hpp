@@ -69,6 +69,7 @@ public:
     template <class... P>
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
         if constexpr ((check_policy<P>() && ...)) {
+            check(state, tokens);
             with_pack([&](auto&... p) { read_one(state, tokens, p...); }, policies...);
         }
     }
@@ -76,6 +77,22 @@ public:
     void forward(sequence_state& state, std::initializer_list<token_id> tokens,
                  P&... policies) const {
         forward(state, std::span<const token_id>(tokens.begin(), tokens.size()), policies...);
+    }
+
+    /// Takes the positions that earlier exits left through the layers that they owe, without
+    /// reading a token more: a pass of those positions, whose residuals and logits (state.wanted)
+    /// it leaves. Does nothing where nothing is owed. Policies must look at rows for themselves
+    /// (is_rowwise). Throws xlens::error as forward does.
+    template <class... P>
+    void complete(sequence_state& state, P&... policies) const {
+        if constexpr ((check_policy<P>() && ...)) {
+            check_state(state);
+            if ((... || !is_rowwise(policies))) {
+                fail("complete: a policy looks at more than a row, or may stop");
+            }
+            if (state.owed.shape(0) == 0) { return; }
+            with_pack([&](auto&... p) { read_one(state, {}, p...); }, policies...);
+        }
     }
 
     /// Reads one token more into each of N sequences, with the bits that forward gives each alone:
@@ -140,6 +157,7 @@ private:
     }
 
     // Defined in model/transformer_pass.hpp.
+    void check_state(const sequence_state& state) const;
     template <policy... P>
     void read_one(sequence_state& state, std::span<const token_id> tokens, P&... policies) const;
     template <policy... P>
@@ -148,6 +166,9 @@ private:
     template <class Pass, policy... P>
     void run(Pass& pass, P&... policies) const;
     void leave(detail::single_pass& pass, sequence_state& state) const;
+    [[nodiscard]] bool all_ran(const sequence_state& state) const {
+        return state.exit_layer + 1 >= blocks.size();
+    }
     template <policy... P>
     bool answered(sequence_state& state, const P&... policies) const;
     template <policy... P>
@@ -163,6 +184,7 @@ namespace xlens {
 
 // From the compiled library.
 extern template void transformer<>::check(const sequence_state&, std::span<const token_id>) const;
+extern template void transformer<>::check_state(const sequence_state&) const;
 extern template void transformer<>::read_one<dynamic_policies>(sequence_state&,
                                                                std::span<const token_id>,
                                                                dynamic_policies&) const;

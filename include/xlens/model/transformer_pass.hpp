@@ -13,12 +13,15 @@ namespace xlens {
 template <class Preset, weight_matrix Weights>
 template <class Pass, policy... P>
 void transformer<Preset, Weights>::run(Pass& pass, P&... policies) const {
-    embedding(pass.tokens(), pass.fresh());
-    if (embedding_norm) { (*embedding_norm)(pass.fresh(), pass.fresh()); }
-    pass.add_positions(position);
-    pass.template offer<hook::embedding>(pass.fresh(), 0, policies...);
+    if (!pass.tokens().empty()) {
+        embedding(pass.tokens(), pass.fresh());
+        if (embedding_norm) { (*embedding_norm)(pass.fresh(), pass.fresh()); }
+        pass.add_positions(position);
+        pass.template offer<hook::embedding>(pass.fresh(), 0, policies...);
+    }
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         const rows<float> x = pass.enter(l, position);
+        if (x.count() == 0) { continue; }
         if (blocks[l](pass, x, position, policies...) == flow::stop) { break; }
     }
 }
@@ -27,13 +30,14 @@ template <class Preset, weight_matrix Weights>
 template <policy... P>
 void transformer<Preset, Weights>::read_one(sequence_state& state, std::span<const token_id> tokens,
                                             P&... policies) const {
-    check(state, tokens);
     (check_fits(policies, sizes()), ...);
     detail::single_pass pass(state, tokens, layer_sizes());
     run(pass, policies...);
     leave(pass, state);
-    pass.end();
-    state.residual = pass.fresh().tensor();
+    const bool judged = tokens.empty() || state.wanted == logit_rows::completed;
+    const rows<const float> x = judged && all_ran(state) ? pass.all() : pass.fresh();
+    pass.end(x);
+    state.residual = x.tensor();
     if (answered(state, policies...)) { return; }
     pass.template offer<hook::read_out>(state.residual, 0, policies...);
     compute_logits(pass.where(), state, policies...);
@@ -83,8 +87,7 @@ void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> st
 /// Settles what the layers after the exit owe to the positions of this pass.
 template <class Preset, weight_matrix Weights>
 void transformer<Preset, Weights>::leave(detail::single_pass& pass, sequence_state& state) const {
-    const bool all_ran = state.exit_layer + 1 >= blocks.size();
-    if (!all_ran && state.fill == kv_fill::complete) { return state.owe(pass.all()); }
+    if (!all_ran(state) && state.fill == kv_fill::complete) { return state.owe(pass.all()); }
     for (std::size_t l = state.exit_layer + 1; l < blocks.size(); ++l) {
         const rows<float> missing = pass.missing(l);
         pass.prepare(missing, position);
@@ -93,16 +96,20 @@ void transformer<Preset, Weights>::leave(detail::single_pass& pass, sequence_sta
     state.owe_nothing();
 }
 
-/// Whether a policy names the token, if that is all that is wanted.
+/// Whether nothing is read: a policy names the token, if that is all that is wanted, or the pass
+/// left early and only those who stay are wanted.
 template <class Preset, weight_matrix Weights>
 template <policy... P>
 bool transformer<Preset, Weights>::answered(sequence_state& state, const P&... policies) const {
     state.answer.reset();
-    if (state.wanted != logit_rows::best) { return false; }
-    const rows<const float> x = state.residual;
-    state.answer = answer_of(x[x.count() - 1], policies...);
-    if (state.answer) { state.logits.resize({std::size_t{0}, config.vocabulary}); }
-    return state.answer.has_value();
+    const bool left = state.wanted == logit_rows::completed && !all_ran(state);
+    if (state.wanted == logit_rows::best) {
+        const rows<const float> x = state.residual;
+        state.answer = answer_of(x[x.count() - 1], policies...);
+    }
+    if (!left && !state.answer) { return false; }
+    state.logits.resize({std::size_t{0}, config.vocabulary});
+    return true;
 }
 
 template <class Preset, weight_matrix Weights>
@@ -110,9 +117,8 @@ template <policy... P>
 void transformer<Preset, Weights>::compute_logits(site where, sequence_state& state,
                                                   P&... policies) const {
     const rows<const float> x = state.residual;
-    const std::size_t count = state.wanted == logit_rows::none  ? 0
-                              : state.wanted == logit_rows::all ? x.count()
-                                                                : 1;
+    const bool each = state.wanted == logit_rows::all || state.wanted == logit_rows::completed;
+    const std::size_t count = state.wanted == logit_rows::none ? 0 : each ? x.count() : 1;
     state.logits.resize({count, config.vocabulary});
     if (count == 0) { return; }
     where.first_position = state.position - count;
@@ -123,8 +129,7 @@ void transformer<Preset, Weights>::compute_logits(site where, sequence_state& st
 }
 
 template <class Preset, weight_matrix Weights>
-void transformer<Preset, Weights>::check(const sequence_state& state,
-                                         std::span<const token_id> tokens) const {
+void transformer<Preset, Weights>::check_state(const sequence_state& state) const {
     const std::size_t width = config.kv_heads * config.head_size;
     if (state.caches.size() != blocks.size()) {
         fail("state: {} layers, the model has {}; states are made by start()", state.caches.size(),
@@ -134,6 +139,12 @@ void transformer<Preset, Weights>::check(const sequence_state& state,
         fail("state: keys of {} numbers, the model's have {}; states are made by start()",
              state.caches.front().width(), width);
     }
+}
+
+template <class Preset, weight_matrix Weights>
+void transformer<Preset, Weights>::check(const sequence_state& state,
+                                         std::span<const token_id> tokens) const {
+    check_state(state);
     if (tokens.empty()) { fail("forward: no tokens, expected at least 1"); }
     if (tokens.size() > config.context - state.position) {
         fail("context: {} tokens, the model reads at most {}", state.position + tokens.size(),
