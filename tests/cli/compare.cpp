@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_compared_is_refused) {
     const std::string gpt2 = golden_path("models/gpt2/hf").string();
     check_refusal({"compare", llama, "--ids", "1,2"},
                   "MODEL_B: expected a second model, or an intervention (--set, --scale, "
-                  "--recipe), or --precision-b, got none");
+                  "--recipe), or --precision-b, or --cache-b, got none");
     check_refusal(
         {"compare", llama, gpt2, "--ids", "1,2"},
         llama + " and " + gpt2 + ": vocabulary: expected as many tokens in both, got 288 and 300");
