@@ -107,7 +107,8 @@ def start(who, folder, q4, threads):
     script = lambda name: [sys.executable, str(HERE / name)]
     if who.whole:
         if who.kind == "xlens":
-            flags = ["--threads", str(threads), "--json", "-n", "1", "--prompt"]
+            read = "--ids" if who.model.startswith("random/") else "--prompt"
+            flags = ["--threads", str(threads), "--json", "-n", "1", read]
             command = [str(build / "xlens"), "generate", model, *flags]
         else:
             command = [*script(f"first_token_{who.kind}.py"), model, str(threads)]

@@ -57,17 +57,19 @@ def growth_table(growth, results):
     for label, row in growth.steps:
         result = results[row.name]
         if "missing" in result:
-            rows.append([str(label), "not measured: " + result["missing"], "", ""])
+            cells = [str(label), "not measured: " + result["missing"], "", ""]
         else:
-            rows.append(
-                [
-                    str(label),
-                    figure(result["xlens"], row.unit),
-                    figure(result["peer"], row.unit),
-                    ratio(result),
-                ]
-            )
+            cells = [
+                str(label),
+                figure(result["xlens"], row.unit),
+                figure(result["peer"], row.unit),
+                ratio(result),
+            ]
+        if growth.rss:
+            cells.append("" if "missing" in result else " / ".join(f"{m:.0f}" for m in result["rss"]))
+        rows.append(cells)
     heading = [growth.column, "xlens", growth.steps[0][1].peer_name, "ratio min / median / max"]
+    heading += ["peak RSS, MiB"] if growth.rss else []
     return f"{growth.heading}:\n\n{table(heading, rows)}"
 
 

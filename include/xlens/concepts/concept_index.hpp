@@ -25,6 +25,7 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
@@ -55,6 +56,11 @@ static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
 
 }  // namespace detail
 
+namespace detail {
+/// Value vectors that exist at one time, where a layer has them in several matrices.
+inline constexpr std::size_t projected_vectors = std::size_t{1} << 14U;
+}  // namespace detail
+
 /// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact:
 /// what concept_reader gives. `take(layer, concepts of its F neurons)` gets a layer at a time,
 /// `progress(done, total)` counts layers. Cost L·F·V·D multiply-adds, most of them of 8-bit
@@ -65,8 +71,14 @@ void project_all(const transformer<>& model, std::size_t top, projection form, T
     const concept_reader reader(model, form);
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
-        const xt::xtensor<float, 2> vectors = values[l].columns();
-        take(l, reader.project(vectors, top));
+        std::vector<token_ends> concepts;
+        for (const auto& piece : values[l].pieces(detail::projected_vectors)) {
+            const xt::xtensor<float, 2> vectors = piece.columns();
+            for (token_ends& ends : reader.project(vectors, top)) {
+                concepts.push_back(std::move(ends));
+            }
+        }
+        take(l, std::move(concepts));
         progress(l + 1, values.size());
     }
 }
@@ -156,9 +168,11 @@ XLENS_API void write_index(const transformer<>& model, std::uint64_t fingerprint
     };
     project_all(model, header.top, form, take, progress);
     for (const auto& values : model.value_matrices()) {
-        const xt::xtensor<float, 2> vectors = values.columns();
-        const std::vector<float> kurtosis = score_kurtosis(model, vectors);
-        out.values(std::span<const float>(kurtosis));
+        for (const auto& piece : values.pieces(detail::projected_vectors)) {
+            const xt::xtensor<float, 2> vectors = piece.columns();
+            const std::vector<float> kurtosis = score_kurtosis(model, vectors);
+            out.values(std::span<const float>(kurtosis));
+        }
     }
     file.commit();
 }
