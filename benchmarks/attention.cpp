@@ -67,7 +67,7 @@ void contexts(benchmark::internal::Benchmark* of, const std::vector<std::int64_t
         {positions, {number(format_id::f32), number(format_id::f16), number(format_id::q8_0)}});
 }
 
-BENCHMARK(prefill)->Apply([](auto* b) { contexts(b, {512, 4096}); })->UseRealTime();
-BENCHMARK(decode)->Apply([](auto* b) { contexts(b, {64, 512, 4096}); })->UseRealTime();
+BENCHMARK(prefill)->Apply([](auto* b) { contexts(b, {512, 4096}); }) -> UseRealTime();
+BENCHMARK(decode)->Apply([](auto* b) { contexts(b, {64, 512, 4096}); }) -> UseRealTime();
 
 int main(int argc, char** argv) { return run_all(argc, argv); }

@@ -68,8 +68,8 @@ def main():
             rates[kind].append(found["tokens_per_second"])
             memory[kind] = max(peak, memory.get(kind, 0))
 
-    print(f"| cache | perplexity | texts that part, of {PROMPTS} | first token that differs |", end="")
-    print(f" tok/s after {context} | peak RSS, MiB |")
+    print(f"| cache | perplexity | texts that part, of {PROMPTS} | first token that differs", end="")
+    print(f" | tok/s after {context} | peak RSS, MiB |")
     print("|---|---|---|---|---|---|")
     for kind in KINDS:
         firsts = sorted(
@@ -77,7 +77,9 @@ def main():
             for a, b in zip(written["f32"], written[kind])
             if a != b
         )
-        said = f"{firsts[0]} to {firsts[-1]}, median {statistics.median(firsts):g}" if firsts else ""
+        said = ""
+        if firsts:
+            said = f"{firsts[0]} to {firsts[-1]}, median {statistics.median(firsts):g}"
         print(
             f"| {kind} | {perplexity[kind]:.4f} | {len(firsts)} | {said} |"
             f" {statistics.median(rates[kind]):.1f} | {memory[kind]:.0f} |"

@@ -47,9 +47,7 @@ public:
     /// ... that a search of all value vectors needs.
     void read_values() const { read(m_values); }
     /// As many multiply-adds in f32 as the products of a prompt, whose last position has logits.
-    void multiply_prefill(std::size_t count) const {
-        multiply(count * m_products + m_unembedding);
-    }
+    void multiply_prefill(std::size_t count) const { multiply(count * m_products + m_unembedding); }
     /// ... as those of the unembedding with this many vectors.
     void multiply_unembedding(std::size_t count) const { multiply(count * m_unembedding); }
 
@@ -87,8 +85,7 @@ private:
         xlens::parallel_for(pieces, chains * steps * xlens::lanes, [&](std::size_t) {
             const xlens::batch factor(0.5F);
             std::array<xlens::batch, chains> x;
-            xlens::unrolled<chains>(
-                [&](auto i) { x[i] = xlens::batch(static_cast<float>(i)); });
+            xlens::unrolled<chains>([&](auto i) { x[i] = xlens::batch(static_cast<float>(i)); });
             for (std::size_t s = 0; s < steps; ++s) {
                 xlens::unrolled<chains>(
                     [&](auto i) XLENS_INLINE { x[i] = xsimd::fma(x[i], factor, factor); });

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Loads a model with llama-cpp-python and makes one token.   MODEL THREADS PROMPT, a text or 1,2,3"""
+"""Loads a model with llama-cpp-python and makes one token.
+
+usage: MODEL THREADS PROMPT, a text or 1,2,3
+"""
 
 import json
 import sys

@@ -66,7 +66,8 @@ def growth_table(growth, results):
                 ratio(result),
             ]
         if growth.rss:
-            cells.append("" if "missing" in result else " / ".join(f"{m:.0f}" for m in result["rss"]))
+            both = [] if "missing" in result else result["rss"]
+            cells.append(" / ".join(f"{m:.0f}" for m in both))
         rows.append(cells)
     heading = [growth.column, "xlens", growth.steps[0][1].peer_name, "ratio min / median / max"]
     heading += ["peak RSS, MiB"] if growth.rss else []

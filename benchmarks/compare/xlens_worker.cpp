@@ -253,9 +253,8 @@ private:
         const xlens::concept_search neurons(m_model);
         std::vector<xlens::search_hit> found;
         answer out;
-        out.seconds = seconds_of([&] {
-            found = neurons.find(std::span(m_ids).first(1), {.limit = limit});
-        });
+        out.seconds =
+            seconds_of([&] { found = neurons.find(std::span(m_ids).first(1), {.limit = limit}); });
         for (const xlens::search_hit& hit : found) {
             out.ids.push_back(static_cast<std::int64_t>(hit.where.index));
             out.values["score"].push_back(hit.score);

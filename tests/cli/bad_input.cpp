@@ -74,7 +74,8 @@ const std::vector<bad_case> cases{
     {{"info", tiny, "--cache", "f16"},
      "info: unknown argument '--cache'; xlens info --help lists them"},
     tiny_trace({"--cache", "bf16"}, "--cache: expected one of f32, f16, q8_0, got 'bf16'"),
-    tiny_trace({"--cache", "q8_0"}, "cache q8_0: expected heads of a multiple of 32 numbers, got 8"),
+    tiny_trace({"--cache", "q8_0"},
+               "cache q8_0: expected heads of a multiple of 32 numbers, got 8"),
     // The model.
     {{"info", ""}, "MODEL: expected a .gguf file, a Hugging Face folder or default, got ''"},
     {{"info", "/no/such"}, "/no/such: cannot be opened: No such file or directory"},

@@ -177,8 +177,10 @@ BOOST_AUTO_TEST_CASE(missed_positions_are_made_up_for_exactly) {
         BOOST_TEST(cut.owed.shape(0) == 0U);
         BOOST_TEST(same_bits(copy(cut.logits), copy(full.logits)));
         for (std::size_t l = 0; l <= last; ++l) {
-            BOOST_TEST(same_bits(copy(cut.caches[l].keys().floats()), copy(full.caches[l].keys().floats())));
-            BOOST_TEST(same_bits(copy(cut.caches[l].values().floats()), copy(full.caches[l].values().floats())));
+            BOOST_TEST(same_bits(copy(cut.caches[l].keys().floats()),
+                                 copy(full.caches[l].keys().floats())));
+            BOOST_TEST(same_bits(copy(cut.caches[l].values().floats()),
+                                 copy(full.caches[l].values().floats())));
         }
     }
 }

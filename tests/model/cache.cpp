@@ -122,8 +122,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_kept_is_refused) {
     aligned_tensor values = keys;
     BOOST_CHECK_NO_THROW(cache.keep(0, keys, values));
     keys(1, 0) = -65536.0F;
-    BOOST_TEST(error_message([&] { cache.keep(0, keys, values); }) ==
-               "cache f16: expected keys of at most 65504, got -65536 at position 1 (f32 keeps it)");
+    BOOST_TEST(
+        error_message([&] { cache.keep(0, keys, values); }) ==
+        "cache f16: expected keys of at most 65504, got -65536 at position 1 (f32 keeps it)");
     keys(1, 0) = 1.0F;
     values(0, 1) = NAN;
     BOOST_TEST(error_message([&] { cache.keep(7, keys, values); }) ==
@@ -211,7 +212,7 @@ BOOST_DATA_TEST_CASE(the_same_bits_for_sequences_side_by_side, data::make(checkp
         dynamic_policies none;
         const branch last{7, 3};
         run_branches(o.model, whole, {&last, 1}, 0, o.model.blocks.size(), x, none);
-        BOOST_TEST(same_bits(rows<const float>(x)[2],
-                             {whole.residual.data(), o.model.config.width}));
+        BOOST_TEST(
+            same_bits(rows<const float>(x)[2], {whole.residual.data(), o.model.config.width}));
     }
 }

@@ -62,8 +62,7 @@ BOOST_DATA_TEST_CASE(positions_are_added_at_the_end_and_forgotten_from_there, da
     BOOST_TEST(cache.positions() == 3U);
 }
 
-BOOST_DATA_TEST_CASE(a_fork_copies_what_follows_the_shared_positions, data::make(formats),
-                     name) {
+BOOST_DATA_TEST_CASE(a_fork_copies_what_follows_the_shared_positions, data::make(formats), name) {
     kv_cache shared(width, *format_from_name(name));
     write(shared, 3, 127.0F);
     kv_cache other(width, *format_from_name(name));

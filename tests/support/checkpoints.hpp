@@ -19,8 +19,7 @@ namespace xlens::test {
 inline std::vector<std::string> all_checkpoints() {
     std::vector<std::string> out;
     for (const char* part : {"models", "families"}) {
-        for (const auto& model :
-             std::filesystem::directory_iterator(golden_path(part))) {
+        for (const auto& model : std::filesystem::directory_iterator(golden_path(part))) {
             for (const char* file : {"hf", "hf_bare", "model.gguf"}) {
                 if (std::filesystem::exists(model.path() / file)) {
                     out.push_back(
@@ -36,8 +35,7 @@ inline const std::vector<std::string> checkpoints = all_checkpoints();
 
 struct opened {
     explicit opened(const std::string& name, const load_options& options = {})
-        : golden(read_golden(
-              golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))),
+        : golden(read_golden(golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))),
           ids(golden["ids"].get<std::vector<token_id>>()),
           model(load(golden_path(name), options)) {}
     nlohmann::json golden;
