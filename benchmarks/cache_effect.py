@@ -68,7 +68,7 @@ def main():
             rates[kind].append(found["tokens_per_second"])
             memory[kind] = max(peak, memory.get(kind, 0))
 
-    print(f"| cache | perplexity | texts that part, of {PROMPTS} | first token that differs", end="")
+    print(f"| cache | perplexity | texts that part, of {PROMPTS} | first other token", end="")
     print(f" | tok/s after {context} | peak RSS, MiB |")
     print("|---|---|---|---|---|---|")
     for kind in KINDS:

@@ -4,7 +4,7 @@
 
 usage: random_gguf.py FORMAT OUT.gguf [SIZE]
 FORMAT as xlens spells it: q4_k, iq4_xs, mxfp4, ...; or q4_k_m, llama.cpp's mixture of q4_k and q6_k.
-SIZE: 138m (the default), 1b, 3b, 8b (the shapes of Llama 3.2 and 3.1), 1b-262k (1b with the
+SIZE: 138m (the default), 1b, 3b, 8b (shapes of Llama 3.2 and 3.1), 1b-262k (1b with the
 vocabulary of Gemma 3), or moe: 3.7 thousand million, 32 experts a layer, of which four are used.
 Needs numpy and gguf. A llama whose widths are multiples of 256, so that every matrix, the
 embedding too, has the format; without a tokenizer. Memory: a tensor at a time. Then, for example
