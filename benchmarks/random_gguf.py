@@ -3,7 +3,7 @@
 """Writes a GGUF of random weights in a given format, to measure how fast it is.
 
 usage: random_gguf.py FORMAT OUT.gguf [SIZE]
-FORMAT as xlens spells it: q4_k, iq4_xs, mxfp4, ...; or q4_k_m, llama.cpp's mixture of q4_k and q6_k.
+FORMAT as xlens spells it: q4_k, iq4_xs, mxfp4, ...; or q4_k_m, llama.cpp's mixture with q6_k.
 SIZE: 138m (the default), 1b, 3b, 8b (shapes of Llama 3.2 and 3.1), 1b-262k (1b with the
 vocabulary of Gemma 3), or moe: 3.7 thousand million, 32 experts a layer, of which four are used.
 Needs numpy and gguf. A llama whose widths are multiples of 256, so that every matrix, the
