@@ -54,7 +54,7 @@ def measure(row, options):
     finally:
         for contender in running:
             contender.close()
-    say(f"{row.name:24}{line(row, result)}")
+    say(f"{row.name:26} {line(row, result)}")
     return result
 
 

@@ -127,9 +127,7 @@ public:
     explicit dot_tile(const cache_rows& w) : m_count(w.count()), m_n(w.width()) {
         const std::size_t padded = (m_n + lanes - 1) / lanes * lanes;
         float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * padded);
-        for (std::size_t r = 0; r < m_count; ++r) {
-            m_rows[r] = w.decoded(r, buffer + r * padded);
-        }
+        for (std::size_t r = 0; r < m_count; ++r) { m_rows[r] = w.decoded(r, buffer + r * padded); }
         std::fill(&m_rows[m_count], m_rows.data() + m_rows.size(), m_rows[m_count - 1]);
     }
 

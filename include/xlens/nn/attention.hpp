@@ -72,7 +72,7 @@ struct attention {
     float clip = 0.0F;  ///< q, k and v are cut to ±clip (OLMo, MPT); 0: they are not
 
     /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
-    /// Hooks see and change them before the cache rounds them; what is attended to is what it keeps.
+    /// Hooks see and change them before it rounds them; what is attended to is what it keeps.
     template <class Hooks>
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
                     rows<float> out, Hooks& hooks) const {

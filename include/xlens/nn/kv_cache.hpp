@@ -100,8 +100,7 @@ private:
     [[nodiscard]] float* floats(bytes& data, std::size_t first) const {
         return reinterpret_cast<float*>(data.data() + first * m_row);
     }
-    void keep_rows(std::string_view what, rows<const float> x, std::size_t first,
-                   bytes& to) const {
+    void keep_rows(std::string_view what, rows<const float> x, std::size_t first, bytes& to) const {
         if (x.data() == floats(to, first)) { return; }
         to_cache(m_format, what, first, x, to.data() + first * m_row);
     }
