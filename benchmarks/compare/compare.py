@@ -56,7 +56,7 @@ def measure(row, options):
     finally:
         for contender in running:
             contender.close()
-    say(f"{row.name:24}{line(row, result)}")
+    say(f"{row.name:26} {line(row, result)}")
     return result
 
 
@@ -79,7 +79,10 @@ def chosen(names):
     for name in names:
         if name not in known | steps:
             sys.exit(f"compare: no row {name}; there are: {' '.join(known)}")
-    return [row for name in names or known for row in (known | steps)[name]]
+    out = [row for name in names or known for row in (known | steps)[name]]
+    # Those of one model together: of the large ones only one file is kept.
+    order = list(dict.fromkeys(row.xlens.model for row in out))
+    return sorted(out, key=lambda row: order.index(row.xlens.model))
 
 
 def positive(word):

@@ -24,8 +24,8 @@ def gemma():
 
 
 def path(name, folder, q4):
-    """Where the model of this name is: `q4`, `gemma`, `random/FORMAT.gguf`, or what prepare.py
-    makes."""
+    """Where the model of this name is: `q4`, `gemma`, `random/FORMAT.gguf` or
+    `random/SIZE-FORMAT.gguf`, or what prepare.py makes. Of the sizes only one file is kept."""
     if name == "q4":
         return q4
     if name == "gemma":
@@ -33,7 +33,11 @@ def path(name, folder, q4):
     made = folder / name
     if name.startswith("random/") and not made.exists():
         made.parent.mkdir(exist_ok=True)
-        said(sys.executable, ROOT / "benchmarks" / "random_gguf.py", made.stem, made)
+        *size, form = made.stem.rsplit("-", 1)
+        if size:
+            for other in made.parent.glob("*-*.gguf"):
+                other.unlink()
+        said(sys.executable, ROOT / "benchmarks" / "random_gguf.py", form, made, *size)
     return made
 
 

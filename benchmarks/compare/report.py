@@ -57,12 +57,17 @@ def table(heading, rows):
 
 
 def growth_table(growth, results):
-    rows = [
-        [str(label), *measured_cells(row, results[row.name], growth.whole)]
-        for label, row in growth.steps
-    ]
+    rows = []
+    for label, row in growth.steps:
+        cells = measured_cells(row, results[row.name], growth.whole or growth.rss)
+        if growth.rss and not growth.whole:
+            cells = [*cells[:3], cells[4]]
+        rows.append([str(label), *cells])
     heading = [growth.column, "xlens", growth.steps[0][1].peer_name, *RATIO]
-    heading += REST if growth.whole else []
+    if growth.whole:
+        heading += REST
+    elif growth.rss:
+        heading += [REST[1]]
     return f"{growth.heading}:\n\n{table(heading, rows)}"
 
 

@@ -150,6 +150,7 @@ class Growth:
     steps: list  # (label, row)
     part: str = "main"  # of the page
     whole: bool = False  # also says what is wanted, peak memory, and whether answers are the same
+    rss: bool = False  # does the table show the memory of both?
 
 
 def context_row(who, context):
@@ -214,7 +215,30 @@ def examples_row(tokens):
     )
 
 
+def sized(size, form, work, job, amount, unit, precision="native", peer=None):
+    """Random weights of a size: beside llama.cpp, or beside what the job cannot do without."""
+    model = f"random/{size}-{form}.gguf"
+    alone = peer is None
+    return Row(
+        f"size-{work}-{size}-{form}", "", peer or "the bound", job, Who("xlens", model, precision),
+        Who("xlens" if alone else "llama", model), unit, amount, exact=False,
+        peer_job=f"bound_{job}" if alone else None, alike=False,
+    )
+
+
+def first_of_size(size, form):
+    model = f"random/{size}-{form}.gguf"
+    return Row(
+        f"size-first-{size}-{form}", "", "llama.cpp", "1,2,3,4,5",
+        Who("xlens", model, whole=True), Who("llama", model, whole=True), "s", alike=False,
+    )
+
+
 CONTEXTS = (64, 256, 1024, 4096)
+SIZES = (
+    ("1b", "q4_0"), ("1b", "q4_k_m"), ("1b-262k", "q4_k_m"), ("3b", "q4_0"), ("3b", "q4_k_m"),
+    ("8b", "q4_0"), ("8b", "q4_k_m"), ("moe", "q4_k_m"),
+)
 # Those that people have most, which have integer products, and all others.
 NATIVE = ("q4_0", "q4_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4")
 OTHER = (
@@ -222,6 +246,74 @@ OTHER = (
     "iq3_xxs", "iq3_s", "tq1_0", "tq2_0", "nvfp4",
 )
 GEMMA = (f"decode {SHORT} {DECODED}", f"prefill {LONG}", "trace 64")
+
+
+def of_sizes(name, heading, make, **more):
+    steps = [(f"{size}, {form}", make(size, form)) for size, form in SIZES]
+    return Growth(f"growth-size-{name}", heading, "parameters", steps, part="sizes", **more)
+
+
+def against_llama(work, job, amount, precision):
+    return lambda size, form: sized(
+        size, form, f"{work}-{precision}", job, amount, "tok/s", precision, "llama.cpp"
+    )
+
+
+def against_bound(work, job, amount, unit, precision="f32"):
+    return lambda size, form: sized(
+        size, form, f"{work}-bound", job, amount, unit, precision
+    )
+
+
+FEW, SOME, SEEN, INDEXED = 8, 64, 16, 1024  # tokens decoded, read and traced, vectors of an index
+OF_SIZES = [
+    of_sizes(
+        "decode-native", f"Decode of {FEW} tokens after {SHORT}, native, against llama.cpp",
+        against_llama("decode", f"decode {SHORT} {FEW}", FEW, "native"), rss=True,
+    ),
+    of_sizes(
+        "decode", "The same, f32",
+        against_llama("decode", f"decode {SHORT} {FEW}", FEW, "f32"),
+    ),
+    of_sizes(
+        "prefill-native", f"Prefill of {SOME} tokens, native, against llama.cpp",
+        against_llama("prefill", f"prefill {SOME}", SOME, "native"), rss=True,
+    ),
+    of_sizes(
+        "prefill", "The same, f32", against_llama("prefill", f"prefill {SOME}", SOME, "f32"),
+    ),
+    of_sizes(
+        "first", "Load to first token of five, whole process, against llama.cpp", first_of_size,
+        rss=True,
+    ),
+    of_sizes(
+        "decode-bound",
+        "Decode, native, against reading the weights that it reads once: what memory gives",
+        against_bound("decode", f"decode {SHORT} {FEW}", FEW, "tok/s", "native"),
+    ),
+    of_sizes(
+        "prefill-bound",
+        f"Prefill of {SOME} tokens, f32, against as many multiply-adds in registers",
+        against_bound("prefill", f"prefill {SOME}", SOME, "tok/s"),
+    ),
+    of_sizes(
+        "trace-bound",
+        f"Trace of {SEEN} tokens, all positions and layers, against the multiply-adds of its "
+        "products",
+        against_bound("trace", f"trace {SEEN}", SEEN, "tok/s"), rss=True,
+    ),
+    of_sizes(
+        "index-bound",
+        f"Index (both ends, 50 tokens each, and kurtosis) of {INDEXED} value vectors, against the "
+        "multiply-adds of one product with the vocabulary",
+        against_bound("index", f"index {INDEXED} 50", INDEXED, "vectors/s"), rss=True,
+    ),
+    of_sizes(
+        "search-bound",
+        "Search of all value vectors for a token, against reading them once",
+        against_bound("search", "search 20", 1.0, "s"), rss=True,
+    ),
+]
 
 GROWTH = [
     Growth(
@@ -305,4 +397,5 @@ GROWTH = [
         part="examples",
         whole=True,
     ),
+    *OF_SIZES,
 ]

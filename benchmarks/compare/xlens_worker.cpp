@@ -4,6 +4,8 @@
 // What jobs write goes beside IDS.
 // Reads jobs, one a line (`decode 512 64`), and answers each with one line of JSON: the seconds
 // that the work took, and what came out, for the peers' answers to be compared with.
+#include "bounds.hpp"
+
 #include <nlohmann/json.hpp>
 #include <xlens/xlens.hpp>
 
@@ -62,9 +64,12 @@ constexpr std::size_t window = 512;
 
 class jobs {
 public:
-    jobs(const xlens::transformer<>& model, std::vector<xlens::token_id> ids,
-         std::filesystem::path folder)
-        : m_model(model), m_lens(model), m_ids(std::move(ids)), m_folder(std::move(folder)) {}
+    jobs(const xlens::model& model, std::vector<xlens::token_id> ids, std::filesystem::path folder)
+        : m_model(model),
+          m_lens(model),
+          m_ids(std::move(ids)),
+          m_folder(std::move(folder)),
+          m_bounds(model) {}
 
     answer run(std::string_view name, std::size_t a, std::size_t b) {
         if (name == "decode") { return decode(a, b); }
@@ -76,6 +81,9 @@ public:
         if (name == "matmul") { return matmul(a); }
         if (name == "capture") { return capture(a); }
         if (name == "patch") { return patch(a, b); }
+        if (name == "index") { return index(a, b); }
+        if (name == "search") { return search(a); }
+        if (name.starts_with("bound_")) { return bound(name.substr(6), a, b); }
         xlens::fail("job {}: not there yet", name);
     }
 
@@ -296,6 +304,59 @@ private:
         return out;
     }
 
+    /// What `xlens index` does, for the first `count` value vectors of the first layer.
+    answer index(std::size_t count, std::size_t k) {
+        const auto values = m_model.value_matrices().front();
+        xt::xtensor<float, 2> v = xt::empty<float>({count, values.rows()});
+        for (std::size_t i = 0; i < count; ++i) { values.column(i, xlens::rows<float>(v)[i]); }
+        std::vector<xlens::token_ends> found;
+        std::vector<float> kurtosis;
+        answer out;
+        out.seconds = seconds_of([&] {
+            found = m_lens.project(v, k, xlens::projection::folded);
+            kurtosis = xlens::score_kurtosis(m_model, v);
+        });
+        for (std::size_t i = 0; i < count; i += told) { out.add(found[i].promotes); }
+        return out;
+    }
+
+    /// The neurons whose value vectors score highest for the first token.
+    answer search(std::size_t limit) {
+        const xlens::concept_search neurons(m_model);
+        std::vector<xlens::search_hit> found;
+        answer out;
+        out.seconds =
+            seconds_of([&] { found = neurons.find(std::span(m_ids).first(1), {.limit = limit}); });
+        for (const xlens::search_hit& hit : found) {
+            out.ids.push_back(static_cast<std::int64_t>(hit.where.index));
+            out.values["score"].push_back(hit.score);
+        }
+        return out;
+    }
+
+    /// What a job cannot do without, by the processor alone: the bytes of the weights that decoding
+    /// or a search reads, or else the multiply-adds of its products in f32.
+    answer bound(std::string_view name, std::size_t a, std::size_t b) {
+        answer out;
+        out.seconds = seconds_of([&] {
+            if (name == "decode") {
+                for (std::size_t i = 0; i < b; ++i) { m_bounds.read_weights(); }
+            } else if (name == "search") {
+                m_bounds.read_values();
+            } else if (name == "prefill") {
+                m_bounds.multiply_prefill(a);
+            } else if (name == "trace") {
+                m_bounds.multiply_prefill(a);
+                m_bounds.multiply_unembedding(2 * m_model.config.layers * a);
+            } else if (name == "index") {
+                m_bounds.multiply_unembedding(a);
+            } else {
+                xlens::fail("job bound_{}: not there yet", name);
+            }
+        });
+        return out;
+    }
+
     [[nodiscard]] std::span<const xlens::token_id> prompt(std::size_t count) const {
         if (count > m_ids.size()) {
             xlens::fail("{} tokens asked for, {} given", count, m_ids.size());
@@ -315,6 +376,7 @@ private:
     std::filesystem::path m_folder;           // for what is written
     std::map<std::size_t, continued> m_read;  // by context
     xlens::aligned_tensor m_product;
+    bounds m_bounds;
 };
 
 std::vector<xlens::token_id> read_ids(const char* path) {

@@ -199,6 +199,7 @@
 #include <xlens/storage/atomic_file.hpp>
 #include <xlens/storage/byte_reader.hpp>
 #include <xlens/storage/byte_writer.hpp>
+#include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/mapped_file.hpp>

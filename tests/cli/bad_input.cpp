@@ -71,6 +71,11 @@ const std::vector<bad_case> cases{
      whole_threads + "'99999999999999999999999'"},
     {{"info", tiny, "--threads", "2", "--threads", "3"}, "--threads: expected once, got 2 times"},
     {{"info", tiny, "--precision", "f16"}, "--precision: expected one of f32, native, got 'f16'"},
+    {{"info", tiny, "--cache", "f16"},
+     "info: unknown argument '--cache'; xlens info --help lists them"},
+    tiny_trace({"--cache", "bf16"}, "--cache: expected one of f32, f16, q8_0, got 'bf16'"),
+    tiny_trace({"--cache", "q8_0"},
+               "cache q8_0: expected heads of a multiple of 32 numbers, got 8"),
     // The model.
     {{"info", ""}, "MODEL: expected a .gguf file, a Hugging Face folder or default, got ''"},
     {{"info", "/no/such"}, "/no/such: cannot be opened: No such file or directory"},

@@ -73,6 +73,10 @@ BOOST_AUTO_TEST_CASE(a_model_beside_itself_under_a_change) {
     const json rounded = with({"--precision-b", "native"});
     BOOST_TEST(rounded["run"]["precision"] == "f32");
     BOOST_TEST(rounded["run_b"]["precision"] == "native");
+    const json kept = with({"--cache-b", "q8_0"});
+    BOOST_TEST(kept["kl"]["mean"].get<double>() > 0.0);
+    BOOST_TEST(!kept["run"].contains("cache"));
+    BOOST_TEST(kept["run_b"]["cache"] == "q8_0");
     // The same file twice.
     const json same = json_of({"compare", model, model, "--file", text, "--limit", "40"});
     BOOST_TEST(same["kl"]["mean"] == 0.0);
@@ -115,8 +119,8 @@ BOOST_AUTO_TEST_CASE(the_table_and_the_page) {
 BOOST_AUTO_TEST_CASE(what_cannot_be_compared_is_refused) {
     const std::string gpt2 = golden_path("models/gpt2/hf").string();
     check_refusal({"compare", llama, "--ids", "1,2"},
-                  "MODEL_B: expected a second model, or an intervention (--set, --scale, "
-                  "--recipe), or --precision-b, got none");
+                  "MODEL_B: expected a second model, a change (--set, --scale, --recipe), "
+                  "--precision-b, or --cache-b, got none");
     check_refusal(
         {"compare", llama, gpt2, "--ids", "1,2"},
         llama + " and " + gpt2 + ": vocabulary: expected as many tokens in both, got 288 and 300");

@@ -129,6 +129,8 @@ BOOST_AUTO_TEST_CASE(every_document_says_how_to_repeat_it) {
     BOOST_TEST(edited["precision"] == "native");
     BOOST_TEST(edited["edits"] == json::parse(R"({"set": [{"neuron": "0:3", "value": 2.0}],
                                                   "scale": [{"neuron": "1:4", "value": 0.5}]})"));
+    BOOST_TEST(!edited.contains("cache"));
+    BOOST_TEST(run({"trace", tiny, "--ids", "1", "--cache", "f16"})["run"]["cache"] == "f16");
     BOOST_TEST(run({"generate", tiny, "--ids", "1", "--temperature", "1", "--seed",
                     "7"})["run"]["seed"] == 7);
     const auto version = xlens::test::run_program({"--version"});

@@ -133,12 +133,12 @@ BOOST_AUTO_TEST_CASE(skipped_layers_get_keys_and_values_of_the_exit_residual) {
         BOOST_TEST(cut.position == full.position);
         const std::size_t at = prompt.size();
         for (std::size_t l = 0; l <= last; ++l) {
-            std::vector<float> key = copy(full.caches[l].keys().subrows(at, 1));
-            std::vector<float> value = copy(full.caches[l].values().subrows(at, 1));
+            std::vector<float> key = copy(full.caches[l].keys().floats().subrows(at, 1));
+            std::vector<float> value = copy(full.caches[l].values().floats().subrows(at, 1));
             BOOST_REQUIRE(cut.caches[l].positions() == at + 1);
             if (l > leave) { plain_fill(m, l, residuals.seen[leave], at, key, value); }
-            const auto found_key = cut.caches[l].keys()[at];
-            const auto found_value = cut.caches[l].values()[at];
+            const auto found_key = cut.caches[l].keys().floats()[at];
+            const auto found_value = cut.caches[l].values().floats()[at];
             for (std::size_t i = 0; i < key.size(); ++i) {
                 BOOST_TEST(std::abs(found_key[i] - key[i]) < 1e-4F);
                 BOOST_TEST(std::abs(found_value[i] - value[i]) < 1e-4F);
@@ -177,8 +177,10 @@ BOOST_AUTO_TEST_CASE(missed_positions_are_made_up_for_exactly) {
         BOOST_TEST(cut.owed.shape(0) == 0U);
         BOOST_TEST(same_bits(copy(cut.logits), copy(full.logits)));
         for (std::size_t l = 0; l <= last; ++l) {
-            BOOST_TEST(same_bits(copy(cut.caches[l].keys()), copy(full.caches[l].keys())));
-            BOOST_TEST(same_bits(copy(cut.caches[l].values()), copy(full.caches[l].values())));
+            BOOST_TEST(same_bits(copy(cut.caches[l].keys().floats()),
+                                 copy(full.caches[l].keys().floats())));
+            BOOST_TEST(same_bits(copy(cut.caches[l].values().floats()),
+                                 copy(full.caches[l].values().floats())));
         }
     }
 }

@@ -5,10 +5,15 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/kernels/attention.hpp>
 #include <xlens/reference/attention.hpp>
+#include <xlens/storage/cache_rows.hpp>
 
+#include "support/golden_bytes.hpp"
 #include "support/rows_of_floats.hpp"
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -232,4 +237,43 @@ BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
     inputs in({1, 1, 4, 0, 1.0F}, 0, 6);
     for (float& q : in.queries) { q *= 1e4F; }
     for (const float x : in.run(fast)) { BOOST_TEST(std::isfinite(x)); }
+}
+
+// Keys and values that were rounded, against torch's attention over what is left of them.
+BOOST_AUTO_TEST_CASE(rounded_keys_and_values_equal_the_reference) {
+    constexpr std::size_t heads = 4, kv_heads = 2, size = 32, count = 5, positions = 23;
+    constexpr std::size_t width = kv_heads * size;
+    const std::vector<std::byte> bytes = golden_bytes("cache/attention.bin");
+    std::vector<float> all(bytes.size() / sizeof(float));
+    std::memcpy(all.data(), bytes.data(), bytes.size());
+    const float* const queries = all.data();
+    const float* const keys = queries + count * heads * size;
+    const float* const values = keys + positions * width;
+    const float* expected = values + positions * width;
+    for (const format_id format : {format_id::f16, format_id::q8_0}) {
+        const row_format& rows_of = row_format_of(format);
+        const std::size_t stride = rows_of.size(width);
+        std::vector<std::byte> kept_keys(positions * stride), kept_values(positions * stride);
+        to_cache(format, "key", 0, {keys, positions, width}, kept_keys.data());
+        to_cache(format, "value", 0, {values, positions, width}, kept_values.data());
+        const cache_rows k(rows_of, kept_keys.data(), positions, width, stride);
+        const cache_rows v(rows_of, kept_values.data(), positions, width, stride);
+        for (const std::size_t window : {0U, 6U}) {
+            const kernels::attention_shape shape{heads, kv_heads, size, window,
+                                                 1.0F / std::sqrt(static_cast<float>(size))};
+            std::vector<float> out(count * heads * size, NAN);
+            kernels::attention(shape, {queries, count, heads * size}, k, v, positions - count,
+                               {out.data(), count, heads * size});
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                BOOST_REQUIRE_SMALL(out[i] - expected[i], 4e-6F);
+            }
+            // The last of them alone.
+            std::vector<float> last(heads * size, NAN);
+            kernels::attention(shape, {queries + (count - 1) * heads * size, 1, heads * size}, k, v,
+                               positions - 1, {last.data(), 1, heads * size});
+            BOOST_TEST(same_bits(std::span(out).last(heads * size), last));
+            expected += out.size();
+        }
+    }
+    BOOST_TEST((expected == all.data() + all.size()));
 }

@@ -4,6 +4,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "support/checkpoints.hpp"
 #include "support/compare_heads.hpp"
 #include "support/golden.hpp"
 
@@ -11,18 +12,14 @@
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/io/families.hpp>
-#include <xlens/io/load.hpp>
 #include <xlens/reference/attention.hpp>
 #include <xlens/trace/attribute.hpp>
 #include <xlens/trace/observe.hpp>
 #include <xlens/trace/observe_updates.hpp>
 #include <xlens/trace/trace.hpp>
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <set>
 #include <span>
 #include <string>
@@ -30,39 +27,11 @@
 
 using namespace xlens;
 using nlohmann::json;
+using xlens::test::checkpoints;
+using xlens::test::opened;
 namespace data = boost::unit_test::data;
 
 namespace {
-
-/// Every checkpoint of tests/golden: folders and files beside a golden.json.
-std::vector<std::string> all_checkpoints() {
-    std::vector<std::string> out;
-    for (const char* part : {"models", "families"}) {
-        for (const auto& model :
-             std::filesystem::directory_iterator(xlens::test::golden_path(part))) {
-            for (const char* file : {"hf", "hf_bare", "model.gguf"}) {
-                if (std::filesystem::exists(model.path() / file)) {
-                    out.push_back(
-                        fmt::format("{}/{}/{}", part, model.path().filename().string(), file));
-                }
-            }
-        }
-    }
-    std::ranges::sort(out);
-    return out;
-}
-const std::vector<std::string> checkpoints = all_checkpoints();
-
-struct opened {
-    explicit opened(const std::string& name)
-        : golden(xlens::test::read_golden(
-              xlens::test::golden_path(name.substr(0, name.rfind('/')) + "/golden.json"))),
-          ids(golden["ids"].get<std::vector<token_id>>()),
-          model(load(xlens::test::golden_path(name))) {}
-    json golden;
-    std::vector<token_id> ids;
-    xlens::model model;
-};
 
 /// Logits of all positions of the golden's ids, with these policies.
 xt::xtensor<float, 2> all_logits(const opened& o, dynamic_policies& policies) {

@@ -116,6 +116,7 @@ void add_attribute(command_line& program) {
         "  xlens attribute default --prompt \"The capital of France is\" --heads --head 20:4",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
     a.text("--token", flags->token, "W",

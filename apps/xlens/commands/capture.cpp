@@ -124,7 +124,7 @@ capture_options options_of(const capture_flags& flags, const engine& opened) {
     out.file_bytes = flags.file_size << 20U;
     if (flags.shard) { out.shard = parse_shard("--shard", *flags.shard); }
     out.model = opened.model().fingerprint();
-    out.precision = opened.precision();
+    out.precision = opened.arithmetic();
     out.edits = edits_fingerprint(flags.edits);
     out.run.clear();
     xlens::json_writer run(out.run);
@@ -181,6 +181,7 @@ void add_capture(command_line& program) {
         "  xlens capture gemma.gguf --file book.txt --sae layer_12/width_16k/average_l0_82 -o book",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
     flags->prompt.declare_chat(a);

@@ -36,6 +36,7 @@ struct compare_flags {
     common_flags common;
     std::optional<std::string> model_b;
     std::optional<std::string> precision_b;
+    std::optional<std::string> cache_b;
     prompt_flags prompt;
     edit_flags edits;
     std::optional<std::string> file;
@@ -50,19 +51,21 @@ struct compare_flags {
         common_flags out = common;
         out.model = model_b.value_or(common.model);
         out.precision = precision_b.value_or(common.precision);
+        out.cache = cache_b.value_or(common.cache);
         return out;
     }
     /// Whether B is A but for its edits.
     [[nodiscard]] bool one_model() const {
-        return !model_b && common_b().precision == common.precision;
+        const common_flags b = common_b();
+        return !model_b && b.precision == common.precision && b.cache == common.cache;
     }
 };
 
 void check(const compare_flags& flags) {
     if (flags.one_model() && flags.edits.empty()) {
         fail(
-            "MODEL_B: expected a second model, or an intervention (--set, --scale, --recipe), or "
-            "--precision-b, got none");
+            "MODEL_B: expected a second model, a change (--set, --scale, --recipe), "
+            "--precision-b, or --cache-b, got none");
     }
     if (!flags.file) {
         for (const auto& [flag, given] : {std::pair{"--window", flags.window.has_value()},
@@ -182,11 +185,14 @@ void add_compare(command_line& program) {
         "  xlens compare default --recipe polite.json --prompt \"The capital of France is\"",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.positional("MODEL_B", flags->model_b,
                  "The model that is compared with it (the same, under interventions or\n"
-                 "in another precision)");
+                 "in another precision or cache)");
     a.choice("--precision-b", flags->precision_b, {"f32", "native"},
              "Precision of MODEL_B's products (that of --precision)");
+    a.choice("--cache-b", flags->cache_b, {"f32", "f16", "q8_0"},
+             "Numbers in which MODEL_B keeps keys and values (those of --cache)");
     flags->prompt.declare(a);
     flags->prompt.declare_chat(a);
     a.text("--file", flags->file, "FILE", "A text instead of a prompt; - is standard input");

@@ -196,6 +196,7 @@ void add_direction(command_line& program) {
         "  xlens generate default --prompt \"Today I feel\" --steer happy.gguf:12-18=1.5",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.text("--pairs", flags->pairs, "FILE",
            "JSON lines {\"positive\": TEXT, \"negative\": TEXT}; - is standard input");
     a.text("--positive", flags->positive, "FILE", "Or a text a line, and");

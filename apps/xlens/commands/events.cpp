@@ -53,7 +53,7 @@ event_run run_of(const events_flags& flags, const engine& opened) {
     const std::size_t context = model.config.context;
     event_run run;
     run.model = model.fingerprint();
-    run.precision = flags.common.precision;
+    run.precision = opened.arithmetic();
     run.text = *flags.file;
     run.how = flags.how.options();
     run.limit = flags.limit;
@@ -156,6 +156,7 @@ void add_events(command_line& program) {
         "events", "Find what FFN updates promote and eliminate in a text, and how",
         "xlens events default --file book.txt --limit 20000 -o book", [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
     flags->how.declare(a);
     a.text("-o", flags->folder, "FOLDER",

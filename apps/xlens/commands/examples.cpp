@@ -201,6 +201,7 @@ void add_examples(command_line& program) {
         "  xlens examples default --all --file book.txt -o book.jsonl",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.positional("NEURONS", flags->neurons, "Neurons to look at: 29:1189,12:1033");
     flags->query.declare(a);
     a.whole("--hits", flags->hits, 1, 1'000'000,

@@ -403,6 +403,7 @@ void add_exit(command_line& program) {
                     [flags] { run(*flags); });
     a.positional("ACTION", flags->action, "fit, eval, or table: the paper's rules over splits");
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
     flags->how.declare(a);
     a.text("--rule", flags->rule, "RULE",

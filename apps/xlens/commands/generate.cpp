@@ -188,6 +188,7 @@ void add_generate(command_line& program) {
         "  xlens generate default --chat --prompt \"Say hi\" --ban hello --compare",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
     flags->prompt.declare_chat(a);

@@ -276,6 +276,7 @@ void add_lens(command_line& program) {
     a.positional("ACTION", flags->action,
                  "fit, eval (beside the plain lens), or info, whose MODEL is a lens's file");
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.choice("--kind", flags->kind, {"linear", "tuned", "jacobian"},
              "What to fit: least squares, the model's top tokens, or the mean derivative\n"
              "of the final residual");

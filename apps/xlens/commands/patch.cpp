@@ -249,6 +249,7 @@ void add_patch(command_line& program) {
         "  xlens patch default --prompt \"The capital of France is\" --ablate zero --sites ffn_out",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_chat(a);
     a.text("--source", flags->source, "TEXT", "The other prompt, read as the first is");

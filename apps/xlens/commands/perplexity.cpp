@@ -83,6 +83,7 @@ void add_perplexity(command_line& program) {
                               "xlens perplexity default --file book.txt --window 512",
                               [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.text("--file", flags->file, "FILE", "The text, in UTF-8; - is standard input");
     flags->how.declare(a);
     a.whole("--window", flags->window, 2, 1U << 28U,

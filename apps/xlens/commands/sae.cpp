@@ -203,6 +203,7 @@ void add_sae(command_line& program) {
         "  xlens sae gemma.gguf layer_12/width_16k/average_l0_82 --feature 1033",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     a.positional("FOLDER", flags->folder,
                  "A sparse autoencoder of SAELens, Gemma Scope or Gemma Scope 2");
     flags->prompt.declare(a);

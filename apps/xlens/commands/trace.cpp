@@ -220,6 +220,7 @@ void add_trace(command_line& program) {
         "  xlens trace default --prompt \"The capital of France is\" --html trace.html",
         [flags] { run(*flags); });
     flags->common.declare(a);
+    flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
     a.whole("--top", flags->top, 1, most, "Tokens of each list (10; a table shows what fits)");

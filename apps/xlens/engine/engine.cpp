@@ -11,6 +11,7 @@
 #include <xlens/io/load.hpp>
 #include <xlens/lens/lens_file.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/storage/format_id.hpp>
 #include <xlens/text/tokenizer.hpp>
 #include <xlens/text/utf8.hpp>
 
@@ -26,6 +27,7 @@ namespace xlens::program {
 struct engine::parts {
     std::string path;
     std::string precision;
+    std::string cache;
     xlens::model model;
     bool warned = false;  // of what the tokenizer warns of
     // Of generate, perplexity and trace.
@@ -40,7 +42,8 @@ namespace {
 
 xlens::model open(const std::filesystem::path& path, const common_flags& flags) {
     if (flags.threads) { set_threads(*flags.threads); }
-    return load(path, {.precision = flags.computed_in()});
+    return load(path,
+                {.precision = flags.computed_in(), .cache = format_from_name(flags.cache).value()});
 }
 
 /// Where there is none, says what the program takes instead.
@@ -54,7 +57,8 @@ const tokenizer& tokenizer_of(const model& m) {
 
 engine::engine(const common_flags& flags) {
     const std::filesystem::path path = model_path(flags.model);
-    m_parts = std::make_unique<parts>(parts{path.string(), flags.precision, open(path, flags)});
+    m_parts = std::make_unique<parts>(
+        parts{path.string(), flags.precision, flags.cache, open(path, flags)});
 }
 engine::~engine() = default;
 
@@ -70,14 +74,20 @@ const tokenizer& engine::text() const {
 }
 const std::string& engine::path() const { return m_parts->path; }
 const std::string& engine::precision() const { return m_parts->precision; }
+const std::string& engine::cache() const { return m_parts->cache; }
+std::string engine::arithmetic() const {
+    return m_parts->cache == "f32"
+               ? m_parts->precision
+               : fmt::format("{}, cache {}", m_parts->precision, m_parts->cache);
+}
 
 std::string engine::manifest() const {
     const std::string lens =
         m_parts->lens ? fmt::format(", {}, {:016x}", m_parts->lens_text, m_parts->lens->hash())
                       : std::string();
     return fmt::format("model {:016x}, precision {}, instruction set {}, threads {}{}",
-                       m_parts->model.fingerprint(), m_parts->precision, instruction_set(),
-                       max_threads(), lens);
+                       m_parts->model.fingerprint(), arithmetic(), instruction_set(), max_threads(),
+                       lens);
 }
 
 std::string engine::token_text(token_id id) const { return replace_invalid(token_bytes(id)); }

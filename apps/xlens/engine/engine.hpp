@@ -38,6 +38,10 @@ public:
     [[nodiscard]] const std::string& path() const;
     /// "f32" or "native".
     [[nodiscard]] const std::string& precision() const;
+    /// "f32", "f16" or "q8_0".
+    [[nodiscard]] const std::string& cache() const;
+    /// The precision, and the cache where it is not f32: what tells the numbers of two runs apart.
+    [[nodiscard]] std::string arithmetic() const;
     /// One line with what it takes to repeat a run.
     [[nodiscard]] std::string manifest() const;
 

@@ -73,6 +73,11 @@ void common_flags::declare(arguments& to) {
               "Precision of products; native rounds inputs to 8 bits");
 }
 
+void common_flags::declare_cache(arguments& to) {
+    to.choice("--cache", cache, {"f32", "f16", "q8_0"},
+              "Numbers in which keys and values are kept; q8_0 rounds them to 8 bits");
+}
+
 void text_flags::declare(arguments& to) {
     to.flag("--special", special,
             "Strings such as <|endoftext|> in the text are those tokens, not plain text");

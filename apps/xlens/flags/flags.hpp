@@ -20,9 +20,12 @@ struct common_flags {
     std::string model;
     std::optional<std::size_t> threads;
     std::string precision = "f32";
+    std::string cache = "f32";
     bool json = false;
 
     void declare(arguments& to);
+    /// --cache, for a subcommand that reads text.
+    void declare_cache(arguments& to);
     [[nodiscard]] xlens::precision computed_in() const {
         return precision == "native" ? xlens::precision::native : xlens::precision::f32;
     }

@@ -163,7 +163,7 @@ void print_values(const compare_view& view) {
 }  // namespace
 
 std::string compared_name(const engine& model, const edit_flags& edits) {
-    return fmt::format("{}, {}{}", visible(model_name(model)), model.precision(),
+    return fmt::format("{}, {}{}", visible(model_name(model)), model.arithmetic(),
                        edits_text(edits));
 }
 

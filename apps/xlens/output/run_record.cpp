@@ -84,6 +84,7 @@ run_record record_of(const engine& opened) {
     return {.model = opened.path(),
             .fingerprint = opened.model().fingerprint(),
             .precision = opened.precision(),
+            .cache = opened.cache(),
             .instruction_set = std::string(instruction_set()),
             .threads = max_threads(),
             .lens = opened.lens_path()};
@@ -115,6 +116,7 @@ void write_record(xlens::json_writer& out, const run_record& run) {
     out.field("precision", run.precision);
     out.field("instruction_set", run.instruction_set);
     out.field("threads", run.threads);
+    if (run.cache != "f32") { out.field("cache", run.cache); }
     if (!run.edits.empty()) {
         out.key("edits");
         write_edits(out, run.edits);

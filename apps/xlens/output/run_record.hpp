@@ -29,6 +29,7 @@ struct run_record {
     std::string model;  ///< path
     std::uint64_t fingerprint = 0;
     std::string precision;
+    std::string cache;
     std::string instruction_set;
     std::size_t threads = 0;
     edit_flags edits = {};                      ///< where the run takes some
@@ -42,9 +43,9 @@ struct run_record {
 [[nodiscard]] run_record record_of(const engine& opened);
 
 /// {"version", "model", "fingerprint", "precision", "instruction_set", "threads", and where there
-/// are such "edits": {"set", "scale": [{"neuron", "value"}], "recipe", "steer_features": [{"sae",
-/// "feature", "value"}], "steer": [{"file", "layers", "strength"}], "ban"}, "seed", "lens", "exit",
-/// "prompts", "line", "metadata"}
+/// are such "cache" (other than f32), "edits": {"set", "scale": [{"neuron", "value"}], "recipe",
+/// "steer_features": [{"sae", "feature", "value"}], "steer": [{"file", "layers", "strength"}],
+/// "ban"}, "seed", "lens", "exit", "prompts", "line", "metadata"}
 void write_run(xlens::json_writer& out, const run_record& run, std::string_view key = "run");
 /// The object alone, without its key.
 void write_record(xlens::json_writer& out, const run_record& run);

@@ -56,6 +56,11 @@ static_assert(sizeof(index_header) == 40 && sizeof(scored) == 8);
 
 }  // namespace detail
 
+namespace detail {
+/// Value vectors that exist at one time, where a layer has them in several matrices.
+inline constexpr std::size_t projected_vectors = std::size_t{1} << 14U;
+}  // namespace detail
+
 /// The concepts of all L·F value vectors, both ends, `top` tokens each (no more than V). Exact:
 /// what concept_reader gives. `take(layer, concepts of its F neurons, their kurtosis)` gets a layer
 /// at a time, `progress(done, total)` counts layers. Kurtosis is that of score_kurtosis. Cost
@@ -66,10 +71,17 @@ void project_all(const transformer<>& model, std::size_t top, projection form, T
     const concept_reader reader(model, form);
     const auto values = model.value_matrices();
     for (std::size_t l = 0; l < values.size(); ++l) {
-        const xt::xtensor<float, 2> vectors = values[l].columns();
-        std::vector<float> kurtosis(vectors.shape(0));
-        std::vector<token_ends> ends = reader.project(vectors, top, kurtosis);
-        take(l, std::move(ends), std::span<const float>(kurtosis));
+        std::vector<token_ends> concepts;
+        std::vector<float> kurtosis;
+        for (const auto& piece : values[l].pieces(detail::projected_vectors)) {
+            const xt::xtensor<float, 2> vectors = piece.columns();
+            std::vector<float> some(vectors.shape(0));
+            for (token_ends& ends : reader.project(vectors, top, some)) {
+                concepts.push_back(std::move(ends));
+            }
+            kurtosis.insert(kurtosis.end(), some.begin(), some.end());
+        }
+        take(l, std::move(concepts), std::span<const float>(kurtosis));
         progress(l + 1, values.size());
     }
 }

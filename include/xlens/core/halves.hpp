@@ -9,10 +9,21 @@
 
 #if defined(__F16C__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+#include <cstring>
 #endif
 
 // IEEE 754 binary16 to binary32. xsimd 8 has no such conversion: one instruction with F16C, which
-// every processor with AVX2 has, integer arithmetic elsewhere.
+// every processor with AVX2 has, and on 64-bit Arm; integer arithmetic elsewhere.
+
+/// The compiler's type whose conversions are an instruction each, where there is one.
+#if defined(__F16C__)
+#define XLENS_HALF _Float16
+#elif defined(__aarch64__)
+#define XLENS_HALF __fp16
+#endif
 
 namespace xlens {
 
@@ -59,6 +70,11 @@ namespace xlens {
 #elif defined(__F16C__) && defined(__AVX2__)
     static_assert(lanes == 8);
     return batch(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(src))));
+#elif defined(__aarch64__)
+    static_assert(lanes == 4);
+    std::uint64_t four = 0;
+    std::memcpy(&four, src, sizeof four);
+    return batch(vcvt_f32_f16(vreinterpret_f16_u16(vcreate_u16(four))));
 #else
     return half_to_float(load_halves(src));
 #endif

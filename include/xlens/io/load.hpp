@@ -3,6 +3,7 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/storage/format_id.hpp>
 #include <xlens/storage/precision.hpp>
 
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include <xlens/io/checkpoint.hpp>
 #include <xlens/io/gguf_tokenizer.hpp>
 #include <xlens/io/open_checkpoint.hpp>
+#include <xlens/storage/cache_rows.hpp>
 #include <xlens/text/folder_tokenizer.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer.hpp>
@@ -33,6 +35,7 @@ XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file);
 
 struct load_options {
     xlens::precision precision = precision::f32;  ///< of the products with weights
+    format_id cache = format_id::f32;             ///< of keys and values: f32, f16 or q8_0
 };
 
 /// Opens a .gguf file or a Hugging Face folder, of any architecture. Weights are used in place: the
@@ -58,7 +61,9 @@ XLENS_API std::optional<tokenizer> tokenizer_of(const checkpoint& file) {
 
 XLENS_API model load(const std::filesystem::path& path, const load_options& options) {
     const auto file = std::make_shared<const checkpoint>(open_checkpoint(path, options.precision));
+    check_cache_format(options.cache, file->config().head_size);
     transformer<> parts = assemble(*file);
+    parts.cache = options.cache;
     std::shared_ptr<const tokenizer> text;
     std::string no_text;
     try {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
+#include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/rows.hpp>
 
 #include <algorithm>
@@ -41,21 +42,23 @@ struct attention_shape {
 ///   s from max(0, p - window + 1) to p = first_position + t.
 /// With slopes the score of key s is less by slope_h·(p - s); with sinks the softmax of head h has
 /// a score sink_h more, whose weight falls away: weights then sum to less than 1.
-/// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size).
+/// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size), in any of the
+/// formats of storage/cache_rows.hpp: decoded on the way, with the bits of a cache of the decoded
+/// floats.
 /// Memory O(attention_positions·positions) a thread, never T×T.
 XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
-                         rows<const float> keys, rows<const float> values,
+                         const cache_rows& keys, const cache_rows& values,
                          std::size_t first_position, rows<float> out);
 
 /// The same in two steps, with the same bits, for those who look at the weights. First the weights:
 /// pattern (T, heads·S), S = first_position + T; that of key s for head h at h·S + s, 0 where the
 /// query does not see s. Other shapes as above. Memory: the pattern alone.
 XLENS_API void attention_pattern(const attention_shape& shape, rows<const float> queries,
-                                 rows<const float> keys, std::size_t first_position,
+                                 const cache_rows& keys, std::size_t first_position,
                                  rows<float> pattern);
 /// Then the sums of the values, over the keys that each query sees: out (T, heads·head_size).
 XLENS_API void attention_of_pattern(const attention_shape& shape, rows<const float> pattern,
-                                    rows<const float> values, std::size_t first_position,
+                                    const cache_rows& values, std::size_t first_position,
                                     rows<float> out);
 
 #if XLENS_DEFINES(kernels)
@@ -72,14 +75,14 @@ struct key_range {
 /// Calls tile(begin, count) for runs of at most `height` positions of the range. With few queries
 /// the rows of x (positions, size), which lie far apart, are asked for one run ahead.
 template <class Tile>
-void by_tiles(const key_range& range, std::size_t height, std::size_t queries, rows<const float> x,
+void by_tiles(const key_range& range, std::size_t height, std::size_t queries, const cache_rows& x,
               Tile tile) {
     const bool few = queries < blocking::dot_positions;
     if (few) { height = blocking::few_queries_keys; }
     for (std::size_t s = range.first; s < range.end; s += height) {
         const std::size_t count = std::min(height, range.end - s);
         for (std::size_t i = s + count; few && i < std::min(x.count(), s + 2 * count); ++i) {
-            prefetch(x[i].data(), x.width() * sizeof(float));
+            prefetch(x.stored(i), x.row_bytes());
         }
         tile(s, count);
     }
@@ -87,7 +90,7 @@ void by_tiles(const key_range& range, std::size_t height, std::size_t queries, r
 
 /// scores(t, s - first) = ⟨q_t, k_s⟩ for every s of the range; queries (T, size), keys
 /// (positions, size).
-inline void score(rows<const float> queries, rows<const float> keys, const key_range& range,
+inline void score(rows<const float> queries, const cache_rows& keys, const key_range& range,
                   rows<float> scores) {
     by_tiles(range, blocking::dot_tile_rows, queries.count(), keys,
              [&](std::size_t s, std::size_t count) {
@@ -97,7 +100,7 @@ inline void score(rows<const float> queries, rows<const float> keys, const key_r
 }
 
 /// out_t += Σ_s weights(t, s - origin)·v_s over the range.
-inline void mix(rows<const float> weights, std::size_t origin, rows<const float> values,
+inline void mix(rows<const float> weights, std::size_t origin, const cache_rows& values,
                 const key_range& range, rows<float> out) {
     by_tiles(range, blocking::sum_tile_rows, weights.count(), values,
              [&](std::size_t s, std::size_t count) {
@@ -154,7 +157,7 @@ key_range seen_by_all(Seen seen, std::size_t queries) {
 /// The weights of one head for such queries, of all that they see together; what a query does not
 /// see itself is left as it comes.
 template <class Seen>
-void weigh_keys(rows<const float> queries, rows<const float> keys, Seen seen,
+void weigh_keys(rows<const float> queries, const cache_rows& keys, Seen seen,
                 const score_form& form, rows<float> weights) {
     const key_range all = seen_by_all(seen, queries.count());
     score(queries, keys, all, weights);
@@ -166,7 +169,7 @@ void weigh_keys(rows<const float> queries, rows<const float> keys, Seen seen,
 
 /// out_t := Σ_s weights(t, s)·v_s over what query t sees.
 template <class Seen>
-void mix_values(rows<const float> weights, rows<const float> values, Seen seen, rows<float> out) {
+void mix_values(rows<const float> weights, const cache_rows& values, Seen seen, rows<float> out) {
     const std::size_t last = weights.count() - 1;
     const key_range all = seen_by_all(seen, weights.count());
     for (std::size_t t = 0; t <= last; ++t) { std::ranges::fill(out[t], 0.0F); }
@@ -188,7 +191,7 @@ void mix_values(rows<const float> weights, rows<const float> values, Seen seen, 
 /// Attention of one position. The query heads of a key-value head read its keys and values
 /// together.
 inline void attend_once(const attention_shape& shape, rows<const float> queries,
-                        rows<const float> keys, rows<const float> values, const key_range& seen,
+                        const cache_rows& keys, const cache_rows& values, const key_range& seen,
                         rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
@@ -248,7 +251,7 @@ void by_heads(const attention_shape& shape, std::size_t first, std::size_t queri
 }  // namespace detail
 
 XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
-                         rows<const float> keys, rows<const float> values,
+                         const cache_rows& keys, const cache_rows& values,
                          std::size_t first_position, rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
@@ -270,7 +273,7 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
 }
 
 XLENS_API void attention_pattern(const attention_shape& shape, rows<const float> queries,
-                                 rows<const float> keys, std::size_t first_position,
+                                 const cache_rows& keys, std::size_t first_position,
                                  rows<float> pattern) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;
@@ -290,7 +293,7 @@ XLENS_API void attention_pattern(const attention_shape& shape, rows<const float>
 }
 
 XLENS_API void attention_of_pattern(const attention_shape& shape, rows<const float> pattern,
-                                    rows<const float> values, std::size_t first_position,
+                                    const cache_rows& values, std::size_t first_position,
                                     rows<float> out) {
     const std::size_t size = shape.head_size;
     const std::size_t group = shape.heads / shape.kv_heads;

@@ -8,6 +8,7 @@
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/scratch.hpp>
+#include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -123,11 +124,12 @@ public:
         std::fill_n(&m_rows[count], blocking::dot_rows_of_one, m_rows[count - 1]);
     }
 
-    /// The rows themselves, which are f32: up to dot_tile_rows.
-    explicit dot_tile(rows<const float> w) : m_count(w.count()), m_n(w.width()) {
-        for (std::size_t r = 0; r < m_rows.size(); ++r) {
-            m_rows[r] = w[std::min(r, m_count - 1)].data();
-        }
+    /// Rows of a cache, up to dot_tile_rows.
+    explicit dot_tile(const cache_rows& w) : m_count(w.count()), m_n(w.width()) {
+        const std::size_t padded = (m_n + lanes - 1) / lanes * lanes;
+        float* buffer = scratch<dot_tile_buffer>(blocking::dot_tile_rows * padded);
+        for (std::size_t r = 0; r < m_count; ++r) { m_rows[r] = w.decoded(r, buffer + r * padded); }
+        std::fill(&m_rows[m_count], m_rows.data() + m_rows.size(), m_rows[m_count - 1]);
     }
 
     /// y(t, r) := or += ⟨row r, x_t⟩, x (T, n), y (T, count). Sums are gathered before they go to

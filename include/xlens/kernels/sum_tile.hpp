@@ -5,6 +5,7 @@
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/scratch.hpp>
+#include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 
@@ -62,9 +63,9 @@ public:
             return w.decoded(first_row + r, column, width, buffer);
         });
     }
-    /// The rows of w themselves, up to sum_tile_rows.
-    explicit sum_tile(rows<const float> w) : m_count(w.count()) {
-        place(w.width(), [&](std::size_t r, float*) { return w[r].data(); });
+    /// Rows of a cache, up to sum_tile_rows.
+    explicit sum_tile(const cache_rows& w) : m_count(w.count()) {
+        place(w.width(), [&](std::size_t r, float* buffer) { return w.decoded(r, buffer); });
     }
 
     /// y_t += Σ_r x_t[r]·row_r, x (T, count), y (T, width).

@@ -48,7 +48,9 @@ public:
                 std::span<const branch> branches, std::size_t rows_in_all)
         : m_read(&read), m_branches(branches) {
         const hyperparameters& c = model.config;
-        m_caches.assign(branches.size(), kv_cache(c.kv_heads * c.head_size));
+        const format_id format =
+            read.caches.empty() ? format_id::f32 : read.caches.front().format();
+        m_caches.assign(branches.size(), kv_cache(c.kv_heads * c.head_size, format));
         std::vector<std::size_t> positions;
         for (std::size_t n = 0; n < branches.size(); ++n) {
             m_cache_of.push_back(&m_caches[n]);

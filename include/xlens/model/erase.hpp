@@ -98,6 +98,7 @@ template <class Preset, weight_matrix Weights>
         if (from.unembedding.classes) { out.unembedding.classes = *from.unembedding.classes; }
         out.unembedding.bias = from.unembedding.bias;
         out.unembedding.cap = from.unembedding.cap;
+        out.cache = from.cache;
         return out;
     }
 }

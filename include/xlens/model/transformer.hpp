@@ -15,6 +15,8 @@
 #include <xlens/nn/block.hpp>
 #include <xlens/nn/embedding.hpp>
 #include <xlens/nn/unembedding.hpp>
+#include <xlens/storage/cache_rows.hpp>
+#include <xlens/storage/format_id.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <cstddef>
@@ -49,11 +51,15 @@ public:
     std::vector<block_type> blocks;
     std::optional<norm_type> final_norm;
     xlens::unembedding<Weights> unembedding;
+    /// In which numbers sequences that begin keep their keys and values: f32, f16 or q8_0
+    /// (storage/cache_rows.hpp). With each of them a pass has the same bits however it is cut up.
+    format_id cache = format_id::f32;
 
-    /// An empty sequence.
+    /// An empty sequence. Throws xlens::error for a cache that cannot be.
     [[nodiscard]] sequence_state start() const {
+        check_cache_format(cache, config.head_size);
         sequence_state state;
-        state.caches.assign(blocks.size(), kv_cache(config.kv_heads * config.head_size));
+        state.caches.assign(blocks.size(), kv_cache(config.kv_heads * config.head_size, cache));
         return state;
     }
 

@@ -72,14 +72,15 @@ struct attention {
     float clip = 0.0F;  ///< q, k and v are cut to ±clip (OLMo, MPT); 0: they are not
 
     /// x (T, D) of the next T positions -> out (T, D); their keys and values go into the cache.
+    /// Hooks see and change them before it rounds them; what is attended to is what it keeps.
     template <class Hooks>
     void operator()(rows<const float> x, const Position& position, kv_cache& cache, workspace& ws,
                     rows<float> out, Hooks& hooks) const {
         const std::size_t first = cache.extend(x.count());
-        const rows<float> keys = cache.keys_from(first);
-        const rows<float> values = cache.values_from(first);
+        const auto [keys, values] = cache.write_at(first, ws.keys, ws.values);
         project(x, position, ws, keys, values);
         offer_projected(ws.queries, keys, values, hooks);
+        cache.keep(first, keys, values);
         attend(ws.queries, cache, first, 0, hooks, ws.mixed);
         hooks.template offer<hook::head_outputs>(ws.mixed);
         output(ws.mixed, out);
@@ -100,12 +101,8 @@ struct attention {
         for (std::size_t n = 0, row = 0; n < caches.size(); row += counts[n], ++n) {
             kv_cache& cache = *caches[n];
             const std::size_t first = cache.extend(counts[n]);
-            for (std::size_t t = 0; t < counts[n]; ++t) {
-                const std::size_t from = row + t;
-                std::ranges::copy(rows<float>(ws.keys)[from], cache.keys_from(first)[t].begin());
-                std::ranges::copy(rows<float>(ws.values)[from],
-                                  cache.values_from(first)[t].begin());
-            }
+            cache.keep(first, rows<float>(ws.keys).subrows(row, counts[n]),
+                       rows<float>(ws.values).subrows(row, counts[n]));
             attend(rows<float>(ws.queries).subrows(row, counts[n]), cache, first, row, hooks,
                    rows<float>(ws.mixed).subrows(row, counts[n]));
         }
@@ -116,15 +113,15 @@ struct attention {
     /// Only the keys and values of x (T, D), into the cache: all that later positions need of a
     /// layer that an early exit skips.
     void extend(rows<const float> x, const Position& position, kv_cache& cache,
-                const workspace& ws) const {
+                workspace& ws) const {
         const std::size_t first = cache.extend(x.count());
-        const rows<float> keys = cache.keys_from(first);
-        const rows<float> values = cache.values_from(first);
+        const auto [keys, values] = cache.write_at(first, ws.keys, ws.values);
         key(x, keys);
         value(x, values);
         cut(keys);
         cut(values);
         place_keys(position, ws, keys);
+        cache.keep(first, keys, values);
     }
 
 private:

@@ -66,6 +66,23 @@ public:
         columns(out);
         return out;
     }
+    /// Itself in pieces of whole matrices, neurons in their order: of a mixture as many experts
+    /// together as have no more than `most` neurons.
+    [[nodiscard]] std::vector<value_matrix> pieces(std::size_t most) const {
+        std::vector<value_matrix> out;
+        std::vector<Weights> some;
+        std::size_t neurons = 0;
+        for (const Weights& part : m_parts) {
+            if (!some.empty() && neurons + part.cols() > most) {
+                out.emplace_back(std::exchange(some, {}), m_gain);
+                neurons = 0;
+            }
+            some.push_back(part);
+            neurons += part.cols();
+        }
+        if (!some.empty()) { out.emplace_back(std::move(some), m_gain); }
+        return out;
+    }
     /// out (N, F): ⟨x_n, v_i⟩ of x (N, D). One pass over W.
     void products(xlens::rows<const float> x, xlens::rows<float> out) const {
         xt::xtensor<float, 2> folded;

@@ -24,8 +24,8 @@ struct workspace {
     aligned_tensor mixed;         ///< (T, heads·head_size): attention before its output
     aligned_tensor update;        ///< (T, D): what attention or FFN adds
     aligned_tensor coefficients;  ///< (T, F)
-    aligned_tensor keys;          ///< (T, kv_heads·head_size), where rows are of sequences
-    aligned_tensor values;        ///< of their own: attention::each
+    aligned_tensor keys;          ///< (T, kv_heads·head_size), where they are not computed in
+    aligned_tensor values;        ///< the cache: it rounds, or rows are of several sequences
     rotations turned;
     std::size_t first_position = 0;  ///< of the rows that these were prepared for
 

@@ -7,32 +7,18 @@
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/precision.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/storage/to_q8_0.hpp>
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
 
 namespace xlens {
 
-/// The nearest binary16 of a finite x >= 0, of two the even one; the largest for what is beyond.
-[[nodiscard]] inline std::uint16_t nearest_half(float x) {
-    constexpr float largest = 65504.0F;
-    constexpr std::uint32_t rebias = (127U - 15U) << 23U;
-    if (x >= largest) { return 0x7BFFU; }
-    if (x < 0x1p-14F) { return static_cast<std::uint16_t>(std::nearbyint(x * 0x1p24F)); }
-    const auto bits = std::bit_cast<std::uint32_t>(x);
-    const std::uint32_t half_a_step = 0xFFFU + ((bits >> 13U) & 1U);
-    return static_cast<std::uint16_t>((bits + half_a_step - rebias) >> 13U);
-}
-
-/// A matrix of our own making in 8 bits (q8_0: 32 elements share the scale d = max|w|/127, so that
-/// each is off by d/2 and what rounds d), a quarter of its memory, multiplied in integers where the
-/// build can (precision::native). Rows of other widths than multiples of 32 stay f32.
+/// A matrix of our own making in 8 bits (storage/to_q8_0.hpp), a quarter of its memory, multiplied
+/// in integers where the build can (precision::native). Rows of other widths than multiples of 32
+/// stay f32.
 class rounded_matrix {
 public:
     rounded_matrix() = default;
@@ -41,7 +27,7 @@ public:
         m_bytes.resize(m_rows * row_bytes());
         for (std::size_t r = 0; r < m_rows; ++r) {
             std::byte* to = m_bytes.data() + r * row_bytes();
-            rounds() ? round_row(w[r], to) : store(w[r], to);
+            rounds() ? to_q8_0(w[r], to) : store(w[r], to);
         }
     }
 
@@ -65,22 +51,6 @@ private:
     static void store(std::span<const float> w, std::byte* to) {
         std::memcpy(to, w.data(), w.size_bytes());
     }
-    static void round_row(std::span<const float> w, std::byte* to) {
-        for (std::size_t i = 0; i < w.size(); i += q8_0::block, to += q8_0::bytes) {
-            const std::span<const float> block = w.subspan(i, q8_0::block);
-            float largest = 0.0F;
-            for (const float v : block) { largest = std::max(largest, std::abs(v)); }
-            const std::uint16_t half = nearest_half(largest / 127.0F);
-            const float scale = half_to_float(half);
-            std::memcpy(to, &half, sizeof half);
-            for (std::size_t k = 0; k < q8_0::block; ++k) {
-                const float code = scale > 0.0F ? std::nearbyint(block[k] / scale) : 0.0F;
-                const auto byte = static_cast<std::int8_t>(std::clamp(code, -127.0F, 127.0F));
-                to[sizeof half + k] = static_cast<std::byte>(byte);
-            }
-        }
-    }
-
     std::size_t m_rows = 0;
     std::size_t m_cols = 0;
     std::vector<std::byte> m_bytes;

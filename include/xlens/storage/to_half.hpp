@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/halves.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace xlens {
@@ -36,8 +39,9 @@ namespace xlens {
 /// half_bits of each number.
 inline void to_half(std::span<const float> x, std::uint16_t* out) {
     for (std::size_t i = 0; i < x.size(); ++i) {
-#ifdef __F16C__
-        out[i] = std::bit_cast<std::uint16_t>(static_cast<_Float16>(x[i]));  // one instruction
+#ifdef XLENS_HALF
+        const auto half = static_cast<XLENS_HALF>(x[i]);
+        std::memcpy(&out[i], &half, sizeof half);
 #else
         out[i] = half_bits(x[i]);
 #endif

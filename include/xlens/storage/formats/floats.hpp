@@ -22,8 +22,10 @@ template <class T>
 
 /// The scale of a quantised block, stored as binary16.
 [[nodiscard]] inline float load_half(const std::byte* src) {
-#ifdef __F16C__
-    return static_cast<float>(load_unaligned<_Float16>(src));  // one instruction
+#ifdef XLENS_HALF
+    XLENS_HALF half;
+    std::memcpy(&half, src, sizeof half);
+    return static_cast<float>(half);
 #else
     return half_to_float(load_unaligned<std::uint16_t>(src));
 #endif
