@@ -5,6 +5,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/model/transformer.hpp>
 #include <xlens/text/tokenizer.hpp>
@@ -25,7 +26,6 @@
 #include <xlens/interventions/direction_set.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/patch.hpp>
-#include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/steer.hpp>
 #include <xlens/interventions/steer_directions.hpp>
 #include <xlens/interventions/steer_feature.hpp>
