@@ -2,6 +2,7 @@
 
 // Attention of one layer of SmolLM2-135M: a prompt, and one token after a context, over keys and
 // values in f32, f16 and q8_0.
+#include <xlens/core/aligned.hpp>
 #include <xlens/kernels/attention.hpp>
 #include <xlens/storage/cache_rows.hpp>
 
