@@ -202,7 +202,7 @@ void add_generate(command_line& program) {
            "Leave the model early: a file of exit fit, or a rule's name");
     a.flag(
         "--verify", flags->verify,
-        "Take what an exit names as a draft that the whole model judges: its text, in less time");
+        "What an exit names is a draft that the whole model judges: its text");
 }
 
 }  // namespace xlens::program

@@ -198,8 +198,8 @@ void add_search(command_line& program) {
              "How vectors are read: with the norm's gain, as they are, or a token's score\n"
              "beside what all value vectors of the model score for it");
     a.choice("--rank", flags->words.rank, {"score", "kurtosis"},
-             "The best scores first, or the highest kurtosis of scores over the vocabulary:\n"
-             "what is about one thing. With no words or neuron, of the whole model");
+             "Best scores first, or the highest kurtosis of scores over the vocabulary:\n"
+             "what is about one thing. With no words or neuron: of the model");
     a.whole("--among", flags->among, 1, most,
             "With --rank kurtosis: of so many neurons with the best scores (1000)");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a neuron");

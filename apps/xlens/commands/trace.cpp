@@ -238,7 +238,7 @@ void add_trace(command_line& program) {
              "With --json: concepts in each sub-update, or of each neuron once, in a map\n"
              "\"concepts\" at the end (each)");
     a.choice("--projection", flags->form, {"folded", "raw", "normed", "standard"},
-             "How the value vectors of sub-updates are read, as in 'xlens concept'");
+             "How value vectors of sub-updates are read, as in 'xlens concept'");
     flags->edits.declare(a);
     a.text("--lens", flags->lens, "FILE",
            "Read each layer through a fitted lens: a file of lens fit, a published\n"
