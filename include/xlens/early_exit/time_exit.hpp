@@ -58,6 +58,20 @@ double timed_pass(const transformer<>& model, sequence_state& state,
     return seconds;
 }
 
+/// The seconds of both for the same `count` tokens, added to `out`. Who is first changes from turn to
+/// turn.
+template <class Full, class Exit>
+void time_turn(timed_exit& out, std::size_t count, Full run_full, Exit run_exit) {
+    const bool full_first = out.ratios.size() % 2 == 0;
+    double full = full_first ? run_full() : 0.0;
+    const double exit = run_exit();
+    if (!full_first) { full = run_full(); }
+    out.tokens += count;
+    out.seconds_full += full;
+    out.seconds_exit += exit;
+    out.ratios.push_back(exit / full);
+}
+
 }  // namespace detail
 
 /// Decodes a text token by token, teacher-forced and live: each of the two keeps its own keys and
@@ -80,14 +94,12 @@ timed_exit time_exit(const transformer<>& model, std::span<const token_id> token
             const auto part = text.subspan(first, std::min(turn, text.size() - first));
             std::vector<token_id> tops(part.size());
             std::vector<token_id> others(part.size());
-            double full_seconds = 0.0;
-            double exit_seconds = 0.0;
             const auto run_full = [&] {
-                full_seconds = detail::timed_pass(
-                    model, full, part, [&](std::size_t t, token_id top) { tops[t] = top; });
+                return detail::timed_pass(model, full, part,
+                                          [&](std::size_t t, token_id top) { tops[t] = top; });
             };
             const auto run_exit = [&] {
-                exit_seconds = detail::timed_pass(
+                return detail::timed_pass(
                     model, cut, part,
                     [&](std::size_t t, token_id top) {
                         others[t] = top;
@@ -95,20 +107,10 @@ timed_exit time_exit(const transformer<>& model, std::span<const token_id> token
                     },
                     policy);
             };
-            if (out.ratios.size() % 2 == 0) {
-                run_full();
-                run_exit();
-            } else {
-                run_exit();
-                run_full();
-            }
+            detail::time_turn(out, part.size(), run_full, run_exit);
             for (std::size_t t = 0; t < part.size(); ++t) {
                 out.agreeing += tops[t] == others[t] ? 1U : 0U;
             }
-            out.tokens += part.size();
-            out.seconds_full += full_seconds;
-            out.seconds_exit += exit_seconds;
-            out.ratios.push_back(exit_seconds / full_seconds);
             progress(start + first + part.size(), tokens.size());
         }
     }
@@ -143,33 +145,21 @@ XLENS_API timed_exit time_verified(const transformer<>& model, std::span<const t
         for (std::size_t first = prompt; first < text.size(); first += turn) {
             const auto part = text.subspan(first, std::min(turn, text.size() - first));
             std::vector<token_id> tops(part.size());
-            double full_seconds = 0.0;
-            double exit_seconds = 0.0;
             const auto run_full = [&] {
-                full_seconds = detail::timed_pass(
-                    model, full, part, [&](std::size_t t, token_id top) { tops[t] = top; });
+                return detail::timed_pass(model, full, part,
+                                          [&](std::size_t t, token_id top) { tops[t] = top; });
             };
             const auto run_exit = [&] {
                 const auto begin = std::chrono::steady_clock::now();
                 writer.go_on(1 + first - prompt + part.size());
-                exit_seconds =
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+                const auto spent = std::chrono::steady_clock::now() - begin;
+                return std::chrono::duration<double>(spent).count();
             };
-            if (out.ratios.size() % 2 == 0) {
-                run_full();
-                run_exit();
-            } else {
-                run_exit();
-                run_full();
-            }
+            detail::time_turn(out, part.size(), run_full, run_exit);
             const std::vector<generated>& found = writer.out().tokens;
             for (std::size_t t = 0; t < part.size(); ++t) {
                 out.agreeing += tops[t] == found[1 + first - prompt + t].id ? 1U : 0U;
             }
-            out.tokens += part.size();
-            out.seconds_full += full_seconds;
-            out.seconds_exit += exit_seconds;
-            out.ratios.push_back(exit_seconds / full_seconds);
             progress(start + first + part.size(), tokens.size());
         }
         out.drafts += writer.out().counts;
