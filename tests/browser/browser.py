@@ -1,5 +1,6 @@
 """Chromium without a window, and what is checked of every page that it opens."""
 
+import itertools
 import re
 import sys
 import time
@@ -159,6 +160,27 @@ for (const e of document.querySelectorAll(arguments[0])) {
 }
 return least;
 """
+
+def views(pages, pictures):
+    """Opens each of the pages (name: path) in every size and scheme; gives the browser, the name and
+    what the view is called, for what is to be checked of that page alone. Pictures go to that
+    folder, if there is one."""
+    for size in SIZES:
+        browser = Browser(size)
+        for scheme, (name, path) in itertools.product(SCHEMES, pages.items()):
+            what = f"{name}, {size}, {scheme}"
+            before = len(failures)
+            browser.open(path, scheme)
+            sound(browser, what)
+            if pictures:
+                pictures.mkdir(parents=True, exist_ok=True)
+                browser.driver.save_screenshot(str(pictures / f"{name}-{size}-{scheme}.png"))
+            yield browser, name, what
+            same([e["message"] for e in browser.driver.get_log("browser")], [],
+                 f"{what}: console at the end")
+            print(f"{what}: {'fine' if len(failures) == before else 'wrong'}", flush=True)
+        browser.driver.quit()
+
 
 def check_contrast(browser, what, texts):
     ratio, where = browser.run(CONTRAST, texts)

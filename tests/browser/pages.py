@@ -5,15 +5,16 @@ pages.py PROGRAM MODEL GOLDEN [PICTURES]: MODEL is the default model, GOLDEN is 
 pictures of every page go into the folder PICTURES.
 """
 
-import itertools
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-from browser import (SCHEMES, SIZES, Browser, check, check_contrast, failures, finish, near, same,
-                     same_token, shown, sound)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "workflows"))
+
+import inputs  # noqa: E402
+from browser import check, check_contrast, finish, near, same, same_token, shown, views  # noqa: E402
 
 PROMPT = "When Mary and John went to the store, Mary gave a drink to"
 SOURCE = "When Mary and John went to the store, John gave a drink to"
@@ -148,8 +149,11 @@ return [...document.querySelectorAll('section')].map(s => ({name: s.querySelecto
 
 
 def check_hits(found, hits, what):
+    if not hits:  # the list says "none"
+        same([(one["m"], one["tokens"]) for one in found], [("", [])], f"{what}: none")
+        return
     same(len(found), len(hits), f"{what}: examples")
-    most = abs(hits[0]["coefficient"]) if hits else 1.0
+    most = abs(hits[0]["coefficient"])
     for one, hit in zip(found, hits):
         here = f"{what}: token {hit['position']}"
         near(one["m"], hit["coefficient"], here, relative=5e-3)
@@ -189,31 +193,23 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         page = lambda *arguments: made(program, folder, *arguments)
+        other = folder / "other.gguf"
+        inputs.write_coarser(model, other)
         all_of = {
             "patch": (check_patch, page("patch", model, "--prompt", PROMPT, "--source", SOURCE,
                                         "--tokens", " John, Mary")),
             "ablation": (check_patch, page("patch", model, "--prompt", PROMPT, "--ablate", "zero",
                                            "--sites", "ffn_out", "--layers", "0-5")),
-            "compare": (check_compare, page("compare", model, "--precision-b", "native", "--file",
-                                            text, "--limit", "60")),
+            "compare": (check_compare, page("compare", model, other, "--file", text, "--limit",
+                                            "60")),
             "examples": (check_examples, page("examples", model, "22:916,29:1189", "--file", text,
                                               "--top", "4")),
         }
-        for size in SIZES:
-            browser = Browser(size)
-            for scheme, (name, of_page) in itertools.product(SCHEMES, all_of.items()):
-                looks, (path, found) = of_page
-                what = f"{name}, {size}, {scheme}"
-                before = len(failures)
-                browser.open(path, scheme)
-                sound(browser, what)
-                if pictures:
-                    pictures.mkdir(parents=True, exist_ok=True)
-                    browser.driver.save_screenshot(str(pictures / f"{name}-{size}-{scheme}.png"))
-                looks(browser, found, what)
-                check_contrast(browser, what, TEXTS)
-                print(f"{what}: {'fine' if len(failures) == before else 'wrong'}", flush=True)
-            browser.driver.quit()
+        paths = {name: path for name, (_, (path, _)) in all_of.items()}
+        for browser, name, what in views(paths, pictures):
+            looks, (_, found) = all_of[name]
+            looks(browser, found, what)
+            check_contrast(browser, what, TEXTS)
     finish()
 
 

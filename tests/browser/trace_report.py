@@ -15,8 +15,7 @@ import tempfile
 
 from selenium.webdriver.common.keys import Keys
 
-from browser import (SCHEMES, SIZES, Browser, check, check_contrast, failures, finish, near, same,
-                     same_token, sound)
+from browser import check, check_contrast, finish, near, same, same_token, views
 
 PROMPT = "The capital of France is"
 EXIT_PROMPT = "The capital of France is Paris, and the capital of Italy is Rome, and the"
@@ -405,41 +404,30 @@ def main():
                                   ",".join(str(first + i) for i in range(len(HOSTILE)))),
             "events": pages.events(model, golden / "smollm2" / "perplexity.txt"),
         }
-        for size in SIZES:
-            browser = Browser(size)
-            for scheme, (name, (path, trace)) in itertools.product(SCHEMES, made.items()):
-                what = f"{name}, {size}, {scheme}"
-                before = len(failures)
-                browser.open(path, scheme)
-                sound(browser, what)
-                if pictures:
-                    pictures.mkdir(parents=True, exist_ok=True)
-                    browser.driver.save_screenshot(str(pictures / f"{name}-{size}-{scheme}.png"))
-                if name == "short":
-                    check_short(browser, path, trace, what)
-                    for p, l in ((4, 20), (2, 0)):
-                        check_attention(browser, sources, trace, p, l, what)
-                    check_contrast(browser, what, TRACE_TEXTS)
-                elif name == "one":
-                    check_grid(browser, trace, what)
-                    check_panel(browser, trace, *browser.chosen(), what)
-                elif name == "exits":
-                    check_grid(browser, trace, what)
-                    check_exits(browser, trace, what)
-                    check_contrast(browser, what, TRACE_TEXTS)
-                elif name == "long":
-                    check_long(browser, trace, what)
-                    check(browser.find("#unpatterned").is_displayed(), f"{what}: attention")
-                elif name == "events":
-                    check_events(browser, trace, what)
-                    check_contrast(browser, what, EVENTS_TEXTS)
-                else:
-                    check_hostile(browser, first, what)
-                    check_contrast(browser, what, TRACE_TEXTS)
-                same([e["message"] for e in browser.driver.get_log("browser")], [],
-                     f"{what}: console at the end")
-                print(f"{what}: {'fine' if len(failures) == before else 'wrong'}", flush=True)
-            browser.driver.quit()
+        paths = {name: path for name, (path, _) in made.items()}
+        for browser, name, what in views(paths, pictures):
+            path, trace = made[name]
+            if name == "short":
+                check_short(browser, path, trace, what)
+                for p, l in ((4, 20), (2, 0)):
+                    check_attention(browser, sources, trace, p, l, what)
+                check_contrast(browser, what, TRACE_TEXTS)
+            elif name == "one":
+                check_grid(browser, trace, what)
+                check_panel(browser, trace, *browser.chosen(), what)
+            elif name == "exits":
+                check_grid(browser, trace, what)
+                check_exits(browser, trace, what)
+                check_contrast(browser, what, TRACE_TEXTS)
+            elif name == "long":
+                check_long(browser, trace, what)
+                check(browser.find("#unpatterned").is_displayed(), f"{what}: attention")
+            elif name == "events":
+                check_events(browser, trace, what)
+                check_contrast(browser, what, EVENTS_TEXTS)
+            else:
+                check_hostile(browser, first, what)
+                check_contrast(browser, what, TRACE_TEXTS)
     finish()
 
 
