@@ -162,8 +162,8 @@ return least;
 """
 
 def views(pages, pictures):
-    """Opens each of the pages (name: path) in every size and scheme; gives the browser, the name and
-    what the view is called, for what is to be checked of that page alone. Pictures go to that
+    """Opens each of the pages (name: path) in every size and scheme; gives the browser, the name
+    and what the view is called, for what is to be checked of that page alone. Pictures go to that
     folder, if there is one."""
     for size in SIZES:
         browser = Browser(size)

@@ -14,7 +14,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "workflows"))
 
 import inputs  # noqa: E402
-from browser import check, check_contrast, finish, near, same, same_token, shown, views  # noqa: E402
+from browser import (check, check_contrast, finish, near, same, same_token,  # noqa: E402
+                     shown, views)
 
 PROMPT = "When Mary and John went to the store, Mary gave a drink to"
 SOURCE = "When Mary and John went to the store, John gave a drink to"

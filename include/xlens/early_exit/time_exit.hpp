@@ -58,8 +58,8 @@ double timed_pass(const transformer<>& model, sequence_state& state,
     return seconds;
 }
 
-/// The seconds of both for the same `count` tokens, added to `out`. Who is first changes from turn to
-/// turn.
+/// The seconds of both for the same `count` tokens, added to `out`. Who is first changes from turn
+/// to turn.
 template <class Full, class Exit>
 void time_turn(timed_exit& out, std::size_t count, Full run_full, Exit run_exit) {
     const bool full_first = out.ratios.size() % 2 == 0;
