@@ -200,9 +200,8 @@ void add_generate(command_line& program) {
     a.flag("--compare", flags->compare, "Show the text without the interventions beside it");
     a.text("--exit", flags->exit, "RULE",
            "Leave the model early: a file of exit fit, or a rule's name");
-    a.flag(
-        "--verify", flags->verify,
-        "What an exit names is a draft that the whole model judges: its text");
+    a.flag("--verify", flags->verify,
+           "What an exit names is a draft that the whole model judges: its text");
 }
 
 }  // namespace xlens::program
