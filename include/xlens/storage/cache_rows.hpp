@@ -11,6 +11,7 @@
 #if XLENS_DEFINES(storage)
 #include <xlens/core/error.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/storage/formats.hpp>
 #include <xlens/storage/to_half.hpp>
 #include <xlens/storage/to_q8_0.hpp>
 
