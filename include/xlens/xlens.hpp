@@ -202,6 +202,7 @@
 #include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/formats.hpp>
+#include <xlens/storage/later_commit.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/open_files.hpp>

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/storage/atomic_file.hpp>
+#include <xlens/storage/later_commit.hpp>
 
 #include "support/error_message.hpp"
 #include "support/temporary_directory.hpp"
@@ -12,8 +13,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace xlens;
 using namespace xlens::test;
@@ -81,4 +85,39 @@ BOOST_AUTO_TEST_CASE(says_why_it_cannot_be_written) {
     BOOST_REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
     BOOST_TEST(error_message([&] { atomic_file{pipe}; }) ==
                pipe + ": cannot be written: not a regular file");
+}
+
+BOOST_AUTO_TEST_CASE(commits_beside_what_comes_next) {
+    const temporary_directory folder;
+    later_commit later;
+    const std::vector<std::string> names = {"first", "second", "third"};
+    for (const std::string& name : names) {
+        auto file = std::make_unique<atomic_file>(folder.path() / name);
+        write(*file, name + "'s");
+        later.begin(std::move(file));
+    }
+    later.wait();
+    for (const std::string& name : names) {
+        BOOST_TEST(contents(folder.path() / name) == name + "'s");
+    }
+    BOOST_TEST(files_in(folder.path()) == 3U);
+    later.wait();  // there is nothing to wait for
+}
+
+BOOST_AUTO_TEST_CASE(tells_later_of_what_could_not_be_committed) {
+    const temporary_directory folder;
+    const auto inner = folder.path() / "inner";
+    later_commit later;
+    for (const bool by_the_next : {false, true}) {
+        std::filesystem::create_directory(inner);
+        auto file = std::make_unique<atomic_file>(inner / "name");
+        std::filesystem::remove_all(inner);
+        later.begin(std::move(file));
+        BOOST_TEST(error_message([&] {
+                       if (!by_the_next) { return later.wait(); }
+                       later.begin(std::make_unique<atomic_file>(folder.path() / "next"));
+                   }) == (inner / "name").string() +
+                             ": cannot be written: No such file or directory");
+    }
+    BOOST_TEST(files_in(folder.path()) == 0U);
 }

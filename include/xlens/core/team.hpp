@@ -25,7 +25,7 @@ namespace xlens::detail {
 /// A loop is cut into pieces, four a thread, and each thread has its share of them. One that is
 /// done takes pieces of others: a thread to which the system gives no processor delays nobody, and
 /// after a fork(), which copies no threads, the caller does everything.
-class team {
+class team {  // NOLINT(clang-analyzer-optin.performance.Padding): apart, for threads write them
 public:
     /// Of this process. It is never destroyed: its threads sleep until the process ends.
     static team& shared();

@@ -4,12 +4,14 @@
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/hash.hpp>
 #include <xlens/storage/growing_file.hpp>
+#include <xlens/storage/later_commit.hpp>
 #include <xlens/trace/capture_manifest.hpp>
 #include <xlens/trace/capture_rows.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -90,6 +92,7 @@ private:
     std::vector<capture_file> m_files;
     std::uint64_t m_lines_bytes = 0;
     std::optional<growing_file> m_lines;
+    later_commit m_commit;  // of the file before
     std::size_t m_written = 0;     // files' worths of rows
     std::uint64_t m_in_files = 0;  // rows
     bool m_finished = false;
@@ -165,6 +168,7 @@ XLENS_API void capture_folder::refuse_others() const {
 }
 
 XLENS_API void capture_folder::save() {
+    m_commit.wait();  // the checkpoint speaks of these files
     byte_buffer body;
     byte_writer out(body);
     m_lines_bytes = m_lines ? m_lines->flush() : 0;
@@ -237,15 +241,15 @@ XLENS_API void capture_folder::forget_run() const {
 
 XLENS_API capture_file capture_folder::write_file(const capture_file_plan& plan) {
     capture_file out{plan.name, m_in_files, m_rows.count()};
-    atomic_file file(m_path / plan.name);
+    auto file = std::make_unique<atomic_file>(m_path / plan.name);
     const auto put = [&](std::span<const std::byte> bytes) {
-        file.write(bytes);
+        file->write(bytes);
         out.bytes += bytes.size();
         out.crc32 = crc32(bytes, out.crc32);
     };
     put(std::as_bytes(std::span(plan.header)));
     for (const std::size_t a : plan.arrays) { put(m_rows.bytes(a, 0, m_rows.count())); }
-    file.commit();
+    m_commit.begin(std::move(file));
     return out;
 }
 
@@ -282,6 +286,7 @@ XLENS_API void capture_folder::end_sequence(const capture_sequence& s) {
 
 XLENS_API void capture_folder::finish() {
     if (m_rows.count() > 0) { write_files(); }
+    m_commit.wait();
     m_lines->flush();
     const auto part = m_path / (std::string(lines_name) + ".part");
     write_capture_manifest(m_path, m_facts, m_progress.rows, m_files, part);
