@@ -8,14 +8,15 @@ clang++ takes half as long as g++, which instantiates templates again for each f
 """
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts"))
+from build_flags import compile_command  # noqa: E402
 
 # What parsing what is not ours costs, in our lines.
 FOREIGN = {"xtensor": 8000, "xsimd": 6000, "nlohmann": 6000, "fmt": 2000}
@@ -72,22 +73,6 @@ def choose_bases(reached, costs):
             if base in reached[name]:
                 best[name] = max(best[name], costs[base])
     return bases
-
-
-def compile_command(build, main):
-    """The compiler and the flags that the build would compile `main` with."""
-    for entry in json.loads((build / "compile_commands.json").read_text()):
-        source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
-        if source == main.resolve():
-            words = shlex.split(entry["command"])
-            words = words[words[0] == "ccache" :]  # it would not keep these
-            kept = [word for word in words if word not in ("-MD", "-c", entry["file"])]
-            for option in ("-MQ", "-MF", "-o"):
-                if option in kept:
-                    at = kept.index(option)
-                    del kept[at : at + 2]
-            return kept
-    sys.exit(f"headers: {build} does not compile {main}")
 
 
 def run(command, build):

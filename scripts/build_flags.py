@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""With which compiler and flags a build compiles a source."""
+
+import json
+import pathlib
+import shlex
+
+WITH_VALUE = ("-MQ", "-MF", "-o", "-include-pch")
+
+
+def compile_command(build, source):
+    """The words of the command, without its input, its outputs and what keeps them. Throws
+    ValueError where `build` does not compile `source`."""
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if (pathlib.Path(entry["directory"]) / entry["file"]).resolve() != source.resolve():
+            continue
+        words = shlex.split(entry["command"])
+        words = words[words[0] == "ccache" :]
+        kept = [word for word in words if word not in ("-MD", "-c", entry["file"])]
+        for option in WITH_VALUE:
+            if option in kept:
+                at = kept.index(option)
+                del kept[at : at + 2]
+        return kept
+    raise ValueError(f"{build} does not compile {source}")
