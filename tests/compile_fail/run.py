@@ -6,25 +6,19 @@ differently, there may be several such lines; one of them must be found. A line 
 how many lines the compiler may print at most.
 """
 
-import json
 import pathlib
-import shlex
 import subprocess
 import sys
 
+SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+from build_flags import compile_command  # noqa: E402
+
 
 def compiler_command(build):
-    """How this build compiles a file, without what names the file and its outputs."""
-    entries = json.loads((build / "compile_commands.json").read_text())
-    entry = next(e for e in entries if e["output"].startswith("tests/"))
-    words = iter(shlex.split(entry["command"]))
-    kept = []
-    for word in words:
-        if word in ("-o", "-MF", "-MQ", "-c"):
-            next(words)
-        elif word not in ("-MD", "-MMD") and not word.endswith("ccache"):
-            kept.append(word)
-    return kept + ["-O0", "-fdiagnostics-color=never", "-o", "/dev/null", "-c"]
+    """How this build compiles a test, but that nothing is made of it."""
+    command = compile_command(build, SCRIPTS.parent / "tests/core/core.cpp")
+    return [*command, "-fdiagnostics-color=never", "-fsyntax-only"]
 
 
 def main():

@@ -135,8 +135,8 @@ BOOST_AUTO_TEST_CASE(a_file_of_version_1_is_read) {
     const auto& config = index.tiny.model.config;
     std::string bytes = index.bytes();
     bytes.resize(bytes.size() - config.layers * config.inner_width * sizeof(float));
-    const std::uint32_t version = 1;
-    std::memcpy(bytes.data() + 8, &version, sizeof version);
+    const std::uint32_t first_version = 1;
+    std::memcpy(bytes.data() + 8, &first_version, sizeof first_version);
     const temporary_directory folder;
     const auto path = folder.write("old", bytes);
     const concept_index old(path, hash);

@@ -38,7 +38,7 @@ const auto paper = golden_path("../../examples/detox/paper.json");
 /// A Hugging Face folder of that shape; every weight from -0.5 to 0.5.
 void write_medium(const temporary_directory& folder) {
     std::string header = "{";
-    byte_writer data;
+    test::byte_writer data;
     std::uint32_t random = 2203;
     const auto add = [&](const std::string& name, std::vector<std::size_t> shape) {
         const std::size_t first = data.bytes().size();

@@ -23,7 +23,7 @@ const tiny_model<>& gpt2() {
     static const tiny_model<> m("gpt2/hf");
     return m;
 }
-const transformer<>& model() { return gpt2().model; }
+const transformer<>& the_model() { return gpt2().model; }
 
 std::vector<token_id> other_prompt() {
     std::vector<token_id> out = gpt2().ids;
@@ -32,8 +32,8 @@ std::vector<token_id> other_prompt() {
 }
 template <class... P>
 std::vector<float> logits(std::span<const token_id> tokens, P&... policies) {
-    sequence_state state = model().start();
-    model().forward(state, tokens, policies...);
+    sequence_state state = the_model().start();
+    the_model().forward(state, tokens, policies...);
     return {state.logits.begin(), state.logits.end()};
 }
 
@@ -41,24 +41,24 @@ std::vector<float> logits(std::span<const token_id> tokens, P&... policies) {
 
 BOOST_AUTO_TEST_CASE(a_residual_is_what_observe_sees) {
     const std::span<const token_id> ids = gpt2().ids;
-    observe seen(model(), 1, observe::positions::all);
-    sequence_state state = model().start();
-    model().forward(state, ids, seen);
+    observe seen(the_model(), 1, observe::positions::all);
+    sequence_state state = the_model().start();
+    the_model().forward(state, ids, seen);
     for (const std::size_t position : {std::size_t{0}, ids.size() - 1}) {
         for (const std::size_t layer : {0U, 1U}) {
             const observed_layer& l = seen.layer(layer);
             const rows<const float> before(l.before);
             const rows<const float> after(l.after);
             const auto at = [&](hook where) {
-                return residual(model(), ids, where, layer, position);
+                return residual(the_model(), ids, where, layer, position);
             };
             BOOST_TEST(same_bits(at(hook::before), before[position]));
             BOOST_TEST(same_bits(at(hook::after), after[position]));
         }
     }
-    steer push(0, std::vector<float>(model().config.width, 1.0F), 3.0F);
-    BOOST_TEST(!same_bits(residual(model(), ids, hook::before, 1, 0, push),
-                          residual(model(), ids, hook::before, 1, 0)));
+    steer push(0, std::vector<float>(the_model().config.width, 1.0F), 3.0F);
+    BOOST_TEST(!same_bits(residual(the_model(), ids, hook::before, 1, 0, push),
+                          residual(the_model(), ids, hook::before, 1, 0)));
 }
 
 BOOST_AUTO_TEST_CASE(all_residuals_of_another_prompt_give_its_logits) {
@@ -71,26 +71,26 @@ BOOST_AUTO_TEST_CASE(all_residuals_of_another_prompt_give_its_logits) {
     patch itself;
     patch last;
     const std::size_t end = other.size() - 1;
-    itself.at(hook::before, 1, 3, residual(model(), gpt2().ids, hook::before, 1, 3));
+    itself.at(hook::before, 1, 3, residual(the_model(), gpt2().ids, hook::before, 1, 3));
     // Said twice, the last counts.
-    last.at(hook::after, 1, end, std::vector<float>(model().config.width, 1.0F));
-    last.at(hook::after, 1, end, residual(model(), other, hook::after, 1, end));
+    last.at(hook::after, 1, end, std::vector<float>(the_model().config.width, 1.0F));
+    last.at(hook::after, 1, end, residual(the_model(), other, hook::after, 1, end));
     BOOST_TEST(same_bits(logits(gpt2().ids, itself), own));
     BOOST_TEST(same_bits(logits(gpt2().ids, last), theirs));
     // Read in two passes, positions count from the start of the sequence.
-    sequence_state state = model().start();
+    sequence_state state = the_model().start();
     const std::span<const token_id> ids = gpt2().ids;
-    model().forward(state, ids.first(4), last);
-    model().forward(state, ids.subspan(4), last);
+    the_model().forward(state, ids.first(4), last);
+    the_model().forward(state, ids.subspan(4), last);
     BOOST_TEST(same_bits({state.logits.data(), state.logits.size()}, theirs));
     patch elsewhere;
-    elsewhere.at(hook::after, 0, 1, residual(model(), other, hook::after, 0, 1));
+    elsewhere.at(hook::after, 0, 1, residual(the_model(), other, hook::after, 0, 1));
     BOOST_TEST(!same_bits(logits(gpt2().ids, elsewhere), own));
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     const std::span<const token_id> ids = gpt2().ids;
-    const std::vector<float> x(model().config.width, 1.0F);
+    const std::vector<float> x(the_model().config.width, 1.0F);
     BOOST_TEST(
         error_message([&] { patch().at(hook::logits, 0, 0, x); }) ==
         "patch: expected one of the sites embedding, attention_out, before, ffn_out and after");
@@ -106,11 +106,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     narrow.at(hook::after, 0, 0, std::vector<float>(5, 1.0F));
     BOOST_TEST(error_message([&] { logits(ids, narrow); }) ==
                "patch: a residual of 5 numbers, the model's width is " +
-                   std::to_string(model().config.width));
-    BOOST_TEST(error_message([&] { residual(model(), ids, hook::after, 2, 0); }) ==
+                   std::to_string(the_model().config.width));
+    BOOST_TEST(error_message([&] { residual(the_model(), ids, hook::after, 2, 0); }) ==
                "residual: layer 2, the model has layers 0 to 1");
-    BOOST_TEST(error_message([&] { residual(model(), ids.first(3), hook::after, 0, 3); }) ==
+    BOOST_TEST(error_message([&] { residual(the_model(), ids.first(3), hook::after, 0, 3); }) ==
                "residual: position 3 of 3 tokens");
-    BOOST_TEST(error_message([&] { residual(model(), ids, hook::logits, 0, 0); }) ==
+    BOOST_TEST(error_message([&] { residual(the_model(), ids, hook::logits, 0, 0); }) ==
                "residual: expected hook::before or hook::after");
 }

@@ -17,7 +17,7 @@ using namespace xlens::test;
 
 namespace {
 
-xt::xtensor<float, 2> random_vectors(std::size_t n, std::size_t width, std::uint32_t seed) {
+xt::xtensor<float, 2> drawn_vectors(std::size_t n, std::size_t width, std::uint32_t seed) {
     const std::vector<float> values = random_row(n * width, seed);
     xt::xtensor<float, 2> out = xt::empty<float>({n, width});
     std::copy(values.begin(), values.end(), out.begin());
@@ -27,7 +27,7 @@ xt::xtensor<float, 2> random_vectors(std::size_t n, std::size_t width, std::uint
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(vectors_get_length_one_and_keep_their_direction) {
-    const auto vectors = random_vectors(9, 37, 1);
+    const auto vectors = drawn_vectors(9, 37, 1);
     const unit_directions found = directions_of(xt::xtensor<float, 2>(vectors));
     BOOST_REQUIRE(found.count() == 9U);
     for (std::size_t i = 0; i < 9; ++i) {
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(vectors_get_length_one_and_keep_their_direction) {
 }
 
 BOOST_AUTO_TEST_CASE(what_has_no_direction_is_left_out) {
-    auto vectors = random_vectors(5, 4, 2);
+    auto vectors = drawn_vectors(5, 4, 2);
     for (std::size_t d = 0; d < 4; ++d) { vectors(0, d) = 0.0F; }
     vectors(2, 1) = std::numeric_limits<float>::quiet_NaN();
     vectors(3, 3) = -std::numeric_limits<float>::infinity();
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(very_long_and_very_short_vectors_have_a_direction) {
 }
 
 BOOST_AUTO_TEST_CASE(a_shuffle_permutes_every_column_by_itself) {
-    const auto before = random_vectors(200, 3, 3);
+    const auto before = drawn_vectors(200, 3, 3);
     auto after = before;
     shuffle_components(after, 5);
     std::size_t rows_that_stayed = 0;

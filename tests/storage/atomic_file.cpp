@@ -116,8 +116,8 @@ BOOST_AUTO_TEST_CASE(tells_later_of_what_could_not_be_committed) {
         BOOST_TEST(error_message([&] {
                        if (!by_the_next) { return later.wait(); }
                        later.begin(std::make_unique<atomic_file>(folder.path() / "next"));
-                   }) == (inner / "name").string() +
-                             ": cannot be written: No such file or directory");
+                   }) ==
+                   (inner / "name").string() + ": cannot be written: No such file or directory");
     }
     BOOST_TEST(files_in(folder.path()) == 0U);
 }

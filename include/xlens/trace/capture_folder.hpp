@@ -92,7 +92,7 @@ private:
     std::vector<capture_file> m_files;
     std::uint64_t m_lines_bytes = 0;
     std::optional<growing_file> m_lines;
-    later_commit m_commit;  // of the file before
+    later_commit m_commit;         // of the file before
     std::size_t m_written = 0;     // files' worths of rows
     std::uint64_t m_in_files = 0;  // rows
     bool m_finished = false;
