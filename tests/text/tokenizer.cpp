@@ -260,7 +260,7 @@ BOOST_DATA_TEST_CASE(a_megabyte_of_one_letter_takes_seconds_at_most,
         const auto start = std::chrono::steady_clock::now();
         const ids tokens = tok.encode(text);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        BOOST_TEST(seconds.count() < 10.0);  // a quadratic merge takes hours
+        BOOST_TEST(seconds.count() < 60.0);  // a quadratic merge takes hours
         BOOST_TEST((tok.decode(tokens) == text));
     }
 }

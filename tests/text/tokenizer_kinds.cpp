@@ -182,7 +182,8 @@ BOOST_DATA_TEST_CASE(a_megabyte_of_one_character_takes_seconds_at_most,
         const auto start = std::chrono::steady_clock::now();
         const ids tokens = tok.encode(text);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        BOOST_TEST(seconds.count() < 10.0, fmt::format("{} s", seconds.count()));
+        // What grows as the square of the length takes an hour; sanitizers take ten times as long.
+        BOOST_TEST(seconds.count() < 60.0, fmt::format("{} s", seconds.count()));
         BOOST_TEST_MESSAGE(
             fmt::format("{} {}: {:.2f} s", name, xlens::printable(letter), seconds.count()));
     }
