@@ -4,13 +4,14 @@
 import json
 import pathlib
 import shlex
+import sys
 
 WITH_VALUE = ("-MQ", "-MF", "-o", "-include-pch")
 
 
 def compile_command(build, source):
-    """The words of the command, without its input, its outputs and what keeps them. Throws
-    ValueError where `build` does not compile `source`."""
+    """The words of the command, without its input, its outputs and what keeps them. Ends the
+    program where `build` does not compile `source`."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         if (pathlib.Path(entry["directory"]) / entry["file"]).resolve() != source.resolve():
             continue
@@ -22,4 +23,4 @@ def compile_command(build, source):
                 at = kept.index(option)
                 del kept[at : at + 2]
         return kept
-    raise ValueError(f"{build} does not compile {source}")
+    sys.exit(f"{build} does not compile {source}")

@@ -197,10 +197,12 @@ BREAKS = [
         {
             "include/xlens/core/error.hpp": "#include <xsimd/xsimd.hpp>\n",
             "include/xlens/nn/layer.hpp": "#include <xtensor/xview.hpp>\n",
+            "include/xlens/nn/norm.hpp": "#include <immintrin.h>\n",
         },
         [
             "include/xlens/core/error.hpp:1: xsimd is included by include/xlens/core/simd.hpp",
             "include/xlens/nn/layer.hpp:1: xtensor is included by include/xlens/core/xtensor.hpp",
+            "include/xlens/nn/norm.hpp:1: immintrin.h is included by include/xlens/core/halves",
         ],
     ),
     (

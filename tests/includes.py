@@ -6,9 +6,9 @@ docs/hacking.md lists the rooms, the folders of include/xlens, in the code block
 rooms": one room a line, its name, then what it holds. A header sees its own room and those above
 it in the list; where a line goes on with `sees A, B:` the room sees these alone. Reported, with
 file and line: an include that goes up; an include of a room that is not seen, or of reference/,
-which is for tests; two folders that include each other; xtensor or xsimd included elsewhere than
-in the one header that may; a room without a line, a line without a room. Files *.ipp, with which
-headers end, count as headers.
+which is for tests; two folders that include each other; xtensor, xsimd or intrinsics included
+elsewhere than in the headers that may; a room without a line, a line without a room. Files *.ipp,
+with which headers end, count as headers.
 """
 
 import pathlib
@@ -21,6 +21,17 @@ FOR_TESTS = {"reference"}
 ALONE = {
     "xtensor": {HEADERS + "core/xtensor.hpp"},
     "xsimd": {HEADERS + "core/simd.hpp"},
+    # What xsimd 8 lacks: widening loads, halves, permutations of bytes, products of integers.
+    "immintrin.h": {
+        HEADERS + "core/halves.hpp",
+        HEADERS + "core/look_up.hpp",
+        HEADERS + "core/words.hpp",
+        HEADERS + "kernels/integer_lanes_avx2.hpp",
+        HEADERS + "kernels/integer_lanes_vnni.hpp",
+        HEADERS + "kernels/integer_scan.hpp",
+        HEADERS + "kernels/short_dots.hpp",
+    },
+    "arm_neon.h": {HEADERS + "core/halves.hpp"},
     "nlohmann": {HEADERS + "json/lexer.hpp"},
 }
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
