@@ -22,7 +22,7 @@ namespace xlens::detail {
 /// for milliseconds, or sleep at once; these spin for as long as a decoding thread is between two
 /// loops, and then sleep, so that they are fast alone and leave the processor to other programs.
 ///
-/// A loop is cut into pieces, four a thread, and each thread has its share of them. One that is
+/// A loop is cut into pieces, some a thread, and each thread has its share of them. One that is
 /// done takes pieces of others: a thread to which the system gives no processor delays nobody, and
 /// after a fork(), which copies no threads, the caller does everything.
 class team {  // NOLINT(clang-analyzer-optin.performance.Padding): apart, for threads write them
@@ -30,11 +30,14 @@ public:
     /// Of this process. It is never destroyed: its threads sleep until the process ends.
     static team& shared();
 
-    /// Calls body(i) for i in [0, count) on up to `threads` threads, the caller being one. Returns
-    /// false, having done nothing, while another loop has the team. The body must not throw.
-    bool run(std::size_t count, std::size_t threads, function_ref<void(std::size_t)> body);
+    /// Calls body(i) for i in [0, count) on up to `threads` threads, the caller being one, in up to
+    /// `pieces` pieces a thread. Returns false, having done nothing, while another loop has the
+    /// team. The body must not throw.
+    bool run(std::size_t count, std::size_t threads, std::size_t pieces,
+             function_ref<void(std::size_t)> body);
 
     static constexpr std::size_t most_threads = 1024;
+    static constexpr std::size_t most_pieces = 0xFFFF;
 
 private:
     /// Pieces that a thread begins with. One number, so that a piece can only be taken of the loop
@@ -98,12 +101,12 @@ XLENS_API team& team::shared() {
     return *all;
 }
 
-XLENS_API bool team::run(std::size_t count, std::size_t threads,
+XLENS_API bool team::run(std::size_t count, std::size_t threads, std::size_t pieces,
                          function_ref<void(std::size_t)> body) {
     if (m_busy.test_and_set(std::memory_order_acquire)) { return false; }
     threads = std::min({threads, count, most_threads});
     hire(threads - 1);
-    const std::size_t pieces = std::min(count, 4 * threads);
+    pieces = std::min({count, pieces * threads, most_pieces});
     m_loop = {&body, count, static_cast<std::uint32_t>(pieces)};
     m_done.store(0, std::memory_order_relaxed);
     m_threads.store(threads, std::memory_order_relaxed);

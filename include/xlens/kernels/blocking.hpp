@@ -76,7 +76,7 @@ inline constexpr std::size_t sum_positions = 6;
 inline constexpr std::size_t sum_tile_rows = 256;
 
 /// Queries of a head that attention takes together: a multiple of both register blocks.
-inline constexpr std::size_t attention_positions = 12;
+inline constexpr std::size_t attention_positions = 24;
 /// Keys (values) that fewer than dot_positions queries meet while the next are on their way.
 inline constexpr std::size_t few_queries_keys = 24;
 /// Keys from which on one query's scores are worth a parallel loop of their own.

@@ -11,6 +11,7 @@
 #include <xlens/kernels/scratch.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -156,14 +157,17 @@ template <product_kind kind, std::size_t P>
         }
         total.add(lane, sums);
     }
-    for (std::size_t i = 0; i < N; ++i) {
-        alignas(32) float out[8];
-        _mm256_store_ps(out, total.waiting[3][i]);
-        const std::size_t r = i / P * 8;
-        if (r < count) {
-            std::copy_n(out, std::min<std::size_t>(8, count - r), &p.y[t + i % P][first + r]);
+    unrolled<N>([&](auto i) XLENS_INLINE {
+        constexpr std::size_t r = i / P * 8;
+        float* y = p.y[t + i % P].data() + first + r;
+        if (r + 8 <= count) {
+            _mm256_storeu_ps(y, total.waiting[3][i]);
+        } else if (r < count) {
+            alignas(32) float out[8];
+            _mm256_store_ps(out, total.waiting[3][i]);
+            std::copy_n(out, count - r, y);
         }
-    }
+    });
 }
 
 struct tile_buffer;
