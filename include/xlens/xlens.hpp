@@ -40,6 +40,7 @@
 #include <xlens/core/attention_head.hpp>
 #include <xlens/core/checked.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/later_work.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/number_ranges.hpp>
@@ -202,7 +203,6 @@
 #include <xlens/storage/cache_rows.hpp>
 #include <xlens/storage/decode_columns.hpp>
 #include <xlens/storage/formats.hpp>
-#include <xlens/storage/later_commit.hpp>
 #include <xlens/storage/mapped_file.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/open_files.hpp>

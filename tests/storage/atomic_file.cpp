@@ -2,8 +2,8 @@
 #define BOOST_TEST_MODULE atomic_file
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/core/later_work.hpp>
 #include <xlens/storage/atomic_file.hpp>
-#include <xlens/storage/later_commit.hpp>
 
 #include "support/error_message.hpp"
 #include "support/temporary_directory.hpp"
@@ -89,12 +89,12 @@ BOOST_AUTO_TEST_CASE(says_why_it_cannot_be_written) {
 
 BOOST_AUTO_TEST_CASE(commits_beside_what_comes_next) {
     const temporary_directory folder;
-    later_commit later;
+    later_work later;
     const std::vector<std::string> names = {"first", "second", "third"};
     for (const std::string& name : names) {
         auto file = std::make_unique<atomic_file>(folder.path() / name);
         write(*file, name + "'s");
-        later.begin(std::move(file));
+        later.begin([kept = std::shared_ptr(std::move(file))] { kept->commit(); });
     }
     later.wait();
     for (const std::string& name : names) {
@@ -107,15 +107,15 @@ BOOST_AUTO_TEST_CASE(commits_beside_what_comes_next) {
 BOOST_AUTO_TEST_CASE(tells_later_of_what_could_not_be_committed) {
     const temporary_directory folder;
     const auto inner = folder.path() / "inner";
-    later_commit later;
+    later_work later;
     for (const bool by_the_next : {false, true}) {
         std::filesystem::create_directory(inner);
         auto file = std::make_unique<atomic_file>(inner / "name");
         std::filesystem::remove_all(inner);
-        later.begin(std::move(file));
+        later.begin([kept = std::shared_ptr(std::move(file))] { kept->commit(); });
         BOOST_TEST(error_message([&] {
                        if (!by_the_next) { return later.wait(); }
-                       later.begin(std::make_unique<atomic_file>(folder.path() / "next"));
+                       later.begin([] {});
                    }) ==
                    (inner / "name").string() + ": cannot be written: No such file or directory");
     }

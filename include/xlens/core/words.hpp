@@ -107,5 +107,20 @@ inline void to_integers(const batch& x, std::int32_t* out) {
     const auto values = __builtin_convertvector(lanes_of(x), detail::signed_words);
     std::memcpy(out, &values, sizeof values);
 }
+/// The lanes, which are whole numbers from -128 to 127, as `lanes` bytes.
+inline void to_signed_bytes(const batch& x, std::int8_t* out) {
+    const auto values = __builtin_convertvector(lanes_of(x), detail::signed_words);
+#if defined(__AVX512F__)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(values)));
+#elif defined(__AVX2__)
+    const auto all = reinterpret_cast<__m256i>(values);
+    const __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_packs_epi16(halves, halves));
+#else
+    for (std::size_t l = 0; l < lanes; ++l) { out[l] = static_cast<std::int8_t>(values[l]); }
+#endif
+}
 
 }  // namespace xlens

@@ -13,6 +13,7 @@
 
 #if XLENS_DEFINES(kernels)
 #include <xlens/core/parallel.hpp>
+#include <xlens/kernels/add.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/lanes.hpp>
@@ -167,25 +168,44 @@ void weigh_keys(rows<const float> queries, const cache_rows& keys, Seen seen,
     }
 }
 
+struct attention_value;
+
+/// out += Σ_s weights(s)·v_s over a few values.
+inline void mix_few(std::span<const float> weights, const cache_rows& values,
+                    std::span<float> out) {
+    float* const buffer = scratch<attention_value>(values.width());
+    for (std::size_t s = 0; s < weights.size(); ++s) {
+        add_scaled(weights[s], {values.decoded(s, buffer), values.width()}, out);
+    }
+}
+
 /// out_t := Σ_s weights(t, s)·v_s over what query t sees.
 template <class Seen>
 void mix_values(rows<const float> weights, const cache_rows& values, Seen seen, rows<float> out) {
-    const std::size_t last = weights.count() - 1;
-    const key_range all = seen_by_all(seen, weights.count());
-    for (std::size_t t = 0; t <= last; ++t) { std::ranges::fill(out[t], 0.0F); }
-    // What every query sees is mixed for all of them together, the rest query by query. A weight of
-    // 0 would not do: times an infinite value it is a NaN.
-    const key_range common{seen(last).first, std::max(seen(last).first, seen(0).end)};
-    const auto each = [&](auto part) {
-        for (std::size_t t = 0; t <= last; ++t) {
-            mix(weights.subrows(t, 1), all.first, values, part(seen(t)), out.subrows(t, 1));
-        }
+    const std::size_t queries = weights.count();
+    const key_range all = seen_by_all(seen, queries);
+    const auto mix_some = [&](std::size_t t, std::size_t count, const key_range& keys) {
+        mix(weights.subrows(t, count), all.first, values, keys, out.subrows(t, count));
     };
-    each([&](const key_range& own) {
-        return key_range{own.first, std::min(own.end, common.first)};
-    });
-    mix(weights, all.first, values, common, out);
-    each([&](const key_range& own) { return key_range{std::max(own.first, common.end), own.end}; });
+    for (std::size_t t = 0; t < queries; ++t) { std::ranges::fill(out[t], 0.0F); }
+    // What every query sees is mixed for all of them together, then what every one of a group sees,
+    // the rest query by query. A weight of 0 would not do: times an infinite value it is a NaN.
+    const std::size_t first = seen(queries - 1).first;
+    const key_range common{first, std::max(first, seen(0).end)};
+    for (std::size_t t = 0; t < queries; ++t) {
+        mix_some(t, 1, {seen(t).first, std::min(seen(t).end, common.first)});
+    }
+    mix_some(0, queries, common);
+    for (std::size_t g = 0; g < queries; g += blocking::sum_positions) {
+        const std::size_t some = std::min(blocking::sum_positions, queries - g);
+        const key_range shared{common.end, std::max(common.end, seen(g).end)};
+        mix_some(g, some, shared);
+        for (std::size_t t = g; t < g + some; ++t) {
+            const std::size_t rest = std::max(shared.end, seen(t).end) - shared.end;
+            mix_few(weights[t].subspan(shared.end - all.first, rest),
+                    values.subrows(shared.end, rest), out[t]);
+        }
+    }
 }
 
 /// Attention of one position. The query heads of a key-value head read its keys and values

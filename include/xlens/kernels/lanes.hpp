@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/core/unroll.hpp>
 #include <xlens/core/words.hpp>
 
 #include <algorithm>
@@ -56,6 +57,23 @@ inline float sum_lanes(const batch& values) {
 /// Largest lane; unspecified if there is a NaN.
 inline float maximum_lane(const batch& values) {
     return reduce_lanes(values, [](const batch& a, const batch& b) { return xsimd::max(a, b); });
+}
+
+/// Every other lane of x and then y, from lane `first` on.
+template <std::size_t first>
+[[gnu::always_inline]] inline batch unzip(const batch& x, const batch& y) {
+    return [&]<std::size_t... l>(std::index_sequence<l...>) XLENS_INLINE {
+        return batch_of(__builtin_shufflevector(lanes_of(x), lanes_of(y),
+                                                static_cast<int>(first + 2 * l)...));
+    }(std::make_index_sequence<lanes>{});
+}
+/// Lanes first, first + 1, ... of a and b by turns.
+template <std::size_t first>
+[[gnu::always_inline]] inline batch zip(const batch& a, const batch& b) {
+    return [&]<std::size_t... l>(std::index_sequence<l...>) XLENS_INLINE {
+        return batch_of(__builtin_shufflevector(
+            lanes_of(a), lanes_of(b), static_cast<int>(first + l / 2 + l % 2 * lanes)...));
+    }(std::make_index_sequence<lanes>{});
 }
 
 /// Bit l = lane l.

@@ -4,7 +4,6 @@
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
-#include <xlens/core/words.hpp>
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/storage/rows.hpp>
@@ -13,7 +12,6 @@
 #include <array>
 #include <cstddef>
 #include <memory>
-#include <utility>
 
 namespace xlens::kernels {
 
@@ -30,19 +28,13 @@ constexpr std::size_t lane_of_fold(std::size_t i) {
 /// Lane j of x[i] becomes lane i of x[j], by log2(lanes) rounds in which the first half of the
 /// batches is zipped with the second.
 [[gnu::always_inline]] inline void transpose(std::array<batch, lanes>& x) {
-    const auto zip = [](const batch& a, const batch& b, auto from) XLENS_INLINE {
-        return [&]<std::size_t... l>(std::index_sequence<l...>) XLENS_INLINE {
-            return batch_of(__builtin_shufflevector(
-                lanes_of(a), lanes_of(b), static_cast<int>(from + l / 2 + l % 2 * lanes)...));
-        }(std::make_index_sequence<lanes>{});
-    };
     for (std::size_t round = 1; round < lanes; round *= 2) {
         std::array<batch, lanes> next;
         unrolled<lanes / 2>([&](auto i) XLENS_INLINE {
             const batch& a = x[i];
             const batch& b = x[i + lanes / 2];
-            next[2 * i] = zip(a, b, std::integral_constant<std::size_t, 0>{});
-            next[2 * i + 1] = zip(a, b, std::integral_constant<std::size_t, lanes / 2>{});
+            next[2 * i] = zip<0>(a, b);
+            next[2 * i + 1] = zip<lanes / 2>(a, b);
         });
         x = next;
     }

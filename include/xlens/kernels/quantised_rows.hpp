@@ -3,7 +3,9 @@
 
 #include <xlens/core/aligned.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/unroll.hpp>
 #include <xlens/core/words.hpp>
+#include <xlens/kernels/fold.hpp>
 #include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/storage/rows.hpp>
@@ -60,32 +62,30 @@ private:
     static constexpr std::size_t half = block / 2;
 
     void round_block(std::span<const float> x, std::size_t t, std::size_t b) {
+        constexpr std::size_t batches = block / lanes;
+        std::array<batch, batches> v;
         batch largest(0.0F);
         batch unlike(0.0F);  // not 0 where there is a NaN or an infinity
-        for (std::size_t i = 0; i < block; i += lanes) {
-            const batch v = batch::load_unaligned(&x[i]);
-            largest = xsimd::max(largest, xsimd::abs(v));
-            unlike += v * batch(0.0F);
-        }
+        unrolled<batches>([&](auto i) XLENS_INLINE {
+            v[i] = batch::load_unaligned(&x[i * lanes]);
+            largest = xsimd::max(largest, xsimd::abs(v[i]));
+            unlike += v[i] * batch(0.0F);
+        });
         const bool finite = xsimd::all(unlike == batch(0.0F));
+        if (!finite) { v.fill(batch(0.0F)); }
         const float scale = finite ? maximum_lane(largest) / 127.0F : NAN;
         const batch inverse(scale > 0.0F ? 1.0F / scale : 0.0F);
-        std::array<float, 2> sums;  // exact: at most 16·127
-        for (std::size_t h = 0; h < 2; ++h) {
-            std::int8_t* codes =
-                &m_codes[t * m_layout.codes_a_row() + m_layout.code_at(b, h * half)];
-            std::array<std::int32_t, half> all;
-            batch sum(0.0F);
-            for (std::size_t i = 0; i < half; i += lanes) {
-                const batch v = finite ? batch::load_unaligned(&x[h * half + i]) : batch(0.0F);
-                const batch q = xsimd::nearbyint(v * inverse);
-                sum += q;
-                to_integers(q, &all[i]);
-            }
-            for (std::size_t i = 0; i < half; ++i) { codes[i] = static_cast<std::int8_t>(all[i]); }
-            sums[h] = sum_lanes(sum);
-        }
-        put_floats(&m_floats[t * m_layout.floats_a_row()], b, scale, sums[0], sums[1]);
+        std::int8_t* const row = &m_codes[t * m_layout.codes_a_row()];
+        std::array<batch, 2> sums{batch(0.0F), batch(0.0F)};  // exact: at most 16·127
+        unrolled<batches>([&](auto i) XLENS_INLINE {
+            constexpr std::size_t first = i * lanes;
+            const batch q = xsimd::nearbyint(v[i] * inverse);
+            sums[first / half] += q;
+            to_signed_bytes(q, row + m_layout.code_at(b, first / half * half) + first % half);
+        });
+        std::array<float, lanes> both;
+        fold(sums).store_unaligned(both.data());
+        put_floats(&m_floats[t * m_layout.floats_a_row()], b, scale, both[0], both[1]);
     }
     void put_floats(float* row, std::size_t b, float scale, float first, float second) {
         const auto put = [&](input_layout::part what, float value) {

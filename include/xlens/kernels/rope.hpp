@@ -235,6 +235,16 @@ inline void rotate_strided(float* first, float* second, std::size_t step, const 
     }
 }
 
+/// `lanes` pairs that stand side by side, turned in place.
+inline void rotate_pairs(float* at, const float* cos, const float* sin) {
+    const batch x = batch::load_unaligned(at);
+    const batch y = batch::load_unaligned(at + lanes);
+    const auto [a, b] = rotate(unzip<0>(x, y), unzip<1>(x, y), batch::load_unaligned(cos),
+                               batch::load_unaligned(sin));
+    zip<0>(a, b).store_unaligned(at);
+    zip<lanes / 2>(a, b).store_unaligned(at + lanes);
+}
+
 }  // namespace detail
 
 XLENS_API void rope(std::span<float> head, std::span<const float> cos, std::span<const float> sin,
@@ -254,6 +264,8 @@ XLENS_API void rope(std::span<float> head, std::span<const float> cos, std::span
             a.store_unaligned(first + i);
             b.store_unaligned(second + i);
         }
+    } else {
+        for (; i + lanes <= n; i += lanes) { detail::rotate_pairs(first + 2 * i, &cos[i], &sin[i]); }
     }
     for (; i < n; i += lanes) {
         detail::rotate_strided(first + i * step, second + i * step, step, &cos[i], &sin[i],

@@ -53,24 +53,20 @@ public:
             bytes = bytes.subspan(static_cast<std::size_t>(count));
         }
     }
-    void commit() {
-        give_rights();
-        put_in_place();
-    }
-    /// The first half of commit: takes no time, but asks for the umask of the process, which other
-    /// threads must not need meanwhile.
-    void give_rights() {
+    /// Waits for the disk. mkstemp made the file for its owner alone: it gets `rights`.
+    void commit(mode_t rights = new_file_rights()) {
         refuse_input(m_path);  // it may have been opened since
-        // mkstemp made it for its owner alone; give it the rights that a new file would have.
-        const mode_t mask = ::umask(0);
-        ::umask(mask);
-        if (::fchmod(m_number, 0666 & ~mask) != 0) { refuse(errno); }
-    }
-    /// The second: waits for the disk.
-    void put_in_place() {
+        if (::fchmod(m_number, rights) != 0) { refuse(errno); }
         if (::fsync(m_number) != 0) { refuse(errno); }
         if (::rename(m_part.c_str(), m_path.c_str()) != 0) { refuse(errno); }
         ::close(std::exchange(m_number, -1));
+    }
+    /// The rights that a new file has. Changes the umask of the process for a moment, in which
+    /// other threads must not need it.
+    [[nodiscard]] static mode_t new_file_rights() {
+        const mode_t mask = ::umask(0);
+        ::umask(mask);
+        return 0666 & ~mask;
     }
 
 private:

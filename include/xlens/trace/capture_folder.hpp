@@ -3,10 +3,12 @@
 
 #include <xlens/core/compiled.hpp>
 #include <xlens/core/hash.hpp>
+#include <xlens/core/later_work.hpp>
 #include <xlens/storage/growing_file.hpp>
-#include <xlens/storage/later_commit.hpp>
 #include <xlens/trace/capture_manifest.hpp>
 #include <xlens/trace/capture_rows.hpp>
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +43,7 @@ struct capture_progress {
 };
 
 /// A folder that a capture is written into: rows become files as soon as there are enough for one,
-/// and never change again. `capture.checkpoint` says where the run stands, with the rows that are
+/// beside what fills the next, and never change again. Memory: rows of two files. `capture.checkpoint` says where the run stands, with the rows that are
 /// in no file yet, so that the same run goes on from there; at the end come `manifest.json` and,
 /// with it, the end of the checkpoint.
 class capture_folder {
@@ -78,8 +80,17 @@ private:
     void check_file(const capture_file& f) const;
     void forget_run() const;
     void write_files();
+    void wait_for_files();
     void hash(std::span<const token_id> tokens);
-    [[nodiscard]] capture_file write_file(const capture_file_plan& plan);
+
+    /// Rows that become files, and these, once they are there.
+    struct full_rows {
+        capture_rows rows;
+        std::vector<capture_file_plan> plans{};
+        std::vector<capture_file> files{};
+
+        void write(const std::filesystem::path& folder, std::uint64_t first_row, mode_t rights);
+    };
 
     static constexpr const char* checkpoint_name = "capture.checkpoint";
     static constexpr const char* lines_name = "sequences.jsonl";
@@ -92,7 +103,8 @@ private:
     std::vector<capture_file> m_files;
     std::uint64_t m_lines_bytes = 0;
     std::optional<growing_file> m_lines;
-    later_commit m_commit;         // of the file before
+    std::shared_ptr<full_rows> m_full;  // of the files before
+    later_work m_writing;               // of these
     std::size_t m_written = 0;     // files' worths of rows
     std::uint64_t m_in_files = 0;  // rows
     bool m_finished = false;
@@ -168,7 +180,7 @@ XLENS_API void capture_folder::refuse_others() const {
 }
 
 XLENS_API void capture_folder::save() {
-    m_commit.wait();  // the checkpoint speaks of these files
+    wait_for_files();  // the checkpoint speaks of them
     byte_buffer body;
     byte_writer out(body);
     m_lines_bytes = m_lines ? m_lines->flush() : 0;
@@ -239,27 +251,44 @@ XLENS_API void capture_folder::forget_run() const {
     std::filesystem::remove(checkpoint(), ignored);
 }
 
-XLENS_API capture_file capture_folder::write_file(const capture_file_plan& plan) {
-    capture_file out{plan.name, m_in_files, m_rows.count()};
-    auto file = std::make_unique<atomic_file>(m_path / plan.name);
-    const auto put = [&](std::span<const std::byte> bytes) {
-        file->write(bytes);
-        out.bytes += bytes.size();
-        out.crc32 = crc32(bytes, out.crc32);
-    };
-    put(std::as_bytes(std::span(plan.header)));
-    for (const std::size_t a : plan.arrays) { put(m_rows.bytes(a, 0, m_rows.count())); }
-    m_commit.begin(std::move(file));
-    return out;
+XLENS_API void capture_folder::full_rows::write(const std::filesystem::path& folder,
+                                                std::uint64_t first_row, mode_t rights) {
+    for (const capture_file_plan& plan : plans) {
+        capture_file out{plan.name, first_row, rows.count()};
+        atomic_file file(folder / plan.name);
+        const auto put = [&](std::span<const std::byte> bytes) {
+            file.write(bytes);
+            out.bytes += bytes.size();
+            out.crc32 = crc32(bytes, out.crc32);
+        };
+        put(std::as_bytes(std::span(plan.header)));
+        for (const std::size_t a : plan.arrays) { put(rows.bytes(a, 0, rows.count())); }
+        file.commit(rights);
+        files.push_back(std::move(out));
+    }
 }
 
 XLENS_API void capture_folder::write_files() {
-    const auto plans =
-        plan_capture_files(m_facts.storage, m_facts.layouts, m_written, m_rows.count());
-    for (const capture_file_plan& plan : plans) { m_files.push_back(write_file(plan)); }
-    m_in_files += m_rows.count();
+    wait_for_files();
+    if (!m_full) {
+        m_full =
+            std::make_shared<full_rows>(full_rows{capture_rows(m_facts.layouts, m_rows.capacity())});
+    }
+    m_full->plans = plan_capture_files(m_facts.storage, m_facts.layouts, m_written, m_rows.count());
+    std::swap(m_full->rows, m_rows);
     m_rows.clear();
+    m_writing.begin([full = m_full, folder = m_path, first = m_in_files,
+                     rights = atomic_file::new_file_rights()] { full->write(folder, first, rights); });
+    m_in_files += m_full->rows.count();
     ++m_written;
+}
+
+/// Until the rows before are in their files.
+XLENS_API void capture_folder::wait_for_files() {
+    m_writing.wait();
+    if (!m_full) { return; }
+    for (capture_file& f : m_full->files) { m_files.push_back(std::move(f)); }
+    m_full->files.clear();
 }
 
 XLENS_API void capture_folder::make_room() {
@@ -286,7 +315,7 @@ XLENS_API void capture_folder::end_sequence(const capture_sequence& s) {
 
 XLENS_API void capture_folder::finish() {
     if (m_rows.count() > 0) { write_files(); }
-    m_commit.wait();
+    wait_for_files();
     m_lines->flush();
     const auto part = m_path / (std::string(lines_name) + ".part");
     write_capture_manifest(m_path, m_facts, m_progress.rows, m_files, part);
