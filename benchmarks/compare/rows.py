@@ -109,8 +109,8 @@ ROWS = [
         exact=False, bound=0.1,
     ),
     Row(
-        "unembed", "unembedding of one vector, top-30, f32", "PyTorch", "unembed 30", XLENS_F32,
-        TORCH, "ms", wanted=3.0,
+        "unembed", "unembedding of one vector, top-30, screened: both ends; PyTorch one", "PyTorch",
+        "unembed 30", XLENS_F32, TORCH, "ms", wanted=3.0,
     ),
     Row(
         "project", PROJECTION + ": both ends; PyTorch one", "PyTorch", f"project {SAMPLED} 30",

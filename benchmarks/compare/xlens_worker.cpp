@@ -128,19 +128,21 @@ private:
         return out;
     }
 
-    /// The unembedding of one vector, which is the first token's own row of it.
+    /// The unembedding of one vector, which is the first token's own row of it, by a vocabulary that
+    /// has been made ready for many.
     answer unembed(std::size_t k) {
         constexpr std::size_t repeats = 20;
         xt::xtensor<float, 2> x = xt::empty<float>({std::size_t{1}, m_model.config.width});
         m_model.unembedding.direction(m_ids.front(), xlens::rows<float>(x)[0]);
         const xlens::vocabulary words(m_model.unembedding);
-        std::vector<xlens::reading> found;
+        words.screen_ends();
+        std::vector<xlens::token_ends> found;
         answer out;
         out.seconds = seconds_of([&] {
-                          for (std::size_t i = 0; i < repeats; ++i) { found = words.read(x, k); }
+                          for (std::size_t i = 0; i < repeats; ++i) { found = words.ends(x, k); }
                       }) /
                       repeats;
-        out.add(found.front().top);
+        out.add(found.front().promotes);
         return out;
     }
 
@@ -168,7 +170,7 @@ private:
     /// bear their share.
     answer project_screened(std::size_t layers, std::size_t k) {
         if (!xlens::vocabulary_screen::wins) {
-            xlens::fail("xlens screens with AVX-512 VNNI alone");
+            xlens::fail("xlens screens with AVX2 or AVX-512 VNNI");
         }
         std::optional<xlens::vocabulary_screen> screen;
         const double making =

@@ -26,10 +26,12 @@ public:
     }
     ~lazy() = default;
 
+    /// Whether the value is there.
+    [[nodiscard]] bool ready() const { return m_ready.load(std::memory_order_acquire); }
     /// The value; `compute()` makes it on the first call.
     template <class Compute>
     const T& get(Compute&& compute) const {
-        if (!m_ready.load(std::memory_order_acquire)) {
+        if (!ready()) {
             const std::scoped_lock lock(m_mutex);
             if (!m_value) { m_value.emplace(std::forward<Compute>(compute)()); }
             m_ready.store(true, std::memory_order_release);

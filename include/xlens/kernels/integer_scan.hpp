@@ -31,32 +31,32 @@ inline constexpr bool fast_integer_scan = true;
 inline constexpr bool fast_integer_scan = false;
 #endif
 
-/// What codes may be. Those of a row are b + row_offset, |b| <= largest_row_code; those of a vector
-/// at most largest_vector_code. AVX2 adds up 8 products in 16 bits: of the elements i of 16 that
-/// follow each other those with equal i / 2 % 2. So that they fit, b + row_offset has 7 bits, and
-/// the codes of a vector in each such half of 16 are 258 together at most: 127·258 < 2^15.
+/// What codes may be: at most 127, of rows and of vectors. A row's are kept as b + row_offset, for
+/// VNNI's instruction wants one side unsigned. AVX2's adds two products in 16 bits, |b|·a with b's
+/// sign; four of them, the elements i of 8 that follow each other with equal i / 2 % 2, are added
+/// up there. So that they fit, the codes of a vector in each such half of 8 are 258 together at
+/// most: 127·258 < 2^15.
 inline constexpr bool narrow_scan = !XLENS_VNNI && fast_integer_scan;
-inline constexpr int largest_row_code = narrow_scan ? 63 : 127;
-inline constexpr int row_offset = narrow_scan ? 64 : 128;
-inline constexpr int largest_vector_code = 127;
+inline constexpr int largest_code = 127;
+inline constexpr int row_offset = narrow_scan ? 0 : 128;
 
 /// The scale of a vector's codes: code i is x_i / scale, rounded to nearest, and keeps within what
-/// is said above (rounding adds 1/2 to each of 8).
+/// is said above (rounding adds 1/2 to each of 4).
 inline float scan_scale(std::span<const float> x) {
     float largest = 0.0F;
     for (const float v : x) { largest = std::max(largest, std::abs(v)); }
-    float scale = largest / static_cast<float>(largest_vector_code);
-    for (std::size_t i = 0; narrow_scan && i < x.size(); i += 16) {
+    float scale = largest / static_cast<float>(largest_code);
+    for (std::size_t i = 0; narrow_scan && i < x.size(); i += 8) {
         std::array<float, 2> sum{};
-        for (std::size_t j = i; j < std::min(i + 16, x.size()); ++j) {
-            sum[j / 2 % 2] += std::abs(x[j]) / 8.0F;  // which cannot overflow
+        for (std::size_t j = i; j < std::min(i + 8, x.size()); ++j) {
+            sum[j / 2 % 2] += std::abs(x[j]) / 4.0F;  // which cannot overflow
         }
-        scale = std::max(scale, std::max(sum[0], sum[1]) / (254.0F / 8.0F));
+        scale = std::max(scale, std::max(sum[0], sum[1]) / (256.0F / 4.0F));
     }
     return scale;
 }
 
-/// Rows of unsigned codes, packed for the scan: a tile holds tile_rows rows, and of each, step by
+/// Rows of codes b + row_offset, bytes, packed for the scan: a tile holds tile_rows rows, and of each, step by
 /// step, four codes. Rows and steps are filled up with zeros.
 class packed_codes {
 public:
@@ -100,26 +100,30 @@ private:
 /// time. A tile of 576 codes a row and the codes of these vectors fill level 1.
 inline constexpr std::size_t scan_vectors = narrow_scan ? 8 : 12;
 
-/// Sums of products of one tile with some vectors, a row a vector.
-using scan_sums = std::array<std::array<std::int32_t, packed_codes::tile_rows>, scan_vectors>;
+/// Sums of products of one tile with P vectors, a row a vector.
+template <std::size_t P>
+using scan_sums = std::array<std::array<std::int32_t, packed_codes::tile_rows>, P>;
 
-/// Where the codes of each of the vectors begin.
-using scan_codes = std::array<const std::int8_t*, scan_vectors>;
+/// Where the codes of each of P vectors begin.
+template <std::size_t P>
+using scan_codes = std::array<const std::int8_t*, P>;
 
-/// sums(p, r) = Σ_i u_r[i]·x_p[i] over steps·4 codes. Exact below 2^31.
-inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
-                         scan_sums& sums);
+/// sums(p, r) = Σ_i (b_r[i] + row_offset)·x_p[i] over steps·4 codes. Exact below 2^31.
+template <std::size_t P>
+void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes<P>& x,
+                  scan_sums<P>& sums);
 
 #if XLENS_VNNI
-inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
-                         scan_sums& sums) {
+template <std::size_t P>
+void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes<P>& x,
+                  scan_sums<P>& sums) {
     constexpr std::size_t G = packed_codes::groups;
-    __m512i sum[scan_vectors * G];
-    unrolled<scan_vectors * G>([&](auto i) XLENS_INLINE { sum[i] = _mm512_setzero_si512(); });
+    __m512i sum[P * G];
+    unrolled<P * G>([&](auto i) XLENS_INLINE { sum[i] = _mm512_setzero_si512(); });
     for (std::size_t s = 0; s < steps; ++s, tile += 4 * packed_codes::tile_rows) {
         __m512i u[G];
         unrolled<G>([&](auto g) XLENS_INLINE { u[g] = _mm512_loadu_si512(tile + 64 * g); });
-        unrolled<scan_vectors>([&](auto p) XLENS_INLINE {
+        unrolled<P>([&](auto p) XLENS_INLINE {
             std::int32_t four = 0;
             std::memcpy(&four, x[p] + 4 * s, sizeof four);
             const __m512i q = _mm512_set1_epi32(four);
@@ -128,55 +132,60 @@ inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan
             });
         });
     }
-    unrolled<scan_vectors * G>([&](auto i) XLENS_INLINE {
+    unrolled<P * G>([&](auto i) XLENS_INLINE {
         _mm512_storeu_si512(&sums[i / G][i % G * packed_codes::group_rows], sum[i]);
     });
 }
 #elif defined(__AVX2__)
 namespace detail {
 
-/// The same for the 8 rows whose codes begin at `tile`. Four steps of a vector are added up in 16
+/// The same for the 8 rows whose codes begin at `tile`. Two steps of a vector are added up in 16
 /// bits, then in 32.
-inline void integer_scan_8_rows(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
-                                std::size_t row, scan_sums& sums) {
+template <std::size_t P>
+void integer_scan_8_rows(const std::uint8_t* tile, std::size_t steps, const scan_codes<P>& x,
+                         std::size_t row, scan_sums<P>& sums) {
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sum[scan_vectors];
-    unrolled<scan_vectors>([&](auto p) XLENS_INLINE { sum[p] = _mm256_setzero_si256(); });
-    for (std::size_t s = 0; s < steps; s += 4, tile += 16 * packed_codes::tile_rows) {
-        __m256i u[4];
-        unrolled<4>([&](auto i) XLENS_INLINE {
+    __m256i sum[P];
+    unrolled<P>([&](auto p) XLENS_INLINE { sum[p] = _mm256_setzero_si256(); });
+    for (std::size_t s = 0; s < steps; s += 2, tile += 8 * packed_codes::tile_rows) {
+        __m256i b[2];
+        __m256i size[2];
+        unrolled<2>([&](auto i) XLENS_INLINE {
             const std::uint8_t* from = tile + 4 * packed_codes::tile_rows * i;
-            u[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+            b[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+            size[i] = _mm256_abs_epi8(b[i]);
         });
-        unrolled<scan_vectors>([&](auto p) XLENS_INLINE {
-            __m256i product[4];
-            unrolled<4>([&](auto i) XLENS_INLINE {
+        unrolled<P>([&](auto p) XLENS_INLINE {
+            __m256i product[2];
+            unrolled<2>([&](auto i) XLENS_INLINE {
                 std::int32_t four = 0;
                 std::memcpy(&four, x[p] + 4 * (s + i), sizeof four);
-                product[i] = _mm256_maddubs_epi16(u[i], _mm256_set1_epi32(four));
+                product[i] = _mm256_maddubs_epi16(size[i],
+                                                  _mm256_sign_epi8(_mm256_set1_epi32(four), b[i]));
             });
-            const __m256i all = _mm256_add_epi16(_mm256_add_epi16(product[0], product[1]),
-                                                 _mm256_add_epi16(product[2], product[3]));
-            sum[p] = _mm256_add_epi32(sum[p], _mm256_madd_epi16(all, ones));
+            const __m256i both = _mm256_add_epi16(product[0], product[1]);
+            sum[p] = _mm256_add_epi32(sum[p], _mm256_madd_epi16(both, ones));
         });
     }
-    unrolled<scan_vectors>([&](auto p) XLENS_INLINE {
+    unrolled<P>([&](auto p) XLENS_INLINE {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(&sums[p][row]), sum[p]);
     });
 }
 
 }  // namespace detail
 
-inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
-                         scan_sums& sums) {
+template <std::size_t P>
+void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes<P>& x,
+                  scan_sums<P>& sums) {
     for (std::size_t r = 0; r < packed_codes::tile_rows; r += 8) {
-        detail::integer_scan_8_rows(tile + 4 * r, steps, x, r, sums);
+        detail::integer_scan_8_rows<P>(tile + 4 * r, steps, x, r, sums);
     }
 }
 #else
-inline void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes& x,
-                         scan_sums& sums) {
-    for (std::size_t p = 0; p < scan_vectors; ++p) {
+template <std::size_t P>
+void integer_scan(const std::uint8_t* tile, std::size_t steps, const scan_codes<P>& x,
+                  scan_sums<P>& sums) {
+    for (std::size_t p = 0; p < P; ++p) {
         sums[p].fill(0);
         for (std::size_t s = 0; s < steps; ++s) {
             for (std::size_t r = 0; r < packed_codes::tile_rows; ++r) {

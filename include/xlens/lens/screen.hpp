@@ -115,10 +115,18 @@ public:
     /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what a scan
     /// of all scores gives, bit for bit, if bounded() and all of v is finite. Cost N·V·D
     /// multiply-adds of 8-bit integers and D in f32 for every candidate; memory O(candidates) a
-    /// thread.
+    /// thread. Of a few vectors, which threads share the vocabulary for, the codes are read from
+    /// memory once: a quarter of E in f32.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> v, std::size_t k) const {
         std::vector<token_ends> out(v.count());
         const std::size_t batches = (v.count() + batch_vectors - 1) / batch_vectors;
+        if (batches < max_threads()) {
+            for (std::size_t first = 0; first < v.count(); first += batch_vectors) {
+                const std::size_t count = std::min(batch_vectors, v.count() - first);
+                share(v.subrows(first, count), k, std::span(out).subspan(first, count));
+            }
+            return out;
+        }
         parallel_for(batches, 2 * batch_vectors * m_matrix.rows() * v.width(), [&](std::size_t b) {
             const std::size_t first = b * batch_vectors;
             const std::size_t count = std::min(batch_vectors, v.count() - first);
@@ -142,6 +150,11 @@ private:
             bounds.offer(id, estimate - error);
             candidates.push_back({id, estimate + error});
         }
+        /// Takes what another search over other tokens has found.
+        void merge(const end_search& other) {
+            bounds.merge(other.bounds);
+            candidates.insert(candidates.end(), other.candidates.begin(), other.candidates.end());
+        }
         /// What is left once all tokens were offered.
         void finish() {
             const float least = bounds.threshold();
@@ -159,6 +172,8 @@ private:
         float shared = 0.0F;  ///< ⟨ē, v⟩
         end_search high;
         end_search low;  ///< of the negated scores
+
+        end_search& end(bool of_high) { return of_high ? high : low; }
     };
 
     [[nodiscard]] std::size_t padded() const {
@@ -177,10 +192,10 @@ private:
             m_matrix.row(r, row);
             longest = std::max(longest, kernels::norm2(row));
             for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= m_mean[d]; }
-            constexpr auto most = static_cast<float>(kernels::largest_row_code);
+            constexpr auto most = static_cast<float>(kernels::largest_code);
             const detail::coded_row coded =
                 detail::encode(row, detail::largest_of(row) / most, codes);
-            // The instruction wants one side unsigned: with n = row_offset b + n, and n·Σ a is
+            // The instruction may want one side unsigned: with n = row_offset b + n, and n·Σ a is
             // taken off again.
             std::ranges::transform(codes, shifted.begin(), [](std::int8_t b) {
                 return static_cast<std::uint8_t>(b + kernels::row_offset);
@@ -207,29 +222,66 @@ private:
         return out;
     }
 
-    void scan(rows<const float> v, std::size_t k, std::span<token_ends> out) const {
-        std::vector<search> searches;
-        for (std::size_t n = 0; n < v.count(); ++n) { searches.push_back(start(v[n], k)); }
-        for (std::size_t tile = 0; tile < m_codes.tiles(); ++tile) {
-            m_codes.prefetch(tile + 1);
-            for (std::size_t n = 0; n < v.count(); n += kernels::scan_vectors) {
-                const std::size_t some = std::min(kernels::scan_vectors, v.count() - n);
-                look_at(tile, std::span(searches).subspan(n, some));
-            }
-        }
-        for (std::size_t n = 0; n < v.count(); ++n) {
-            out[n].promotes = exact(searches[n].high, searches[n].shared, v[n], k, 1.0F);
-            out[n].suppresses = exact(searches[n].low, searches[n].shared, v[n], k, -1.0F);
-        }
+    [[nodiscard]] std::vector<search> start(rows<const float> v, std::size_t k) const {
+        std::vector<search> out;
+        for (std::size_t n = 0; n < v.count(); ++n) { out.push_back(start(v[n], k)); }
+        return out;
     }
 
-    void look_at(std::size_t tile, std::span<search> some) const {
-        kernels::scan_codes codes;
-        for (std::size_t p = 0; p < codes.size(); ++p) {
+    void scan(rows<const float> v, std::size_t k, std::span<token_ends> out) const {
+        std::vector<search> searches = start(v, k);
+        look_at(0, m_codes.tiles(), searches);
+        for (std::size_t n = 0; n < v.count(); ++n) {
+            for (const bool high : {true, false}) { finish(searches[n], v[n], k, high, out[n]); }
+        }
+    }
+    /// The same on all threads.
+    void share(rows<const float> v, std::size_t k, std::span<token_ends> out) const {
+        const std::size_t parts = std::min(4 * max_threads(), m_codes.tiles());
+        std::vector<std::vector<search>> found(parts, start(v, k));
+        const std::size_t work = 2 * v.count() * v.width() * m_matrix.rows() / parts;
+        parallel_for(parts, work, [&](std::size_t i) {
+            look_at(m_codes.tiles() * i / parts, m_codes.tiles() * (i + 1) / parts, found[i]);
+        });
+        constexpr std::size_t guess = 500;  // candidates
+        parallel_for(2 * v.count(), 2 * guess * v.width(), [&](std::size_t i) {
+            const std::size_t n = i / 2;
+            const bool high = i % 2 == 0;
+            search& all = found[0][n];
+            for (std::size_t part = 1; part < parts; ++part) {
+                all.end(high).merge(found[part][n].end(high));
+            }
+            finish(all, v[n], k, high, out[n]);
+        });
+    }
+    void finish(search& s, std::span<const float> v, std::size_t k, bool high,
+                token_ends& out) const {
+        (high ? out.promotes : out.suppresses) =
+            exact(s.end(high), s.shared, v, k, high ? 1.0F : -1.0F);
+    }
+
+    /// Offers the tokens of tiles [first, last).
+    void look_at(std::size_t first, std::size_t last, std::span<search> all) const {
+        for (std::size_t tile = first; tile < last; ++tile) {
+            m_codes.prefetch(tile + 1);
+            for (std::size_t n = 0; n < all.size(); n += kernels::scan_vectors) {
+                const auto some = all.subspan(n, std::min(kernels::scan_vectors, all.size() - n));
+                if (some.size() == 1) {
+                    look_at_tile<1>(tile, some);
+                } else {
+                    look_at_tile<kernels::scan_vectors>(tile, some);
+                }
+            }
+        }
+    }
+    template <std::size_t P>
+    void look_at_tile(std::size_t tile, std::span<search> some) const {
+        kernels::scan_codes<P> codes;
+        for (std::size_t p = 0; p < P; ++p) {
             codes[p] = some[std::min(p, some.size() - 1)].codes.data();
         }
-        kernels::scan_sums sums;
-        kernels::integer_scan(m_codes.tile(tile), m_codes.steps(), codes, sums);
+        kernels::scan_sums<P> sums;
+        kernels::integer_scan<P>(m_codes.tile(tile), m_codes.steps(), codes, sums);
         for (std::size_t p = 0; p < some.size(); ++p) {
             for (std::size_t r = 0; r < sums[p].size(); r += lanes) {
                 offer(some[p], tile * sums[p].size() + r, &sums[p][r]);

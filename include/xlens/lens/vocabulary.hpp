@@ -73,16 +73,23 @@ public:
 
     /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
     /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
-    /// first time, that takes a pass over E and V·D bytes. Throws xlens::error where a number of x
+    /// first time, that takes a pass over E and V·D bytes (see screen_ends). Throws xlens::error where a number of x
     /// or a score is not finite. With `kurtosis` (N), also the excess kurtosis m_4/m_2² - 3 of each
     /// row's scores over the vocabulary, with the same bits for any N; all scores are then computed
     /// in f32.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k,
                                                std::span<float> kurtosis = {}) const;
 
+    /// Makes ready to screen, so that ends() of a few vectors, and of one, are screened too: pays
+    /// for who asks for many, one after the other.
+    void screen_ends() const;
+
 private:
     /// Rows from which on making a screen pays.
     static constexpr std::size_t screened_rows = 1024;
+
+    /// The screen of a dense unembedding, made if it is not there; null where there is none.
+    [[nodiscard]] const vocabulary_screen* screen() const;
 
     [[nodiscard]] bool can_screen(rows<const float> x) const;
 
@@ -201,10 +208,7 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
     detail::check_scored(x, m_unembedding->width());
     detail::bad_scores bad;
     if (kurtosis.empty() && can_screen(x)) {
-        const auto& e = m_unembedding->sections.front().out;
-        const vocabulary_screen& screened =
-            *m_screen.get([&] { return std::make_shared<const vocabulary_screen>(e); });
-        if (screened.bounded()) { return screened.ends(x, k); }
+        if (const vocabulary_screen* screened = screen()) { return screened->ends(x, k); }
     }
     std::vector<token_ends> out(x.count());
     const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
@@ -227,10 +231,20 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
     return out;
 }
 
+XLENS_API const vocabulary_screen* vocabulary::screen() const {
+    const auto& sections = m_unembedding->sections;
+    if (!vocabulary_screen::wins || sections.size() != 1 || sections.front().projection) {
+        return nullptr;
+    }
+    const vocabulary_screen& out = *m_screen.get(
+        [&] { return std::make_shared<const vocabulary_screen>(sections.front().out); });
+    return out.bounded() ? &out : nullptr;
+}
+
+XLENS_API void vocabulary::screen_ends() const { (void)screen(); }
+
 XLENS_API bool vocabulary::can_screen(rows<const float> x) const {
-    const bool dense =
-        m_unembedding->sections.size() == 1 && !m_unembedding->sections.front().projection;
-    if (!vocabulary_screen::wins || !dense || x.count() < screened_rows) { return false; }
+    if (x.count() < screened_rows && !m_screen.ready()) { return false; }
     for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for an infinite length
         if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
     }
