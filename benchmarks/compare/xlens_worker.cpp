@@ -128,8 +128,8 @@ private:
         return out;
     }
 
-    /// The unembedding of one vector, which is the first token's own row of it, by a vocabulary that
-    /// has been made ready for many.
+    /// The unembedding of one vector, which is the first token's own row of it, by a vocabulary
+    /// that has been made ready for many.
     answer unembed(std::size_t k) {
         constexpr std::size_t repeats = 20;
         xt::xtensor<float, 2> x = xt::empty<float>({std::size_t{1}, m_model.config.width});

@@ -56,8 +56,8 @@ inline float scan_scale(std::span<const float> x) {
     return scale;
 }
 
-/// Rows of codes b + row_offset, bytes, packed for the scan: a tile holds tile_rows rows, and of each, step by
-/// step, four codes. Rows and steps are filled up with zeros.
+/// Rows of codes b + row_offset, a byte each, packed for the scan: a tile holds tile_rows rows, and
+/// of each, step by step, four codes. Rows and steps are filled up with zeros.
 class packed_codes {
 public:
     static constexpr std::size_t group_rows = 16;  ///< lanes of a register of 32-bit sums
@@ -160,8 +160,8 @@ void integer_scan_8_rows(const std::uint8_t* tile, std::size_t steps, const scan
             unrolled<2>([&](auto i) XLENS_INLINE {
                 std::int32_t four = 0;
                 std::memcpy(&four, x[p] + 4 * (s + i), sizeof four);
-                product[i] = _mm256_maddubs_epi16(size[i],
-                                                  _mm256_sign_epi8(_mm256_set1_epi32(four), b[i]));
+                product[i] =
+                    _mm256_maddubs_epi16(size[i], _mm256_sign_epi8(_mm256_set1_epi32(four), b[i]));
             });
             const __m256i both = _mm256_add_epi16(product[0], product[1]);
             sum[p] = _mm256_add_epi32(sum[p], _mm256_madd_epi16(both, ones));

@@ -11,7 +11,6 @@
 #include <xlens/kernels/scratch.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

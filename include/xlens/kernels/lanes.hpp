@@ -63,8 +63,8 @@ inline float maximum_lane(const batch& values) {
 template <std::size_t first>
 [[gnu::always_inline]] inline batch unzip(const batch& x, const batch& y) {
     return [&]<std::size_t... l>(std::index_sequence<l...>) XLENS_INLINE {
-        return batch_of(__builtin_shufflevector(lanes_of(x), lanes_of(y),
-                                                static_cast<int>(first + 2 * l)...));
+        return batch_of(
+            __builtin_shufflevector(lanes_of(x), lanes_of(y), static_cast<int>(first + 2 * l)...));
     }(std::make_index_sequence<lanes>{});
 }
 /// Lanes first, first + 1, ... of a and b by turns.

@@ -265,7 +265,9 @@ XLENS_API void rope(std::span<float> head, std::span<const float> cos, std::span
             b.store_unaligned(second + i);
         }
     } else {
-        for (; i + lanes <= n; i += lanes) { detail::rotate_pairs(first + 2 * i, &cos[i], &sin[i]); }
+        for (; i + lanes <= n; i += lanes) {
+            detail::rotate_pairs(first + 2 * i, &cos[i], &sin[i]);
+        }
     }
     for (; i < n; i += lanes) {
         detail::rotate_strided(first + i * step, second + i * step, step, &cos[i], &sin[i],

@@ -73,10 +73,10 @@ public:
 
     /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
     /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
-    /// first time, that takes a pass over E and V·D bytes (see screen_ends). Throws xlens::error where a number of x
-    /// or a score is not finite. With `kurtosis` (N), also the excess kurtosis m_4/m_2² - 3 of each
-    /// row's scores over the vocabulary, with the same bits for any N; all scores are then computed
-    /// in f32.
+    /// first time, that takes a pass over E and V·D bytes (screen_ends). Throws xlens::error where
+    /// a number of x or a score is not finite. With `kurtosis` (N), also the excess kurtosis
+    /// m_4/m_2² - 3 of each row's scores over the vocabulary, with the same bits for any N; all
+    /// scores are then computed in f32.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k,
                                                std::span<float> kurtosis = {}) const;
 

@@ -43,9 +43,9 @@ struct capture_progress {
 };
 
 /// A folder that a capture is written into: rows become files as soon as there are enough for one,
-/// beside what fills the next, and never change again. Memory: rows of two files. `capture.checkpoint` says where the run stands, with the rows that are
-/// in no file yet, so that the same run goes on from there; at the end come `manifest.json` and,
-/// with it, the end of the checkpoint.
+/// beside what fills the next, and never change again. `capture.checkpoint` says where the run
+/// stands, with the rows that are in no file yet, so that the same run goes on from there; at the
+/// end come `manifest.json` and, with it, the end of the checkpoint. Memory: rows of two files.
 class capture_folder {
 public:
     /// Goes on with what is there. Throws xlens::error for a folder that holds something else, or
@@ -105,8 +105,8 @@ private:
     std::optional<growing_file> m_lines;
     std::shared_ptr<full_rows> m_full;  // of the files before
     later_work m_writing;               // of these
-    std::size_t m_written = 0;     // files' worths of rows
-    std::uint64_t m_in_files = 0;  // rows
+    std::size_t m_written = 0;          // files' worths of rows
+    std::uint64_t m_in_files = 0;       // rows
     bool m_finished = false;
 };
 
@@ -271,14 +271,15 @@ XLENS_API void capture_folder::full_rows::write(const std::filesystem::path& fol
 XLENS_API void capture_folder::write_files() {
     wait_for_files();
     if (!m_full) {
-        m_full =
-            std::make_shared<full_rows>(full_rows{capture_rows(m_facts.layouts, m_rows.capacity())});
+        m_full = std::make_shared<full_rows>(
+            full_rows{capture_rows(m_facts.layouts, m_rows.capacity())});
     }
     m_full->plans = plan_capture_files(m_facts.storage, m_facts.layouts, m_written, m_rows.count());
     std::swap(m_full->rows, m_rows);
     m_rows.clear();
-    m_writing.begin([full = m_full, folder = m_path, first = m_in_files,
-                     rights = atomic_file::new_file_rights()] { full->write(folder, first, rights); });
+    m_writing.begin(
+        [full = m_full, folder = m_path, first = m_in_files,
+         rights = atomic_file::new_file_rights()] { full->write(folder, first, rights); });
     m_in_files += m_full->rows.count();
     ++m_written;
 }
