@@ -109,8 +109,12 @@ ROWS = [
         exact=False, bound=0.1,
     ),
     Row(
-        "unembed", "unembedding of one vector, top-30, screened: both ends; PyTorch one", "PyTorch",
-        "unembed 30", XLENS_F32, TORCH, "ms", wanted=3.0,
+        "unembed", "unembedding of one vector, top-30, f32", "PyTorch", "unembed 30", XLENS_F32,
+        TORCH, "ms", wanted=3.0,
+    ),
+    Row(
+        "unembed-screened", "the same by codes made before: both ends, no normaliser", "PyTorch",
+        "unembed_screened 30", XLENS_F32, TORCH, "ms", peer_job="unembed 30",
     ),
     Row(
         "project", PROJECTION + ": both ends; PyTorch one", "PyTorch", f"project {SAMPLED} 30",

@@ -75,6 +75,7 @@ public:
         if (name == "decode") { return decode(a, b); }
         if (name == "prefill") { return prefill(a); }
         if (name == "unembed") { return unembed(a); }
+        if (name == "unembed_screened") { return unembed_screened(a); }
         if (name == "project") { return project(a, b); }
         if (name == "project_screened") { return project_screened(a, b); }
         if (name == "trace") { return trace(a); }
@@ -128,21 +129,30 @@ private:
         return out;
     }
 
-    /// The unembedding of one vector, which is the first token's own row of it, by a vocabulary
-    /// that has been made ready for many.
+    /// The unembedding of one vector, with the normaliser.
     answer unembed(std::size_t k) {
+        const xlens::vocabulary words(m_model.unembedding);
+        return unembed_by([&](const auto& x) { return words.read(x, k).front().top; });
+    }
+    /// Both ends of it, by a vocabulary that was made ready to screen before.
+    answer unembed_screened(std::size_t k) {
+        const xlens::vocabulary words(m_model.unembedding);
+        words.screen_ends();
+        return unembed_by([&](const auto& x) { return words.ends(x, k).front().promotes; });
+    }
+    /// The vector is the first token's own row of the unembedding.
+    template <class Unembed>
+    answer unembed_by(Unembed unembed) {
         constexpr std::size_t repeats = 20;
         xt::xtensor<float, 2> x = xt::empty<float>({std::size_t{1}, m_model.config.width});
         m_model.unembedding.direction(m_ids.front(), xlens::rows<float>(x)[0]);
-        const xlens::vocabulary words(m_model.unembedding);
-        words.screen_ends();
-        std::vector<xlens::token_ends> found;
+        std::vector<xlens::scored> found;
         answer out;
         out.seconds = seconds_of([&] {
-                          for (std::size_t i = 0; i < repeats; ++i) { found = words.ends(x, k); }
+                          for (std::size_t i = 0; i < repeats; ++i) { found = unembed(x); }
                       }) /
                       repeats;
-        out.add(found.front().promotes);
+        out.add(found);
         return out;
     }
 
