@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <xlens/core/checked.hpp>
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
@@ -29,6 +30,14 @@
 
 using namespace xlens;
 using namespace xlens::test;
+
+BOOST_AUTO_TEST_CASE(lists_are_cut_at_commas) {
+    using parts = std::vector<std::string_view>;
+    BOOST_TEST((comma_separated("a,bc") == parts{"a", "bc"}));
+    BOOST_TEST((comma_separated("a") == parts{"a"}));
+    BOOST_TEST((comma_separated(" a ,, b,") == parts{" a ", "", " b", ""}));
+    BOOST_TEST((comma_separated("") == parts{""}));
+}
 
 BOOST_AUTO_TEST_CASE(text_from_outside_becomes_one_short_line) {
     BOOST_TEST(printable("plain") == "plain");

@@ -8,6 +8,7 @@
 #include "output/note.hpp"
 #include "output/progress.hpp"
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/number_ranges.hpp>
 #include <xlens/hooks/dynamic.hpp>
@@ -49,16 +50,6 @@ struct capture_flags {
     std::string storage;
     std::size_t file_size = 256;
 };
-
-std::vector<std::string> words_of(const std::string& list) {
-    std::vector<std::string> out;
-    for (std::size_t at = 0; at <= list.size();) {
-        const std::size_t comma = std::min(list.find(',', at), list.size());
-        out.push_back(list.substr(at, comma - at));
-        at = comma + 1;
-    }
-    return out;
-}
 
 void check(const capture_flags& flags) {
     if (!flags.folder || flags.folder->empty()) { fail("-o: expected a folder, got nothing"); }
@@ -105,7 +96,8 @@ run_record record_of(const capture_flags& flags, const engine& opened) {
 capture_options options_of(const capture_flags& flags, const engine& opened) {
     capture_options out;
     if (flags.sites) {
-        out.sites = words_of(*flags.sites);
+        const auto sites = comma_separated(*flags.sites);
+        out.sites.assign(sites.begin(), sites.end());
     } else if (!flags.autoencoders.empty()) {
         out.sites.clear();
     }

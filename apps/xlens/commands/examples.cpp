@@ -10,6 +10,7 @@
 
 #include <xlens/concepts/search_neurons.hpp>
 #include <xlens/concepts/value_concepts.hpp>
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/lens/logit_lens.hpp>
@@ -60,15 +61,13 @@ struct examples_flags {
 
 std::vector<neuron> parse_neurons(std::string_view list) {
     std::vector<neuron> out;
-    for (;;) {
-        const std::size_t comma = list.find(',');
-        out.push_back(parse_neuron(list.substr(0, comma), "NEURONS"));
+    for (const std::string_view one : comma_separated(list)) {
+        out.push_back(parse_neuron(one, "NEURONS"));
         if (std::count(out.begin(), out.end(), out.back()) > 1) {
             fail("NEURONS: {}: expected once, got twice", to_string(out.back()));
         }
-        if (comma == list.npos) { return out; }
-        list.remove_prefix(comma + 1);
     }
+    return out;
 }
 
 /// Throws xlens::error for what is wrong without a model.

@@ -8,6 +8,7 @@
 #include "output/progress.hpp"
 #include "output/table_line.hpp"
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/cluster_rule.hpp>
@@ -74,15 +75,10 @@ struct exit_flags {
 };
 
 /// The words of --rule: a file that exists is one whatever its name.
-std::vector<std::string> words_of(const std::string& text) {
+std::vector<std::string> rules_of(const std::string& text) {
     if (std::filesystem::exists(text)) { return {text}; }
-    std::vector<std::string> out;
-    std::size_t begin = 0;
-    for (std::size_t comma = 0; comma != std::string::npos; begin = comma + 1) {
-        comma = text.find(',', begin);
-        out.push_back(text.substr(begin, comma - begin));
-    }
-    return out;
+    const auto words = comma_separated(text);
+    return {words.begin(), words.end()};
 }
 
 /// Throws xlens::error unless every rule is known and has what it needs.
@@ -139,7 +135,7 @@ exit_request checked(const exit_flags& flags) {
     if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
     if (flags.action != "eval" && flags.options.verify) { fail("--verify: is for exit eval"); }
     if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
-    exit_request out{words_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
+    exit_request out{rules_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
     exit_options& options = out.options;
     if (!table && flags.layers) {
         for (const token_id l : parse_ids(*flags.layers)) {

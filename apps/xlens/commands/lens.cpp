@@ -153,7 +153,7 @@ void run_fit(const lens_flags& flags) {
 }
 
 /// The layers of a lens as "0-29" or "0,5,12".
-std::string layers_text(const linear_lens& lens) {
+std::string mapped_layers(const linear_lens& lens) {
     const auto& maps = lens.layers();
     if (maps.empty()) { return "none"; }
     const std::size_t first = maps.begin()->first;
@@ -192,7 +192,7 @@ void run_info(const lens_flags& flags) {
     if (facts.fingerprint != 0) { fmt::print("model     {:016x}\n", facts.fingerprint); }
     fmt::print("width     {}\n", facts.width);
     if (facts.layers != 0) { fmt::print("layers    {}\n", facts.layers); }
-    fmt::print("maps      after layers {}{}\n", layers_text(file.lens),
+    fmt::print("maps      after layers {}{}\n", mapped_layers(file.lens),
                file.lens.embedding() ? ", and of the embedding" : "");
     if (facts.examples != 0) {
         fmt::print("fitted on {} {}\n", facts.examples,

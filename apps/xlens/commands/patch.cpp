@@ -8,6 +8,7 @@
 #include "output/patch_view.hpp"
 #include "output/progress.hpp"
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/number_ranges.hpp>
 #include <xlens/hooks/dynamic.hpp>
@@ -83,9 +84,7 @@ void check(const patch_flags& flags) {
 std::vector<hook> sites_of(const patch_flags& flags) {
     const std::string text = flags.sites.value_or("before,attention_out,ffn_out");
     std::vector<hook> out;
-    for (std::size_t at = 0; at <= text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        const std::string name = text.substr(at, comma - at);
+    for (const std::string_view name : comma_separated(text)) {
         const auto site = find_patch_site(name);
         if (!site) {
             fail(
@@ -94,7 +93,6 @@ std::vector<hook> sites_of(const patch_flags& flags) {
                 printable(name));
         }
         out.push_back(*site);
-        at = comma + 1;
     }
     return out;
 }
@@ -125,11 +123,8 @@ std::vector<token_id> tokens_of(const engine& opened, const patch_flags& flags,
     const std::size_t wanted = metric == "probability" ? 1 : 2;
     std::vector<token_id> out;
     if (flags.tokens) {
-        const std::string& text = *flags.tokens;
-        for (std::size_t at = 0; at <= text.size();) {
-            const std::size_t comma = std::min(text.find(',', at), text.size());
-            out.push_back(read_token(opened, "--tokens", text.substr(at, comma - at)));
-            at = comma + 1;
+        for (const std::string_view text : comma_separated(*flags.tokens)) {
+            out.push_back(read_token(opened, "--tokens", std::string(text)));
         }
     } else if (!values.logits.empty()) {
         sequence_state state = opened.model().start();

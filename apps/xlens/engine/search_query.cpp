@@ -3,6 +3,7 @@
 
 #include "engine/read.hpp"
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/text/find_tokens.hpp>
@@ -16,16 +17,6 @@ namespace xlens::program {
 
 namespace {
 
-std::vector<std::string> split(const std::string& text) {
-    std::vector<std::string> out;
-    for (std::size_t at = 0; at <= text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        out.push_back(text.substr(at, comma - at));
-        at = comma + 1;
-    }
-    return out;
-}
-
 void keep_each_once(std::vector<token_id>& tokens) {
     std::ranges::sort(tokens);
     const auto same = std::ranges::unique(tokens);
@@ -33,7 +24,8 @@ void keep_each_once(std::vector<token_id>& tokens) {
 }
 
 void read_words(const engine& opened, const std::string& list, search_query& to) {
-    for (word_tokens& one : find_words(opened.text(), split(list))) {
+    const auto words = comma_separated(list);
+    for (word_tokens& one : find_words(opened.text(), {words.begin(), words.end()})) {
         to.tokens.insert(to.tokens.end(), one.tokens.begin(), one.tokens.end());
         to.words.push_back({std::move(one.word), std::move(one.tokens), one.pieces});
     }

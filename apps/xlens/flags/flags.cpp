@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "flags/flags.hpp"
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/number_ranges.hpp>
@@ -151,12 +152,9 @@ void prompt_flags::check() const {
 
 std::vector<token_id> parse_ids(std::string_view text) {
     std::vector<token_id> out;
-    for (std::size_t at = 0; at <= text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        out.push_back(static_cast<token_id>(
-            parse_whole("--ids", text.substr(at, comma - at), 0,
-                        static_cast<std::uint64_t>(std::numeric_limits<token_id>::max()))));
-        at = comma + 1;
+    for (const std::string_view id : comma_separated(text)) {
+        out.push_back(static_cast<token_id>(parse_whole(
+            "--ids", id, 0, static_cast<std::uint64_t>(std::numeric_limits<token_id>::max()))));
     }
     return out;
 }

@@ -25,11 +25,7 @@ namespace xlens::program {
 
 namespace {
 
-constexpr std::size_t adds_width = 10;
-constexpr std::size_t bars = 36;  // column where they begin
-
-std::string signed_number(double x) { return fmt::format("{:+.3f}", x); }
-style style_of(double x) { return x < 0.0 ? style::negative : style::good; }
+constexpr std::size_t waterfall = 36;  // column where its bars begin
 
 /// "␣Paris", or "␣Paris − ␣the".
 std::string logit_label(const engine& model, const attribution& a) {
@@ -39,13 +35,13 @@ std::string logit_label(const engine& model, const attribution& a) {
 }
 
 /// One line of the waterfall.
-struct part {
+struct waterfall_part {
     std::string label;
     double adds = 0.0;
 };
 
-std::vector<part> parts_of(const attribution& a) {
-    std::vector<part> out{{"    embedding", double{a.embedding}}};
+std::vector<waterfall_part> parts_of(const attribution& a) {
+    std::vector<waterfall_part> out{{"    embedding", double{a.embedding}}};
     for (std::size_t l = 0; l < a.ffn.size(); ++l) {
         out.push_back({fmt::format("{:>3} attention", l), double{a.attention[l]}});
         out.push_back({"    FFN", double{a.ffn[l]}});
@@ -57,9 +53,9 @@ std::vector<part> parts_of(const attribution& a) {
 /// Where numbers stand between the lowest and the highest total.
 class bar_scale {
 public:
-    explicit bar_scale(const std::vector<part>& parts) {
+    explicit bar_scale(const std::vector<waterfall_part>& parts) {
         double total = 0.0;
-        for (const part& p : parts) {
+        for (const waterfall_part& p : parts) {
             total += p.adds;
             m_low = std::min(m_low, total);
             m_high = std::max(m_high, total);
@@ -74,8 +70,10 @@ public:
         if (zero < begin) { line.to(zero).put("│", style::dim); }
         line.to(begin);
         const bool up = to >= from;
-        if (begin == end) { line.put("▏", style_of(to - from)); }
-        for (std::size_t c = begin; c < end; ++c) { line.put(up ? "█" : "▒", style_of(to - from)); }
+        if (begin == end) { line.put("▏", style_of_sign(to - from)); }
+        for (std::size_t c = begin; c < end; ++c) {
+            line.put(up ? "█" : "▒", style_of_sign(to - from));
+        }
         if (zero > line.column() || (zero == line.column() && begin < end)) {
             line.to(zero).put("│", style::dim);
         }
@@ -84,8 +82,8 @@ public:
 private:
     [[nodiscard]] std::size_t column(double x) const {
         constexpr std::size_t last = page_width - 1;
-        return bars +
-               static_cast<std::size_t>((x - m_low) / (m_high - m_low) * (last - bars) + 0.5);
+        return waterfall +
+               static_cast<std::size_t>((x - m_low) / (m_high - m_low) * (last - waterfall) + 0.5);
     }
 
     double m_low = 0.0;
@@ -118,16 +116,16 @@ void print_biases(const attribution& a) {
 }
 
 void print_waterfall(const attribution& a) {
-    const std::vector<part> parts = parts_of(a);
+    const std::vector<waterfall_part> parts = parts_of(a);
     const bar_scale scale(parts);
     table_line heading;
     heading.cell("layer", 14, style::dim).right("adds", adds_width, style::dim);
-    heading.right("total", adds_width, style::dim).to(bars);
+    heading.right("total", adds_width, style::dim).to(waterfall);
     heading.put("the total: █ raised, ▒ lowered; │ is 0", style::dim).print();
     double total = 0.0;
-    for (const part& p : parts) {
+    for (const waterfall_part& p : parts) {
         table_line line;
-        line.cell(p.label, 14).right(signed_number(p.adds), adds_width, style_of(p.adds));
+        line.cell(p.label, 14).adds(p.adds);
         line.right(fmt::format("{:.3f}", total + p.adds), adds_width, style::dim);
         scale.put(line, total, total + p.adds);
         line.print();
@@ -136,7 +134,7 @@ void print_waterfall(const attribution& a) {
     print_biases(a);
     table_line last;
     last.cell("    logit", 14, style::bold).right("", adds_width);
-    last.right(fmt::format("{:.3f}", a.logit), adds_width, style::bold).to(bars);
+    last.right(fmt::format("{:.3f}", a.logit), adds_width, style::bold).to(waterfall);
     last.put(fmt::format("gap {:.1e}: the logit less the sum", a.gap), style::dim);
     last.print();
 }
@@ -172,8 +170,7 @@ void print_sub_updates(const trace_view& view, const attribution& a) {
         line.cell(to_string(s.where), width, style::accent);
         line.right(fmt::format("{:+.2f}", s.coefficient), adds_width,
                    negative ? style::negative : style::plain);
-        line.right(signed_number(double{s.contribution}), adds_width,
-                   style_of(double{s.contribution}));
+        line.adds(double{s.contribution});
         line.put(" ");
         if (s.concept_of_value) {
             put_concept(line, view.model, *s.concept_of_value, negative, view.top, a.token);
@@ -183,13 +180,13 @@ void print_sub_updates(const trace_view& view, const attribution& a) {
 }
 
 /// As many as fit a line, the largest first.
-void print_largest(std::string_view label, const std::vector<part>& parts) {
+void print_largest(std::string_view label, const std::vector<waterfall_part>& parts) {
     table_line line;
     line.put(label, style::dim);
-    for (const part& p : parts) {
+    for (const waterfall_part& p : parts) {
         const std::string text = fmt::format("{} {:+.2f}", p.label, p.adds);
         if (columns(text) + 2 > line.left(page_width)) { break; }
-        line.put("  ").put(text, style_of(p.adds));
+        line.put("  ").put(text, style_of_sign(p.adds));
     }
     line.print();
 }
@@ -202,16 +199,16 @@ void print_summary(const engine& model, const attribution& a) {
                          a.embedding, sum_of(a.attention), sum_of(a.ffn), a.bias()));
     line.put(fmt::format("  gap {:.0e}", a.gap), style::dim);
     line.print();
-    std::vector<part> layers;
+    std::vector<waterfall_part> layers;
     for (std::size_t l = 0; l < a.ffn.size(); ++l) {
         layers.push_back({fmt::format("attention {}", l), double{a.attention[l]}});
         layers.push_back({fmt::format("FFN {}", l), double{a.ffn[l]}});
     }
-    std::stable_sort(layers.begin(), layers.end(), [](const part& x, const part& y) {
+    std::stable_sort(layers.begin(), layers.end(), [](const auto& x, const auto& y) {
         return std::abs(x.adds) > std::abs(y.adds);
     });
     print_largest("     layers     ", layers);
-    std::vector<part> named;
+    std::vector<waterfall_part> named;
     for (const sub_update_contribution& s : a.sub_updates) {
         named.push_back({to_string(s.where), double{s.contribution}});
     }

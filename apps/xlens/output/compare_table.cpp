@@ -21,7 +21,7 @@ namespace xlens::program {
 namespace {
 
 constexpr std::size_t name_width = 14;
-constexpr std::size_t shown = 5;  // positions and value vectors
+constexpr std::size_t rows_shown = 5;  // positions and value vectors
 
 /// A number that may be very small: "0.01234", "1.2e-05".
 std::string small(double x) {
@@ -32,7 +32,7 @@ std::string share(double x) {
     return std::isfinite(x) ? fmt::format("{:.2f}%", 100.0 * x) : std::string("–");
 }
 /// " ± 0.01"; empty where the error is not known.
-std::string margin(double error, double scale = 1.0, const char* unit = "") {
+std::string plus_minus(double error, double scale = 1.0, const char* unit = "") {
     return std::isfinite(error) ? fmt::format(" ± {:.2g}{}", scale * error, unit) : std::string();
 }
 
@@ -50,23 +50,24 @@ void print_model(char which, const engine& model, const std::string& name) {
 
 void print_outputs(const output_difference& o) {
     named("KL(A‖B)")
-        .put(fmt::format("{}{} nats", small(o.kl.mean), margin(o.kl.error)), style::bold)
+        .put(fmt::format("{}{} nats", small(o.kl.mean), plus_minus(o.kl.error)), style::bold)
         .print();
     named("")
         .put(fmt::format("median {}, 95% {}, 99% {}, largest {} at token {}", small(o.kl_median),
                          small(o.kl_95), small(o.kl_99), small(o.kl_max), o.kl_max_at))
         .print();
     named("same top-1")
-        .put(share(o.agreement.mean) + margin(o.agreement.error, 100.0, "%"), style::bold)
+        .put(share(o.agreement.mean) + plus_minus(o.agreement.error, 100.0, "%"), style::bold)
         .print();
     named("next token")
         .put(fmt::format("mean |Δ log p| {}", small(o.log_change)))
         .put(fmt::format("   Δp {:+.3f}%{}, rms {:.3f}%", 100.0 * o.probability_change.mean,
-                         margin(o.probability_change.error, 100.0, "%"), 100.0 * o.probability_rms))
+                         plus_minus(o.probability_change.error, 100.0, "%"),
+                         100.0 * o.probability_rms))
         .print();
     named("perplexity")
         .put(fmt::format("A {:.4f}   B {:.4f}   ", o.perplexity_a(), o.perplexity_b()))
-        .put(fmt::format("B/A {:.5f}{}", o.ratio().mean, margin(o.ratio().error)), style::bold)
+        .put(fmt::format("B/A {:.5f}{}", o.ratio().mean, plus_minus(o.ratio().error)), style::bold)
         .print();
 }
 
@@ -143,7 +144,7 @@ void print_values(const compare_view& view) {
     if (found.values.empty()) { return; }
     std::fputs("\nvalue vectors that are least alike, and what they promote\n", stdout);
     const std::size_t width = neuron_width(view.a.config());
-    for (std::size_t i = 0; i < std::min(shown, found.values.size()); ++i) {
+    for (std::size_t i = 0; i < std::min(rows_shown, found.values.size()); ++i) {
         const compared_value& v = found.values[i];
         for (const char which : {'A', 'B'}) {
             table_line line;
@@ -193,7 +194,7 @@ void print_comparison(const compare_view& view) {
     }
     if (!found.output.largest.empty()) {
         std::fputs("\nlargest KL(A‖B)\n", stdout);
-        for (std::size_t i = 0; i < std::min(shown, found.output.largest.size()); ++i) {
+        for (std::size_t i = 0; i < std::min(rows_shown, found.output.largest.size()); ++i) {
             print_position(view, found.output.largest[i]);
         }
     }

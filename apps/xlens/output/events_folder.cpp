@@ -25,7 +25,7 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
     file.commit();
 }
 
-constexpr std::size_t shown = 30;  // of value vectors and clusters in the report
+constexpr std::size_t most_in_report = 30;  // of value vectors and clusters in the report
 
 std::string words_of(const engine& model, std::span<const scored> tokens) {
     std::string out;
@@ -44,12 +44,12 @@ std::string report_of(const events_view& view) {
                         .promoted = {},
                         .by_cluster = view.by_cluster ? &view.by_cluster->functional : nullptr,
                         .cluster_concepts = {}};
-    for (std::size_t i = 0; i < std::min(view.concepts.size(), shown); ++i) {
+    for (std::size_t i = 0; i < std::min(view.concepts.size(), most_in_report); ++i) {
         report.promoted.push_back(words_of(view.model, view.concepts[i]->promotes));
     }
     if (view.by_cluster) {
         const auto& [path, of, found] = *view.by_cluster;
-        for (std::size_t i = 0; i < std::min(found.often, shown); ++i) {
+        for (std::size_t i = 0; i < std::min(found.often, most_in_report); ++i) {
             const cluster& c = of.all()[found.ranked[i].id];
             report.cluster_concepts.push_back(words_of(view.model, c.concept_of_centroid.promotes));
         }

@@ -18,8 +18,8 @@ namespace xlens::program {
 
 namespace {
 
-constexpr std::size_t label = 22;  // columns of a table
-constexpr std::size_t number = 19;
+constexpr std::size_t label_column = 22;  // columns of a table
+constexpr std::size_t number_column = 19;
 
 /// "1.234 ± 0.056".
 std::string with_margin(const clustered_mean& m) {
@@ -32,38 +32,41 @@ void print_set(const events_view& view, update_set set, std::string_view title) 
     const update_means& means = view.found.of(set);
     const std::size_t all = means.layers();
     table_line()
-        .cell(title, label, style::bold)
+        .cell(title, label_column, style::bold)
         .put(fmt::format(
                  "{}, {:.2f} a token", means.count(all),
                  static_cast<double>(means.count(all)) / static_cast<double>(view.found.positions)),
              style::dim)
         .print();
     table_line heading;
-    heading.cell("  score of the token", label, style::dim);
-    for (const char* name : {"mean", "max", "min"}) { heading.right(name, number, style::dim); }
+    heading.cell("  score of the token", label_column, style::dim);
+    for (const char* name : {"mean", "max", "min"}) {
+        heading.right(name, number_column, style::dim);
+    }
     heading.print();
     const bool raw = view.run.options.form == projection::raw;
     for (std::size_t g = 0; g < score_groups.size(); ++g) {
         for (const bool centred : {false, true}) {
             const auto form = static_cast<score_form>((raw ? 2 : 0) + (centred ? 1 : 0));
             table_line line;
-            line.cell(fmt::format("  {}{}", score_groups[g], centred ? ", centred" : ""), label);
+            line.cell(fmt::format("  {}{}", score_groups[g], centred ? ", centred" : ""),
+                      label_column);
             for (std::size_t s = 0; s < 3; ++s) {
                 const auto column = update_columns::of(static_cast<score_group>(g), form, s);
-                line.right(with_margin(means.of(all, column)), number);
+                line.right(with_margin(means.of(all, column)), number_column);
             }
             line.print();
         }
     }
     if (set == update_set::all) { return; }
     table_line()
-        .cell("  whole update, centred", label + 2)
+        .cell("  whole update, centred", label_column + 2)
         .put(fmt::format("{}; of the other token {}",
                          with_margin(means.of(all, update_columns::whole_centred)),
                          with_margin(means.of(all, update_columns::other_centred))))
         .print();
     table_line()
-        .cell("  log p of the token", label)
+        .cell("  log p of the token", label_column)
         .put(fmt::format("{} before, {} after, change {}",
                          with_margin(means.of(all, update_columns::log_before)),
                          with_margin(means.of(all, update_columns::log_after)),
@@ -109,7 +112,7 @@ void print_functional(const events_view& view) {
     const functional_vectors& f = view.functional;
     const std::size_t vectors = view.found.neurons.size();
     table_line()
-        .cell("extreme scores", label, style::bold)
+        .cell("extreme scores", label_column, style::bold)
         .put(fmt::format("{} of ±{} or more: {} promote, {} suppress", f.promoting + f.suppressing,
                          view.run.options.threshold, f.promoting, f.suppressing),
              style::dim)

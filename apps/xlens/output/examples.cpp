@@ -31,7 +31,9 @@ double share(std::uint32_t count, const text_examples& run) {
 }
 
 /// Rows about an example, its own alone where no context was kept.
-std::size_t shown(const neuron_example& e) { return std::max<std::size_t>(e.around.size(), 1); }
+std::size_t tokens_shown(const neuron_example& e) {
+    return std::max<std::size_t>(e.around.size(), 1);
+}
 std::size_t first_shown(const neuron_example& e) { return e.around.empty() ? e.row : e.first; }
 float shown_coefficient(const neuron_example& e, std::size_t i) {
     return e.around.empty() ? e.coefficient : e.around[i];
@@ -70,7 +72,7 @@ void write_hits(json_writer& out, const examples_view& view, std::string_view ke
         out.field("at", e.row - first_shown(e));
         out.key("tokens");
         out.begin_array();
-        for (std::size_t i = 0; i < shown(e); ++i) {
+        for (std::size_t i = 0; i < tokens_shown(e); ++i) {
             const token_id id = view.run.tokens[first_shown(e) + i];
             out.begin_object();
             out.field("id", id);
@@ -168,7 +170,7 @@ void print_hits(const examples_view& view, std::string_view name,
         line.put("[", style::dim);
         line.put(text_label(view.model, view.run.tokens[e.row]), style::good);
         line.put("]", style::dim);
-        for (i = own + 1; i < shown(e); ++i) {
+        for (i = own + 1; i < tokens_shown(e); ++i) {
             line.put(text_label(view.model, view.run.tokens[first_shown(e) + i]), style::dim);
         }
         line.print();

@@ -21,41 +21,37 @@ namespace xlens::program {
 
 namespace {
 
-constexpr std::size_t number_width = 10;
-constexpr std::size_t bars = 44;  // column where they begin
+constexpr std::size_t bars_begin = 44;  // column where they begin
 
 /// A head or a position, and what it adds.
-struct part {
+struct adding_part {
     std::size_t layer = 0;
     std::size_t index = 0;
     float adds = 0.0F;
 };
 
 /// The `limit` parts of largest magnitude, largest first.
-std::vector<part> largest(std::vector<part> parts, std::size_t limit) {
-    std::stable_sort(parts.begin(), parts.end(), [](const part& x, const part& y) {
+std::vector<adding_part> largest(std::vector<adding_part> parts, std::size_t limit) {
+    std::stable_sort(parts.begin(), parts.end(), [](const adding_part& x, const adding_part& y) {
         return std::abs(x.adds) > std::abs(y.adds);
     });
     parts.resize(std::min(parts.size(), limit));
     return parts;
 }
 
-double sum_of(const std::vector<part>& parts) {
+double sum_of(const std::vector<adding_part>& parts) {
     return std::accumulate(parts.begin(), parts.end(), 0.0,
-                           [](double sum, const part& p) { return sum + double{p.adds}; });
+                           [](double sum, const adding_part& p) { return sum + double{p.adds}; });
 }
-
-std::string signed_number(double x) { return fmt::format("{:+.3f}", x); }
-style style_of(float x) { return x < 0.0F ? style::negative : style::good; }
 
 /// █ for what is added, ▒ for what is taken; a whole line is `most`.
 void put_bar(table_line& line, float adds, float most) {
     if (!(most > 0.0F) || !std::isfinite(adds)) { return; }
-    constexpr std::size_t width = page_width - bars;
+    constexpr std::size_t width = page_width - bars_begin;
     const double share = double{std::abs(adds)} / double{most} * static_cast<double>(width);
-    line.to(bars);
+    line.to(bars_begin);
     for (std::size_t c = 0; c < std::min(width, static_cast<std::size_t>(share + 0.5)); ++c) {
-        line.put(adds < 0.0F ? "▒" : "█", style_of(adds));
+        line.put(adds < 0.0F ? "▒" : "█", style_of_sign(double{adds}));
     }
 }
 
@@ -69,7 +65,7 @@ void print_title(const std::string& what, const std::string& sums) {
 
 void print_heads(const attribution& a, std::size_t limit) {
     if (a.heads.empty()) { return; }
-    std::vector<part> all;
+    std::vector<adding_part> all;
     double biases = 0.0;
     float gap = 0.0F;
     for (std::size_t l = 0; l < a.heads.size(); ++l) {
@@ -79,17 +75,20 @@ void print_heads(const attribution& a, std::size_t limit) {
         biases += double{a.heads[l].bias};
         gap = std::max(gap, std::abs(a.heads[l].gap));
     }
-    const std::vector<part> shown = largest(all, limit);
+    const std::vector<adding_part> shown = largest(all, limit);
     print_title(fmt::format("{} of {} heads", shown.size(), all.size()),
                 fmt::format("  they add {:+.3f}, all of them {:+.3f}", sum_of(shown), sum_of(all)));
     table_line heading;
-    heading.cell("head", 8, style::dim).right("adds", number_width, style::dim);
-    heading.right("its layer", 14, style::dim).to(bars).put("█ adds, ▒ takes", style::dim).print();
-    for (const part& p : shown) {
+    heading.cell("head", 8, style::dim).right("adds", adds_width, style::dim);
+    heading.right("its layer", 14, style::dim)
+        .to(bars_begin)
+        .put("█ adds, ▒ takes", style::dim)
+        .print();
+    for (const adding_part& p : shown) {
         table_line line;
         line.cell(to_string(attention_head{p.layer, p.index}), 8, style::accent);
-        line.right(signed_number(double{p.adds}), number_width, style_of(p.adds));
-        line.right(signed_number(double{a.attention[p.layer]}), 14, style::dim);
+        line.adds(double{p.adds});
+        line.right(fmt::format("{:+.3f}", a.attention[p.layer]), 14, style::dim);
         put_bar(line, p.adds, std::abs(shown.front().adds));
         line.print();
     }
@@ -105,26 +104,26 @@ void print_heads(const attribution& a, std::size_t limit) {
 void print_sources(const trace_view& view, const attribution& a, std::size_t limit) {
     if (!a.head) { return; }
     const std::vector<head_source>& sources = a.head->sources;
-    std::vector<part> all;
+    std::vector<adding_part> all;
     double weights = 0.0;
     for (std::size_t s = 0; s < sources.size(); ++s) {
         all.push_back({a.head->which.layer, s, sources[s].contribution});
         weights += double{sources[s].weight};
     }
-    const std::vector<part> shown = largest(all, limit);
+    const std::vector<adding_part> shown = largest(all, limit);
     print_title(fmt::format("head {}", to_string(a.head->which)),
                 fmt::format("  adds {:+.3f}; {} of {} positions that it may read add {:+.3f}",
                             a.head->contribution, shown.size(), all.size(), sum_of(shown)));
     table_line heading;
     heading.right("position", 8, style::dim).put(" ").cell("token", 14, style::dim);
-    heading.right("weight", 9, style::dim).right("adds", number_width, style::dim);
-    heading.to(bars).put("█ adds, ▒ takes", style::dim).print();
-    for (const part& p : shown) {
+    heading.right("weight", 9, style::dim).right("adds", adds_width, style::dim);
+    heading.to(bars_begin).put("█ adds, ▒ takes", style::dim).print();
+    for (const adding_part& p : shown) {
         table_line line;
         line.right(fmt::format("{}", p.index), 8, style::accent).put(" ");
         line.cell(cut(token_label(view.model, view.tokens[p.index]), 13), 14);
         line.right(fmt::format("{:.4f}", sources[p.index].weight), 9);
-        line.right(signed_number(double{p.adds}), number_width, style_of(p.adds));
+        line.adds(double{p.adds});
         put_bar(line, p.adds, std::abs(shown.front().adds));
         line.print();
     }

@@ -85,11 +85,11 @@ void write_row(json_writer& out, const patch_view& view, std::size_t place) {
     out.end_object();
 }
 
-constexpr std::size_t margin = 5;
+constexpr std::size_t label_width = 5;
 /// Columns of a cell: shares are short.
-std::size_t cell_width(const patch_view& view) { return view.shares() ? 6 : 8; }
+std::size_t width_of_cells(const patch_view& view) { return view.shares() ? 6 : 8; }
 
-style style_of(double share) {
+style style_of_share(double share) {
     constexpr double much = 0.5;
     constexpr double some = 0.1;
     if (share >= much) { return style::good; }
@@ -100,11 +100,11 @@ style style_of(double share) {
 void print_block(const patch_view& view, std::size_t first_place, std::size_t end_place,
                  std::size_t first, std::size_t end) {
     const patch_grid_result& grid = view.grid;
-    const std::size_t width = cell_width(view);
+    const std::size_t width = width_of_cells(view);
     table_line numbers;
     table_line names;
-    numbers.to(margin);
-    names.to(margin);
+    numbers.to(label_width);
+    names.to(label_width);
     for (std::size_t j = first; j < end; ++j) {
         numbers.right(std::to_string(grid.positions[j]), width, style::dim);
         names.put(" ").right(token_label(view.model, view.prompt[grid.positions[j]]), width - 1);
@@ -114,11 +114,11 @@ void print_block(const patch_view& view, std::size_t first_place, std::size_t en
     const double full = view.full();
     for (std::size_t i = first_place; i < end_place; ++i) {
         table_line line;
-        line.right(std::to_string(grid.places[i].layer), margin - 1, style::dim).put(" ");
+        line.right(std::to_string(grid.places[i].layer), label_width - 1, style::dim).put(" ");
         for (std::size_t j = first; j < end; ++j) {
             const double v = view.shown(i, j);
             line.right(fmt::format("{:.2f}", std::abs(v) < 0.005 ? 0.0 : v), width,
-                       style_of(full > 0.0 ? v / full : 0.0));
+                       style_of_share(full > 0.0 ? v / full : 0.0));
         }
         line.print();
     }
@@ -149,7 +149,7 @@ void write_patch(json_writer& out, const patch_view& view) {
 
 void print_patch(const patch_view& view) {
     const patch_grid_result& grid = view.grid;
-    const std::size_t across = (page_width - margin) / cell_width(view);
+    const std::size_t across = (page_width - label_width) / width_of_cells(view);
     fmt::print("metric  {}\n", view.metric_text());
     fmt::print("prompt  {:.4f}\n", grid.prompt);
     if (grid.source && !view.source.empty()) { fmt::print("source  {:.4f}\n", *grid.source); }

@@ -98,7 +98,7 @@ void print_query(const engine& model, const search_query& query) {
 }
 
 /// "0.31%"; of n random vectors none: "0/n" would be long, so "0".
-std::string share(double part) {
+std::string random_share(double part) {
     if (part == 0.0) { return "0"; }
     return part < 1e-4 ? "<.01%" : fmt::format("{:.2g}%", 100.0 * part);
 }
@@ -201,7 +201,7 @@ void print_search(const engine& model, const search_query& query, const search_w
         table_line line;
         line.put(" ").cell(to_string(hit.where), 9, style::bold);
         line.right(asked_for ? fmt::format("{:+.3f}", hit.score) : "", 9, style::plain);
-        line.right(hit.random_share ? share(*hit.random_share) : "", 7, style::dim);
+        line.right(hit.random_share ? random_share(*hit.random_share) : "", 7, style::dim);
         line.right(fmt::format("{:.2g}", hit.kurtosis), 6, style::dim).put("  ");
         // The end where the tokens that were looked for stand is the bright one.
         print_tokens(line, model, hit.ends.promotes, half - 1,

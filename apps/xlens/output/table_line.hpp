@@ -12,6 +12,12 @@ inline constexpr std::size_t page_width = 100;
 
 enum class style { plain, dim, bold, good, bad, accent, negative };
 
+/// Of what adds, and of what takes away.
+inline style style_of_sign(double x) { return x < 0.0 ? style::negative : style::good; }
+
+/// Width of the column that says what something adds.
+inline constexpr std::size_t adds_width = 10;
+
 /// Whether standard output takes colours: a terminal, and NO_COLOR (no-color.org) is not set.
 bool use_colors();
 
@@ -25,6 +31,8 @@ public:
     table_line& cell(std::string_view text, std::size_t width, style s = style::plain);
     /// The text padded on the left.
     table_line& right(std::string_view text, std::size_t width, style s = style::plain);
+    /// What something adds, with its sign, padded on the left.
+    table_line& adds(double x, std::size_t width = adds_width);
     /// Spaces up to a column.
     table_line& to(std::size_t column);
     [[nodiscard]] std::size_t column() const { return m_columns; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
 
 #include <fmt/format.h>
@@ -43,9 +44,7 @@ inline std::vector<std::size_t> parse_ranges(std::string_view what, std::string_
         std::iota(out.begin(), out.end(), std::size_t{0});
         return out;
     }
-    for (std::size_t at = 0; at <= text.size();) {
-        const std::size_t comma = std::min(text.find(',', at), text.size());
-        const std::string_view part = text.substr(at, comma - at);
+    for (const std::string_view part : comma_separated(text)) {
         const std::size_t dash = std::min(part.find('-'), part.size());
         const auto first = detail::whole_number(part.substr(0, dash));
         const auto last = dash == part.size() ? first : detail::whole_number(part.substr(dash + 1));
@@ -55,7 +54,6 @@ inline std::vector<std::size_t> parse_ranges(std::string_view what, std::string_
             std::sort(out.begin(), out.end());
             out.erase(std::unique(out.begin(), out.end()), out.end());
         }
-        at = comma + 1;
     }
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());
