@@ -131,8 +131,10 @@ def program(who, folder, model, threads):
     xlens = str(folder / "xlens" / "xlens")
     flags = ["--threads", str(threads)]
     if who.kind == "xlens":
-        flags += ["--json", "-n", "1", "--prompt"]
-        return lambda text: [xlens, "generate", model, *flags, text]
+        flags += ["--json", "-n", "1"]
+        return lambda prompt: [
+            xlens, "generate", model, *flags, "--ids" if prompt[0].isdigit() else "--prompt", prompt
+        ]
     flags += ["--window", "512"]
     if who.kind == "examples":
         flags += ["--all", "-o", str(folder / "examples.jsonl")]

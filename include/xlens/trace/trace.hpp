@@ -84,6 +84,13 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
                                                   const trace_options& options,
                                                   dynamic_policies& policies);
 
+/// A part of it, for benchmarks: the residuals of these positions of a pass read through the lens,
+/// without concepts.
+XLENS_API std::vector<traced_position> read_pass(const logit_lens& lens, const linear_lens* fitted,
+                                                 const observe& seen,
+                                                 std::span<const std::size_t> positions,
+                                                 std::size_t top);
+
 }  // namespace detail
 
 /// Traces a prompt: for each layer what the lens reads before and after the FFN update, and the
@@ -175,11 +182,10 @@ inline std::vector<reading> read_layers(const logit_lens& lens, const linear_len
     return out;
 }
 
-/// Reads the residuals of these positions of a pass through the lens.
-inline std::vector<traced_position> read_pass(const logit_lens& lens, const linear_lens* fitted,
-                                              const observe& seen,
-                                              std::span<const std::size_t> positions,
-                                              std::size_t top) {
+XLENS_API std::vector<traced_position> read_pass(const logit_lens& lens, const linear_lens* fitted,
+                                                 const observe& seen,
+                                                 std::span<const std::size_t> positions,
+                                                 std::size_t top) {
     const bool all = positions.size() == seen.layers().front().after.shape(0);
     const std::vector<observed_layer> some =
         all ? std::vector<observed_layer>() : picked(seen, positions);
