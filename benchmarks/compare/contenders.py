@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import models
@@ -97,24 +96,15 @@ class Program:
         self.command, self.environment = command, env
 
     def ask(self, job):
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            self.command(job), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=self.environment,
+        process = subprocess.run(
+            [*script("one_program.py"), *self.command(job)], stdout=subprocess.PIPE, text=True,
+            env=self.environment, check=True,
         )
-        out = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        if status:
-            raise Failed((process.stderr.read().strip() or "failed").splitlines()[-1])
-        ids = json.loads(out).get("ids", []) if out else []
-        return {
-            "seconds": seconds,
-            "processor": usage.ru_utime + usage.ru_stime,
-            "ids": ids,
-            "values": {},
-            "peak_rss_mb": usage.ru_maxrss / 1024,
-        }
+        answer = json.loads(process.stdout)
+        if answer["failed"]:
+            raise Failed(answer["failed"].splitlines()[-1])
+        ids = json.loads(answer["out"]).get("ids", []) if answer["out"] else []
+        return answer | {"ids": ids, "values": {}}
 
     def close(self):
         pass

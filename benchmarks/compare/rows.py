@@ -244,9 +244,11 @@ SIZES = (
     ("8b", "q4_0"), ("8b", "q4_k_m"), ("moe", "q4_k_m"),
 )
 # Those that people have most, which have integer products, and all others.
-NATIVE = ("q4_0", "q4_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4")
+NATIVE = (
+    "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4",
+)
 OTHER = (
-    "f32", "f16", "bf16", "q5_0", "q5_1", "q2_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s",
+    "f32", "f16", "bf16", "q2_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s",
     "iq3_xxs", "iq3_s", "tq1_0", "tq2_0", "nvfp4",
 )
 GEMMA = (f"decode {SHORT} {DECODED}", f"prefill {LONG}", "trace 64")

@@ -67,7 +67,7 @@ inline constexpr std::size_t integer_tile_bytes_of_few = std::size_t{16} << 10U;
 /// are turned so that each has a lane. One row comes after another, and memory is asked for this
 /// many bytes ahead.
 inline constexpr std::size_t few_integer_positions = 4;
-inline constexpr std::size_t integer_ahead = 4096;
+inline constexpr std::size_t integer_ahead = 8192;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.
 inline constexpr std::size_t sum_batches = many_registers ? 4 : 2;

@@ -88,21 +88,9 @@ struct codes_of_five_bits {
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes both = load_bytes<layout, layout.codes + 4>(in);
-        return {with_bits(low_nibbles(both), sixteens_at(fifths(in, 0))),
-                with_bits(high_nibbles(both), sixteens_at(fifths(in, 2)))};
-    }
-
-private:
-    /// Those of 16 elements of each block, `from` bytes into the fifths.
-    [[gnu::always_inline]] static std::array<std::uint16_t, 4> fifths(const four_blocks& in,
-                                                                      std::size_t from) {
-        std::array<std::uint16_t, 4> out{};
-        unrolled<4>([&](auto k) XLENS_INLINE {
-            if (k < in.count) {
-                std::memcpy(&out[k], in.at + k * layout.bytes + layout.codes + from, 2);
-            }
-        });
-        return out;
+        const words_of_bits fifths(in, layout.bytes, layout.codes);
+        return {with_bits(low_nibbles(both), fifths.sixteens<0>()),
+                with_bits(high_nibbles(both), fifths.sixteens<1>())};
     }
 };
 

@@ -5,10 +5,9 @@
 #include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 // The part of integer_lanes.hpp for processors with AVX2: four blocks are two registers, whose
 // halves are blocks 0 and 2, and 1 and 3, so that sums of neighbouring lanes bring blocks together
@@ -152,20 +151,38 @@ template <int at>
 [[gnu::always_inline]] inline code_lanes with_bits(code_lanes low, code_lanes high) {
     return {_mm256_or_si256(low.front, high.front), _mm256_or_si256(low.back, high.back)};
 }
-/// Byte i of block k: 16 where bit i of words[k], of 16 bits, is set, else 0.
-[[gnu::always_inline]] inline code_lanes sixteens_at(const std::array<std::uint16_t, 4>& words) {
-    const auto all = std::bit_cast<std::uint64_t>(words);
-    const __m256i each = _mm256_set1_epi64x(static_cast<long long>(all));
-    const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
-    const auto two = [&](long long block, long long other) XLENS_INLINE {
-        constexpr long long every = 0x0101010101010101LL;
-        const __m256i place = _mm256_setr_epi64x(2 * block * every, (2 * block + 1) * every,
-                                                 2 * other * every, (2 * other + 1) * every);
-        const __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(each, place), bits);
-        return _mm256_and_si256(_mm256_cmpeq_epi8(set, bits), _mm256_set1_epi8(16));
-    };
-    return {two(0, 2), two(1, 3)};
-}
+/// A word of 32 bits of each block, bit i of which belongs to element i.
+class words_of_bits {
+public:
+    /// Those at `offset` of blocks of any size; zeros where blocks are missing.
+    [[gnu::always_inline]] words_of_bits(const four_blocks& blocks, std::size_t bytes,
+                                         std::size_t offset) {
+        const auto word = [&](std::size_t k) XLENS_INLINE {
+            std::int32_t out = 0;
+            if (k < blocks.count) { std::memcpy(&out, blocks.at + k * bytes + offset, sizeof out); }
+            return out;
+        };
+        m_words = _mm256_broadcastsi128_si256(_mm_setr_epi32(word(0), word(1), word(2), word(3)));
+    }
+    /// Byte i of block k: 16 where bit i of its word, of the other half bit 16 + i, is set, else 0.
+    template <int half>
+    [[gnu::always_inline]] code_lanes sixteens() const {
+        const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+        const auto two = [&](long long block, long long other) XLENS_INLINE {
+            constexpr long long every = 0x0101010101010101LL;
+            const auto eight = [&](long long from, long long i)
+                                   XLENS_INLINE { return (4 * from + 2 * half + i) * every; };
+            const __m256i place = _mm256_setr_epi64x(eight(block, 0), eight(block, 1),
+                                                     eight(other, 0), eight(other, 1));
+            const __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(m_words, place), bits);
+            return _mm256_and_si256(_mm256_cmpeq_epi8(set, bits), _mm256_set1_epi8(16));
+        };
+        return {two(0, 2), two(1, 3)};
+    }
+
+private:
+    __m256i m_words;
+};
 /// Each byte, below 16, as an index of 16 bytes.
 [[gnu::always_inline]] inline code_lanes look_up(__m128i table, code_lanes x) {
     const __m256i twice = _mm256_broadcastsi128_si256(table);

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 // The part of integer_lanes.hpp for processors with AVX-512 and VNNI.
@@ -159,11 +159,30 @@ template <int at>
 [[gnu::always_inline]] inline code_lanes with_bits(code_lanes low, code_lanes high) {
     return _mm512_or_si512(low, high);
 }
-/// Byte i of block k: 16 where bit i of words[k], of 16 bits, is set, else 0.
-[[gnu::always_inline]] inline code_lanes sixteens_at(const std::array<std::uint16_t, 4>& words) {
-    const auto all = std::bit_cast<std::uint64_t>(words);
-    return _mm512_maskz_set1_epi8(all, 16);
-}
+/// A word of 32 bits of each block, bit i of which belongs to element i.
+class words_of_bits {
+public:
+    /// Those at `offset` of blocks of any size; zeros where blocks are missing.
+    [[gnu::always_inline]] words_of_bits(const four_blocks& blocks, std::size_t bytes,
+                                         std::size_t offset) {
+        unrolled<4>([&](auto k) XLENS_INLINE {
+            if (k < blocks.count) {
+                std::uint32_t word = 0;
+                std::memcpy(&word, blocks.at + k * bytes + offset, sizeof word);
+                m_halves[0] |= std::uint64_t{word & 0xFFFFU} << (16 * k);
+                m_halves[1] |= std::uint64_t{word >> 16U} << (16 * k);
+            }
+        });
+    }
+    /// Byte i of block k: 16 where bit i of its word, of the other half bit 16 + i, is set, else 0.
+    template <int half>
+    [[gnu::always_inline]] code_lanes sixteens() const {
+        return _mm512_maskz_set1_epi8(m_halves[half], 16);
+    }
+
+private:
+    std::array<std::uint64_t, 2> m_halves{};  // 16 bits of each block
+};
 /// Each byte, below 16, as an index of 16 bytes.
 [[gnu::always_inline]] inline code_lanes look_up(__m128i table, code_lanes x) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), x);
