@@ -245,7 +245,8 @@ SIZES = (
 )
 # Those that people have most, which have integer products, and all others.
 NATIVE = (
-    "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4",
+    "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+    "mxfp4",
 )
 OTHER = (
     "f32", "f16", "bf16", "q2_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s",
