@@ -56,8 +56,8 @@ table_line& table_line::right(std::string_view text, std::size_t width, style s)
     return to(m_columns + width - columns(fitting)).put(fitting, s);
 }
 
-table_line& table_line::adds(double x, std::size_t width) {
-    return right(fmt::format("{:+.3f}", x), width, style_of_sign(x));
+table_line& table_line::adds(double x) {
+    return right(fmt::format("{:+.3f}", x), adds_width, style_of_sign(x));
 }
 
 table_line& table_line::to(std::size_t column) {

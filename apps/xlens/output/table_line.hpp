@@ -32,7 +32,7 @@ public:
     /// The text padded on the left.
     table_line& right(std::string_view text, std::size_t width, style s = style::plain);
     /// What something adds, with its sign, padded on the left.
-    table_line& adds(double x, std::size_t width = adds_width);
+    table_line& adds(double x);
     /// Spaces up to a column.
     table_line& to(std::size_t column);
     [[nodiscard]] std::size_t column() const { return m_columns; }

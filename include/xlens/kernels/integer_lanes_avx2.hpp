@@ -165,13 +165,14 @@ public:
         m_words = _mm256_broadcastsi128_si256(_mm_setr_epi32(word(0), word(1), word(2), word(3)));
     }
     /// Byte i of block k: 16 where bit i of its word, of the other half bit 16 + i, is set, else 0.
-    template <int half>
+    template <std::size_t half>
     [[gnu::always_inline]] code_lanes sixteens() const {
         const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
         const auto two = [&](long long block, long long other) XLENS_INLINE {
             constexpr long long every = 0x0101010101010101LL;
-            const auto eight = [&](long long from, long long i)
-                                   XLENS_INLINE { return (4 * from + 2 * half + i) * every; };
+            const auto eight = [&](long long from, long long i) XLENS_INLINE {
+                return (4 * from + static_cast<long long>(2 * half) + i) * every;
+            };
             const __m256i place = _mm256_setr_epi64x(eight(block, 0), eight(block, 1),
                                                      eight(other, 0), eight(other, 1));
             const __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(m_words, place), bits);

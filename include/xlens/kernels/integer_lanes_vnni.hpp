@@ -175,7 +175,7 @@ public:
         });
     }
     /// Byte i of block k: 16 where bit i of its word, of the other half bit 16 + i, is set, else 0.
-    template <int half>
+    template <std::size_t half>
     [[gnu::always_inline]] code_lanes sixteens() const {
         return _mm512_maskz_set1_epi8(m_halves[half], 16);
     }
