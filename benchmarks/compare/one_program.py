@@ -12,18 +12,20 @@ import sys
 import tempfile
 import time
 
-errors = tempfile.TemporaryFile("w+")
-start = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=errors, text=True)
-out = process.stdout.read()
-_, status, usage = os.wait4(process.pid, 0)
-errors.seek(0)
+with tempfile.TemporaryFile("w+") as errors:
+    start = time.perf_counter()
+    process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=errors, text=True)
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    errors.seek(0)
+    failed = errors.read().strip() or "failed" if status else ""
 print(
     json.dumps(
         {
-            "failed": errors.read().strip() or "failed" if status else "",
+            "failed": failed,
             "out": out,
-            "seconds": time.perf_counter() - start,
+            "seconds": seconds,
             "processor": usage.ru_utime + usage.ru_stime,
             "peak_rss_mb": usage.ru_maxrss / 1024,
         }

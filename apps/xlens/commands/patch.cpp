@@ -124,7 +124,7 @@ std::vector<token_id> tokens_of(const engine& opened, const patch_flags& flags,
     std::vector<token_id> out;
     if (flags.tokens) {
         for (const std::string_view text : comma_separated(*flags.tokens)) {
-            out.push_back(read_token(opened, "--tokens", std::string(text)));
+            out.push_back(read_token(opened, "--tokens", text));
         }
     } else if (!values.logits.empty()) {
         sequence_state state = opened.model().start();

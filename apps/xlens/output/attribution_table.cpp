@@ -25,7 +25,7 @@ namespace xlens::program {
 
 namespace {
 
-constexpr std::size_t waterfall = 36;  // column where its bars begin
+constexpr std::size_t waterfall_begin = 36;  // column where its bars begin
 
 /// "␣Paris", or "␣Paris − ␣the".
 std::string logit_label(const engine& model, const attribution& a) {
@@ -82,8 +82,9 @@ public:
 private:
     [[nodiscard]] std::size_t column(double x) const {
         constexpr std::size_t last = page_width - 1;
-        return waterfall +
-               static_cast<std::size_t>((x - m_low) / (m_high - m_low) * (last - waterfall) + 0.5);
+        return waterfall_begin +
+               static_cast<std::size_t>((x - m_low) / (m_high - m_low) * (last - waterfall_begin) +
+                                        0.5);
     }
 
     double m_low = 0.0;
@@ -120,7 +121,7 @@ void print_waterfall(const attribution& a) {
     const bar_scale scale(parts);
     table_line heading;
     heading.cell("layer", 14, style::dim).right("adds", adds_width, style::dim);
-    heading.right("total", adds_width, style::dim).to(waterfall);
+    heading.right("total", adds_width, style::dim).to(waterfall_begin);
     heading.put("the total: █ raised, ▒ lowered; │ is 0", style::dim).print();
     double total = 0.0;
     for (const waterfall_part& p : parts) {
@@ -134,7 +135,7 @@ void print_waterfall(const attribution& a) {
     print_biases(a);
     table_line last;
     last.cell("    logit", 14, style::bold).right("", adds_width);
-    last.right(fmt::format("{:.3f}", a.logit), adds_width, style::bold).to(waterfall);
+    last.right(fmt::format("{:.3f}", a.logit), adds_width, style::bold).to(waterfall_begin);
     last.put(fmt::format("gap {:.1e}: the logit less the sum", a.gap), style::dim);
     last.print();
 }
