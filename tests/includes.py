@@ -21,13 +21,16 @@ FOR_TESTS = {"reference"}
 ALONE = {
     "xtensor": {HEADERS + "core/xtensor.hpp"},
     "xsimd": {HEADERS + "core/simd.hpp"},
-    # What xsimd 8 lacks: widening loads, halves, permutations of bytes, products of integers.
+    # What xsimd 8 lacks: widening loads, halves, permutations of bytes, products of integers,
+    # products without carries.
     "immintrin.h": {
         HEADERS + "core/halves.hpp",
         HEADERS + "core/look_up.hpp",
         HEADERS + "core/words.hpp",
+        HEADERS + "io/crc32.hpp",
         HEADERS + "kernels/integer_lanes_avx2.hpp",
         HEADERS + "kernels/integer_lanes_vnni.hpp",
+        HEADERS + "kernels/integer_loads.hpp",
         HEADERS + "kernels/integer_scan.hpp",
         HEADERS + "kernels/short_dots.hpp",
     },

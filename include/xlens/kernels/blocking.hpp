@@ -54,19 +54,15 @@ inline constexpr std::size_t dot_tile_positions = 64;
 inline constexpr std::size_t few_positions = 16;
 inline constexpr std::size_t dot_tile_rows_of_few = dot_rows;
 
-/// Positions that rows of integers meet together.
-inline constexpr std::size_t integer_positions = many_registers ? 8 : 4;
-/// With AVX-512: how many rows meet P of them, at least four sums, which are folded together; bytes
-/// of rows of integers that are taken apart together, which stay in level 2 while all positions
-/// pass by, and with a few positions in level 1.
-template <std::size_t P>
-inline constexpr std::size_t integer_rows = P < 4 ? 4 / P : 1;
-inline constexpr std::size_t integer_tile_bytes = std::size_t{256} << 10U;
-inline constexpr std::size_t integer_tile_bytes_of_few = std::size_t{16} << 10U;
-/// With AVX2: positions up to which rows are multiplied as they are stored; with more, eight rows
-/// are turned so that each has a lane. One row comes after another, and memory is asked for this
-/// many bytes ahead.
+/// Rows of W that one task of integer products computes: whole tiles of turned rows
+/// (integer_turned.hpp), of two registers each.
+inline constexpr std::size_t integer_tile_rows = many_registers ? 32 : 48;
+/// Positions that turned rows meet together.
+inline constexpr std::size_t integer_positions = many_registers ? 6 : 4;
+/// Positions up to which rows are multiplied as they are stored; with more, they are turned so that
+/// each has a lane.
 inline constexpr std::size_t few_integer_positions = 4;
+/// One row comes after another, and memory is asked for this many bytes ahead.
 inline constexpr std::size_t integer_ahead = 8192;
 
 /// Register block of y = Wᵀ·x: batches of columns × positions accumulators.

@@ -13,21 +13,26 @@
 
 namespace xlens::kernels {
 
-#if XLENS_INTEGER_AVX2
-
 /// Eight blocks a step, each of which has a lane of eight floats: blocks 0 1 4 5 2 3 6 7, which is
-/// what sums of neighbouring lanes make of two times four (integer_lanes_avx2.hpp). Where there are
-/// more than a few positions, blocks stand lane by lane: those that come to lane 0, then those
-/// that come to lane 1, as tiles of weights meet them (integer_tile_avx2.hpp).
+/// what sums of neighbouring lanes make of two times four (integer_lanes.hpp). Where there are more
+/// than a few positions, blocks stand lane by lane: those that come to lane 0, then those that come
+/// to lane 1, as tiles of weights meet them (integer_tile.hpp).
 class input_layout {
 public:
     static constexpr std::size_t blocks_a_step = 8;
     static constexpr std::array<std::size_t, 8> lane_of{0, 1, 4, 5, 2, 3, 6, 7};
     static constexpr std::array<std::size_t, 8> block_of = lane_of;  // its own inverse
+    /// Which of four blocks the 16 bytes at each place of code_lanes (integer_lanes.hpp) are of:
+    /// with AVX2 two registers have the halves 0 and 2, and 1 and 3. Its own inverse.
+#if XLENS_INTEGER_AVX2
+    static constexpr std::array<std::size_t, 4> block_in_register{0, 2, 1, 3};
+#else
+    static constexpr std::array<std::size_t, 4> block_in_register{0, 1, 2, 3};
+#endif
 
-    /// Floats of a block: d, d·Σ q of all, of the first 16 and of the others; and Σ q, an integer
-    /// of four bytes.
-    enum part { scale, sum, first_sum, second_sum, whole_sum, parts };
+    /// Floats of a block: d, d·Σ q of all, of the first 16 and of the others; and 128·Σ q, an
+    /// integer of four bytes, by which products are too large where codes are raised by 128.
+    enum part { scale, sum, first_sum, second_sum, raised_sum, parts };
 
     input_layout(std::size_t blocks, std::size_t positions)
         : m_blocks(blocks), m_by_lanes(positions > blocking::few_integer_positions) {
@@ -54,8 +59,7 @@ public:
     /// Of element 0 or 16 of a block; 16 stand together.
     [[nodiscard]] std::size_t code_at(std::size_t block, std::size_t element) const {
         if (m_by_lanes) { return 32 * place(block) + element; }
-        constexpr std::array<std::size_t, 4> order{0, 2, 1, 3};
-        return block / 4 * 128 + element / 16 * 64 + order[block % 4] * 16;
+        return block / 4 * 128 + element / 16 * 64 + block_in_register[block % 4] * 16;
     }
     [[nodiscard]] std::size_t float_at(std::size_t block, part what) const {
         return what * places() + place(block);
@@ -73,41 +77,5 @@ private:
     bool m_by_lanes;
     std::array<std::size_t, blocks_a_step> m_begin;
 };
-
-#else
-
-/// Four blocks a group: 16 codes of each, then the other 16 of each; and of each d and d·Σ q.
-class input_layout {
-public:
-    static constexpr std::size_t blocks_a_group = 4;
-    static constexpr std::size_t group = blocks_a_group * 32;
-    static constexpr std::size_t floats_a_group = 2 * blocks_a_group;
-
-    enum part { scale, sum };
-
-    input_layout(std::size_t blocks, std::size_t)
-        : m_groups((blocks + blocks_a_group - 1) / blocks_a_group) {}
-
-    [[nodiscard]] std::size_t groups() const { return m_groups; }
-    // From row to row there is a cache line more, so that rows of 4,096 elements, of which eight
-    // are read at once, do not all fall to the same few sets of level 1.
-    [[nodiscard]] std::size_t codes_a_row() const { return m_groups * group + cache_line; }
-    [[nodiscard]] std::size_t floats_a_row() const {
-        return m_groups * floats_a_group + cache_line / sizeof(float);
-    }
-    /// Of element 0 or 16 of a block; 16 stand together.
-    [[nodiscard]] std::size_t code_at(std::size_t block, std::size_t element) const {
-        return block / blocks_a_group * group + element / 16 * (group / 2) +
-               block % blocks_a_group * 16;
-    }
-    [[nodiscard]] std::size_t float_at(std::size_t block, part what) const {
-        return 2 * block + what;
-    }
-
-private:
-    std::size_t m_groups;
-};
-
-#endif
 
 }  // namespace xlens::kernels

@@ -9,7 +9,8 @@
 // there is AVX-VNNI (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in the files
 // integer_*.hpp alone, and in core/look_up.hpp, which says why.
 
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__F16C__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+    defined(__AVX512CD__) && defined(__FMA__) && defined(__F16C__)
 #define XLENS_VNNI 1
 #else
 #define XLENS_VNNI 0
@@ -42,10 +43,9 @@ struct block_layout {
     int bits;           ///< of a code
 };
 
-/// Four blocks of a row, of which `count` are there; the others read as zeros.
+/// Four blocks of a row.
 struct four_blocks {
     const std::byte* at;
-    std::size_t count = 4;
 };
 
 }  // namespace xlens::kernels::detail

@@ -24,7 +24,7 @@ struct block_codes {
 };
 
 /// How a format is read, four blocks of 32 to a group, `groups` of them a step:
-///   bits                  of a code u; where these are 8, it has been `raised`
+///   bits                  of a code u; where these are 8, it has a sign, and there is no m
 ///   scales(in)            of each group and block a pair of floats; or, where d, or d and m, are
 ///                         binary16 at the beginning of a block, `scales_at`
 ///   codes<g>(in)          block_codes of group g
@@ -57,7 +57,7 @@ struct codes_of_32 {
         if constexpr (layout.bits == 4) {
             return {low_nibbles(low), high_nibbles(low)};
         } else {
-            return {raised(low), raised(load_bytes<layout, layout.codes + 16>(in))};
+            return {low, load_bytes<layout, layout.codes + 16>(in)};
         }
     }
 };
@@ -74,9 +74,7 @@ struct integer_codes<q4_0>
 };
 template <>
 struct integer_codes<q8_0>
-    : codes_of_32<q8_0, block_layout{.bytes = q8_0::bytes, .codes = 2, .bits = 8}> {
-    static constexpr float minimum_factor = -raised_by;
-};
+    : codes_of_32<q8_0, block_layout{.bytes = q8_0::bytes, .codes = 2, .bits = 8}> {};
 
 /// Formats with a fifth bit a code, in 4 bytes before the nibbles.
 template <block_layout layout>
@@ -105,23 +103,16 @@ struct integer_codes<q5_1>
     static constexpr float minimum_factor = 1.0F;
 };
 
-/// A table of codes, each `plus` more.
-[[gnu::always_inline]] inline __m128i shifted_table(const std::array<std::int8_t, 16>& codes,
-                                                    int plus) {
-    return _mm_add_epi8(load_16(codes.data()), _mm_set1_epi8(static_cast<char>(plus)));
-}
-
 template <>
 struct integer_codes<iq4_nl> {
     static constexpr std::size_t groups = 1;
     static constexpr int bits = 8;
-    static constexpr float minimum_factor = -raised_by;
     static constexpr block_layout scales_at{.bytes = iq4_nl::bytes, .codes = 2, .bits = 4};
 
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes both = load_bytes<scales_at, scales_at.codes>(in);
-        const __m128i table = shifted_table(xlens::detail::iq4_codes, raised_by);
+        const __m128i table = load_16(xlens::detail::iq4_codes.data());
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
 };
@@ -136,9 +127,7 @@ struct integer_codes<mxfp4> {
     [[gnu::always_inline]] static group_scales_of<1> scales(const four_blocks& in) {
         std::uint32_t four = 0;
         unrolled<4>([&](auto k) XLENS_INLINE {
-            if (k < in.count) {
-                four |= static_cast<std::uint32_t>(in.at[k * mxfp4::bytes]) << (8 * k);
-            }
+            four |= static_cast<std::uint32_t>(in.at[k * mxfp4::bytes]) << (8 * k);
         });
         const __m128i once = _mm_cvtsi32_si128(static_cast<int>(four));
         const __m256i e = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(once, once));
@@ -150,7 +139,8 @@ struct integer_codes<mxfp4> {
     template <std::size_t>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes both = load_one_by_one(in, mxfp4::bytes, 1);
-        const __m128i table = shifted_table(xlens::detail::e2m1_codes, 12);
+        const __m128i table =
+            _mm_add_epi8(load_16(xlens::detail::e2m1_codes.data()), _mm_set1_epi8(12));
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
 };

@@ -149,7 +149,6 @@ template <>
 struct integer_codes<iq4_xs> {
     static constexpr std::size_t groups = 2;
     static constexpr int bits = 8;
-    static constexpr float minimum_factor = -raised_by;
 
     [[gnu::always_inline]] static group_scales_of<2> scales(const four_blocks& in) {
         const __m256 d = _mm256_set1_ps(load_half(in.at));
@@ -171,7 +170,7 @@ struct integer_codes<iq4_xs> {
     template <std::size_t g>
     [[gnu::always_inline]] static block_codes codes(const four_blocks& in) {
         const code_lanes both = load_in_order<0, 1, 2, 3>(in.at + 8 + 64 * g);
-        const __m128i table = shifted_table(xlens::detail::iq4_codes, raised_by);
+        const __m128i table = load_16(xlens::detail::iq4_codes.data());
         return {look_up(table, low_nibbles(both)), look_up(table, high_nibbles(both))};
     }
 };

@@ -3,10 +3,8 @@
 
 #include <xlens/kernels/integer_codes.hpp>
 #include <xlens/kernels/integer_codes_256.hpp>
-#include <xlens/kernels/integer_dots_avx2.hpp>
-#include <xlens/kernels/integer_dots_vnni.hpp>
-#include <xlens/kernels/integer_tile_avx2.hpp>
-#include <xlens/kernels/integer_tile_vnni.hpp>
+#include <xlens/kernels/integer_dots_of_one.hpp>
+#include <xlens/kernels/integer_tile.hpp>
 #include <xlens/kernels/product.hpp>
 
 #include <cstddef>

@@ -4,10 +4,11 @@
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
+#include <xlens/kernels/integer_loads.hpp>
+#include <xlens/storage/formats/floats.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 // The part of integer_lanes.hpp for processors with AVX2: four blocks are two registers, whose
 // halves are blocks 0 and 2, and 1 and 3, so that sums of neighbouring lanes bring blocks together
@@ -22,14 +23,23 @@ namespace xlens::kernels::detail {
 struct code_lanes {
     __m256i front, back;
 };
+using block_sums = __m256i;  ///< two lanes a block
 
-/// What codes of 8 bits, which have signs, are raised by: nothing.
-inline constexpr int raised_by = 0;
-[[gnu::always_inline]] inline code_lanes raised(code_lanes x) { return x; }
-
-[[gnu::always_inline]] inline __m128i load_16(const void* from) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+/// Rows whose eight lanes stand side by side in a batch.
+inline constexpr std::size_t rows_a_batch = 1;
+[[gnu::always_inline]] inline batch side_by_side(const __m256 (&rows)[1]) { return rows[0]; }
+/// The same eight floats for each row.
+[[gnu::always_inline]] inline batch for_each_row(const float* eight) {
+    return _mm256_loadu_ps(eight);
 }
+[[gnu::always_inline]] inline batch_of_ints as_ints(const batch& x) {
+    return _mm256_castps_si256(x.data);
+}
+template <std::size_t>
+[[gnu::always_inline]] inline __m256 row_of(const batch& x) {
+    return x.data;
+}
+
 /// 16 bytes a block: one(k) of block k.
 template <class One>
 [[gnu::always_inline]] inline code_lanes of_each_block(One one) {
@@ -38,55 +48,25 @@ template <class One>
     };
     return {two(0, 2), two(1, 3)};
 }
-/// The 16 bytes at `offset` of blocks of any size; zeros where blocks are missing.
+/// The 16 bytes at `offset` of blocks of any size.
 [[gnu::always_inline]] inline code_lanes load_one_by_one(const four_blocks& blocks,
                                                          std::size_t bytes, std::size_t offset) {
-    return of_each_block([&](std::size_t k) XLENS_INLINE {
-        return k < blocks.count ? load_16(blocks.at + k * bytes + offset) : _mm_setzero_si128();
-    });
+    return of_each_block([&](std::size_t k)
+                             XLENS_INLINE { return load_16(blocks.at + k * bytes + offset); });
 }
 template <block_layout layout, std::size_t offset>
 [[gnu::always_inline]] inline code_lanes load_bytes(const four_blocks& blocks) {
     return load_one_by_one(blocks, layout.bytes, offset);
 }
-/// The binary16 at the beginning of each of eight blocks, in the order of lanes (input_layout.hpp),
-/// put together without shuffles: each is loaded so that it stands in its lane. Where there is but
-/// one group of four blocks, the other lanes hold anything.
+/// The binary16 at the beginning of each of eight blocks, in the order of lanes (input_layout.hpp).
 template <std::size_t groups, std::size_t bytes>
 [[gnu::always_inline]] inline __m128i load_halves(const std::byte* at) {
-    const auto from = [&](std::size_t l) XLENS_INLINE {
-        return load_16(at + input_layout::block_of[l] * bytes - l * sizeof(std::uint16_t));
-    };
-    __m128i out = from(0);
-    out = _mm_blend_epi16(out, from(1), 1 << 1);
-    out = _mm_blend_epi16(out, from(4), 1 << 4);
-    out = _mm_blend_epi16(out, from(5), 1 << 5);
-    if constexpr (groups == 2) {
-        out = _mm_blend_epi16(out, from(2), 1 << 2);
-        out = _mm_blend_epi16(out, from(3), 1 << 3);
-        out = _mm_blend_epi16(out, from(6), 1 << 6);
-        out = _mm_blend_epi16(out, from(7), 1 << 7);
-    }
-    return out;
+    return blend_halves<groups, bytes>(at);
 }
 /// The same of words of two halves, in the order of the blocks.
 template <std::size_t groups, std::size_t bytes>
 [[gnu::always_inline]] inline __m256i load_words(const std::byte* at) {
-    const auto from = [&](std::size_t k) XLENS_INLINE {
-        return _mm256_loadu_si256(
-            reinterpret_cast<const __m256i*>(at + k * (bytes - sizeof(std::uint32_t))));
-    };
-    __m256i out = from(0);
-    out = _mm256_blend_epi32(out, from(1), 1 << 1);
-    out = _mm256_blend_epi32(out, from(2), 1 << 2);
-    out = _mm256_blend_epi32(out, from(3), 1 << 3);
-    if constexpr (groups == 2) {
-        out = _mm256_blend_epi32(out, from(4), 1 << 4);
-        out = _mm256_blend_epi32(out, from(5), 1 << 5);
-        out = _mm256_blend_epi32(out, from(6), 1 << 6);
-        out = _mm256_blend_epi32(out, from(7), 1 << 7);
-    }
-    return out;
+    return blend_words<groups, bytes>(at);
 }
 [[gnu::always_inline]] inline code_lanes load_inputs(const std::int8_t* x) {
     const auto* from = reinterpret_cast<const __m256i*>(x);
@@ -96,12 +76,6 @@ template <std::size_t groups, std::size_t bytes>
     auto* both = static_cast<__m256i*>(to);
     _mm256_storeu_si256(both, codes.front);
     _mm256_storeu_si256(both + 1, codes.back);
-}
-[[gnu::always_inline]] inline __m256i low_nibbles(__m256i x) {
-    return _mm256_and_si256(x, _mm256_set1_epi8(0x0F));
-}
-[[gnu::always_inline]] inline __m256i high_nibbles(__m256i x) {
-    return low_nibbles(_mm256_srli_epi16(x, 4));
 }
 [[gnu::always_inline]] inline code_lanes low_nibbles(code_lanes x) {
     return {low_nibbles(x.front), low_nibbles(x.back)};
@@ -154,13 +128,11 @@ template <int at>
 /// A word of 32 bits of each block, bit i of which belongs to element i.
 class words_of_bits {
 public:
-    /// Those at `offset` of blocks of any size; zeros where blocks are missing.
+    /// Those at `offset` of blocks of any size.
     [[gnu::always_inline]] words_of_bits(const four_blocks& blocks, std::size_t bytes,
                                          std::size_t offset) {
         const auto word = [&](std::size_t k) XLENS_INLINE {
-            std::int32_t out = 0;
-            if (k < blocks.count) { std::memcpy(&out, blocks.at + k * bytes + offset, sizeof out); }
-            return out;
+            return load_unaligned<std::int32_t>(blocks.at + k * bytes + offset);
         };
         m_words = _mm256_broadcastsi128_si256(_mm_setr_epi32(word(0), word(1), word(2), word(3)));
     }
@@ -198,6 +170,8 @@ private:
 constexpr bool fit_16(int bits, int count) {
     return !XLENS_AVX_VNNI && bits < 8 && count * ((1 << bits) - 1) * 127 < 1 << 15;
 }
+/// Codes of 8 bits, which have signs, meet inputs whose signs are changed instead.
+inline constexpr bool raises_codes = false;
 /// Sums of two neighbouring lanes of 16 bits.
 [[gnu::always_inline]] inline __m256i widened(__m256i x) {
     return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
@@ -215,8 +189,13 @@ template <bool narrow>
 #endif
     }
 }
-/// The same of codes that have a sign if they have 8 bits: |u|·(x with u's sign), of which two fit
-/// into 16 bits, 2·128·127.
+/// What it has summed up, in 32 bits.
+template <bool narrow>
+[[gnu::always_inline]] inline __m256i sum_in_32_bits(__m256i sum) {
+    return narrow ? widened(sum) : sum;
+}
+/// add_unsigned_dot of codes that have a sign if they have 8 bits: |u|·(x with u's sign), of which
+/// two fit into 16 bits, 2·128·127.
 template <bool narrow, int bits>
 [[gnu::always_inline]] inline __m256i add_dot(__m256i sum, __m256i u, __m256i x) {
     if constexpr (bits == 8) {
@@ -249,7 +228,10 @@ template <int bits, std::size_t N>
 /// The same of twice four blocks a and b, a lane of 32 bits each: a's 0 and 1, b's 0 and 1, a's 2
 /// and 3, b's 2 and 3.
 template <int bits, std::size_t N>
-[[gnu::always_inline]] inline __m256i join_fours(__m256i a, __m256i b) {
+[[gnu::always_inline]] inline batch_of_ints join_fours(const block_sums (&of_a)[1],
+                                                       const block_sums (&of_b)[1]) {
+    __m256i a = of_a[0];
+    __m256i b = of_b[0];
     constexpr bool narrow = fit_16(bits, 8 * N);
     if constexpr (!narrow && fit_16(bits, 4 * N)) {
         a = widened(a);

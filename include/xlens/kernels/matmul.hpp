@@ -192,7 +192,7 @@ XLENS_API product make_product(const matrix_view& w, rows<const float> x, rows<f
                                bool transpose, const dot_kernel& dots) {
     product out{.outputs = y.width(), .x = x, .y = y, .weights = w};
     if (w.transposed() == transpose) {
-        out.tile_size = blocking::dot_tile_rows;
+        out.tile_size = dots.integer ? blocking::integer_tile_rows : blocking::dot_tile_rows;
         out.compute = dots.compute;
         out.integer = dots.integer;
         out.panels = !dots.integer && reads_packed(w, transpose, x);

@@ -93,12 +93,10 @@ private:
         };
         put(input_layout::scale, scale);
         put(input_layout::sum, scale * (first + second));
-#if XLENS_INTEGER_AVX2
         put(input_layout::first_sum, scale * first);
         put(input_layout::second_sum, scale * second);
-        put(input_layout::whole_sum,
-            std::bit_cast<float>(static_cast<std::int32_t>(first + second)));
-#endif
+        put(input_layout::raised_sum,
+            std::bit_cast<float>(static_cast<std::int32_t>(128 * (first + second))));
     }
 
     input_layout m_layout;

@@ -21,6 +21,7 @@ struct row_groups {
     std::size_t count = 0;
 
     [[nodiscard]] std::size_t operator()(std::size_t r) const {
+        if (r < group) { return first + r; }  // most often all rows: without a division
         return first + r / group * step + r % group;
     }
 };

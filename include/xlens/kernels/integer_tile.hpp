@@ -3,9 +3,10 @@
 
 #include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
-#include <xlens/kernels/integer_rows_avx2.hpp>
-#include <xlens/kernels/integer_sums_avx2.hpp>
-#include <xlens/kernels/integer_turned_avx2.hpp>
+#include <xlens/kernels/integer_rows.hpp>
+#include <xlens/kernels/integer_sums.hpp>
+#include <xlens/kernels/integer_turned.hpp>
+#include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
@@ -15,14 +16,27 @@
 #include <cstdint>
 #include <cstring>
 
-// Integer products of many positions with AVX2: eight turned rows (integer_turned_avx2.hpp) at once
-// meet four codes of an input after the other. No lanes are added up, and products of a block stay
-// in 16 bits as long as they fit. Sums are those of integer_sums_avx2.hpp, to the last bit: blocks
-// come lane by lane, in the order in which input_layout has those of the inputs.
+// Integer products of many positions: turned rows (integer_turned.hpp), one to each lane, meet four
+// codes of an input after the other. No lanes are added up, and with AVX2 products of a block stay
+// in 16 bits as long as they fit. Sums are those of integer_sums.hpp, to the last bit: blocks come
+// lane by lane, in the order in which input_layout has those of the inputs.
 
-#if XLENS_INTEGER_AVX2
+#if XLENS_INTEGER_DOTS
 
 namespace xlens::kernels::detail {
+
+/// Register i of a step of four codes.
+[[gnu::always_inline]] inline batch_of_ints load_codes_of_rows(const std::int8_t* step,
+                                                               std::size_t i) {
+    return batch_of_ints::load_unaligned(
+        reinterpret_cast<const std::int32_t*>(step + i * sizeof(batch)));
+}
+
+[[gnu::always_inline]] inline std::int32_t word_at(const void* at) {
+    std::int32_t out = 0;
+    std::memcpy(&out, at, sizeof out);
+    return out;
+}
 
 /// P rows of inputs that stand by lanes.
 struct inputs_by_lanes {
@@ -40,13 +54,11 @@ struct inputs_by_lanes {
           places(x.layout().places()) {}
 
     /// Step k of four codes of the block that is at hand, of row p.
-    [[gnu::always_inline]] __m256i four_codes(std::size_t p, std::size_t k) const {
-        std::int32_t four = 0;
-        std::memcpy(&four, codes + p * codes_a_row + 4 * k, sizeof four);
-        return _mm256_set1_epi32(four);
+    [[gnu::always_inline]] batch_of_ints four_codes(std::size_t p, std::size_t k) const {
+        return batch_of_ints(word_at(codes + p * codes_a_row + 4 * k));
     }
-    [[gnu::always_inline]] __m256 of(std::size_t p, std::size_t part) const {
-        return _mm256_broadcast_ss(floats + p * floats_a_row + part * places);
+    [[gnu::always_inline]] batch of(std::size_t p, std::size_t part) const {
+        return batch(floats[p * floats_a_row + part * places]);
     }
     [[gnu::always_inline]] void advance() {
         codes += quantised_rows::block;
@@ -57,31 +69,33 @@ struct inputs_by_lanes {
 /// dots[i·P + p] = Σ u·q of register i and position p over steps first to last - 1 of a block.
 template <product_kind kind, std::size_t P, std::size_t first, std::size_t last>
 [[gnu::always_inline]] inline void dot_steps(const std::int8_t* w, const inputs_by_lanes& x,
-                                             __m256i (&dots)[2 * P]) {
+                                             batch_of_ints (&dots)[2 * P]) {
     constexpr int bits = in_planes(kind) ? 4 : kind.bits;
     constexpr bool narrow = fit_16(bits, 4);
     constexpr std::size_t fit = !narrow || fit_16(bits, 16) ? 8 : fit_16(bits, 8) ? 4 : 2;
     constexpr std::size_t together = std::min(fit, last - first);
     unrolled<(last - first) / together>([&](auto part) XLENS_INLINE {
-        __m256i sums[2 * P];
-        unrolled<2 * P>([&](auto i) XLENS_INLINE { sums[i] = _mm256_setzero_si256(); });
+        batch_of_ints sums[2 * P];
+        unrolled<2 * P>([&](auto i) XLENS_INLINE { sums[i] = batch_of_ints(0); });
         unrolled<together>([&](auto step) XLENS_INLINE {
             constexpr std::size_t k = first + part * together + step;
-            const auto* from = reinterpret_cast<const __m256i*>(w + k * 2 * 32);
-            __m256i u[2] = {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
-            keep_in_register(u[0]);
-            keep_in_register(u[1]);
+            batch_of_ints u[2];
+            unrolled<2>([&](auto i) XLENS_INLINE {
+                u[i] = load_codes_of_rows(w + k * tile_of<kind>::codes_a_step, i);
+                keep_in_register(u[i].data);
+            });
             unrolled<P>([&](auto p) XLENS_INLINE {
-                const __m256i q = x.four_codes(p, k);
+                const batch_of_ints q = x.four_codes(p, k);
                 unrolled<2>([&](auto i) XLENS_INLINE {
-                    sums[i * P + p] = add_unsigned_dot<narrow>(sums[i * P + p], u[i], q);
-                    keep_in_register(sums[i * P + p]);  // g++ 12 would add them up at last
+                    batch_of_ints& sum = sums[i * P + p];
+                    sum = add_unsigned_dot<narrow>(sum.data, u[i].data, q.data);
+                    keep_in_register(sum.data);  // g++ 12 would add them up at last
                 });
             });
         });
         unrolled<2 * P>([&](auto i) XLENS_INLINE {
-            const __m256i sum = narrow ? widened(sums[i]) : sums[i];
-            dots[i] = part == 0 ? sum : _mm256_add_epi32(dots[i], sum);
+            const batch_of_ints sum = sum_in_32_bits<narrow>(sums[i].data);
+            dots[i] = part == 0 ? sum : dots[i] + sum;
         });
     });
 }
@@ -90,30 +104,27 @@ template <product_kind kind, std::size_t P, std::size_t first, std::size_t last>
 template <product_kind kind, std::size_t P>
 [[gnu::always_inline]] inline void add_block(const std::int8_t* w, const float* scales,
                                              const inputs_by_lanes& x,
-                                             __m256 (&sums)[tile_of<kind>::groups * P]) {
-    constexpr std::size_t G = tile_of<kind>::groups;
+                                             batch (&sums)[tile_of<kind>::groups * P]) {
+    using tile = tile_of<kind>;
     unrolled<kind.sums()>([&](auto half) XLENS_INLINE {
         constexpr std::size_t steps = 8 / kind.sums();
-        __m256i dots[2 * P];
+        batch_of_ints dots[2 * P];
         dot_steps<kind, P, half * steps, half * steps + steps>(w, x, dots);
-        constexpr std::size_t part = kind.floats() / kind.sums() * half;
+        const float* of_half = scales + kind.floats() / kind.sums() * half * tile::rows;
         unrolled<P>([&](auto p) XLENS_INLINE {
-            const __m256 s = x.of(p, input_layout::scale);
-            unrolled<G>([&](auto g) XLENS_INLINE {
-                __m256i dot = dots[g * P + p];
-                if constexpr (in_planes(kind)) {
-                    dot = _mm256_add_epi32(dot, _mm256_slli_epi32(dots[P + p], 4));
-                }
+            const batch s = x.of(p, input_layout::scale);
+            unrolled<tile::groups>([&](auto g) XLENS_INLINE {
+                batch_of_ints dot = dots[g * P + p];
+                if constexpr (in_planes(kind)) { dot = dot + (dots[P + p] << 4); }
                 if constexpr (kind.has_sign()) {
-                    const __m256i sum = _mm256_castps_si256(x.of(p, input_layout::whole_sum));
-                    dot = _mm256_sub_epi32(dot, _mm256_slli_epi32(sum, 7));
+                    dot = dot - as_ints(x.of(p, input_layout::raised_sum));
                 }
-                __m256& to = sums[g * P + p];
-                const __m256 d = _mm256_loadu_ps(scales + (part * G + g) * 8);
-                to = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(d, s), to);
+                batch& to = sums[g * P + p];
+                const batch d = batch::load_unaligned(of_half + g * lanes);
+                to = xsimd::fma(xsimd::to_float(dot), d * s, to);
                 if constexpr (!kind.has_sign()) {
-                    const __m256 m = _mm256_loadu_ps(scales + ((part + 1) * G + g) * 8);
-                    to = _mm256_fmadd_ps(m, x.of(p, sum_part(kind, half)), to);
+                    const batch m = batch::load_unaligned(of_half + tile::rows + g * lanes);
+                    to = xsimd::fma(m, x.of(p, sum_part(kind, half)), to);
                 }
             });
         });
@@ -123,13 +134,12 @@ template <product_kind kind, std::size_t P>
 /// Lanes that are added up as they come: neighbours, then twos, then fours.
 template <std::size_t N>
 struct sums_of_lanes {
-    __m256 waiting[4][N];  // one lane, two, four; all eight
+    batch waiting[4][N];  // one lane, two, four; all eight
 
-    void add(std::size_t lane, __m256 (&sums)[N]) {
+    void add(std::size_t lane, batch (&sums)[N]) {
         std::size_t level = 0;
         for (; (lane >> level & 1U) != 0; ++level) {
-            unrolled<N>([&](auto i)
-                            XLENS_INLINE { sums[i] = _mm256_add_ps(waiting[level][i], sums[i]); });
+            unrolled<N>([&](auto i) XLENS_INLINE { sums[i] = waiting[level][i] + sums[i]; });
         }
         unrolled<N>([&](auto i) XLENS_INLINE { waiting[level][i] = sums[i]; });
     }
@@ -145,9 +155,9 @@ template <product_kind kind, std::size_t P>
     const std::int8_t* codes = w.codes();
     const float* floats = w.floats();
     sums_of_lanes<N> total;
-    for (std::size_t lane = 0; lane < 8; ++lane) {
-        __m256 sums[N];
-        unrolled<N>([&](auto i) XLENS_INLINE { sums[i] = _mm256_setzero_ps(); });
+    for (std::size_t lane = 0; lane < input_layout::blocks_a_step; ++lane) {
+        batch sums[N];
+        unrolled<N>([&](auto i) XLENS_INLINE { sums[i] = batch(0.0F); });
         for (std::size_t b = w.layout().blocks_in_lane(lane); b > 0; --b) {
             add_block<kind, P>(codes, floats, x, sums);
             codes += tile::codes_a_block;
@@ -157,14 +167,12 @@ template <product_kind kind, std::size_t P>
         total.add(lane, sums);
     }
     unrolled<N>([&](auto i) XLENS_INLINE {
-        constexpr std::size_t r = i / P * 8;
+        constexpr std::size_t r = i / P * lanes;
         float* y = p.y[t + i % P].data() + first + r;
-        if (r + 8 <= count) {
-            _mm256_storeu_ps(y, total.waiting[3][i]);
+        if (r + lanes <= count) {
+            total.waiting[3][i].store_unaligned(y);
         } else if (r < count) {
-            alignas(32) float out[8];
-            _mm256_store_ps(out, total.waiting[3][i]);
-            std::copy_n(out, count - r, y);
+            store_partial(total.waiting[3][i], y, count - r);
         }
     });
 }
@@ -181,19 +189,24 @@ void integer_dots_of_many(const product& p, std::size_t first, std::size_t count
     float* buffer = scratch<tile_buffer>(code_tile<kind>::floats_of(blocks));
     code_tile<kind> w(p.quantised->layout(), blocks, reinterpret_cast<std::int8_t*>(buffer),
                       buffer + blocks * tile::codes_a_block / sizeof(float));
+    stored_rows<1> row(p.weights, first + count - 1);
     for (std::size_t r = 0; r < count; r += tile::rows) {
-        for (std::size_t g = 0; g < tile::groups; ++g) {
+        for (std::size_t g = 0; g < tile::rows; g += 8) {
             for (std::size_t i = 0; i < 8; ++i) {
-                const std::size_t at = std::min(r + 8 * g + i, count - 1);
-                apart(row_at(p.weights, first + at, first + count - 1), room[i]);
+                row.move_to(p.weights, first + r + g + i, first + count - 1);
+                apart(row, room[i]);
             }
             w.put(room, g);
         }
         const std::size_t some = std::min(tile::rows, count - r);
         std::size_t t = 0;
-        for (; t + 4 <= p.x.count(); t += 4) { meet_tile<kind, 4>(w, p, t, first + r, some); }
-        for (; t + 2 <= p.x.count(); t += 2) { meet_tile<kind, 2>(w, p, t, first + r, some); }
-        for (; t < p.x.count(); ++t) { meet_tile<kind, 1>(w, p, t, first + r, some); }
+        const auto meet = [&]<std::size_t P>() {
+            for (; t + P <= p.x.count(); t += P) { meet_tile<kind, P>(w, p, t, first + r, some); }
+        };
+        meet.template operator()<blocking::integer_positions>();
+        if constexpr (blocking::integer_positions > 4) { meet.template operator()<4>(); }
+        meet.template operator()<2>();
+        meet.template operator()<1>();
     }
 }
 

@@ -9,19 +9,21 @@
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/storage/matrix_view.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
-// What integer products with AVX2 are sums of, whatever the number of positions. Blocks of 32 are
-// taken eight at a time, a step; block b belongs to a lane, by b mod 8, and the lane's sum gets
+// What integer products are sums of, whatever the number of positions and the processor. Blocks of
+// 32 are taken eight at a time, a step; block b belongs to a lane, by b mod 8, and the lane's sum
+// gets
 //   fma(float(Σ u·q), d·s, sum)     then     fma(m, s·Σ q, sum)
 // (of halves, both for the first 16 elements, then both for the others; of codes with a sign only
 // the first). At last the lanes are added up, neighbours first.
 
-#if XLENS_INTEGER_AVX2
+#if XLENS_INTEGER_DOTS
 
 namespace xlens::kernels::detail {
 
@@ -44,12 +46,15 @@ constexpr std::size_t sum_part(product_kind kind, std::size_t i) {
 template <class Stored>
 inline constexpr product_kind kind_of{.halves = has_halves<Stored>, .bits = Stored::bits};
 
-/// The d and m of eight blocks, a lane each.
+/// The d and m of eight blocks of a row, a lane each.
 template <product_kind kind>
 struct step_scales {
     __m256 d[kind.sums()];
     __m256 m[kind.sums()];  // of codes with a sign: not used
 };
+/// What a batch has side by side, of each row.
+template <class Of>
+using of_rows = std::array<Of, rows_a_batch>;
 
 /// A step of a row: eight blocks of 32, or its first four. Lanes whose bits in `there` are not set
 /// have no block, and scales of 0; whatever their codes are, they meet inputs of 0.
@@ -89,8 +94,7 @@ struct step_of_row {
         } else if constexpr (g < groups) {
             return stored::template codes<0>({at + 4 * g * Format::bytes});
         } else {
-            const __m256i zero = _mm256_setzero_si256();
-            return {{zero, zero}, {zero, zero}};
+            return block_codes();
         }
     }
 
@@ -132,41 +136,57 @@ constexpr std::size_t bytes_of_groups(std::size_t groups) {
     return groups * 4 * quantised_rows::block / Format::block * Format::bytes;
 }
 
-/// A row of `blocks` blocks of 32. Up to `limit` memory can be read.
-struct stored_row {
-    const std::byte* begin;
+/// N rows of `blocks` blocks of 32. Up to `limit` memory can be read.
+template <std::size_t N>
+struct stored_rows {
+    std::array<const std::byte*, N> begin;
     std::size_t blocks;
     const std::byte* limit;
+
+    /// Of rows up to `last`; `move_to` says which.
+    stored_rows(const matrix_view& w, std::size_t last)
+        : blocks(w.stored_cols() / quantised_rows::block),
+          limit(w.stored_row(last) + w.row_bytes(w.stored_cols())) {}
+    /// On to rows r, r + 4, ...; `last` comes again where there are no more.
+    void move_to(const matrix_view& w, std::size_t r, std::size_t last) {
+        unrolled<N>([&](auto i) { begin[i] = w.stored_row(std::min(r + 4 * i, last)); });
+    }
 };
-/// Where stored row r begins, of rows up to `last`.
-inline stored_row row_at(const matrix_view& w, std::size_t r, std::size_t last) {
-    return {w.stored_row(r), w.stored_cols() / quantised_rows::block,
-            w.stored_row(last) + w.row_bytes(w.stored_cols())};
+
+/// Steps of N rows from their bytes w on.
+template <class Step, std::size_t N>
+[[gnu::always_inline]] inline std::array<Step, N> steps_at(const std::array<const std::byte*, N>& w,
+                                                           __m256 there) {
+    std::array<Step, N> out;
+    unrolled<N>([&](auto i) XLENS_INLINE { out[i] = Step{w[i], there}; });
+    return out;
 }
 
-/// Calls step(step_of_row) for every step of a row.
-template <class Format, class Step>
-[[gnu::always_inline]] inline void each_step(const stored_row& row, Step step) {
-    const std::byte* w = row.begin;
-    for (std::size_t b = 8; b <= row.blocks; b += 8) {
-        step(step_of_row<Format, 2, false>{w, {}});
-        w += bytes_of_groups<Format>(2);
+/// Calls steps(step_of_row of each row) for every step of some rows.
+template <class Format, std::size_t N, class Steps>
+[[gnu::always_inline]] inline void each_step(const stored_rows<N>& rows, Steps steps) {
+    std::array<const std::byte*, N> w = rows.begin;
+    for (std::size_t b = 8; b <= rows.blocks; b += 8) {
+        steps(steps_at<step_of_row<Format, 2, false>>(w, __m256()));
+        unrolled<N>([&](auto i) XLENS_INLINE { w[i] += bytes_of_groups<Format>(2); });
     }
     if constexpr (Format::block == quantised_rows::block) {
-        const std::size_t rest = row.blocks % 8;
+        const std::size_t rest = rows.blocks % 8;
         if (rest == 0) { return; }
         const std::size_t bytes = bytes_of_groups<Format>(rest > 4 ? 2 : 1);
-        std::array<std::byte, bytes_of_groups<Format>(2)> copy;
-        if (static_cast<std::size_t>(row.limit - w) < bytes) {
-            copy.fill(std::byte{0});
-            std::memcpy(copy.data(), w, rest * Format::bytes);
-            w = copy.data();
-        }
+        std::array<std::array<std::byte, bytes_of_groups<Format>(2)>, N> copies;
+        unrolled<N>([&](auto i) XLENS_INLINE {
+            if (static_cast<std::size_t>(rows.limit - w[i]) < bytes) {
+                copies[i].fill(std::byte{0});
+                std::memcpy(copies[i].data(), w[i], rest * Format::bytes);
+                w[i] = copies[i].data();
+            }
+        });
         const __m256 there = lanes_of_blocks(rest);
         if (rest > 4) {
-            step(step_of_row<Format, 2, true>{w, there});
+            steps(steps_at<step_of_row<Format, 2, true>>(w, there));
         } else {
-            step(step_of_row<Format, 1, true>{w, there});
+            steps(steps_at<step_of_row<Format, 1, true>>(w, there));
         }
     }
 }
@@ -180,8 +200,8 @@ struct step_of_inputs {
     step_of_inputs(const quantised_rows& x, std::size_t t)
         : codes(x.codes(t)), floats(x.floats(t)), places(x.layout().places()) {}
 
-    [[gnu::always_inline]] __m256 of(std::size_t part) const {
-        return _mm256_loadu_ps(floats + part * places);
+    [[gnu::always_inline]] batch of(std::size_t part) const {
+        return for_each_row(floats + part * places);
     }
     [[gnu::always_inline]] void advance() {
         codes += std::size_t{2} * 128;
@@ -189,11 +209,12 @@ struct step_of_inputs {
     }
 };
 
-/// Σ u·q of four blocks, group g of a step, in some lanes each: dot_four of integer_lanes_avx2.hpp.
+/// Σ u·q of four blocks, group g of a step, in some lanes each: dot_four of integer_lanes.hpp.
 template <product_kind kind>
 struct group_sums {
-    __m256i of[kind.sums()];
+    block_sums of[kind.sums()];
 
+    group_sums() = default;
     [[gnu::always_inline]] group_sums(const block_codes& u, const std::int8_t* q) {
         const code_lanes first = load_inputs(q);
         const code_lanes second = load_inputs(q + 64);
@@ -206,20 +227,50 @@ struct group_sums {
     }
 };
 
-/// A step's products are added to the lanes.
+/// The same of the rows of a batch.
 template <product_kind kind>
-[[gnu::always_inline]] inline __m256 add_step(__m256 sum, const group_sums<kind>& front,
-                                              const group_sums<kind>& back,
-                                              const step_scales<kind>& w, const step_of_inputs& x) {
-    constexpr std::size_t halves = kind.halves ? 1 : 2;
-    const __m256 s = x.of(input_layout::scale);
+struct scales_of_rows {
+    batch d[kind.sums()];
+    batch m[kind.sums()];  // of codes with a sign: not used
+};
+template <product_kind kind>
+[[gnu::always_inline]] inline scales_of_rows<kind> side_by_side(
+    const of_rows<step_scales<kind>>& rows) {
+    scales_of_rows<kind> out;
     unrolled<kind.sums()>([&](auto i) XLENS_INLINE {
-        const __m256i dots = join_fours<kind.bits, halves>(front.of[i], back.of[i]);
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), _mm256_mul_ps(w.d[i], s), sum);
-        if constexpr (!kind.has_sign()) {
-            const __m256 sums = x.of(sum_part(kind, i));
-            sum = _mm256_fmadd_ps(w.m[i], sums, sum);
+        __m256 d[rows_a_batch];
+        __m256 m[rows_a_batch];
+        unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
+            d[r] = rows[r].d[i];
+            m[r] = rows[r].m[i];
+        });
+        out.d[i] = side_by_side(d);
+        if constexpr (!kind.has_sign()) { out.m[i] = side_by_side(m); }
+    });
+    return out;
+}
+
+/// A step's products are added to the lanes of the rows of a batch.
+template <product_kind kind>
+[[gnu::always_inline]] inline batch add_step(batch sum, const of_rows<group_sums<kind>>& front,
+                                             const of_rows<group_sums<kind>>& back,
+                                             const scales_of_rows<kind>& w,
+                                             const step_of_inputs& x) {
+    constexpr std::size_t halves = kind.halves ? 1 : 2;
+    const batch s = x.of(input_layout::scale);
+    unrolled<kind.sums()>([&](auto i) XLENS_INLINE {
+        block_sums a[rows_a_batch];
+        block_sums b[rows_a_batch];
+        unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
+            a[r] = front[r].of[i];
+            b[r] = back[r].of[i];
+        });
+        batch_of_ints dots = join_fours<kind.bits, halves>(a, b);
+        if constexpr (kind.has_sign() && raises_codes) {
+            dots = dots - as_ints(x.of(input_layout::raised_sum));
         }
+        sum = xsimd::fma(xsimd::to_float(dots), w.d[i] * s, sum);
+        if constexpr (!kind.has_sign()) { sum = xsimd::fma(w.m[i], x.of(sum_part(kind, i)), sum); }
     });
     return sum;
 }

@@ -3,20 +3,22 @@
 
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/integer_sums_avx2.hpp>
+#include <xlens/kernels/integer_sums.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/matrix_view.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 // Rows of weights whose codes have been taken apart, to what is the same for all formats, and their
-// integer products with a few positions. More positions: integer_tile_avx2.hpp.
+// integer products with a few positions. More positions: integer_tile.hpp.
 
-#if XLENS_INTEGER_AVX2
+#if XLENS_INTEGER_DOTS
 
 namespace xlens::kernels::detail {
 
@@ -50,15 +52,15 @@ template <class Step>
 }
 /// Takes a row apart. Asks for memory that comes later.
 template <class Format>
-[[gnu::noinline]] void take_apart(const stored_row& w, apart_row to) {
-    each_step<Format>(w, [&](const auto& step) XLENS_INLINE {
-        put_apart(step, to);
-        prefetch(step.at + blocking::integer_ahead, bytes_of_groups<Format>(2));
+[[gnu::noinline]] void take_apart(const stored_rows<1>& w, apart_row to) {
+    each_step<Format>(w, [&](const auto& steps) XLENS_INLINE {
+        put_apart(steps[0], to);
+        prefetch(steps[0].at + blocking::integer_ahead, bytes_of_groups<Format>(2));
         to.codes += apart_row::codes_a_step;
         to.floats += apart_row::floats_a_step(kind_of<integer_codes<Format>>);
     });
 }
-using take_apart_row = void (*)(const stored_row&, apart_row);
+using take_apart_row = void (*)(const stored_rows<1>&, apart_row);
 
 /// How products of several positions with a format are made.
 struct code_format {
@@ -107,52 +109,73 @@ template <product_kind kind>
     return {load_inputs(from), load_inputs(from + 64)};
 }
 
-/// sums[p]: the lanes of ⟨w, x_(t + p)⟩ of a row taken apart.
+/// Rows of a batch, taken apart.
+using apart_of_batch = of_rows<apart_row>;
+
+/// sums[p]: the lanes of ⟨w, x_(t + p)⟩.
 template <product_kind kind, std::size_t P>
-[[gnu::always_inline]] inline void lanes_of_few(apart_row w, const quantised_rows& x, std::size_t t,
-                                                __m256 (&sums)[P]) {
+[[gnu::always_inline]] inline void lanes_of_few(apart_of_batch w, const quantised_rows& x,
+                                                std::size_t t, batch (&sums)[4]) {
     const std::size_t codes_a_row = x.layout().codes_a_row();
     const std::size_t floats_a_row = x.layout().floats_a_row();
     step_of_inputs q(x, t);
-    unrolled<P>([&](auto p) XLENS_INLINE { sums[p] = _mm256_setzero_ps(); });
     for (std::size_t step = 0; step < x.layout().steps(); ++step) {
+        of_rows<step_scales<kind>> rows;
+        unrolled<rows_a_batch>([&](auto r)
+                                   XLENS_INLINE { rows[r] = load_step_scales<kind>(w[r].floats); });
+        const scales_of_rows<kind> scales = side_by_side<kind>(rows);
         unrolled<P>([&](auto p) XLENS_INLINE {
             step_of_inputs of_p = q;
             of_p.codes += p * codes_a_row;
             of_p.floats += p * floats_a_row;
-            const group_sums<kind> front(load_codes(w.codes), of_p.codes);
-            const group_sums<kind> back(load_codes(w.codes + 128), of_p.codes + 128);
-            sums[p] = add_step(sums[p], front, back, load_step_scales<kind>(w.floats), of_p);
+            of_rows<group_sums<kind>> front;
+            of_rows<group_sums<kind>> back;
+            unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
+                front[r] = group_sums<kind>(load_codes(w[r].codes), of_p.codes);
+                back[r] = group_sums<kind>(load_codes(w[r].codes + 128), of_p.codes + 128);
+            });
+            sums[p] = add_step<kind>(sums[p], front, back, scales, of_p);
         });
         q.advance();
-        w.codes += apart_row::codes_a_step;
-        w.floats += apart_row::floats_a_step(kind);
+        unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
+            w[r].codes += apart_row::codes_a_step;
+            w[r].floats += apart_row::floats_a_step(kind);
+        });
     }
 }
 
-/// y(t + p, r) of P positions and one row taken apart.
+/// y(t + p, r + i) of P positions and `count` rows taken apart.
 template <product_kind kind, std::size_t P>
-[[gnu::noinline]] void meet_few(apart_row w, const product& p, std::size_t t, std::size_t r) {
-    __m256 sums[4] = {};
-    __m256 some[P];
-    lanes_of_few<kind, P>(w, *p.quantised, t, some);
-    unrolled<P>([&](auto i) XLENS_INLINE { sums[i] = some[i]; });
-    alignas(16) float out[4];
-    _mm_store_ps(out, sum_each(sums[0], sums[1], sums[2], sums[3]));
-    for (std::size_t i = 0; i < P; ++i) { p.y[t + i][r] = out[i]; }
+[[gnu::noinline]] void meet_few(const apart_of_batch& w, const product& p, std::size_t t,
+                                std::size_t r, std::size_t count) {
+    batch sums[4] = {};
+    lanes_of_few<kind, P>(w, *p.quantised, t, sums);
+    std::array<float, 4 * rows_a_batch> out;
+    sum_rows(sums, out.data());
+    for (std::size_t i = 0; i < P; ++i) {
+        for (std::size_t j = 0; j < count; ++j) { p.y[t + i][r + j] = out[4 * j + i]; }
+    }
 }
 
 /// y(t, r) = ⟨S_r, x_t⟩ in integers of a few positions and `count` stored rows.
 template <product_kind kind>
 void integer_dots_of_few(const product& p, std::size_t first, std::size_t count,
                          take_apart_row apart) {
-    const apart_rows room(*p.quantised, kind, 1);
-    for (std::size_t r = first; r < first + count; ++r) {
-        apart(row_at(p.weights, r, first + count - 1), room[0]);
+    const apart_rows room(*p.quantised, kind, rows_a_batch);
+    const std::size_t end = first + count;
+    stored_rows<1> row(p.weights, end - 1);
+    for (std::size_t r = first; r < end; r += rows_a_batch) {
+        apart_of_batch w;
+        for (std::size_t i = 0; i < rows_a_batch; ++i) {
+            w[i] = room[i];
+            row.move_to(p.weights, r + i, end - 1);
+            apart(row, w[i]);
+        }
+        const std::size_t some = std::min(rows_a_batch, end - r);
         std::size_t t = 0;
-        for (; t + 4 <= p.x.count(); t += 4) { meet_few<kind, 4>(room[0], p, t, r); }
-        for (; t + 2 <= p.x.count(); t += 2) { meet_few<kind, 2>(room[0], p, t, r); }
-        for (; t < p.x.count(); ++t) { meet_few<kind, 1>(room[0], p, t, r); }
+        for (; t + 4 <= p.x.count(); t += 4) { meet_few<kind, 4>(w, p, t, r, some); }
+        for (; t + 2 <= p.x.count(); t += 2) { meet_few<kind, 2>(w, p, t, r, some); }
+        for (; t < p.x.count(); ++t) { meet_few<kind, 1>(w, p, t, r, some); }
     }
 }
 

@@ -3,8 +3,8 @@
 
 #include <xlens/core/unroll.hpp>
 #include <xlens/kernels/blocking.hpp>
-#include <xlens/kernels/integer_rows_avx2.hpp>
-#include <xlens/kernels/integer_sums_avx2.hpp>
+#include <xlens/kernels/integer_rows.hpp>
+#include <xlens/kernels/integer_sums.hpp>
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
@@ -14,25 +14,28 @@
 #include <cstdint>
 #include <cstring>
 
-// Rows of weights for integer products of many positions with AVX2: taken apart, and eight of them
-// turned so that each has a lane, where four of its codes stand. What meets them:
-// integer_tile_avx2.hpp.
+// Rows of weights for integer products of many positions: taken apart, and as many of them as a
+// batch has lanes turned so that each has one, where four of its codes stand. What meets them:
+// integer_tile.hpp.
 
-#if XLENS_INTEGER_AVX2
+#if XLENS_INTEGER_DOTS
 
 namespace xlens::kernels::detail {
 
 /// Codes of 8 bits are two of 4, in planes of their own, 16·high + low, unless one instruction
 /// takes them whole.
-constexpr bool in_planes(product_kind kind) { return kind.has_sign() && !XLENS_AVX_VNNI; }
+constexpr bool in_planes(product_kind kind) {
+    return kind.has_sign() && !XLENS_AVX_VNNI && !XLENS_VNNI;
+}
 
-/// What of a tile a product_kind decides. A tile has two registers a step of four codes: of 16
-/// rows, or of both planes of 8.
+/// What of a tile a product_kind decides. A tile has two registers a step of four codes: of as many
+/// rows as both have lanes, or of both planes of half of them.
 template <product_kind kind>
 struct tile_of {
-    static constexpr std::size_t groups = in_planes(kind) ? 1 : 2;  ///< of 8 rows
-    static constexpr std::size_t rows = 8 * groups;
-    static constexpr std::size_t codes_a_block = std::size_t{8} * 2 * 32;
+    static constexpr std::size_t groups = in_planes(kind) ? 1 : 2;  ///< of rows with a lane each
+    static constexpr std::size_t rows = lanes * groups;
+    static constexpr std::size_t codes_a_step = 2 * sizeof(batch);
+    static constexpr std::size_t codes_a_block = 8 * codes_a_step;
     static constexpr std::size_t floats_a_block = kind.floats() * rows;
 };
 
@@ -73,11 +76,11 @@ public:
         return blocks * (tile::codes_a_block / sizeof(float) + tile::floats_a_block);
     }
 
-    /// Puts 8 rows where those of `group` are.
-    void put(const apart_rows& rows, std::size_t group) {
+    /// Puts 8 rows where those from `first` on are.
+    void put(const apart_rows& rows, std::size_t first) {
         for (std::size_t step = 0; step < m_layout.steps(); ++step) {
-            for (std::size_t part = 0; part < 8; ++part) { put_codes(rows, group, step, part); }
-            for (std::size_t k = 0; k < kind.floats(); ++k) { put_floats(rows, group, step, k); }
+            for (std::size_t part = 0; part < 8; ++part) { put_codes(rows, first, step, part); }
+            for (std::size_t k = 0; k < kind.floats(); ++k) { put_floats(rows, first, step, k); }
         }
     }
 
@@ -93,38 +96,40 @@ private:
         });
         transpose_words(x);
     }
-    /// 32 bytes of each row, as code_lanes has them: 16 of one block, 16 of the one after the next.
-    void put_codes(const apart_rows& rows, std::size_t group, std::size_t step, std::size_t part) {
-        const std::size_t block = 8 * step + part / 4 * 4 + part % 2;
+    /// 32 bytes of each row, as code_lanes has them: 16 of one block, 16 of another.
+    void put_codes(const apart_rows& rows, std::size_t first, std::size_t step, std::size_t part) {
+        constexpr auto& order = input_layout::block_in_register;
+        const std::size_t block[2] = {8 * step + part / 4 * 4 + order[part % 2 * 2],
+                                      8 * step + part / 4 * 4 + order[part % 2 * 2 + 1]};
         __m256i x[8];
         turn(x, [&](std::size_t r) XLENS_INLINE {
             return rows[r].codes + step * apart_row::codes_a_step + part * 32;
         });
         unrolled<2>([&](auto i) XLENS_INLINE {
-            if (block + 2 * i >= m_blocks) { return; }
-            std::int8_t* to = m_codes + m_layout.place(block + 2 * i) * tile::codes_a_block +
+            if (block[i] >= m_blocks) { return; }
+            std::int8_t* to = m_codes + m_layout.place(block[i]) * tile::codes_a_block +
                               part / 2 % 2 * (tile::codes_a_block / 2);
             unrolled<4>([&](auto d) XLENS_INLINE {
-                put_registers(x[4 * i + d], to + std::size_t{d} * 2 * 32, group);
+                put_registers(x[4 * i + d], to + std::size_t{d} * tile::codes_a_step, first);
             });
         });
     }
     [[gnu::always_inline]] static void put_registers(__m256i x, std::int8_t* to,
-                                                     std::size_t group) {
+                                                     std::size_t first) {
         auto* both = reinterpret_cast<__m256i*>(to);
         if constexpr (in_planes(kind)) {
             const __m256i u = _mm256_xor_si256(x, _mm256_set1_epi8(static_cast<char>(0x80)));
             _mm256_storeu_si256(both, low_nibbles(u));
             _mm256_storeu_si256(both + 1, high_nibbles(u));
         } else if constexpr (kind.has_sign()) {
-            _mm256_storeu_si256(both + group,
+            _mm256_storeu_si256(both + first / 8,
                                 _mm256_xor_si256(x, _mm256_set1_epi8(static_cast<char>(0x80))));
         } else {
-            _mm256_storeu_si256(both + group, x);
+            _mm256_storeu_si256(both + first / 8, x);
         }
     }
     /// Float k of the blocks of a step.
-    void put_floats(const apart_rows& rows, std::size_t group, std::size_t step, std::size_t k) {
+    void put_floats(const apart_rows& rows, std::size_t first, std::size_t step, std::size_t k) {
         __m256i x[8];
         turn(x, [&](std::size_t r) XLENS_INLINE {
             return rows[r].floats + step * apart_row::floats_a_step(kind) + 8 * k;
@@ -132,8 +137,8 @@ private:
         unrolled<8>([&](auto lane) XLENS_INLINE {
             const std::size_t block = 8 * step + input_layout::block_of[lane];
             if (block >= m_blocks) { return; }
-            float* to = m_floats + m_layout.place(block) * tile::floats_a_block +
-                        (k * tile::groups + group) * 8;
+            float* to =
+                m_floats + m_layout.place(block) * tile::floats_a_block + k * tile::rows + first;
             _mm256_storeu_ps(to, _mm256_castsi256_ps(x[lane]));
         });
     }
