@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -72,6 +73,30 @@ BOOST_AUTO_TEST_CASE(has_the_rights_of_a_new_file) {
     struct stat status {};
     BOOST_REQUIRE(::stat((folder.path() / "name").c_str(), &status) == 0);
     BOOST_TEST((status.st_mode & 0777) == 0640);
+}
+
+// Pieces that are no whole blocks of a disk; on a file system that has no other way, too.
+BOOST_AUTO_TEST_CASE(goes_past_the_cache_with_the_same_bytes) {
+    std::string text(std::size_t{5} << 19U, ' ');
+    for (std::size_t i = 0; i < text.size(); ++i) { text[i] = static_cast<char>(i * i / 7); }
+    for (const std::filesystem::path& parent :
+         {std::filesystem::temp_directory_path(), std::filesystem::path("/dev/shm")}) {
+        if (!std::filesystem::is_directory(parent)) { continue; }
+        const temporary_directory folder(parent);
+        for (const std::size_t size :
+             {text.size(), std::size_t{0}, std::size_t{1}, std::size_t{1} << 20U}) {
+            const std::string_view all = std::string_view(text).substr(0, size);
+            const auto path = folder.path() / "name";
+            atomic_file file(path);
+            file.write_past_cache();
+            for (std::size_t at = 0, n = 1; at < size; at += n, n = n * 5 + 3) {
+                n = std::min(n, size - at);
+                write(file, all.substr(at, n));
+            }
+            file.commit();
+            BOOST_TEST((contents(path) == all));
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(says_why_it_cannot_be_written) {

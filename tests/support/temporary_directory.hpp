@@ -14,8 +14,9 @@ namespace xlens::test {
 /// A new empty folder, removed with everything in it at the end.
 class temporary_directory {
 public:
-    temporary_directory() {
-        std::string name = (std::filesystem::temp_directory_path() / "xlens-XXXXXX").string();
+    explicit temporary_directory(
+        const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+        std::string name = (parent / "xlens-XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr) { throw std::runtime_error("no temporary folder"); }
         m_path = name;
     }

@@ -7,6 +7,13 @@
 #include <cstring>
 #include <span>
 
+#if defined(__PCLMUL__) && defined(__SSE4_1__)
+#define XLENS_CRC_BY_PRODUCTS 1
+#include <immintrin.h>
+#else
+#define XLENS_CRC_BY_PRODUCTS 0
+#endif
+
 namespace xlens {
 
 namespace detail {
@@ -27,13 +34,43 @@ inline constexpr auto crc_tables = [] {
     return out;
 }();
 
-}  // namespace detail
+#if XLENS_CRC_BY_PRODUCTS
+/// x^n modulo the polynomial, bits in reverse as everywhere here, one place further on: what a
+/// product without carries takes 64 bits n - 32 bits on by.
+constexpr long long crc_power(int n) {
+    std::uint32_t c = 0x80000000U;  // 1
+    for (; n > 0; --n) { c = (c >> 1U) ^ ((c & 1U) != 0 ? 0xedb88320U : 0U); }
+    return static_cast<long long>(std::uint64_t{c} << 1U);
+}
+/// Takes 128 bits on by `bits`: their halves are 64 bits apart.
+template <int bits>
+inline __m128i crc_fold(__m128i x, __m128i next) {
+    const __m128i by = _mm_set_epi64x(crc_power(bits - 32), crc_power(bits + 32));
+    return _mm_xor_si128(
+        next, _mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11)));
+}
+/// Replaces the first bytes, at least 64 and whole 16s, by 16 that have the same checksum.
+/// Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ (Intel, 2009).
+inline std::array<std::byte, 16> crc_folded(std::span<const std::byte>& bytes, std::uint32_t crc) {
+    const auto load = [&](std::size_t at) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    };
+    __m128i x[] = {load(0), load(16), load(32), load(48)};
+    x[0] = _mm_xor_si128(x[0], _mm_cvtsi32_si128(static_cast<int>(crc)));
+    for (bytes = bytes.subspan(64); bytes.size() >= 64; bytes = bytes.subspan(64)) {
+        for (std::size_t i = 0; i < 4; ++i) { x[i] = crc_fold<512>(x[i], load(16 * i)); }
+    }
+    __m128i one = crc_fold<128>(crc_fold<128>(crc_fold<128>(x[0], x[1]), x[2]), x[3]);
+    for (; bytes.size() >= 16; bytes = bytes.subspan(16)) { one = crc_fold<128>(one, load(0)); }
+    std::array<std::byte, 16> out;
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.data()), one);
+    return out;
+}
+#endif
 
-/// The checksum of ZIP (ISO 3309, polynomial 0xedb88320), eight bytes a step: about 2 GB/s.
-/// `before` is that of the bytes that stand before these.
-inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
-    const auto& tables = detail::crc_tables;
-    std::uint32_t crc = before ^ 0xffffffffU;
+/// Goes on from `crc`, eight bytes a step.
+inline std::uint32_t crc_by_tables(std::span<const std::byte> bytes, std::uint32_t crc) {
+    const auto& tables = crc_tables;
     while (bytes.size() >= 8) {
         std::uint64_t eight = 0;
         std::memcpy(&eight, bytes.data(), 8);
@@ -45,7 +82,19 @@ inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t befor
     for (const std::byte b : bytes) {
         crc = (crc >> 8U) ^ tables[0][(crc ^ std::to_integer<std::uint32_t>(b)) & 0xffU];
     }
-    return crc ^ 0xffffffffU;
+    return crc;
+}
+
+}  // namespace detail
+
+/// The checksum of ZIP (ISO 3309, polynomial 0xedb88320). `before` is that of the bytes that stand
+/// before these. About 2 GB/s; more than twice that where a processor multiplies without carries.
+inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+    std::uint32_t crc = before ^ 0xffffffffU;
+#if XLENS_CRC_BY_PRODUCTS
+    if (bytes.size() >= 64) { crc = detail::crc_by_tables(detail::crc_folded(bytes, crc), 0); }
+#endif
+    return detail::crc_by_tables(bytes, crc) ^ 0xffffffffU;
 }
 
 }  // namespace xlens

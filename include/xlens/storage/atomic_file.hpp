@@ -3,6 +3,7 @@
 
 #include <xlens/core/error.hpp>
 #include <xlens/storage/open_files.hpp>
+#include <xlens/storage/past_cache.hpp>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -45,7 +47,13 @@ public:
     atomic_file(const atomic_file&) = delete;
     atomic_file& operator=(const atomic_file&) = delete;
 
+    /// For a large file, before anything is written: past the system's cache.
+    void write_past_cache() { m_pieces.emplace(m_number); }
     void write(std::span<const std::byte> bytes) {
+        if (m_pieces) {
+            if (!m_pieces->write(bytes)) { refuse(errno); }
+            return;
+        }
         while (!bytes.empty()) {
             const ssize_t count = ::write(m_number, bytes.data(), bytes.size());
             if (count < 0 && errno == EINTR) { continue; }
@@ -56,6 +64,7 @@ public:
     /// Waits for the disk. mkstemp made the file for its owner alone: it gets `rights`.
     void commit(mode_t rights = new_file_rights()) {
         refuse_input(m_path);  // it may have been opened since
+        if (m_pieces && !m_pieces->finish()) { refuse(errno); }
         if (::fchmod(m_number, rights) != 0) { refuse(errno); }
         if (::fsync(m_number) != 0) { refuse(errno); }
         if (::rename(m_part.c_str(), m_path.c_str()) != 0) { refuse(errno); }
@@ -78,6 +87,7 @@ private:
     std::filesystem::path m_path;
     std::string m_part;
     int m_number = -1;
+    std::optional<past_cache> m_pieces;
 };
 
 }  // namespace xlens

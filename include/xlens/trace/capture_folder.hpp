@@ -256,10 +256,15 @@ XLENS_API void capture_folder::full_rows::write(const std::filesystem::path& fol
     for (const capture_file_plan& plan : plans) {
         capture_file out{plan.name, first_row, rows.count()};
         atomic_file file(folder / plan.name);
+        file.write_past_cache();
         const auto put = [&](std::span<const std::byte> bytes) {
-            file.write(bytes);
             out.bytes += bytes.size();
-            out.crc32 = crc32(bytes, out.crc32);
+            while (!bytes.empty()) {  // so much stays in a cache that it is read once
+                const auto some = bytes.first(std::min(bytes.size(), std::size_t{1} << 17U));
+                file.write(some);
+                out.crc32 = crc32(some, out.crc32);
+                bytes = bytes.subspan(some.size());
+            }
         };
         put(std::as_bytes(std::span(plan.header)));
         for (const std::size_t a : plan.arrays) { put(rows.bytes(a, 0, rows.count())); }
