@@ -48,7 +48,7 @@ struct capture_flags {
     std::optional<std::string> shard;
     std::string type;
     std::string storage;
-    std::size_t file_size = 256;
+    std::size_t file_size = 128;
 };
 
 void check(const capture_flags& flags) {

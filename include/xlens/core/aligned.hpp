@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace xlens {
@@ -41,6 +43,19 @@ template <class T>
 using aligned_vector = std::vector<T, aligned_allocator<T>>;
 /// An xt::xtensor<float, 2> of such memory, for what products read.
 using aligned_tensor = xt::xtensor<float, 2, XTENSOR_DEFAULT_LAYOUT, aligned_allocator<float>>;
+
+/// An array of such memory that is not written to at first.
+template <class T>
+struct aligned_deleter {
+    void operator()(T* at) const { aligned_allocator<T>().deallocate(at, 0); }
+};
+template <class T>
+using aligned_array = std::unique_ptr<T[], aligned_deleter<T>>;
+template <class T>
+[[nodiscard]] aligned_array<T> make_aligned_for_overwrite(std::size_t count) {
+    static_assert(std::is_trivially_default_constructible_v<T>);
+    return aligned_array<T>(aligned_allocator<T>().allocate(count));
+}
 
 [[nodiscard]] inline bool begins_cache_line(const void* at) {
     return reinterpret_cast<std::uintptr_t>(at) % cache_line == 0;

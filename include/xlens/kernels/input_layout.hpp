@@ -43,6 +43,8 @@ public:
         }
     }
 
+    /// Whether a row's last step is read whole.
+    [[nodiscard]] bool reads_missing_blocks() const { return !m_by_lanes; }
     [[nodiscard]] std::size_t steps() const {
         return (m_blocks + blocks_a_step - 1) / blocks_a_step;
     }

@@ -10,6 +10,7 @@
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/storage/rows.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -30,13 +31,13 @@ public:
     /// infinity is a NaN, which its products become.
     explicit quantised_rows(rows<const float> x)
         : m_layout(x.width() / block, x.count()),
-          m_codes(x.count() * m_layout.codes_a_row()),
-          m_floats(x.count() * m_layout.floats_a_row()) {
-        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) {
-            for (std::size_t b = 0; b < x.width() / block; ++b) {
-                round_block(x[t].subspan(b * block, block), t, b);
-            }
-        });
+          m_codes(make_aligned_for_overwrite<std::int8_t>(x.count() * m_layout.codes_a_row())),
+          m_floats(make_aligned_for_overwrite<float>(x.count() * m_layout.floats_a_row())) {
+        if (m_layout.reads_missing_blocks()) {
+            std::fill_n(m_codes.get(), x.count() * m_layout.codes_a_row(), std::int8_t{0});
+            std::fill_n(m_floats.get(), x.count() * m_layout.floats_a_row(), 0.0F);
+        }
+        parallel_for(x.count(), 4 * x.width(), [&](std::size_t t) { round_row(x[t], t); });
     }
 
     [[nodiscard]] const input_layout& layout() const { return m_layout; }
@@ -61,31 +62,70 @@ public:
 private:
     static constexpr std::size_t half = block / 2;
 
-    void round_block(std::span<const float> x, std::size_t t, std::size_t b) {
-        constexpr std::size_t batches = block / lanes;
-        std::array<batch, batches> v;
-        batch largest(0.0F);
-        batch unlike(0.0F);  // not 0 where there is a NaN or an infinity
-        unrolled<batches>([&](auto i) XLENS_INLINE {
-            v[i] = batch::load_unaligned(&x[i * lanes]);
-            largest = xsimd::max(largest, xsimd::abs(v[i]));
-            unlike += v[i] * batch(0.0F);
+    /// Blocks whose halves have a lane each.
+    static constexpr std::size_t together = lanes / 2;
+    static constexpr std::size_t batches = block / lanes;
+    static constexpr std::array<float, block> none{};
+
+    void round_row(std::span<const float> x, std::size_t t) {
+        const std::size_t blocks = x.size() / block;
+        std::size_t b = 0;
+        for (; b + together <= blocks; b += together) {
+            round_blocks<together>(&x[b * block], t, b);
+        }
+        for (; b < blocks; ++b) { round_blocks<1>(&x[b * block], t, b); }
+    }
+
+    /// N blocks of row t from b on. One with a NaN or an infinity has codes of 0.
+    template <std::size_t N>
+    void round_blocks(const float* x, std::size_t t, std::size_t b) {
+        std::array<batch, N> largest;
+        std::array<batch, N> unlike;  // not 0 where there is a NaN or an infinity
+        unrolled<N>([&](auto j) XLENS_INLINE {
+            largest[j] = batch(0.0F);
+            unlike[j] = batch(0.0F);
+            unrolled<batches>([&](auto i) XLENS_INLINE {
+                const batch v = batch::load_unaligned(x + j * block + i * lanes);
+                largest[j] = xsimd::max(largest[j], xsimd::abs(v));
+                unlike[j] += v * batch(0.0F);
+            });
         });
-        const bool finite = xsimd::all(unlike == batch(0.0F));
-        if (!finite) { v.fill(batch(0.0F)); }
-        const float scale = finite ? maximum_lane(largest) / 127.0F : NAN;
-        const batch inverse(scale > 0.0F ? 1.0F / scale : 0.0F);
+        const batch maxima =
+            fold(largest, [](const batch& u, const batch& v) { return xsimd::max(u, v); });
+        batch scale = maxima / batch(127.0F);
+        if (!xsimd::all(fold(unlike) == batch(0.0F))) {
+            if constexpr (N > 1) {
+                for (std::size_t j = 0; j < N; ++j) { round_blocks<1>(x + j * block, t, b + j); }
+                return;
+            }
+            scale = batch(NAN);
+            x = none.data();
+        }
+        const batch inverse = xsimd::select(scale > batch(0.0F), batch(1.0F) / scale, batch(0.0F));
+        std::array<float, lanes> scales;
+        std::array<float, lanes> inverses;
+        scale.store_unaligned(scales.data());
+        inverse.store_unaligned(inverses.data());
+
         std::int8_t* const row = &m_codes[t * m_layout.codes_a_row()];
-        std::array<batch, 2> sums{batch(0.0F), batch(0.0F)};  // exact: at most 16·127
-        unrolled<batches>([&](auto i) XLENS_INLINE {
-            constexpr std::size_t first = i * lanes;
-            const batch q = xsimd::nearbyint(v[i] * inverse);
-            sums[first / half] += q;
-            to_signed_bytes(q, row + m_layout.code_at(b, first / half * half) + first % half);
+        std::array<batch, 2 * N> sums;  // exact: at most 16·127
+        unrolled<N>([&](auto j) XLENS_INLINE {
+            sums[2 * j] = sums[2 * j + 1] = batch(0.0F);
+            unrolled<batches>([&](auto i) XLENS_INLINE {
+                constexpr std::size_t first = i * lanes;
+                const batch v = batch::load_unaligned(x + j * block + first);
+                const batch q = xsimd::nearbyint(v * batch(inverses[j]));
+                sums[2 * j + first / half] += q;
+                to_signed_bytes(q,
+                                row + m_layout.code_at(b + j, first / half * half) + first % half);
+            });
         });
         std::array<float, lanes> both;
         fold(sums).store_unaligned(both.data());
-        put_floats(&m_floats[t * m_layout.floats_a_row()], b, scale, both[0], both[1]);
+        float* const floats = &m_floats[t * m_layout.floats_a_row()];
+        for (std::size_t j = 0; j < N; ++j) {
+            put_floats(floats, b + j, scales[j], both[2 * j], both[2 * j + 1]);
+        }
     }
     void put_floats(float* row, std::size_t b, float scale, float first, float second) {
         const auto put = [&](input_layout::part what, float value) {
@@ -100,8 +140,8 @@ private:
     }
 
     input_layout m_layout;
-    aligned_vector<std::int8_t> m_codes;
-    aligned_vector<float> m_floats;
+    aligned_array<std::int8_t> m_codes;
+    aligned_array<float> m_floats;
 };
 
 }  // namespace xlens::kernels
