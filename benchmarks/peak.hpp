@@ -57,7 +57,7 @@ inline double measure_flops(std::size_t threads) {
             unrolled<chains>([&](auto i) { x[i] = batch(static_cast<float>(i)); });
             for (std::size_t s = 0; s < steps; ++s) {
                 unrolled<chains>([&](auto i)
-                                     XLENS_INLINE { x[i] = xsimd::fma(x[i], factor, factor); });
+                                     XLENS_INLINE { x[i] = multiply_add(x[i], factor, factor); });
             }
             use(x);
         });

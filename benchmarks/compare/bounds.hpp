@@ -95,7 +95,7 @@ private:
             xlens::unrolled<chains>([&](auto i) { x[i] = xlens::batch(static_cast<float>(i)); });
             for (std::size_t s = 0; s < steps; ++s) {
                 xlens::unrolled<chains>(
-                    [&](auto i) XLENS_INLINE { x[i] = xsimd::fma(x[i], factor, factor); });
+                    [&](auto i) XLENS_INLINE { x[i] = xlens::multiply_add(x[i], factor, factor); });
             }
             xlens::batch sum(0.0F);
             xlens::unrolled<chains>([&](auto i) XLENS_INLINE { sum += x[i]; });

@@ -8,6 +8,7 @@
 #include <xlens/core/lazy.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
+#include <xlens/core/simd.hpp>
 #include <xlens/core/version.hpp>
 
 #include "support/error_message.hpp"
@@ -19,6 +20,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -176,3 +178,14 @@ BOOST_AUTO_TEST_CASE(the_version_is_the_projects) {
     BOOST_TEST_REQUIRE(of_project != nullptr);
     BOOST_TEST(version == of_project);
 }
+
+#ifdef __FMA__
+// Whatever a compiler makes of a product and a sum: 2^-24 would be lost between them.
+BOOST_AUTO_TEST_CASE(multiply_add_rounds_once) {
+    const batch x(1.0F + std::ldexp(1.0F, -12));
+    const batch one_and_more(1.0F + std::ldexp(1.0F, -11));
+    BOOST_TEST(multiply_subtract(x, x, one_and_more).get(0) == std::ldexp(1.0F, -24));
+    BOOST_TEST(multiply_add(x, x, -one_and_more).get(0) == std::ldexp(1.0F, -24));
+    BOOST_TEST(subtract_product(x, x, one_and_more).get(0) == -std::ldexp(1.0F, -24));
+}
+#endif

@@ -25,6 +25,34 @@ namespace xlens {
 using batch = xsimd::batch<float>;
 inline constexpr std::size_t lanes = batch::size;
 
+/// x·y + z, rounded once where the processor can. xsimd 8 has no such instruction for AVX-512:
+/// there a product and a sum were left to the compiler, and clang++ keeps these apart.
+[[gnu::always_inline]] inline batch multiply_add(const batch& x, const batch& y, const batch& z) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(x, y, z);
+#else
+    return xsimd::fma(x, y, z);
+#endif
+}
+/// x·y - z, the same way.
+[[gnu::always_inline]] inline batch multiply_subtract(const batch& x, const batch& y,
+                                                      const batch& z) {
+#if defined(__AVX512F__)
+    return _mm512_fmsub_ps(x, y, z);
+#else
+    return xsimd::fms(x, y, z);
+#endif
+}
+/// z - x·y, the same way.
+[[gnu::always_inline]] inline batch subtract_product(const batch& x, const batch& y,
+                                                     const batch& z) {
+#if defined(__AVX512F__)
+    return _mm512_fnmadd_ps(x, y, z);
+#else
+    return xsimd::fnma(x, y, z);
+#endif
+}
+
 /// Keeps what was loaded in its register. Without it g++ 12 loads a batch again for every
 /// multiply-add that it takes part in, which costs a sixth of the speed of a product.
 template <class Register>

@@ -23,11 +23,11 @@ XLENS_API void add_scaled(float a, std::span<const float> x, std::span<float> ou
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes) {
         const batch sum = batch::load_unaligned(&out[i]);
-        xsimd::fma(scale, batch::load_unaligned(&x[i]), sum).store_unaligned(&out[i]);
+        multiply_add(scale, batch::load_unaligned(&x[i]), sum).store_unaligned(&out[i]);
     }
     if (i < n) {
         const batch sum = load_partial(&out[i], n - i, 0.0F);
-        store_partial(xsimd::fma(scale, load_partial(&x[i], n - i, 0.0F), sum), &out[i], n - i);
+        store_partial(multiply_add(scale, load_partial(&x[i], n - i, 0.0F), sum), &out[i], n - i);
     }
 }
 #endif

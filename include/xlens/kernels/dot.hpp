@@ -26,7 +26,7 @@ XLENS_API float dot(std::span<const float> a, std::span<const float> b) {
     const float* q = b.data();
     const std::size_t n = a.size();
     const auto product = [p, q](std::size_t i, const batch& sum) {
-        return xsimd::fma(batch::load_unaligned(p + i), batch::load_unaligned(q + i), sum);
+        return multiply_add(batch::load_unaligned(p + i), batch::load_unaligned(q + i), sum);
     };
     batch s0(0.0F);
     batch s1(0.0F);
@@ -41,7 +41,7 @@ XLENS_API float dot(std::span<const float> a, std::span<const float> b) {
     }
     for (; i + lanes <= n; i += lanes) { s0 = product(i, s0); }
     if (i < n) {
-        s1 = xsimd::fma(load_partial(p + i, n - i, 0.0F), load_partial(q + i, n - i, 0.0F), s1);
+        s1 = multiply_add(load_partial(p + i, n - i, 0.0F), load_partial(q + i, n - i, 0.0F), s1);
     }
     return sum_lanes((s0 + s1) + (s2 + s3));
 }

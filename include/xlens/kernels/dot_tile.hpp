@@ -82,7 +82,7 @@ template <std::size_t R, std::size_t P>
             batch xv = load(with[p]);
             if constexpr (!blocking::many_registers) { keep_in_register(xv); }
             unrolled<R>([&](auto r) XLENS_INLINE {
-                sum[p * R + r] = xsimd::fma(wv[r], xv, sum[p * R + r]);
+                sum[p * R + r] = multiply_add(wv[r], xv, sum[p * R + r]);
             });
         });
     };
@@ -195,8 +195,9 @@ template <class Format, std::size_t R>
                                               std::size_t at, std::size_t ahead, const float* x,
                                               std::array<batch, R>& sum) {
     const auto add_to = [x](batch& s, std::size_t first) XLENS_INLINE {
-        return [&s, from = x + first * lanes](std::size_t k, const batch& wv)
-                   XLENS_INLINE { s = xsimd::fma(wv, batch::load_unaligned(from + k * lanes), s); };
+        return [&s, from = x + first * lanes](std::size_t k, const batch& wv) XLENS_INLINE {
+            s = multiply_add(wv, batch::load_unaligned(from + k * lanes), s);
+        };
     };
     constexpr std::size_t bytes = matrix<Format>::row_bytes(group_elements<Format>);
     unrolled<R>([&](auto r) XLENS_INLINE { prefetch(in[r] + at + ahead, bytes); });
@@ -236,7 +237,7 @@ template <class Format, std::size_t R>
                 unrolled<R>([&](auto r) XLENS_INLINE {
                     const batch wv =
                         decode_rest<Format>(in[r] + matrix<Format>::row_bytes(whole), end - whole);
-                    sum[r] = xsimd::fma(wv, xv, sum[r]);
+                    sum[r] = multiply_add(wv, xv, sum[r]);
                 });
             }
         }

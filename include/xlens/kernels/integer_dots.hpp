@@ -3,7 +3,7 @@
 
 #include <xlens/kernels/integer_codes.hpp>
 #include <xlens/kernels/integer_codes_256.hpp>
-#include <xlens/kernels/integer_dots_of_one.hpp>
+#include <xlens/kernels/integer_dots_of_few.hpp>
 #include <xlens/kernels/integer_tile.hpp>
 #include <xlens/kernels/product.hpp>
 
@@ -28,14 +28,14 @@ inline constexpr bool has_integer_dots = requires { detail::integer_codes<Format
 
 namespace detail {
 
-/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r in integers: one position meets rows that are
-/// taken apart in registers, several positions meet them in memory.
+/// y(t, r) = ⟨S_r, x_t⟩ for `count` stored rows S_r in integers: a few positions meet rows that are
+/// taken apart in registers, many meet them in memory.
 template <class Format>
 void stored_integer_dots(const product& p, std::size_t first, std::size_t count) {
-    if (p.x.count() == 1) {
-        integer_dots_of_one<Format>(p, first, count);
+    if (p.x.count() <= blocking::few_integer_positions) {
+        integer_dots_of_few<Format>(p, first, count);
     } else {
-        integer_dots_by_tiles(p, first, count, code_format_of<Format>);
+        integer_dots_of_many<kind_of<integer_codes<Format>>>(p, first, count, take_apart<Format>);
     }
 }
 

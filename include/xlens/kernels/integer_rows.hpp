@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// Rows of weights whose codes have been taken apart, to what is the same for all formats, and their
-// integer products with a few positions. More positions: integer_tile.hpp.
+// Rows of weights whose codes are taken apart, to what is the same for all formats, for integer
+// products of many positions.
 
 #if XLENS_INTEGER_DOTS
 
@@ -62,13 +62,6 @@ template <class Format>
 }
 using take_apart_row = void (*)(const stored_rows<1>&, apart_row);
 
-/// How products of several positions with a format are made.
-struct code_format {
-    take_apart_row apart;
-    void (*few)(const product& p, std::size_t first, std::size_t count, take_apart_row apart);
-    void (*many)(const product& p, std::size_t first, std::size_t count, take_apart_row apart);
-};
-
 struct apart_buffer;
 
 /// Room for `count` rows of x's width.
@@ -91,93 +84,6 @@ private:
     float* m_begin;
     std::size_t m_count;
 };
-
-template <product_kind kind>
-[[gnu::always_inline]] inline step_scales<kind> load_step_scales(const float* from) {
-    step_scales<kind> out;
-    unrolled<kind.sums()>([&](auto i) XLENS_INLINE {
-        out.d[i] = _mm256_loadu_ps(from);
-        from += 8;
-        if constexpr (!kind.has_sign()) {
-            out.m[i] = _mm256_loadu_ps(from);
-            from += 8;
-        }
-    });
-    return out;
-}
-[[gnu::always_inline]] inline block_codes load_codes(const std::int8_t* from) {
-    return {load_inputs(from), load_inputs(from + 64)};
-}
-
-/// Rows of a batch, taken apart.
-using apart_of_batch = of_rows<apart_row>;
-
-/// sums[p]: the lanes of ⟨w, x_(t + p)⟩.
-template <product_kind kind, std::size_t P>
-[[gnu::always_inline]] inline void lanes_of_few(apart_of_batch w, const quantised_rows& x,
-                                                std::size_t t, batch (&sums)[4]) {
-    const std::size_t codes_a_row = x.layout().codes_a_row();
-    const std::size_t floats_a_row = x.layout().floats_a_row();
-    step_of_inputs q(x, t);
-    for (std::size_t step = 0; step < x.layout().steps(); ++step) {
-        of_rows<step_scales<kind>> rows;
-        unrolled<rows_a_batch>([&](auto r)
-                                   XLENS_INLINE { rows[r] = load_step_scales<kind>(w[r].floats); });
-        const scales_of_rows<kind> scales = side_by_side<kind>(rows);
-        unrolled<P>([&](auto p) XLENS_INLINE {
-            step_of_inputs of_p = q;
-            of_p.codes += p * codes_a_row;
-            of_p.floats += p * floats_a_row;
-            of_rows<group_sums<kind>> front;
-            of_rows<group_sums<kind>> back;
-            unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
-                front[r] = group_sums<kind>(load_codes(w[r].codes), of_p.codes);
-                back[r] = group_sums<kind>(load_codes(w[r].codes + 128), of_p.codes + 128);
-            });
-            sums[p] = add_step<kind>(sums[p], front, back, scales, of_p);
-        });
-        q.advance();
-        unrolled<rows_a_batch>([&](auto r) XLENS_INLINE {
-            w[r].codes += apart_row::codes_a_step;
-            w[r].floats += apart_row::floats_a_step(kind);
-        });
-    }
-}
-
-/// y(t + p, r + i) of P positions and `count` rows taken apart.
-template <product_kind kind, std::size_t P>
-[[gnu::noinline]] void meet_few(const apart_of_batch& w, const product& p, std::size_t t,
-                                std::size_t r, std::size_t count) {
-    batch sums[4] = {};
-    lanes_of_few<kind, P>(w, *p.quantised, t, sums);
-    std::array<float, 4 * rows_a_batch> out;
-    sum_rows(sums, out.data());
-    for (std::size_t i = 0; i < P; ++i) {
-        for (std::size_t j = 0; j < count; ++j) { p.y[t + i][r + j] = out[4 * j + i]; }
-    }
-}
-
-/// y(t, r) = ⟨S_r, x_t⟩ in integers of a few positions and `count` stored rows.
-template <product_kind kind>
-void integer_dots_of_few(const product& p, std::size_t first, std::size_t count,
-                         take_apart_row apart) {
-    const apart_rows room(*p.quantised, kind, rows_a_batch);
-    const std::size_t end = first + count;
-    stored_rows<1> row(p.weights, end - 1);
-    for (std::size_t r = first; r < end; r += rows_a_batch) {
-        apart_of_batch w;
-        for (std::size_t i = 0; i < rows_a_batch; ++i) {
-            w[i] = room[i];
-            row.move_to(p.weights, r + i, end - 1);
-            apart(row, w[i]);
-        }
-        const std::size_t some = std::min(rows_a_batch, end - r);
-        std::size_t t = 0;
-        for (; t + 4 <= p.x.count(); t += 4) { meet_few<kind, 4>(w, p, t, r, some); }
-        for (; t + 2 <= p.x.count(); t += 2) { meet_few<kind, 2>(w, p, t, r, some); }
-        for (; t < p.x.count(); ++t) { meet_few<kind, 1>(w, p, t, r, some); }
-    }
-}
 
 }  // namespace xlens::kernels::detail
 

@@ -269,8 +269,10 @@ template <product_kind kind>
         if constexpr (kind.has_sign() && raises_codes) {
             dots = dots - as_ints(x.of(input_layout::raised_sum));
         }
-        sum = xsimd::fma(xsimd::to_float(dots), w.d[i] * s, sum);
-        if constexpr (!kind.has_sign()) { sum = xsimd::fma(w.m[i], x.of(sum_part(kind, i)), sum); }
+        sum = multiply_add(xsimd::to_float(dots), w.d[i] * s, sum);
+        if constexpr (!kind.has_sign()) {
+            sum = multiply_add(w.m[i], x.of(sum_part(kind, i)), sum);
+        }
     });
     return sum;
 }

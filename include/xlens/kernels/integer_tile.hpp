@@ -121,10 +121,10 @@ template <product_kind kind, std::size_t P>
                 }
                 batch& to = sums[g * P + p];
                 const batch d = batch::load_unaligned(of_half + g * lanes);
-                to = xsimd::fma(xsimd::to_float(dot), d * s, to);
+                to = multiply_add(xsimd::to_float(dot), d * s, to);
                 if constexpr (!kind.has_sign()) {
                     const batch m = batch::load_unaligned(of_half + tile::rows + g * lanes);
-                    to = xsimd::fma(m, x.of(p, sum_part(kind, half)), to);
+                    to = multiply_add(m, x.of(p, sum_part(kind, half)), to);
                 }
             });
         });
@@ -208,18 +208,6 @@ void integer_dots_of_many(const product& p, std::size_t first, std::size_t count
         meet.template operator()<2>();
         meet.template operator()<1>();
     }
-}
-
-template <class Format>
-inline constexpr code_format code_format_of{take_apart<Format>,
-                                            integer_dots_of_few<kind_of<integer_codes<Format>>>,
-                                            integer_dots_of_many<kind_of<integer_codes<Format>>>};
-
-/// y(t, r) = ⟨S_r, x_t⟩ in integers for `count` stored rows.
-inline void integer_dots_by_tiles(const product& p, std::size_t first, std::size_t count,
-                                  const code_format& format) {
-    const bool few = p.x.count() <= blocking::few_integer_positions;
-    (few ? format.few : format.many)(p, first, count, format.apart);
 }
 
 }  // namespace xlens::kernels::detail

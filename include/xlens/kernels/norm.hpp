@@ -54,7 +54,7 @@ XLENS_API void layer_norm(std::span<const float> x, std::span<const float> gain,
     });
     const batch scale(1.0F / std::sqrt(squares / count + epsilon));
     const auto apply = [mean, scale](const batch& v, const batch& g, const batch& b) {
-        return xsimd::fma((v - batch(mean)) * scale, g, b);
+        return multiply_add((v - batch(mean)) * scale, g, b);
     };
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes) {

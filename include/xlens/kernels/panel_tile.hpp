@@ -50,7 +50,7 @@ using panel_sums = std::array<batch, blocking::panel_positions * panel_batches>;
         unrolled<P>([&](auto p) XLENS_INLINE {
             const batch xv(x[p]);
             unrolled<B>([&](auto b) XLENS_INLINE {
-                sum[p * B + b] = xsimd::fma(wv[b], xv, sum[p * B + b]);
+                sum[p * B + b] = multiply_add(wv[b], xv, sum[p * B + b]);
             });
         });
     }

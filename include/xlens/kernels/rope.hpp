@@ -212,7 +212,7 @@ namespace detail {
 /// (a + ib)·(cos + i·sin) of each lane.
 inline std::pair<batch, batch> rotate(const batch& a, const batch& b, const batch& cos,
                                       const batch& sin) {
-    return {xsimd::fnma(b, sin, a * cos), xsimd::fma(a, sin, b * cos)};
+    return {subtract_product(b, sin, a * cos), multiply_add(a, sin, b * cos)};
 }
 
 /// A batch of `count` pairs (first[i·step], second[i·step]), turned in place.

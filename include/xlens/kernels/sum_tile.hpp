@@ -41,7 +41,7 @@ void sum_block(const float* const* w, std::size_t column, std::size_t count, row
         unrolled<P>([&](auto p) XLENS_INLINE {
             const batch s(scale[p][r]);
             unrolled<B>([&](auto b) XLENS_INLINE {
-                sum[p * B + b] = xsimd::fma(s, wv[b], sum[p * B + b]);
+                sum[p * B + b] = multiply_add(s, wv[b], sum[p * B + b]);
             });
         });
     }

@@ -83,8 +83,8 @@ inline short_code encode_shorts(std::span<const float> x, std::int16_t* codes) {
         std::array<std::int32_t, lanes> whole;
         to_integers(code, whole.data());
         for (std::size_t l = 0; l < count; ++l) { to[l] = static_cast<std::int16_t>(whole[l]); }
-        const batch left = xsimd::fnma(code, inverse, values);
-        rest = xsimd::fma(left, left, rest);
+        const batch left = subtract_product(code, inverse, values);
+        rest = multiply_add(left, left, rest);
     };
     std::size_t i = 0;
     for (; i + lanes <= x.size(); i += lanes) {
@@ -265,9 +265,9 @@ private:
         batch bar(std::min(s.best - m_depth, s.lower.bar()));
         for (std::size_t r = 0; r < raw.size(); r += lanes) {
             const batch scale = inverse * batch::load_unaligned(&m_inverse[first + r]);
-            const batch estimate = xsimd::fma(batch::load_unaligned(&raw[r]), scale, shared);
+            const batch estimate = multiply_add(batch::load_unaligned(&raw[r]), scale, shared);
             const batch error =
-                xsimd::fma(factor, batch::load_unaligned(&m_norms[first + r]), rounding);
+                multiply_add(factor, batch::load_unaligned(&m_norms[first + r]), rounding);
             const std::uint32_t reach = kernels::lane_bits(estimate + error >= bar);
             if (reach == 0) { continue; }
             offer_lanes(s, reach, first + r, estimate, error);

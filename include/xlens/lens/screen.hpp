@@ -296,10 +296,10 @@ private:
         const auto shift = static_cast<std::uint32_t>(kernels::row_offset * s.code_sum);
         const batch estimate =
             to_floats(raw - shift) * batch(s.scale) * batch::load_unaligned(&m_scales[first]);
-        const batch own = xsimd::fma(batch(s.norm_factor), batch::load_unaligned(&m_norms[first]),
-                                     batch(s.rounding));
+        const batch own = multiply_add(batch(s.norm_factor), batch::load_unaligned(&m_norms[first]),
+                                       batch(s.rounding));
         const batch error =
-            xsimd::fma(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
+            multiply_add(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
         const auto high = estimate + error >= batch(s.high.bounds.bar());
         const auto low = error - estimate >= batch(s.low.bounds.bar());
         if (xsimd::any(high | low)) {

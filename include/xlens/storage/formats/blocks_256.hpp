@@ -61,7 +61,7 @@ struct q2_k : detail::in_parts<q2_k> {
         };
         detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
             const std::size_t group = 2 * run + k * lanes / 16;
-            sink(k, xsimd::fms(q, batch(scales[0][group]), batch(scales[1][group])));
+            sink(k, multiply_subtract(q, batch(scales[0][group]), batch(scales[1][group])));
         });
     }
 };
@@ -133,7 +133,7 @@ struct q4_k : detail::in_parts<q4_k> {
         unrolled<2 * B>([&](auto k) XLENS_INLINE {
             constexpr std::size_t g = 2 * pair + k / B;
             const word_lanes q = k < B ? packed[k % B] & 0x0FU : packed[k % B] >> 4U;
-            sink(k, xsimd::fms(to_floats(q), batch(scales[g]), batch(scales[8 + g])));
+            sink(k, multiply_subtract(to_floats(q), batch(scales[g]), batch(scales[8 + g])));
         });
     }
 };
@@ -159,7 +159,7 @@ struct q5_k : detail::in_parts<q5_k> {
                    detail::bits_of<static_cast<int>(g) - 4>(fifths, 16);
         };
         detail::each_code(part, [&](std::size_t k, const batch& q) XLENS_INLINE {
-            sink(k, xsimd::fms(q, batch(scales[g]), batch(scales[8 + g])));
+            sink(k, multiply_subtract(q, batch(scales[g]), batch(scales[8 + g])));
         });
     }
 };

@@ -83,7 +83,7 @@ struct q4_1 {
         const batch d(load_half(src));
         const batch m(load_half(src + 2));
         detail::each_nibble(src + 4, 0, [&](std::size_t k, const batch& q) XLENS_INLINE {
-            sink(k, xsimd::fma(q, d, m));
+            sink(k, multiply_add(q, d, m));
         });
     }
 };
@@ -114,7 +114,7 @@ struct q5_1 {
         const batch m(load_half(src + 2));
         detail::each_five_bits(src + 4, src + 8, 0,
                                [&](std::size_t k, const batch& q)
-                                   XLENS_INLINE { sink(k, xsimd::fma(q, d, m)); });
+                                   XLENS_INLINE { sink(k, multiply_add(q, d, m)); });
     }
 };
 
