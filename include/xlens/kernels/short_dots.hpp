@@ -75,18 +75,27 @@ using short_lanes [[gnu::vector_size(4 * lanes)]] = std::int16_t;
     return *reinterpret_cast<const short_lanes*>(at);
 }
 
-/// Lane l = a_(2l)·b_(2l) + a_(2l + 1)·b_(2l + 1).
-[[gnu::always_inline]] inline word_lanes pairs(const short_lanes& a, const short_lanes& b) {
-#if XLENS_SHORT_DOTS && defined(__AVX512BW__)
-    return reinterpret_cast<word_lanes>(
-        _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+/// Lane l = sum_l + a_(2l)·b_(2l) + a_(2l + 1)·b_(2l + 1).
+[[gnu::always_inline]] inline word_lanes add_pairs(const word_lanes& sum, const short_lanes& a,
+                                                   const short_lanes& b) {
+#if XLENS_SHORT_DOTS && defined(__AVX512VNNI__)
+    return reinterpret_cast<word_lanes>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum),
+                                                            reinterpret_cast<__m512i>(a),
+                                                            reinterpret_cast<__m512i>(b)));
+#elif XLENS_SHORT_DOTS && defined(__AVX512BW__)
+    return sum + reinterpret_cast<word_lanes>(
+                     _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif XLENS_SHORT_DOTS && defined(__AVXVNNI__)
+    return reinterpret_cast<word_lanes>(_mm256_dpwssd_avx_epi32(reinterpret_cast<__m256i>(sum),
+                                                                reinterpret_cast<__m256i>(a),
+                                                                reinterpret_cast<__m256i>(b)));
 #elif XLENS_SHORT_DOTS
-    return reinterpret_cast<word_lanes>(
-        _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+    return sum + reinterpret_cast<word_lanes>(
+                     _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #else
-    word_lanes out;
+    word_lanes out = sum;
     for (std::size_t l = 0; l < lanes; ++l) {
-        out[l] = static_cast<std::uint32_t>(a[2 * l] * b[2 * l] + a[2 * l + 1] * b[2 * l + 1]);
+        out[l] += static_cast<std::uint32_t>(a[2 * l] * b[2 * l] + a[2 * l + 1] * b[2 * l + 1]);
     }
     return out;
 #endif
@@ -108,7 +117,9 @@ using short_lanes [[gnu::vector_size(4 * lanes)]] = std::int16_t;
         unrolled<P>([&](auto p) XLENS_INLINE {
             short_lanes xv = load_shorts(x + p * stride + i);
             keep_in_register(xv);
-            unrolled<R>([&](auto r) XLENS_INLINE { sum[p * R + r] += pairs(wv[r], xv); });
+            unrolled<R>([&](auto r) XLENS_INLINE {
+                sum[p * R + r] = add_pairs(sum[p * R + r], wv[r], xv);
+            });
         });
     }
     std::array<batch, R * P> sums;
