@@ -16,7 +16,7 @@ namespace xlens {
 
 /// What is written to an open file, in pieces that go to the disk past the system's cache, where
 /// the file system has that (Linux' O_DIRECT; not on a tmpfs). A processor then copies nothing:
-/// 604 MB took 0.1 s of its time instead of 2.3, and 0.5 s instead of 2.6 by the clock (Sapphire
+/// 604 MB took 0.1 s of its time instead of 2.3, and 0.5 s instead of 2.6 by the clock (Emerald
 /// Rapids, ext4). What the cache holds stays there. Memory: a piece.
 class past_cache {
 public:
