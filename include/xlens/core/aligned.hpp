@@ -44,13 +44,14 @@ using aligned_vector = std::vector<T, aligned_allocator<T>>;
 /// An xt::xtensor<float, 2> of such memory, for what products read.
 using aligned_tensor = xt::xtensor<float, 2, XTENSOR_DEFAULT_LAYOUT, aligned_allocator<float>>;
 
-/// An array of such memory that is not written to at first.
 template <class T>
 struct aligned_deleter {
     void operator()(T* at) const { aligned_allocator<T>().deallocate(at, 0); }
 };
+/// An array of such memory.
 template <class T>
 using aligned_array = std::unique_ptr<T[], aligned_deleter<T>>;
+/// One that is not written to at first.
 template <class T>
 [[nodiscard]] aligned_array<T> make_aligned_for_overwrite(std::size_t count) {
     static_assert(std::is_trivially_default_constructible_v<T>);

@@ -5,13 +5,9 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/integer_sums.hpp>
 #include <xlens/kernels/prefetch.hpp>
-#include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
-#include <xlens/storage/matrix_view.hpp>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 

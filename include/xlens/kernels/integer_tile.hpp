@@ -3,6 +3,7 @@
 
 #include <xlens/core/simd.hpp>
 #include <xlens/core/unroll.hpp>
+#include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/integer_rows.hpp>
 #include <xlens/kernels/integer_sums.hpp>
 #include <xlens/kernels/integer_turned.hpp>
