@@ -35,8 +35,8 @@ inline constexpr auto crc_tables = [] {
 }();
 
 #if XLENS_CRC_BY_PRODUCTS
-/// x^n modulo the polynomial, bits in reverse as everywhere here, one place further on: what a
-/// product without carries takes 64 bits n - 32 bits on by.
+/// x^n modulo the polynomial, its bits in reverse order, as all are here, and one place further up:
+/// a product without carries of two such numbers is one place short.
 constexpr long long crc_power(int n) {
     std::uint32_t c = 0x80000000U;  // 1
     for (; n > 0; --n) { c = (c >> 1U) ^ ((c & 1U) != 0 ? 0xedb88320U : 0U); }
@@ -45,7 +45,9 @@ constexpr long long crc_power(int n) {
 /// Takes 128 bits on by `bits`: their halves are 64 bits apart.
 template <int bits>
 inline __m128i crc_fold(__m128i x, __m128i next) {
-    const __m128i by = _mm_set_epi64x(crc_power(bits - 32), crc_power(bits + 32));
+    static constexpr long long low = crc_power(bits + 32);
+    static constexpr long long high = crc_power(bits - 32);
+    const __m128i by = _mm_set_epi64x(high, low);
     return _mm_xor_si128(
         next, _mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11)));
 }

@@ -12,8 +12,8 @@ namespace xlens::kernels {
 
 namespace detail {
 
-/// One step of a fold: `a` and `b` hold sums as segments of `size` lanes, one segment a sum. Adds
-/// the upper half of every segment to its lower half, and packs those of a and b into one batch.
+/// One step of a fold: `a` and `b` hold sums as segments of `size` lanes, one segment a sum. The
+/// upper half of every segment meets its lower half, and it packs those of a and b into one batch.
 template <std::size_t size, class Meet>
 [[gnu::always_inline]] inline batch fold_pair(const batch& a, const batch& b, Meet meet) {
     const float_lanes x = lanes_of(a);

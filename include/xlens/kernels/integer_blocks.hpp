@@ -6,8 +6,8 @@
 // Which processors have what integer products ask for, and how stored blocks look to them. With
 // AVX-512's VNNI one instruction multiplies and adds four codes in each of 16 lanes
 // (integer_lanes_vnni.hpp). AVX2 has 8 lanes and takes two or three instructions, or one where
-// there is AVX-VNNI (integer_lanes_avx2.hpp). xsimd offers neither: intrinsics stand in the files
-// integer_*.hpp alone, and in core/look_up.hpp, which says why.
+// there is AVX-VNNI (integer_lanes_avx2.hpp). xsimd offers neither, so intrinsics stand in the
+// files integer_*.hpp; which others have some, and why: docs/hacking.md.
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512CD__) && defined(__FMA__) && defined(__F16C__)

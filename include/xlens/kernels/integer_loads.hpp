@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/simd.hpp>
+#include <xlens/core/unroll.hpp>
 #include <xlens/kernels/input_layout.hpp>
 #include <xlens/kernels/integer_blocks.hpp>
 
@@ -29,15 +30,12 @@ template <std::size_t groups, std::size_t bytes>
         return load_16(at + input_layout::block_of[l] * bytes - l * sizeof(std::uint16_t));
     };
     __m128i out = from(0);
-    out = _mm_blend_epi16(out, from(1), 1 << 1);
-    out = _mm_blend_epi16(out, from(4), 1 << 4);
-    out = _mm_blend_epi16(out, from(5), 1 << 5);
-    if constexpr (groups == 2) {
-        out = _mm_blend_epi16(out, from(2), 1 << 2);
-        out = _mm_blend_epi16(out, from(3), 1 << 3);
-        out = _mm_blend_epi16(out, from(6), 1 << 6);
-        out = _mm_blend_epi16(out, from(7), 1 << 7);
-    }
+    unrolled<7>([&](auto i) XLENS_INLINE {
+        constexpr std::size_t l = i + 1;
+        if constexpr (input_layout::block_of[l] < 4 * groups) {
+            out = _mm_blend_epi16(out, from(l), 1 << l);
+        }
+    });
     return out;
 }
 /// The same of words of two halves, in the order of the blocks.
@@ -48,15 +46,10 @@ template <std::size_t groups, std::size_t bytes>
             reinterpret_cast<const __m256i*>(at + k * (bytes - sizeof(std::uint32_t))));
     };
     __m256i out = from(0);
-    out = _mm256_blend_epi32(out, from(1), 1 << 1);
-    out = _mm256_blend_epi32(out, from(2), 1 << 2);
-    out = _mm256_blend_epi32(out, from(3), 1 << 3);
-    if constexpr (groups == 2) {
-        out = _mm256_blend_epi32(out, from(4), 1 << 4);
-        out = _mm256_blend_epi32(out, from(5), 1 << 5);
-        out = _mm256_blend_epi32(out, from(6), 1 << 6);
-        out = _mm256_blend_epi32(out, from(7), 1 << 7);
-    }
+    unrolled<4 * groups - 1>([&](auto i) XLENS_INLINE {
+        constexpr std::size_t k = i + 1;
+        out = _mm256_blend_epi32(out, from(k), 1 << k);
+    });
     return out;
 }
 [[gnu::always_inline]] inline __m256i low_nibbles(__m256i x) {

@@ -11,11 +11,11 @@
 #include <xlens/kernels/product.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
+#include <xlens/storage/formats/floats.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 // Integer products of many positions: turned rows (integer_turned.hpp), one to each lane, meet four
 // codes of an input after the other. No lanes are added up, and with AVX2 products of a block stay
@@ -31,12 +31,6 @@ namespace xlens::kernels::detail {
                                                                std::size_t i) {
     return batch_of_ints::load_unaligned(
         reinterpret_cast<const std::int32_t*>(step + i * sizeof(batch)));
-}
-
-[[gnu::always_inline]] inline std::int32_t word_at(const void* at) {
-    std::int32_t out = 0;
-    std::memcpy(&out, at, sizeof out);
-    return out;
 }
 
 /// P rows of inputs that stand by lanes.
@@ -56,7 +50,8 @@ struct inputs_by_lanes {
 
     /// Step k of four codes of the block that is at hand, of row p.
     [[gnu::always_inline]] batch_of_ints four_codes(std::size_t p, std::size_t k) const {
-        return batch_of_ints(word_at(codes + p * codes_a_row + 4 * k));
+        const std::int8_t* at = codes + p * codes_a_row + 4 * k;
+        return batch_of_ints(load_unaligned<std::int32_t>(reinterpret_cast<const std::byte*>(at)));
     }
     [[gnu::always_inline]] batch of(std::size_t p, std::size_t part) const {
         return batch(floats[p * floats_a_row + part * places]);

@@ -55,8 +55,7 @@ public:
             return;
         }
         while (!bytes.empty()) {
-            const ssize_t count = ::write(m_number, bytes.data(), bytes.size());
-            if (count < 0 && errno == EINTR) { continue; }
+            const ssize_t count = write_some(m_number, bytes);
             if (count < 0) { refuse(errno); }
             bytes = bytes.subspan(static_cast<std::size_t>(count));
         }

@@ -14,6 +14,14 @@
 
 namespace xlens {
 
+/// Writes the first of some bytes, whatever signals come: how many, or -1, and errno says why.
+inline ssize_t write_some(int file, std::span<const std::byte> bytes) {
+    while (true) {
+        const ssize_t count = ::write(file, bytes.data(), bytes.size());
+        if (count >= 0 || errno != EINTR) { return count; }
+    }
+}
+
 /// What is written to an open file, in pieces that go to the disk past the system's cache, where
 /// the file system has that (Linux' O_DIRECT; not on a tmpfs). A processor then copies nothing:
 /// 604 MB took 0.1 s of its time instead of 2.3, and 0.5 s instead of 2.6 by the clock (Emerald
@@ -53,8 +61,7 @@ private:
     [[nodiscard]] bool write_piece() {
         std::span<const std::byte> left(m_piece.get(), m_filled);
         while (!left.empty()) {
-            const ssize_t count = ::write(m_file, left.data(), left.size());
-            if (count < 0 && errno == EINTR) { continue; }
+            const ssize_t count = write_some(m_file, left);
             if (count < 0 && errno == EINVAL && m_direct) {  // this disk wants something else
                 set_direct(false);
                 continue;
