@@ -24,9 +24,12 @@ namespace xlens::kernels::detail {
 
 /// Codes of 8 bits are two of 4, in planes of their own, 16·high + low, unless one instruction
 /// takes them whole.
-inline constexpr bool one_instruction_takes_bytes = (XLENS_AVX_VNNI | XLENS_VNNI) != 0;
-constexpr bool in_planes(product_kind kind) {
-    return kind.has_sign() && !one_instruction_takes_bytes;
+constexpr bool in_planes([[maybe_unused]] product_kind kind) {
+#if XLENS_VNNI || XLENS_AVX_VNNI
+    return false;
+#else
+    return kind.has_sign();
+#endif
 }
 
 /// What of a tile a product_kind decides. A tile has two registers a step of four codes: of as many
