@@ -75,12 +75,7 @@ BOOST_AUTO_TEST_CASE(arrays_of_smollm2_are_those_of_transformers) {
 }
 
 BOOST_AUTO_TEST_CASE(arrays_of_gemma_are_those_of_transformers) {
-    const char* gemma = std::getenv("XLENS_GEMMA");
-    if (gemma == nullptr || std::string(gemma).empty()) {
-        BOOST_TEST_MESSAGE("Gemma has not been fetched");
-        return;
-    }
-    check_against_golden("gemma3_270m", gemma);
+    if (const auto gemma = gemma_model()) { check_against_golden("gemma3_270m", gemma->string()); }
 }
 
 BOOST_AUTO_TEST_CASE(prompts_are_captured_with_their_metadata) {

@@ -18,7 +18,6 @@
 #include "support/tiny_model.hpp"
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -315,10 +314,5 @@ BOOST_AUTO_TEST_CASE(smollm2_is_patched_as_by_hooks_of_pytorch) {
 }
 
 BOOST_AUTO_TEST_CASE(gemma_is_patched_as_by_hooks_of_pytorch) {
-    const char* gemma = std::getenv("XLENS_GEMMA");
-    if (gemma == nullptr) {
-        BOOST_TEST_MESSAGE("XLENS_GEMMA is not set");
-        return;
-    }
-    check_golden(load(gemma), "gemma3_270m/patch.json");
+    if (const auto gemma = gemma_model()) { check_golden(load(*gemma), "gemma3_270m/patch.json"); }
 }

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -31,6 +33,13 @@ inline std::filesystem::path source_path(const std::string& name) {
 }
 /// The default model's file.
 inline std::filesystem::path default_model() { return variable("XLENS_MODEL"); }
+/// Gemma's, where it has been fetched; ./check without --full leaves out what needs it.
+inline std::optional<std::filesystem::path> gemma_model() {
+    const std::filesystem::path file = variable("XLENS_GEMMA");
+    if (std::filesystem::exists(file)) { return file; }
+    std::cerr << file.string() << " is not there; scripts/fetch_model gemma-3-270m fetches it\n";
+    return std::nullopt;
+}
 
 inline nlohmann::json read_golden(const std::filesystem::path& path) {
     std::ifstream in(path);
