@@ -176,13 +176,25 @@ private:
         return out;
     }
 
-    /// The same with screening. Making the screen is shared by all layers, so of its time these
-    /// bear their share.
+    /// The same with screening, as vocabulary::ends screens so many. Making the screen is shared by
+    /// all layers, so of its time these bear their share.
     answer project_screened(std::size_t layers, std::size_t k) {
-        if (!xlens::vocabulary_screen::wins) {
+        if constexpr (xlens::coded_ends_win) {
+            return project_by<xlens::coded_vocabulary>(
+                layers, [k](const auto& screen, xlens::rows<const float> v) {
+                    return xlens::coded_ends(screen, v, k);
+                });
+        } else if constexpr (xlens::vocabulary_screen::wins) {
+            return project_by<xlens::vocabulary_screen>(
+                layers,
+                [k](const auto& screen, xlens::rows<const float> v) { return screen.ends(v, k); });
+        } else {
             xlens::fail("xlens screens with AVX2 or AVX-512 VNNI");
         }
-        std::optional<xlens::vocabulary_screen> screen;
+    }
+    template <class Screen, class Ends>
+    answer project_by(std::size_t layers, Ends ends) {
+        std::optional<Screen> screen;
         const double making =
             seconds_of([&] { screen.emplace(m_model.unembedding.sections.front().out); });
         std::vector<xlens::token_ends> found;
@@ -190,7 +202,7 @@ private:
         out.seconds =
             seconds_of([&] {
                 const xt::xtensor<float, 2> v = value_vectors(layers);
-                found = screen->ends(v, k);
+                found = ends(*screen, v);
             }) +
             making * static_cast<double>(layers) / static_cast<double>(m_model.config.layers);
         for (std::size_t i = 0; i < found.size(); i += told) { out.add(found[i].promotes); }

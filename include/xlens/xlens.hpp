@@ -140,6 +140,8 @@
 #include <xlens/kernels/rope.hpp>
 #include <xlens/kernels/softmax.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/coded_ends.hpp>
+#include <xlens/lens/coded_vocabulary.hpp>
 #include <xlens/lens/evaluate_lens.hpp>
 #include <xlens/lens/fit_jacobian_lens.hpp>
 #include <xlens/lens/fit_linear_lens.hpp>

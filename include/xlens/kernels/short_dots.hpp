@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// Products of 16-bit codes, added up in 32 bits: what lens/reading_screen.hpp looks over a
-// vocabulary with. One instruction multiplies and adds twice as many codes as an f32 one does
+// Products of 16-bit codes, added up in 32 bits: what lens/coded_vocabulary.hpp looks over
+// a vocabulary with. One instruction multiplies and adds twice as many codes as an f32 one does
 // numbers.
 
 #if defined(__AVX512BW__) || (defined(__AVX2__) && !defined(__AVX512F__))

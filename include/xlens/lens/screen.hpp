@@ -6,18 +6,14 @@
 #include <xlens/core/words.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/integer_scan.hpp>
-#include <xlens/kernels/lanes.hpp>
-#include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
-#include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/ends_search.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/lens/unembedding_rows.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -39,10 +35,8 @@
 // g = (D + 16)·2⁻²⁴. Four times that also covers what else is rounded: c itself, ⟨ē, v⟩, and the
 // estimate (four operations, each below 2⁻²³·‖e‖·‖v‖); a relative 10⁻⁴ covers the norms. So with
 //     error(e, v) = (‖r‖·‖t·a‖ + ‖c‖·‖q‖)·(1 + 10⁻⁴) + 4·g·max‖e‖·‖v‖
-// the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]. A token whose upper
-// bound is below the k-th largest lower bound cannot be among the k best: k others score higher.
-// The rest is scored by the f32 product, with its bits, so that the result is that of the f32 scan,
-// ties included.
+// the f32 score, less ⟨ē, v⟩, lies in [estimate - error, estimate + error]: what an ends_search
+// needs (lens/ends_search.hpp).
 
 namespace xlens {
 
@@ -139,30 +133,8 @@ private:
     /// Vectors that share a pass over the codes.
     static constexpr std::size_t batch_vectors = 8 * kernels::scan_vectors;
 
-    /// One end of one vector: which tokens may still belong to it, and the k best lower bounds.
-    struct end_search {
-        explicit end_search(std::size_t k) : bounds(k) {}
-        top_k bounds;
-        std::vector<scored> candidates;  ///< with their upper bounds
-
-        /// A token whose upper bound reaches the bar.
-        void offer(token_id id, float estimate, float error) {
-            bounds.offer(id, estimate - error);
-            candidates.push_back({id, estimate + error});
-        }
-        /// Takes what another search over other tokens has found.
-        void merge(const end_search& other) {
-            bounds.merge(other.bounds);
-            candidates.insert(candidates.end(), other.candidates.begin(), other.candidates.end());
-        }
-        /// What is left once all tokens were offered.
-        void finish() {
-            const float least = bounds.threshold();
-            std::erase_if(candidates, [least](const scored& s) { return s.score < least; });
-        }
-    };
     struct search {
-        search(std::size_t k, std::size_t width) : codes(width), high(k), low(k) {}
+        search(std::size_t k, std::size_t width) : codes(width), ends(k) {}
         std::vector<std::int8_t> codes;
         std::int32_t code_sum = 0;
         float scale = 0.0F;
@@ -170,10 +142,7 @@ private:
         float norm_factor = 0.0F;
         float rounding = 0.0F;
         float shared = 0.0F;  ///< ⟨ē, v⟩
-        end_search high;
-        end_search low;  ///< of the negated scores
-
-        end_search& end(bool of_high) { return of_high ? high : low; }
+        detail::ends_search ends;
     };
 
     [[nodiscard]] std::size_t padded() const {
@@ -232,7 +201,7 @@ private:
         std::vector<search> searches = start(v, k);
         look_at(0, m_codes.tiles(), searches);
         for (std::size_t n = 0; n < v.count(); ++n) {
-            for (const bool high : {true, false}) { finish(searches[n], v[n], k, high, out[n]); }
+            for (const bool high : {true, false}) { finish(searches[n], v[n], high, out[n]); }
         }
     }
     /// The same on all threads.
@@ -249,15 +218,13 @@ private:
             const bool high = i % 2 == 0;
             search& all = found[0][n];
             for (std::size_t part = 1; part < parts; ++part) {
-                all.end(high).merge(found[part][n].end(high));
+                all.ends.end(high).merge(found[part][n].ends.end(high));
             }
-            finish(all, v[n], k, high, out[n]);
+            finish(all, v[n], high, out[n]);
         });
     }
-    void finish(search& s, std::span<const float> v, std::size_t k, bool high,
-                token_ends& out) const {
-        (high ? out.promotes : out.suppresses) =
-            exact(s.end(high), s.shared, v, k, high ? 1.0F : -1.0F);
+    void finish(search& s, std::span<const float> v, bool high, token_ends& out) const {
+        s.ends.finish(high, m_matrix, v, s.shared, out);
     }
 
     /// Offers the tokens of tiles [first, last).
@@ -300,60 +267,7 @@ private:
                                        batch(s.rounding));
         const batch error =
             multiply_add(batch(s.rest_factor), batch::load_unaligned(&m_rests[first]), own);
-        const auto high = estimate + error >= batch(s.high.bounds.bar());
-        const auto low = error - estimate >= batch(s.low.bounds.bar());
-        if (xsimd::any(high | low)) {
-            offer_lanes(s, kernels::lane_bits(high), kernels::lane_bits(low), first, estimate,
-                        error);
-        }
-    }
-    /// Those tokens of a batch whose bits are set. Not inlined: it would crowd the registers of
-    /// what happens to every batch.
-    [[gnu::noinline]] static void offer_lanes(search& s, std::uint32_t high, std::uint32_t low,
-                                              std::size_t first, const batch& estimate,
-                                              const batch& error) {
-        std::array<float, lanes> estimates;
-        std::array<float, lanes> errors;
-        estimate.store_unaligned(estimates.data());
-        error.store_unaligned(errors.data());
-        for (; high != 0; high &= high - 1) {
-            const auto i = static_cast<std::size_t>(std::countr_zero(high));
-            s.high.offer(static_cast<token_id>(first + i), estimates[i], errors[i]);
-        }
-        for (; low != 0; low &= low - 1) {
-            const auto i = static_cast<std::size_t>(std::countr_zero(low));
-            s.low.offer(static_cast<token_id>(first + i), -estimates[i], errors[i]);
-        }
-    }
-
-    /// The k best of the candidates, by their f32 scores times `sign`. Those with the k highest
-    /// bounds are scored first: most others, `shared` added, cannot reach the lowest of their
-    /// scores.
-    std::vector<scored> exact(end_search& end, float shared, std::span<const float> v,
-                              std::size_t k, float sign) const {
-        end.finish();
-        std::vector<scored>& all = end.candidates;
-        const auto first = all.begin() + static_cast<std::ptrdiff_t>(std::min(k, all.size()));
-        if (first != all.end()) { std::nth_element(all.begin(), first, all.end(), ranks_before); }
-        top_k best(k);
-        score({all.begin(), first}, v, sign, best);
-        const float bar = best.threshold();
-        const auto last = std::remove_if(
-            first, all.end(), [=](const scored& s) { return s.score + sign * shared < bar; });
-        score({first, last}, v, sign, best);
-        std::vector<scored> out = best.sorted();
-        for (scored& s : out) { s.score *= sign; }
-        return out;
-    }
-    void score(std::span<const scored> candidates, std::span<const float> v, float sign,
-               top_k& best) const {
-        std::vector<std::size_t> ids;
-        for (const scored& s : candidates) { ids.push_back(static_cast<std::size_t>(s.id)); }
-        std::vector<float> scores(ids.size());
-        kernels::dot_some_rows(m_matrix, ids, v, scores);
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            best.offer(candidates[i].id, sign * scores[i]);
-        }
+        s.ends.offer(first, estimate, error);
     }
 
     any_matrix m_matrix;

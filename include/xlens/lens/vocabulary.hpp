@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,6 +28,8 @@
 #include <xlens/kernels/log_sum.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/top_k.hpp>
+#include <xlens/lens/coded_ends.hpp>
+#include <xlens/lens/coded_vocabulary.hpp>
 #include <xlens/lens/reading_screen.hpp>
 #include <xlens/lens/scan.hpp>
 #include <xlens/lens/screen.hpp>
@@ -39,7 +42,7 @@
 
 namespace xlens {
 
-class reading_screen;     // lens/reading_screen.hpp
+class coded_vocabulary;   // lens/coded_vocabulary.hpp
 class vocabulary_screen;  // lens/screen.hpp
 
 namespace detail {
@@ -72,11 +75,11 @@ public:
                                             std::span<const token_id> targets = {}) const;
 
     /// The k tokens that score highest and lowest by E·x_n, for each row of x (N, D). For many rows
-    /// the vocabulary is screened in integers first (lens/screen.hpp), with the same result; the
-    /// first time, that takes a pass over E and V·D bytes (screen_ends). Throws xlens::error where
-    /// a number of x or a score is not finite. With `kurtosis` (N), also the excess kurtosis
-    /// m_4/m_2² - 3 of each row's scores over the vocabulary, with the same bits for any N; all
-    /// scores are then computed in f32.
+    /// the vocabulary is screened in integers first (lens/screen.hpp, lens/coded_ends.hpp), with
+    /// the same result; the first time, that takes a pass or two over E, and V·D bytes or, where
+    /// codes have 16 bits, twice as many. Throws xlens::error where a number of x or a score is not
+    /// finite. With `kurtosis` (N), also the excess kurtosis m_4/m_2² - 3 of each row's scores over
+    /// the vocabulary, with the same bits for any N; all scores are then computed in f32.
     [[nodiscard]] std::vector<token_ends> ends(rows<const float> x, std::size_t k,
                                                std::span<float> kurtosis = {}) const;
 
@@ -91,13 +94,18 @@ private:
     /// The screen of a dense unembedding, made if it is not there; null where there is none.
     [[nodiscard]] const vocabulary_screen* screen() const;
 
-    [[nodiscard]] bool can_screen(rows<const float> x) const;
+    /// ends() by a screen, if there is one for such rows and they are worth it.
+    [[nodiscard]] std::optional<std::vector<token_ends>> screened_ends(rows<const float> x,
+                                                                       std::size_t k) const;
 
     /// Rows from which on making a screen of readings pays.
     static constexpr std::size_t screened_readings = 512;
 
-    /// The screen for such readings; null where they are scanned.
-    [[nodiscard]] const reading_screen* screen_of_readings(std::size_t count, std::size_t k) const;
+    /// The codes for such readings; null where they are scanned.
+    [[nodiscard]] const coded_vocabulary* codes_of_readings(std::size_t count, std::size_t k) const;
+
+    /// A dense unembedding as 16-bit codes, made if they are not there; null where there are none.
+    [[nodiscard]] const coded_vocabulary* codes() const;
 
     /// read() by scores of the whole vocabulary in f32.
     [[nodiscard]] std::vector<reading> scan_readings(rows<const float> x, std::size_t k,
@@ -127,7 +135,7 @@ private:
 
     const unembedding<any_matrix>* m_unembedding;
     lazy<std::shared_ptr<const vocabulary_screen>> m_screen;
-    lazy<std::shared_ptr<const reading_screen>> m_reading_screen;
+    lazy<std::shared_ptr<const coded_vocabulary>> m_codes;
 };
 
 #if XLENS_DEFINES(lens)
@@ -157,10 +165,10 @@ XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t
              targets.size());
     }
     for (const token_id token : targets) { check_token(token, size(), "lens"); }
-    const reading_screen* screen = screen_of_readings(x.count(), k);
-    if (screen == nullptr) { return scan_readings(x, k, targets); }
+    const coded_vocabulary* coded = codes_of_readings(x.count(), k);
+    if (coded == nullptr) { return scan_readings(x, k, targets); }
     std::vector<reading> out(x.count());
-    screen->read(x, k, targets, out);
+    reading_screen(*coded).read(x, k, targets, out);
     std::vector<std::size_t> left(x.count());
     std::iota(left.begin(), left.end(), std::size_t{0});
     std::erase_if(left, [&](std::size_t n) { return !out[n].top.empty(); });
@@ -174,19 +182,24 @@ XLENS_API std::vector<reading> vocabulary::read(rows<const float> x, std::size_t
     return out;
 }
 
-XLENS_API const reading_screen* vocabulary::screen_of_readings(std::size_t count,
-                                                               std::size_t k) const {
+XLENS_API const coded_vocabulary* vocabulary::codes_of_readings(std::size_t count,
+                                                                std::size_t k) const {
     constexpr std::size_t fewest_tokens_each = 64;  // of the k: below, nearly all would be scored
-    const auto& e = *m_unembedding;
-    const bool plain = e.sections.size() == 1 && !e.sections.front().projection &&
-                       e.bias.size() == 0 && !(e.cap > 0.0F);
-    if (!reading_screen::wins || !plain || count < screened_readings || k == 0 ||
-        size() / k < fewest_tokens_each ||
-        size() > reading_screen::most_bytes / sizeof(std::int16_t) / e.width()) {
+    const bool plain = m_unembedding->bias.size() == 0 && !(m_unembedding->cap > 0.0F);
+    if (!plain || count < screened_readings || k == 0 || size() / k < fewest_tokens_each) {
         return nullptr;
     }
-    const reading_screen& out = *m_reading_screen.get(
-        [&] { return std::make_shared<const reading_screen>(e.sections.front().out); });
+    return codes();
+}
+
+XLENS_API const coded_vocabulary* vocabulary::codes() const {
+    const auto& sections = m_unembedding->sections;
+    if (!coded_vocabulary::wins || sections.size() != 1 || sections.front().projection ||
+        !coded_vocabulary::fits(sections.front().out)) {
+        return nullptr;
+    }
+    const coded_vocabulary& out = *m_codes.get(
+        [&] { return std::make_shared<const coded_vocabulary>(sections.front().out); });
     return out.bounded() ? &out : nullptr;
 }
 
@@ -207,8 +220,8 @@ XLENS_API std::vector<token_ends> vocabulary::ends(rows<const float> x, std::siz
                                                    std::span<float> kurtosis) const {
     detail::check_scored(x, m_unembedding->width());
     detail::bad_scores bad;
-    if (kurtosis.empty() && can_screen(x)) {
-        if (const vocabulary_screen* screened = screen()) { return screened->ends(x, k); }
+    if (kurtosis.empty()) {
+        if (auto screened = screened_ends(x, k)) { return std::move(*screened); }
     }
     std::vector<token_ends> out(x.count());
     const std::size_t batches = (x.count() + detail::scan_batch - 1) / detail::scan_batch;
@@ -243,12 +256,20 @@ XLENS_API const vocabulary_screen* vocabulary::screen() const {
 
 XLENS_API void vocabulary::screen_ends() const { (void)screen(); }
 
-XLENS_API bool vocabulary::can_screen(rows<const float> x) const {
-    if (x.count() < screened_rows && !m_screen.ready()) { return false; }
-    for (std::size_t n = 0; n < x.count(); ++n) {  // no bound holds for an infinite length
-        if (!std::isfinite(kernels::norm2(x[n]))) { return false; }
+XLENS_API std::optional<std::vector<token_ends>> vocabulary::screened_ends(rows<const float> x,
+                                                                           std::size_t k) const {
+    const bool many = x.count() >= screened_rows;
+    if (!many && !m_screen.ready()) { return std::nullopt; }
+    float longest = 0.0F;
+    for (std::size_t n = 0; n < x.count(); ++n) {
+        longest = std::max(longest, kernels::norm2(x[n]));
     }
-    return true;
+    if (coded_ends_win && many && longest < coded_vocabulary::largest_norm) {
+        if (const coded_vocabulary* coded = codes()) { return coded_ends(*coded, x, k); }
+    }
+    if (!std::isfinite(longest)) { return std::nullopt; }  // no bound holds for such a length
+    if (const vocabulary_screen* screened = screen()) { return screened->ends(x, k); }
+    return std::nullopt;
 }
 
 XLENS_API std::vector<vocabulary::partial> vocabulary::read_section(
