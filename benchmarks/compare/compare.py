@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import machine
 import plot
 import report
+import store
 from answers import compare
 from contenders import Failed, start
-from rows import GROWTH, ROWS
+from rows import ALL, GROWTH, QUICK, ROWS
 
 
 def say(text):
@@ -75,11 +77,11 @@ def chosen(names):
     """The rows of these names, and those of growths; all where none is named."""
     known = {row.name: [row] for row in ROWS}
     known |= {growth.name: [row for _, row in growth.steps] for growth in GROWTH}
-    steps = {row.name: [row] for growth in GROWTH for _, row in growth.steps}
+    steps = {name: [row] for name, row in ALL.items()}
     for name in names:
         if name not in known | steps:
             sys.exit(f"compare: no row {name}; there are: {' '.join(known)}")
-    out = [row for name in names or known for row in (known | steps)[name]]
+    out = dict.fromkeys(row for name in names or known for row in (known | steps)[name])
     # Those of one model together: of the large ones only one file is kept.
     order = list(dict.fromkeys(row.xlens.model for row in out))
     return sorted(out, key=lambda row: order.index(row.xlens.model))
@@ -92,7 +94,13 @@ def positive(word):
     return number
 
 
-def main():
+def machine_name(word):
+    if not re.fullmatch("[a-z0-9_]+", word):
+        raise argparse.ArgumentTypeError(f"expected a-z, 0-9 and _ alone, got {word}")
+    return word
+
+
+def parse():
     parser = argparse.ArgumentParser(prog="benchmarks/compare/run", description=__doc__)
     parser.add_argument("--rounds", type=positive, default=7, help="turns of each row (7)")
     parser.add_argument("--threads", type=positive, default=2, help="threads of everyone (2)")
@@ -103,29 +111,50 @@ def main():
         "the place of the clock's",
     )
     parser.add_argument(
-        "--write", action="store_true", help="write the page in spite of ROWs"
+        "--machine",
+        type=machine_name,
+        metavar="NAME",
+        help="keep what is measured in benchmarks/compare/results/NAME.json, and write "
+        "docs/performance.md and .svg from all machines' files",
     )
     parser.add_argument(
-        "--page",
-        choices=["performance", "performance_avx2"],
-        default="performance",
-        help="docs/PAGE.md and .svg: one for each kind of processor (performance)",
+        "--quick",
+        action="store_true",
+        help=f"one round of {len(QUICK)} rows, in less than three minutes; nothing is kept",
     )
     parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="what to measure; all by default")
     options = parser.parse_args()
+    if options.quick:
+        if options.machine or options.rows:
+            parser.error("--quick goes with neither --machine nor ROWs")
+        options.rounds, options.rows = 1, QUICK
+    return options
 
+
+def keep(row, result, options, facts):
+    """In the folder of the build, and for good if the machine has a name."""
     kept = options.folder / "results.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
-    facts = machine.facts(options)
+    kept.write_text(json.dumps(results | {row.name: result}, indent=1))
+    if options.machine:
+        store.merge(options.machine, facts, {row.name: result})
+
+
+def main():
+    options = parse()
+    facts = machine.facts(options.threads)
+    if options.machine and (why := store.mismatch(options.machine, facts)):
+        sys.exit(f"compare: {why}")
+    run = {"run": machine.run(options.rounds, options.processor)}
     for row in chosen(options.rows):
-        results[row.name] = measure(row, options) | {"run": facts["run"]}
-        kept.write_text(json.dumps(results, indent=1))
-    if not options.rows or options.write:
-        report.write(results, facts, options.page)
-        if all(row.name in results for row in ROWS):
-            plot.write(results, options.page)
+        result = measure(row, options)
+        if not options.quick:
+            keep(row, result | run, options, facts)
+    if options.machine:
+        report.write(store.machines())
+        plot.write(store.machines())
 
 
 if __name__ == "__main__":

@@ -20,11 +20,18 @@ def output(*command):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def processor():
+def field(name):
+    """What the system says of the first processor."""
     text = Path("/proc/cpuinfo").read_text()
-    field = lambda name: re.search(rf"^{name}\s*: (.*)$", text, re.M).group(1)
-    flags = field("flags").split()
-    return f"{field('model name')}, {', '.join(e for e in EXTENSIONS if e in flags)}"
+    return re.search(rf"^{name}\s*: (.*)$", text, re.M).group(1)
+
+
+def flags():
+    return field("flags").split()
+
+
+def processor():
+    return f"{field('model name')}, {', '.join(e for e in EXTENSIONS if e in flags())}"
 
 
 def memory():
@@ -52,16 +59,21 @@ def version(name):
         return f"no {name}"
 
 
-def facts(options):
+def facts(threads):
+    """What all rows of a machine have in common."""
     cores = len(Path("/proc/cpuinfo").read_text().split("\nprocessor"))
     versions = [version(name) for name in PEERS]
-    day = datetime.date.today().isoformat()
-    time = ", processor time of all threads" if options.processor else ""
     return {
         "machine": f"{cores} × {processor()}; {memory()}; Linux {platform.release()}",
         "compiler": output("g++", "--version").splitlines()[0],
         "versions": f"{', '.join(versions)}; {openblas()}; Python {platform.python_version()}",
-        "threads": options.threads,
-        # Rows of one page may come from several runs.
-        "run": f"{day}, commit {commit()}, rounds: {options.rounds}{time}",
+        "threads": threads,
+        "extensions": "avx512" if "avx512f" in flags() else "avx2",  # what is wanted depends on it
     }
+
+
+def run(rounds, processor_time):
+    """Of which run a result is: those of one machine may come from several."""
+    day = datetime.date.today().isoformat()
+    time = ", processor time of all threads" if processor_time else ""
+    return f"{day}, commit {commit()}, rounds: {rounds}{time}"

@@ -1,28 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draws the ratios, for a page of docs."""
+"""Draws the ratios of all machines, for docs/performance.md."""
 
 import math
 from html import escape
 from pathlib import Path
 
-from rows import ROWS
+from rows import MAIN
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-WIDTH, LEFT, RIGHT, TOP, STEP, BAR = 900, 300, 70, 62, 26, 14
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "performance.svg"
+WIDTH, LEFT, RIGHT, TOP, STEP, BAR, GAP = 900, 300, 70, 62, 12, 9, 9
 
 STYLE = """
   text { font: 13px sans-serif; fill: #24292f; }
   .small { font-size: 11px; fill: #57606a; }
   .grid { stroke: #d0d7de; } .one { stroke: #24292f; stroke-width: 1.5; }
-  .reached { fill: #5b9bd5; } .missed { fill: #d9a05b; } .free { fill: #a5adb6; }
+  .machine0 { fill: #d9a05b; } .machine1 { fill: #5b9bd5; } .machine2 { fill: #6fae7c; }
+  .machine3 { fill: #a98bc7; } .machine4 { fill: #a5adb6; }
   .whisker { stroke: #24292f; stroke-width: 1.2; } .wanted { stroke: #c2255c; stroke-width: 3; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .small { fill: #9da7b3; }
     .grid { stroke: #3d444d; } .one, .whisker { stroke: #e6edf3; }
-    .reached { fill: #3f7fb8; } .missed { fill: #b07a35; } .free { fill: #6e7681; }
+    .machine0 { fill: #b07a35; } .machine1 { fill: #3f7fb8; } .machine2 { fill: #4c8558; }
+    .machine3 { fill: #7d62a0; } .machine4 { fill: #6e7681; }
     .wanted { stroke: #ff6b9d; }
   }
 """
+COLOURS = 5
 
 
 class Scale:
@@ -54,61 +57,69 @@ def rectangle(x, y, width, kind):
 
 
 def mark(x, y):
-    return f'<line class="wanted" x1="{x:.1f}" y1="{y - 3}" x2="{x:.1f}" y2="{y + BAR + 3}"/>'
+    return f'<line class="wanted" x1="{x:.1f}" y1="{y - 1}" x2="{x:.1f}" y2="{y + BAR + 1}"/>'
 
 
 def whisker(left, right, y):
-    path = f"M{left:.1f} {y - 4}v8m0 -4H{right:.1f}m0 -4v8"
+    path = f"M{left:.1f} {y - 3}v6m0 -3H{right:.1f}m0 -3v6"
     return f'<path class="whisker" fill="none" d="{path}"/>'
 
 
-def kind(row, result):
-    if row.wanted is None:
-        return "free"
-    return "reached" if result["ratio"]["median"] >= row.wanted else "missed"
-
-
-def bar(row, result, y, at):
-    low, middle, high = (result["ratio"][k] for k in ("min", "median", "max"))
-    left, right = sorted((at(1), at(middle)))
-    out = [text(LEFT - 12, y + 12, f"{row.name} / {row.peer_name}", "end")]
-    out.append(rectangle(left, y, right - left, kind(row, result)))
+def bar(row, machine, number, y, at):
+    """A machine's ratio, the machine being that of this number."""
+    spread = machine.rows[row.name]["ratio"]
+    left, right = sorted((at(1), at(spread["median"])))
+    out = [rectangle(left, y, right - left, f"machine{number % COLOURS}")]
     if row.wanted:
-        out.append(mark(at(row.wanted), y))
-    out.append(whisker(at(low), at(high), y + BAR // 2))
-    out.append(text(WIDTH - RIGHT + 12, y + 12, f"{middle:.2f}×"))
+        out.append(mark(at(row.wanted_with(machine.extensions)), y))
+    if "min" in spread:
+        out.append(whisker(at(spread["min"]), at(spread["max"]), y + BAR / 2))
+    out.append(text(WIDTH - RIGHT + 12, y + BAR, f"{spread['median']:.2f}×", kind="small"))
     return out
 
 
-def legend(x, y):
-    out = [mark(x + 4, y), text(x + 12, y + 11, "wanted", kind="small")]
-    for i, (name, words) in enumerate(
-        (("reached", "reached"), ("missed", "missed"), ("free", "nothing wanted"))
-    ):
-        left = x + 80 + 90 * i
-        out += [rectangle(left, y, 20, name), text(left + 26, y + 11, words, kind="small")]
+def group(row, machines, top, at):
+    """A row's bars, those of the machines that have a ratio, below each other."""
+    known = [(n, m) for n, m in enumerate(machines) if "ratio" in m.rows.get(row.name, {})]
+    middle = top + (STEP * len(known) - STEP + BAR) / 2 + 5
+    out = [text(LEFT - 12, middle, f"{row.name} / {row.peer_name}", "end")] if known else []
+    for place, (number, machine) in enumerate(known):
+        out += bar(row, machine, number, top + STEP * place, at)
+    return out, top + STEP * len(known) + (GAP if known else 0)
+
+
+def legend(machines, x, y):
+    out = [mark(x + 4, y), text(x + 12, y + 9, "wanted", kind="small")]
+    for number, machine in enumerate(machines):
+        left = x + 80 + 130 * number
+        out.append(rectangle(left, y, 20, f"machine{number % COLOURS}"))
+        out.append(text(left + 26, y + 9, machine.name, kind="small"))
     return out
 
 
-def picture(rows):
-    """The drawing of (row, result)s."""
-    ratios = [ratio for _, result in rows for ratio in result["ratio"].values()]
-    at = Scale(ratios + [row.wanted for row, _ in rows if row.wanted])
-    bottom = TOP + STEP * len(rows)
+def scale(machines):
+    """One that has room for all ratios, and for what is wanted."""
+    results = [m.rows[row.name] for m in machines for row in MAIN if row.name in m.rows]
+    ratios = [ratio for result in results for ratio in result.get("ratio", {}).values()]
+    return Scale(ratios + [ratio for row in MAIN for ratio in row.wanted or ()])
+
+
+def picture(machines):
+    at, bottom, bars = scale(machines), TOP, []
+    for row in MAIN:
+        drawn, bottom = group(row, machines, bottom, at)
+        bars += drawn
     parts = [text(LEFT, 20, "How many times as fast as the peer (log scale; whiskers: min to max)")]
-    parts += legend(LEFT, 28)
+    parts += legend(machines, LEFT, 30)
     for tick in at.ticks():
         parts.append(vertical(at(tick), bottom, "one" if tick == 1 else "grid"))
         parts.append(text(at(tick), bottom + 16, f"{tick:g}×", "middle", "small"))
-    for i, (row, result) in enumerate(rows):
-        parts += bar(row, result, TOP + STEP * i + 6, at)
-    body = "\n".join(parts)
+    body = "\n".join(parts + bars)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 28}" '
         f'width="{WIDTH}" height="{bottom + 28}">\n<style>{STYLE}</style>\n{body}\n</svg>\n'
     )
 
 
-def write(results, page):
-    rows = [(row, results[row.name]) for row in ROWS if "ratio" in results.get(row.name, {})]
-    (DOCS / f"{page}.svg").write_text(picture(rows), encoding="utf-8")
+def write(machines):
+    PICTURE.write_text(picture(machines), encoding="utf-8")

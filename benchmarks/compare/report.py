@@ -1,112 +1,148 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes the measured part of a page of docs; what stands around it stays."""
+"""Writes the measured parts of docs/performance.md from the results of all machines; what stands
+around them stays.
+
+usage: report.py, which also draws the picture: after a change of results/ or of what rows are
+"""
 
 from pathlib import Path
 
-from rows import GROWTH, ROWS
+import plot
+import store
+from rows import GROWTH, MAIN
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-
-
-def marks(part):
-    """What stands around a part of the page: `main`, or another name of growths."""
-    name = "measured" if part == "main" else f"measured, {part}"
-    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 
 
-def figure(number, unit):
-    return f"{number:.3g} {unit}" if number < 100 else f"{number:.0f} {unit}"
+def figures(row, result):
+    """What is known of xlens' and the peer's."""
+    known = [result[who] for who in ("xlens", "peer") if who in result]
+    words = [f"{number:.3g}" if number < 100 else f"{number:.0f}" for number in known]
+    return f"{', '.join(words)} {row.unit}" if words else ""
 
 
-def ratio(result):
-    low, middle, high = (result["ratio"][k] for k in ("min", "median", "max"))
-    return f"{low:.2f} / **{middle:.2f}** / {high:.2f}"
+def times(number):
+    return f"{number:.2f}" if number < 10 else f"{number:.1f}"
 
 
-def wanted(row, result):
+def ratio(row, result, extensions):
+    """The median, with what is known of its spread; whether it is less than what is wanted."""
+    spread = result.get("ratio")
+    if spread is None:
+        return ""
+    out = f"**{times(spread['median'])}**"
+    if "min" in spread:
+        out += f" ({times(spread['min'])} to {times(spread['max'])})"
+    least = row.wanted_with(extensions)
+    return out + (", missed" if least is not None and spread["median"] < least else "")
+
+
+def measured(row, machine):
+    """A cell: figures, ratio, and what is wrong with them. Empty where nothing was measured."""
+    result = machine.rows.get(row.name, {})
+    if "missing" in result:
+        return f"not measured: {result['missing']}"
+    wrong = "" if result.get("right", True) else f"**answers differ**: {result['same']}"
+    cells = [figures(row, result), ratio(row, result, machine.extensions), wrong]
+    return "; ".join(cell for cell in cells if cell)
+
+
+def memory_and_answers(row, machine):
+    result = machine.rows.get(row.name, {})
+    memory = " / ".join(f"{mebibytes:.0f}" for mebibytes in result.get("rss", []))
+    return "; ".join(cell for cell in (memory, result.get("same", "")) if cell)
+
+
+def wanted(row):
     if row.wanted is None:
         return ""
-    missed = "" if result["ratio"]["median"] >= row.wanted else ", missed"
-    return f"{row.wanted:g}×{missed}"
+    return " / ".join(f"{ratio:g}" for ratio in dict.fromkeys(row.wanted))
 
 
-RATIO = ["ratio min / median / max"]
-REST = ["wanted", "peak RSS, MiB", "same answers"]
+def table(heading, rows, cell, machines):
+    """A line for each (first cells, row) and a column for each machine; lines that no machine has
+    anything for are left out."""
+    heading = [*heading, *(machine.name for machine in machines)]
+    lines = [heading, ["---"] * len(heading)]
+    for first, row in rows:
+        cells = [cell(row, machine) for machine in machines]
+        if any(cells):
+            lines.append([*first, *cells])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) if lines[2:] else ""
 
 
-def measured_cells(row, result, whole=True):
-    """Both figures and their ratio; the `whole` row: also what stands under REST."""
-    columns = 3 + (len(REST) if whole else 0)
-    if "missing" in result:
-        return ["not measured: " + result["missing"], *[""] * (columns - 1)]
-    ours, theirs = result["rss"]
-    cells = [
-        figure(result["xlens"], row.unit),
-        figure(result["peer"], row.unit),
-        ratio(result),
-        wanted(row, result),
-        f"{ours:.0f} / {theirs:.0f}",
-        ("" if result["right"] else "**no**: ") + result["same"],
-    ]
-    return cells[:columns]
+WANTED = "wanted: AVX2 / AVX-512"
 
 
-def table(heading, rows):
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def main_table(machines):
+    rows = [([f"`{row.name}`", row.work, row.peer_name, wanted(row)], row) for row in MAIN]
+    return table(["row", "work", "peer", WANTED], rows, measured, machines)
 
 
-def growth_table(growth, results):
-    rows = []
-    for label, row in growth.steps:
-        cells = measured_cells(row, results[row.name], growth.whole or growth.rss)
-        if growth.rss and not growth.whole:
-            cells = [*cells[:3], cells[4]]
-        rows.append([str(label), *cells])
-    heading = [growth.column, "xlens", growth.steps[0][1].peer_name, *RATIO]
-    if growth.whole:
-        heading += REST
-    elif growth.rss:
-        heading += [REST[1]]
-    return f"{growth.heading}:\n\n{table(heading, rows)}"
+def growth_table(growth, machines):
+    """With its heading; nothing if none of its rows was measured."""
+    some = any(row.wanted for _, row in growth.steps)
+    rows = [([str(label), *([wanted(row)] if some else [])], row) for label, row in growth.steps]
+    heading = [growth.column, *([WANTED] if some else [])]
+    lines = table(heading, rows, measured, machines)
+    return f"{growth.heading}:\n\n{lines}" if lines else ""
 
 
-def header(results, facts):
-    runs = dict.fromkeys(result["run"] for result in results)
-    return (
-        f"- machine: {facts['machine']}\n- {facts['threads']} threads; {facts['compiler']}\n"
-        f"- {facts['versions']}\n" + "\n".join(f"- run: {run}" for run in runs)
-    )
+def memory_table(machines):
+    told = [row for growth in GROWTH if growth.told for _, row in growth.steps]
+    rows = [([f"`{row.name}`"], row) for row in dict.fromkeys([*MAIN, *told])]
+    return table(["row"], rows, memory_and_answers, machines)
 
 
-def rows_table(results):
-    heading = ["row", "work", "peer", "xlens", "peer's", *RATIO, *REST]
-    rows = [
-        [f"`{row.name}`", row.work, row.peer_name, *measured_cells(row, results[row.name])]
-        for row in ROWS
-    ]
-    return table(heading, rows)
+def runs(machine):
+    """A line for each day and number of rounds, with the commits."""
+    found = {}
+    for run in sorted({result["run"] for result in machine.rows.values()}):
+        day, commit, rounds = run.split(", ", 2)
+        found.setdefault((day, rounds), []).append(commit)
+    return [f"  - {day}, {rounds}: {', '.join(names)}" for (day, rounds), names in found.items()]
 
 
-def measured(part, results, facts, picture):
-    """The text of a part; nothing if a row of it has no result."""
-    growths = [g for g in GROWTH if g.part == part]
-    rows = (ROWS if part == "main" else []) + [row for g in growths for _, row in g.steps]
-    if any(row.name not in results for row in rows):
-        return None
-    parts = [header([results[row.name] for row in rows], facts)]
-    if part == "main":
-        parts += [f"![ratios]({picture})", rows_table(results), "## As the work grows"]
-    return "\n\n".join([*parts, *(growth_table(g, results) for g in growths)])
+def about(machine):
+    """What the figures depend on, as far as it is known."""
+    facts = machine.facts
+    with_what = [facts[name] for name in ("compiler", "versions") if name in facts]
+    lines = [f"- `{machine.name}`: {facts['machine']}; {facts['threads']} threads"]
+    if with_what:
+        lines.append(f"  - {'; '.join(with_what)}")
+    return "\n".join([*lines, *runs(machine)])
 
 
-def write(results, facts, page):
-    path = DOCS / f"{page}.md"
-    text = path.read_text(encoding="utf-8")
-    for part in dict.fromkeys(g.part for g in GROWTH):
-        begin, end = marks(part)
-        new = measured(part, results, facts, f"{page}.svg")
-        if new is not None and begin in text:
-            before, rest = text.split(begin)
-            text = f"{before}{begin}\n\n{new}\n\n{end}{rest.split(end)[1]}"
-    path.write_text(text, encoding="utf-8")
+def parts(machines):
+    """The measured parts of the page, by name."""
+    out = {
+        "machines": "\n".join(about(machine) for machine in machines),
+        "rows": f"![ratios](performance.svg)\n\n{main_table(machines)}",
+        "memory": memory_table(machines),
+    }
+    for part in dict.fromkeys(growth.part for growth in GROWTH):
+        tables = [growth_table(growth, machines) for growth in GROWTH if growth.part == part]
+        out[part] = "\n\n".join(lines for lines in tables if lines)
+    return out
+
+
+def replaced(text, part, new):
+    """The page's text with this between the marks of the part."""
+    begin, end = (f"<!-- measured, {part}: {word} -->" for word in ("begin", "end"))
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{PAGE} has no marks of the part {part}")
+    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
+
+
+def write(machines):
+    text = PAGE.read_text(encoding="utf-8")
+    for part, new in parts(machines).items():
+        text = replaced(text, part, new)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(store.machines())
+    plot.write(store.machines())
