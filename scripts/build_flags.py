@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import sys
 
-WITH_VALUE = ("-MQ", "-MF", "-o", "-include-pch")
+WITH_VALUE = ("-MQ", "-MF", "-o", "-include-pch", "-include")
 
 
 def compile_command(build, source):
