@@ -120,6 +120,10 @@ ROWS = [
         "decode-f32", "decode, f32 weights", "PyTorch", XLENS_F32, TORCH, SHORT,
         wanted=Wanted(3.0, 3.5),
     ),
+    decode(
+        "decode-f32-compiled", "the same, torch.compile, static cache", "PyTorch", XLENS_F32, TORCH,
+        SHORT, peer_job=f"decode_compiled {SHORT} {DECODED}",
+    ),
     prefill(
         "prefill-llama", "prefill 512, Q4_1 file, f32", "llama.cpp", XLENS_Q4, LLAMA, exact=False,
         bound=0.1, wanted=both(1.5),
@@ -135,6 +139,14 @@ ROWS = [
     prefill(
         "prefill-torch-native", "prefill 512, Q4_1 file, native", "PyTorch f32", NATIVE_Q4, TORCH,
         exact=False, bound=0.1, wanted=Wanted(1.5, 2.5),
+    ),
+    prefill(
+        "prefill-torch-compiled", "prefill 512, Q4_1 file, native", "PyTorch f32, torch.compile",
+        NATIVE_Q4, TORCH, exact=False, bound=0.1, peer_job=f"prefill_compiled {LONG}",
+    ),
+    prefill(
+        "prefill-torch-bf16", "prefill 512, Q4_1 file, native", "PyTorch bf16", NATIVE_Q4, TORCH,
+        exact=False, bound=0.1, peer_job=f"prefill_bf16 {LONG}",
     ),
     Row(
         "unembed", "unembedding of one vector, top-30, f32", "PyTorch", "unembed 30", XLENS_F32,
@@ -464,9 +476,10 @@ MAIN = [
     for name in (
         "decode-q4-native", "decode-q4-native-1", "decode-q4", "gemma-decode-native",
         "gemma-decode-f32", "size-decode-native-1b-q4_0", "size-decode-f32-1b-q4_0",
-        "decode-q4-512-native", "decode-q4-512", "decode-f32", "prefill-llama-native",
-        "prefill-llama", "gemma-prefill-native", "gemma-prefill-f32", "size-prefill-native-1b-q4_0",
-        "prefill-torch-native", "prefill-torch", "unembed", "unembed-screened", "project",
+        "decode-q4-512-native", "decode-q4-512", "decode-f32", "decode-f32-compiled",
+        "prefill-llama-native", "prefill-llama", "gemma-prefill-native", "gemma-prefill-f32",
+        "size-prefill-native-1b-q4_0", "prefill-torch-native", "prefill-torch-compiled",
+        "prefill-torch-bf16", "prefill-torch", "unembed", "unembed-screened", "project",
         "project-screened", "trace-torch", "trace-tl", "matmul-openblas", "matmul-torch",
         "matmul-onednn", "matmul-bf16", "first-llama", "first-torch",
     )

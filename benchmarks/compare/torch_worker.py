@@ -2,6 +2,7 @@
 """PyTorch, float32, through transformers with its key-value cache; the lens by hooks."""
 
 from functools import cache
+from pathlib import Path
 
 import torch
 import torch.utils.mkldnn
@@ -15,8 +16,14 @@ torch.set_grad_enabled(False)
 
 
 @cache
-def model():
-    return transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
+def model(dtype=torch.float32):
+    return transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()
+
+
+@cache
+def compiled():
+    """What torch.compile makes of a pass: the round that does not count is where it does."""
+    return torch.compile(model().forward)
 
 
 @cache
@@ -48,12 +55,31 @@ def decode(context, count):
     return answer(watch.seconds, ids)
 
 
-def prefill(count):
-    ids = torch.tensor([IDS[:count]])
-    model()
+def decode_compiled(context, count):
+    """Keys and values are in tensors that keep their size, so that one program is enough."""
+    past = transformers.StaticCache(config=model().config, max_cache_len=context + count)
+    result = model()(torch.tensor([IDS[:context]]), past_key_values=past, logits_to_keep=1)
+    ids = [int(result.logits[0, -1].argmax())]
     with Stopwatch() as watch:
-        top = model()(ids, use_cache=True, logits_to_keep=1).logits[0, -1].topk(10)
+        for _ in range(count):
+            result = compiled()(torch.tensor([ids[-1:]]), past_key_values=past)
+            ids.append(int(result.logits[0, -1].argmax()))
+    return answer(watch.seconds, ids)
+
+
+def prefill(count, run=None):
+    ids = torch.tensor([IDS[:count]])
+    run = run or model()
+    with Stopwatch() as watch:
+        top = run(ids, use_cache=True, logits_to_keep=1).logits[0, -1].topk(10)
     return answer(watch.seconds, top.indices, score=top.values)
+
+
+def prefill_bf16(count):
+    flags = Path("/proc/cpuinfo").read_text().split()
+    if not {"avx512_bf16", "amx_bf16"} & set(flags):
+        return {"error": "this processor has no products in bf16"}
+    return prefill(count, model(torch.bfloat16))
 
 
 def unembed(k):
@@ -184,7 +210,10 @@ def product(seconds, out):
 if __name__ == "__main__":
     serve(
         decode=decode,
+        decode_compiled=decode_compiled,
         prefill=prefill,
+        prefill_compiled=lambda count: prefill(count, compiled()),
+        prefill_bf16=prefill_bf16,
         unembed=unembed,
         project=project,
         trace=trace,
