@@ -14,13 +14,16 @@ Links to files and headings must lead somewhere, and files that the text names m
 """
 
 import itertools
-import json
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from build_flags import compile_command  # noqa: E402
 
 CONTROL = {"for", "if", "while", "do", "switch", "try", "catch", "else", "return"}
 TYPES = {"struct", "class", "enum", "union", "template", "namespace", "concept"}
@@ -142,20 +145,6 @@ def translation_unit(blocks, source, preamble):
     return "".join(out)
 
 
-def compiler_command(build):
-    """How this build compiles a test, without what names the file and its outputs."""
-    entries = json.loads((build / "compile_commands.json").read_text())
-    entry = next(e for e in entries if e["output"].startswith("tests/"))
-    words = iter(shlex.split(entry["command"]))
-    kept = []
-    for word in words:
-        if word in ("-o", "-MF", "-MQ", "-c"):
-            next(words)
-        elif word not in ("-MD", "-MMD") and not word.endswith("ccache"):
-            kept.append(word)
-    return kept
-
-
 def compile_blocks(build, source, blocks):
     """What the compiler says; nothing where all is well."""
     preamble = source / "tests/documents/preamble.hpp"
@@ -163,9 +152,8 @@ def compile_blocks(build, source, blocks):
         unit = pathlib.Path(folder, "documents.cpp")
         unit.write_text(translation_unit(blocks, source, preamble), encoding="utf-8")
         flags = [*LENIENT, "-fsyntax-only", "-O0", "-fdiagnostics-color=never", str(unit)]
-        result = subprocess.run(
-            compiler_command(build) + flags, cwd=build, text=True, capture_output=True
-        )
+        command = compile_command(build, ROOT / "tests/core/core.cpp")
+        result = subprocess.run(command + flags, cwd=build, text=True, capture_output=True)
         return result.stderr if result.returncode else ""
 
 
