@@ -134,10 +134,10 @@ using short_lanes [[gnu::vector_size(4 * lanes)]] = std::int16_t;
 /// y(p, r) ≈ ⟨w_(first + r), x_p⟩ for y.width() rows of w and all vectors x; both numbers are whole
 /// blocks. A lane's sum is exact where ‖w_r‖·‖x_p‖ < 2^31, which then no part of it reaches; as
 /// floats sums are off by 2⁻²²·‖w_r‖·‖x_p‖ at most. Meanwhile `next` is asked for. On the calling
-/// thread. Not inlined: in the middle of a large function g++ 12 keeps a block's pointers and sums in
-/// memory.
-[[gnu::noinline]] inline void short_products(const short_rows& w, std::size_t first, const short_rows& x,
-                           rows<float> y, coming_rows next = {}) {
+/// thread. Not inlined: amid a large function g++ 12 keeps a block's pointers and sums in memory.
+[[gnu::noinline]] inline void short_products(const short_rows& w, std::size_t first,
+                                             const short_rows& x, rows<float> y,
+                                             coming_rows next = {}) {
     constexpr std::size_t P = short_block_vectors;
     const std::size_t blocks = y.width() / short_block_rows * (x.count() / P);
     const std::size_t lines = (next.lines() + blocks - 1) / blocks;
