@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/kernels/integer_scan.hpp>
 #include <xlens/lens/coded_vocabulary.hpp>
@@ -9,9 +8,7 @@
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/storage/rows.hpp>
 
-#include <algorithm>
 #include <cstddef>
-#include <span>
 #include <vector>
 
 // The two ends of E·v for many vectors v, exactly, by 16-bit codes. lens/screen.hpp does the same
@@ -25,36 +22,30 @@ namespace xlens {
 inline constexpr bool coded_ends_win = coded_vocabulary::wins && kernels::narrow_scan;
 
 /// The k tokens that score highest and lowest by E·v_n, for each row of v (N, D): what a scan of
-/// all scores gives, bit for bit, if e.bounded() and no row of v has the norm largest_norm. Cost
-/// N·V·D multiply-adds of 16-bit integers and D in f32 for every candidate.
+/// all scores gives, bit for bit, if e.bounded() and every row of v is shorter than largest_norm.
+/// Cost N·V·D multiply-adds of 16-bit integers and D in f32 for every candidate.
 inline std::vector<token_ends> coded_ends(const coded_vocabulary& e, rows<const float> v,
                                           std::size_t k) {
-    constexpr std::size_t most = coded_vocabulary::batch_vectors;
-    const std::size_t share = (v.count() + max_threads() - 1) / max_threads();
-    const std::size_t each = std::clamp(share, std::size_t{1}, most);
     std::vector<token_ends> out(v.count());
-    parallel_for(
-        (v.count() + each - 1) / each, 2 * each * e.size() * v.width(), [&](std::size_t b) {
-            const rows<const float> some =
-                v.subrows(b * each, std::min(each, v.count() - b * each));
-            const coded_vocabulary::coded_vectors coded = e.encode(some);
-            std::vector<detail::ends_search> searches(some.count(), detail::ends_search(k));
-            e.each_tile(coded, [&](std::size_t first, rows<const float> products) {
-                for (std::size_t n = 0; n < searches.size(); ++n) {
-                    const coded_vocabulary::estimator estimate(e, coded.terms[n]);
-                    for (std::size_t r = 0; r < products.width(); r += lanes) {
-                        const auto found = estimate(first + r, &products[n][r]);
-                        searches[n].offer(first + r, found.value, found.error);
-                    }
-                }
-                return true;
-            });
-            for (std::size_t n = 0; n < some.count(); ++n) {
-                for (const bool high : {true, false}) {
-                    searches[n].finish(high, e.matrix(), some[n], 0.0F, out[b * each + n]);
+    e.each_batch(v, [&](std::size_t from, rows<const float> some) {
+        const coded_vocabulary::coded_vectors coded = e.encode(some);
+        std::vector<detail::ends_search> searches(some.count(), detail::ends_search(k));
+        e.each_tile(coded, [&](std::size_t first, rows<const float> products) {
+            for (std::size_t n = 0; n < searches.size(); ++n) {
+                const coded_vocabulary::estimator estimate(e, coded.terms[n]);
+                for (std::size_t r = 0; r < products.width(); r += lanes) {
+                    const auto found = estimate(first + r, &products[n][r]);
+                    searches[n].offer(first + r, found.value, found.error);
                 }
             }
+            return true;
         });
+        for (std::size_t n = 0; n < some.count(); ++n) {
+            for (const bool high : {true, false}) {
+                searches[n].finish(high, e.matrix(), some[n], 0.0F, out[from + n]);
+            }
+        }
+    });
     return out;
 }
 

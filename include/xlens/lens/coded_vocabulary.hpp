@@ -92,8 +92,6 @@ public:
     static constexpr std::size_t most_bytes = std::size_t{512} << 20U;
     /// Of a longer row, and of a longer vector, there are no bounds.
     static constexpr float largest_norm = 1e15F;
-    /// Vectors that share a pass over the codes.
-    static constexpr std::size_t batch_vectors = 128;
 
     explicit coded_vocabulary(const any_matrix& e)
         : m_matrix(e.in_f32()),
@@ -162,6 +160,19 @@ public:
         return out;
     }
 
+    /// Calls read(first, rows of v from `first` on) for batches of vectors that share a pass over
+    /// the codes, on all threads.
+    template <class Read>
+    void each_batch(rows<const float> v, Read read) const {
+        const std::size_t share = (v.count() + max_threads() - 1) / max_threads();
+        const std::size_t each = std::clamp(share, std::size_t{1}, batch_vectors);
+        parallel_for((v.count() + each - 1) / each, 2 * each * size() * v.width(),
+                     [&](std::size_t b) {
+                         const std::size_t first = b * each;
+                         read(first, v.subrows(first, std::min(each, v.count() - first)));
+                     });
+    }
+
     /// Calls look(first, ⟨b_w, a_n⟩ (N, tile_rows)) for the tokens w from `first` on, tile after
     /// tile, until it says false. Tokens past the last one have estimates that are NaN.
     template <class Look>
@@ -214,6 +225,7 @@ public:
     [[nodiscard]] float norm(std::size_t token) const { return m_norms[token]; }
 
 private:
+    static constexpr std::size_t batch_vectors = 128;  ///< that share a pass over the codes
     static constexpr std::size_t tile_rows = 96;  ///< tokens whose products are there at a time
     struct product_buffer;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/kernels/lanes.hpp>
@@ -55,16 +54,9 @@ public:
     /// Cost N·V·D multiply-adds of 16-bit integers. Needs 0 < k < V.
     void read(rows<const float> v, std::size_t k, std::span<const token_id> targets,
               std::span<reading> out) const {
-        const std::size_t each =
-            std::min(coded_vocabulary::batch_vectors,
-                     std::max<std::size_t>(1, (v.count() + max_threads() - 1) / max_threads()));
-        const std::size_t batches = (v.count() + each - 1) / each;
-        parallel_for(batches, 2 * each * m_codes->size() * v.width(), [&](std::size_t b) {
-            const std::size_t first = b * each;
-            const std::size_t count = std::min(each, v.count() - first);
-            read_batch(v.subrows(first, count), k,
-                       targets.empty() ? targets : targets.subspan(first, count),
-                       out.subspan(first, count));
+        m_codes->each_batch(v, [&](std::size_t first, rows<const float> some) {
+            read_batch(some, k, targets.empty() ? targets : targets.subspan(first, some.count()),
+                       out.subspan(first, some.count()));
         });
     }
 
