@@ -1,8 +1,12 @@
 """Chromium without a window, and what is checked of every page that it opens."""
 
+import functools
+import http.server
 import itertools
+import pathlib
 import re
 import sys
+import threading
 import time
 
 from selenium import webdriver
@@ -12,6 +16,7 @@ from selenium.webdriver.chrome.service import Service
 
 SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
+PIECES = 16  # of a page that arrives slowly
 
 failures = []
 done = [0]  # checks
@@ -51,6 +56,34 @@ def same_token(found, token, what):
         same(found, expected, what)
 
 
+class Slowly(http.server.BaseHTTPRequestHandler):
+    """Sends a file piece by piece, so that a browser draws what has arrived so far."""
+
+    def do_GET(self):
+        path = pathlib.Path(self.path)
+        if path.suffix != ".html":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        page = path.read_bytes()
+        for i in range(PIECES):
+            self.wfile.write(page[len(page) * i // PIECES:len(page) * (i + 1) // PIECES])
+            time.sleep(0.04)
+
+    def log_message(self, *_):
+        pass
+
+
+@functools.cache
+def slow_server():
+    """The address of one."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slowly)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 class Browser:
     """Chromium without a window, of one size."""
 
@@ -75,6 +108,20 @@ class Browser:
             "features": [{"name": "prefers-color-scheme", "value": scheme}]})
         self.driver.get("about:blank")
         self.driver.get(path.as_uri())
+
+    def open_slowly(self, path):
+        """What moves while a page arrives: a busy machine shows the same of a file."""
+        self.driver.get("about:blank")
+        self.driver.get(slow_server() + str(path.resolve()))
+        return self.shift()
+
+    def shift(self):
+        """How far things moved by themselves since the page was opened (layout-shift, summed)."""
+        return self.driver.execute_async_script(
+            "const done = arguments[0]; let sum = 0;"
+            "new PerformanceObserver(list => list.getEntries().forEach(e => sum += e.value))"
+            "  .observe({type: 'layout-shift', buffered: true});"
+            "setTimeout(() => done(sum), 100)")
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -126,12 +173,7 @@ def sound(browser, what):
     wide, window = browser.run(
         "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     check(wide <= window, f"{what}: the body is {wide} wide, the window {window}")
-    shift = browser.driver.execute_async_script(
-        "const done = arguments[0]; let sum = 0;"
-        "new PerformanceObserver(list => list.getEntries().forEach(e => sum += e.value))"
-        "  .observe({type: 'layout-shift', buffered: true});"
-        "setTimeout(() => done(sum), 100)")
-    same(shift, 0, f"{what}: layout shift")
+    same(browser.shift(), 0, f"{what}: layout shift")
 
 
 CONTRAST = """
@@ -170,6 +212,9 @@ def views(pages, pictures):
         for scheme, (name, path) in itertools.product(SCHEMES, pages.items()):
             what = f"{name}, {size}, {scheme}"
             before = len(failures)
+            if scheme == SCHEMES[0]:
+                same(browser.open_slowly(path), 0, f"{what}: layout shift as it arrives")
+                browser.driver.get_log("browser")
             browser.open(path, scheme)
             sound(browser, what)
             if pictures:

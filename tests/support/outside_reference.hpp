@@ -14,7 +14,9 @@ inline std::string outside_reference(std::string_view page) {
           "fetch(", "XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon", "Worker("}) {
         for (auto at = page.find(word); at != page.npos; at = page.find(word, at + 1)) {
             const std::string_view found = page.substr(at, 40);
-            if (!found.starts_with("href=\"data:,\"")) { return std::string(found); }
+            const bool within =
+                found.starts_with("href=\"data:,\"") || found.starts_with("href=\"#");
+            if (!within) { return std::string(found); }
         }
     }
     return "";
