@@ -3,6 +3,7 @@
 #define XLENS_BUILDING_kernels 1
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/attention.hpp>
+#include <xlens/kernels/best_row.hpp>
 #include <xlens/kernels/column_norms.hpp>
 #include <xlens/kernels/dot.hpp>
 #include <xlens/kernels/log_sum.hpp>

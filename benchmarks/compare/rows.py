@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is measured: pairs of one job and the two who do it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 TEXT = "The capital of France is"
@@ -231,6 +231,14 @@ def of_format(name, precision):
     return decode(
         row, "", "llama.cpp", Who("xlens", model, precision), Who("llama", model), SHORT,
         exact=False,
+    )
+
+
+def greedy(of, label):
+    """The work of a row of decoding where the tokens alone are asked for, by its own name."""
+    return label, replace(
+        of, name=of.name.replace("decode", "greedy"), work="", job=of.job.replace("decode", "greedy"),
+        peer_job=of.job, wanted=None,
     )
 
 
@@ -467,6 +475,22 @@ GROWTH = [
     ),
     *OF_SIZES,
 ]
+DECODING = {row.name: row for row in (*ROWS, *(row for g in GROWTH for _, row in g.steps))}
+GROWTH.append(
+    Growth(
+        "growth-greedy",
+        "The same decoding in f32 where a greedy text is all that is asked for: xlens then bounds "
+        "the logits in 8-bit integers, and names the same tokens",
+        "work",
+        [
+            greedy(DECODING["decode-q4"], "SmolLM2, Q4_1, against llama.cpp"),
+            greedy(DECODING["gemma-decode-f32"], "Gemma 3 270M, Q4_K_M, against llama.cpp"),
+            greedy(DECODING["decode-f32"], "SmolLM2, f32 weights, against PyTorch"),
+        ],
+        part="greedy",
+        told=True,
+    )
+)
 
 ALL = {row.name: row for row in (*ROWS, *(row for g in GROWTH for _, row in g.steps))}
 

@@ -72,7 +72,8 @@ public:
           m_bounds(model) {}
 
     answer run(std::string_view name, std::size_t a, std::size_t b) {
-        if (name == "decode") { return decode(a, b); }
+        if (name == "decode") { return decode(a, b, xlens::logit_rows::last); }
+        if (name == "greedy") { return decode(a, b, xlens::logit_rows::token); }
         if (name == "prefill") { return prefill(a); }
         if (name == "unembed") { return unembed(a); }
         if (name == "unembed_screened") { return unembed_screened(a); }
@@ -95,8 +96,9 @@ private:
         xlens::token_id next = 0;
     };
 
-    /// Greedy tokens after a prompt, which is read once and kept.
-    answer decode(std::size_t context, std::size_t count) {
+    /// Greedy tokens after a prompt, which is read once and kept: by all logits, or by as many as
+    /// it takes (`token`).
+    answer decode(std::size_t context, std::size_t count, xlens::logit_rows wanted) {
         const auto [at, fresh] = m_read.try_emplace(context);
         continued& from = at->second;
         if (fresh) {
@@ -105,6 +107,7 @@ private:
             from.next = best(from.state);
         }
         from.state.truncate(context);
+        from.state.wanted = wanted;
         answer out;
         out.ids.push_back(from.next);
         out.seconds = seconds_of([&] {
@@ -391,7 +394,7 @@ private:
         return {state.logits.data(), state.logits.size()};
     }
     static xlens::token_id best(const xlens::sequence_state& state) {
-        return xlens::greedy{}(logits(state)).id;
+        return state.answer ? state.answer->id : xlens::greedy{}(logits(state)).id;
     }
 
     const xlens::transformer<>& m_model;

@@ -73,7 +73,8 @@ sampler::options sampling_of(const generate_flags& flags) {
 }
 
 decoding decoding_of(const generate_flags& flags) {
-    decoding out{flags.count, sampling_of(flags), {}, flags.stops, flags.attribute, flags.verify};
+    decoding out{flags.count,  sampling_of(flags), {}, flags.stops, flags.attribute,
+                 flags.verify, flags.common.json};
     if (flags.verify && !flags.exit) { fail("--verify: expected --exit with it, got none"); }
     if (flags.verify && flags.attribute) {
         fail("--attribute: expected no --verify with it, got one: drafts are no part of the text");

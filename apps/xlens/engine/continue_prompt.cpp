@@ -127,7 +127,8 @@ generated_text read_on(const engine& opened, std::span<const token_id> prompt, c
     const generate_options options{.count = how.count,
                                    .choose = sampler(how.sampling),
                                    .ends = opened.model().ends(),
-                                   .seen = take};
+                                   .seen = take,
+                                   .probabilities = how.probabilities};
     generated_text out;
     continuation found;
     if (how.verify) {

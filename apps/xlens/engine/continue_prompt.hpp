@@ -25,8 +25,9 @@ struct decoding {
     sampler::options sampling;
     std::optional<beam_options> beam;  // its count and ends come from here and the model
     std::vector<std::string> stops;
-    bool attribute = false;  // not with beams
-    bool verify = false;     // what the exit rule names; not with beams or attribute
+    bool attribute = false;     // not with beams
+    bool verify = false;        // what the exit rule names; not with beams or attribute
+    bool probabilities = true;  // of the tokens, which take longer
 };
 
 /// Continues the prompt under interventions and, token by token, by the exit rule in use; with

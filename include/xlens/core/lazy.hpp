@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -48,6 +49,35 @@ private:
     mutable std::mutex m_mutex;
     mutable std::optional<T> m_value;
     mutable std::atomic<bool> m_ready = false;
+};
+
+/// A value that spares those who ask for it some time, computed for the n-th of them: by then they
+/// have lost about as much without it as it costs.
+template <class T>
+class lazy_in_time {
+public:
+    lazy_in_time() = default;
+    lazy_in_time(const lazy_in_time& other)
+        : m_value(other.m_value), m_asked(other.m_asked.load(std::memory_order_relaxed)) {}
+    lazy_in_time& operator=(const lazy_in_time& other) {
+        m_value = other.m_value;
+        m_asked.store(other.m_asked.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        return *this;
+    }
+    ~lazy_in_time() = default;
+
+    /// The value, or null for the first n - 1 who ask.
+    template <class Compute>
+    const T* get(std::size_t n, Compute&& compute) const {
+        if (!m_value.ready() && m_asked.fetch_add(1, std::memory_order_relaxed) + 1 < n) {
+            return nullptr;
+        }
+        return &m_value.get(std::forward<Compute>(compute));
+    }
+
+private:
+    lazy<T> m_value;
+    mutable std::atomic<std::size_t> m_asked = 0;
 };
 
 }  // namespace xlens

@@ -13,7 +13,7 @@ namespace xlens {
 /// A next token that is named without reading the residual over the whole vocabulary.
 struct named_token {
     token_id id = 0;
-    float probability = 0.0F;  ///< among the tokens that were looked at
+    float probability = 0.0F;  ///< among the tokens that were looked at; 0: not known
 };
 
 /// A policy that may name the next token itself, from the residual x (D) that is about to be read:

@@ -206,7 +206,17 @@ XLENS_API product make_product(const matrix_view& w, rows<const float> x, rows<f
 
 XLENS_API void dot_some_stored_rows(const any_matrix& w, std::span<const std::size_t> ids,
                                     std::span<const float> x, std::span<float> y) {
-    w.visit([&](const auto& m) { dot_some_stored_rows(m, ids, x, y); });
+    const dot_kernel dots = dot_kernel_of(w);
+    if (!dots.integer) {
+        return w.visit([&](const auto& m) { dot_some_stored_rows(m, ids, x, y); });
+    }
+    const auto rounded = std::make_shared<const quantised_rows>(as_rows(x));
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        product one = make_product(w.slice_rows(ids[i], 1), as_rows(x), as_rows(y.subspan(i, 1)),
+                                   false, dots);
+        one.quantised = rounded;
+        one.compute_tile(0);
+    }
 }
 
 }  // namespace detail

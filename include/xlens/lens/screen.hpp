@@ -88,7 +88,7 @@ public:
     static constexpr bool wins = kernels::fast_integer_scan;
 
     explicit vocabulary_screen(const any_matrix& e)
-        : m_matrix(e),
+        : m_matrix(e.in_f32()),
           m_mean(mean_row(e)),
           m_codes(e.rows(), e.cols()),
           m_scales(padded(), NAN),  // no token: its bounds reach no bar

@@ -18,10 +18,12 @@ namespace xlens {
 /// Which positions of a pass get logits. Most uses need the last alone; none spares the
 /// unembedding where the residual is read through a lens instead. `best` is `last` for a caller who
 /// asks for the most probable token only: an exit that can name it does, in sequence_state::answer,
-/// and then there are no logits. `completed` is for a caller who judges what earlier exits named:
+/// and then there are no logits. `token` is `best` for one who does not ask for its probability
+/// either: the unembedding names it too, where that spares time (unembedding::best_token).
+/// `completed` is for a caller who judges what earlier exits named:
 /// every position that the pass takes through the last layer, those that it makes up for included;
 /// of a pass that leaves early nothing is read.
-enum class logit_rows { last, all, none, best, completed };
+enum class logit_rows { last, all, none, best, token, completed };
 
 /// One sequence being read: the keys and values of its positions, and what the last pass left.
 /// Made by transformer::start(); a copy is a fork of the sequence.
@@ -36,7 +38,7 @@ struct sequence_state : left_layers {
 
     xt::xtensor<float, 2> residual;     ///< (T, D) of the last pass, after its last layer
     xt::xtensor<float, 2> logits;       ///< (1, T or 0; V) of the last pass; T: see logit_rows
-    std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`)
+    std::optional<named_token> answer;  ///< of the last pass, in place of logits (`best`, `token`)
     workspace work;
 
     /// Forgets every position from `count` on, as if they had never been read.

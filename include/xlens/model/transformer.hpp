@@ -64,7 +64,7 @@ public:
     }
 
     /// Reads T tokens more: leaves their final residuals (T, D), and the logits of the positions
-    /// that state.wanted names (or, for `best`, a policy's answer), in the state. Policies are
+    /// that state.wanted names (or, for `best` and `token`, an answer), in the state. Policies are
     /// called at the sites of hooks/policy.hpp; when one says flow::stop at `after`, the remaining
     /// layers are left out for all T positions, whose keys and values there follow as state.fill
     /// says. In a layer that earlier exits left out, the rows that policies see begin with the
@@ -177,6 +177,7 @@ private:
     }
     template <policy... P>
     bool answered(sequence_state& state, const P&... policies) const;
+    [[nodiscard]] bool name_best(sequence_state& state, rows<const float> read) const;
     template <policy... P>
     void compute_logits(site where, sequence_state& state, P&... policies) const;
 };

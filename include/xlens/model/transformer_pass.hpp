@@ -103,7 +103,7 @@ template <policy... P>
 bool transformer<Preset, Weights>::answered(sequence_state& state, const P&... policies) const {
     state.answer.reset();
     const bool left = state.wanted == logit_rows::completed && !all_ran(state);
-    if (state.wanted == logit_rows::best) {
+    if (state.wanted == logit_rows::best || state.wanted == logit_rows::token) {
         const rows<const float> x = state.residual;
         state.answer = answer_of(x[x.count() - 1], policies...);
     }
@@ -124,8 +124,22 @@ void transformer<Preset, Weights>::compute_logits(site where, sequence_state& st
     where.first_position = state.position - count;
     const rows<const float> read = x.subrows(x.count() - count, count);
     check_residual(read, where.layer, where.first_position);
+    const bool looked_at = (... || wants<hook::logits>(policies));
+    if (state.wanted == logit_rows::token && !looked_at && name_best(state, read)) { return; }
     read_out(read, state.logits);
     call_hooks<hook::logits>(where, state.logits, policies...);
+}
+
+/// Whether the unembedding names the most probable token of a residual (1, D) without logits.
+template <class Preset, weight_matrix Weights>
+bool transformer<Preset, Weights>::name_best(sequence_state& state, rows<const float> read) const {
+    auto normed = aligned_tensor::from_shape({read.count(), config.width});
+    normalise(final_norm, read, normed);
+    const auto best = unembedding.best_token(rows<const float>(normed)[0]);
+    if (!best) { return false; }
+    state.answer = named_token{*best};
+    state.logits.resize({std::size_t{0}, config.vocabulary});
+    return true;
 }
 
 template <class Preset, weight_matrix Weights>

@@ -2,20 +2,25 @@
 #pragma once
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/lazy.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/core/xtensor.hpp>
+#include <xlens/kernels/best_row.hpp>
 #include <xlens/kernels/finite.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/softmax.hpp>
+#include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/weight_matrix.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace xlens {
@@ -63,6 +68,7 @@ struct unembedding {
     xt::xtensor<float, 1> bias =
         {};            ///< b (V): logit_w = ⟨e_w, x⟩ + b_w (Phi, GPT-J); may be empty
     float cap = 0.0F;  ///< c: a logit z becomes c·tanh(z/c) (Gemma 2); 0: it stays
+    lazy_in_time<std::shared_ptr<const kernels::best_row>> screen = {};  ///< of best_token
 
     [[nodiscard]] std::size_t vocabulary() const {
         return sections.back().first + sections.back().out.rows();
@@ -151,6 +157,26 @@ struct unembedding {
             if (token < out.width()) { detail::refuse_score(token); }
             finish(0, out[n]);
         }
+    }
+
+    /// The token with the highest of logits(x), of equals the lowest, for x (D) after the final
+    /// norm, found by fewer f32 products than E has rows (kernels/best_row.hpp); none where all of
+    /// them are no slower, or have to tell, and for the first who ask: what it takes pays after
+    /// some sixteen tokens. Throws xlens::error where a number of x is not finite.
+    [[nodiscard]] std::optional<token_id> best_token(std::span<const float> x) const {
+        if constexpr (std::is_same_v<Weights, any_matrix>) {
+            constexpr std::size_t in_time = 16;
+            const section& s = sections.front();
+            const bool plain = sections.size() == 1 && !s.projection && !classes &&
+                               bias.size() == 0 && !(cap > 0.0F);
+            if (!plain || !kernels::best_row::pays(s.out)) { return std::nullopt; }
+            detail::check_scored(as_rows(x), width());
+            const auto* search = screen.get(
+                in_time, [&] { return std::make_shared<const kernels::best_row>(s.out); });
+            const auto best = search == nullptr ? std::nullopt : (**search)(s.out, x);
+            if (best) { return static_cast<token_id>(s.first + *best); }
+        }
+        return std::nullopt;
     }
 
     /// The inputs of a section's rows: x itself, or P·x in `narrow`. x (N, D) -> (N, d).

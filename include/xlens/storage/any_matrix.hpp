@@ -34,6 +34,8 @@ public:
     [[nodiscard]] precision computed_in() const { return m_precision; }
     /// The same matrix, its products computed in f32.
     [[nodiscard]] any_matrix in_f32() const { return {*this, m_format, precision::f32}; }
+    /// The same matrix, its products computed in integers where there are such.
+    [[nodiscard]] any_matrix in_native() const { return {*this, m_format, precision::native}; }
 
     /// Calls fn with the matrix<Format> that it is.
     template <class Fn>
