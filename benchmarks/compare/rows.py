@@ -237,8 +237,8 @@ def of_format(name, precision):
 def greedy(of, label):
     """The work of a row of decoding where the tokens alone are asked for, by its own name."""
     return label, replace(
-        of, name=of.name.replace("decode", "greedy"), work="", job=of.job.replace("decode", "greedy"),
-        peer_job=of.job, wanted=None,
+        of, name=of.name.replace("decode", "greedy"), work="",
+        job=of.job.replace("decode", "greedy"), peer_job=of.job, wanted=None,
     )
 
 

@@ -36,8 +36,8 @@ namespace xlens::kernels {
 /// w_r - c = ŵ_r + e_r. x is rounded twice, x = x̂ + x̂' + q, x̂' what the first rounding left
 /// (quantised_rows.hpp). By Cauchy and Schwarz
 ///     |⟨w_r - c, x⟩ - ⟨ŵ_r, x̂ + x̂'⟩| <= ‖e_r‖·‖x̂ + x̂'‖ + ‖w_r - c‖·‖q‖.
-/// What floats round is at most 8·g·(max ‖w_r‖ + ‖c‖)·‖x‖, g = (D + 16)·2⁻²⁴: g is that of a sum of
-/// D products, of which there are three, with W, x̂ and x̂' (the last two are exact within a block);
+/// What floats round is at most 8·g·(max ‖w_r‖ + ‖c‖)·‖x‖, g = (D + 16)·2⁻²⁴: that of a sum of D
+/// products, of which there are three, W's, x̂'s and x̂''s (the last two are exact within a block);
 /// and a relative 10⁻⁴ of norms. A row whose upper bound is below another's lower one is not the
 /// best.
 class best_row {
