@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(rows_that_a_rounded_vector_cannot_tell_apart_are_scored) {
 BOOST_AUTO_TEST_CASE(of_equal_rows_it_is_the_first) {
     std::vector<float> values = random_row(200 * 64, 7);
     for (const std::size_t r : {31U, 77U, 150U}) {
-        std::copy_n(values.begin() + 31 * 64, 64, values.begin() + r * 64);
+        std::copy_n(values.data() + 31 * 64, 64, values.data() + r * 64);
     }
     const any_matrix w(matrix_of(values, 200, 64));
     if (!kernels::best_row::pays(w)) { return; }
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(what_rows_have_in_common_does_not_count) {
     if (!kernels::best_row::pays(w)) { return; }
     const kernels::best_row search(w);
     for (std::size_t r = 0; r < 500; r += 29) {
-        std::vector<float> x(values.begin() + r * 128, values.begin() + (r + 1) * 128);
+        std::vector<float> x(values.data() + r * 128, values.data() + (r + 1) * 128);
         for (float& v : x) { v -= 3.0F; }
         BOOST_TEST(names_the_best(search, w, x));
     }

@@ -16,6 +16,7 @@
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
+#include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/to_q8_0.hpp>
 
@@ -219,7 +220,8 @@ XLENS_API best_row::inputs best_row::inputs_of(std::span<const float> x) const {
 /// Rows that may score highest.
 XLENS_API std::vector<std::size_t> best_row::candidates(const any_matrix& w,
                                                         const inputs& x) const {
-    const auto [factor, rest] = x.allowed;
+    const float factor = x.allowed.factor;
+    const float rest = x.allowed.rest;
     const std::size_t count = w.rows();
     const any_matrix codes = m_copies.empty() ? w.in_native()
                                               : any_matrix(format_id::q8_0, m_copies.data(), count,
