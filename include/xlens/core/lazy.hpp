@@ -60,8 +60,10 @@ public:
     lazy_in_time(const lazy_in_time& other)
         : m_value(other.m_value), m_asked(other.m_asked.load(std::memory_order_relaxed)) {}
     lazy_in_time& operator=(const lazy_in_time& other) {
-        m_value = other.m_value;
-        m_asked.store(other.m_asked.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        if (this != &other) {
+            m_value = other.m_value;
+            m_asked.store(other.m_asked.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        }
         return *this;
     }
     ~lazy_in_time() = default;
