@@ -96,6 +96,20 @@ BOOST_AUTO_TEST_CASE(a_lazy_value_is_computed_once_for_all_threads) {
     BOOST_TEST(copy.get([] { return 7; }) == 7);
 }
 
+BOOST_AUTO_TEST_CASE(a_value_that_comes_in_time_is_computed_for_the_nth_who_asks) {
+    const lazy_in_time<int> value;
+    const auto five = [] { return 5; };
+    BOOST_TEST(value.get(3, five) == nullptr);
+    lazy_in_time<int> copy = value;  // has been asked once, too
+    BOOST_TEST(value.get(3, five) == nullptr);
+    BOOST_TEST(*value.get(3, five) == 5);
+    BOOST_TEST(*value.get(9, [] { return 6; }) == 5);
+    BOOST_TEST(copy.get(3, five) == nullptr);
+    BOOST_TEST(*copy.get(3, [] { return 7; }) == 7);
+    copy = value;
+    BOOST_TEST(*copy.get(1, [] { return 8; }) == 5);
+}
+
 BOOST_AUTO_TEST_CASE(every_index_of_a_parallel_loop_runs_once) {
     for (const std::size_t threads : {1U, 2U, 5U}) {
         set_threads(threads);

@@ -112,9 +112,12 @@ BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) 
     const prompt p(name);
     const auto expected = p.expected["greedy"].get<std::vector<token_id>>();
     BOOST_TEST_REQUIRE(expected.size() == 32U);
-    const auto found = generate(gemma(), p.ids, {.count = 32}).tokens;
-    BOOST_TEST_REQUIRE(found.size() == 32U);
-    for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
+    for (const bool probabilities : {true, false}) {
+        const auto found =
+            generate(gemma(), p.ids, {.count = 32, .probabilities = probabilities}).tokens;
+        BOOST_TEST_REQUIRE(found.size() == 32U);
+        for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
+    }
 }
 
 // Behind the norm after the FFN the sub-updates add up once they are divided by ρ.

@@ -89,9 +89,12 @@ BOOST_DATA_TEST_CASE(greedy_continuations_are_equal, data::make(prompts), name) 
     const prompt p(name);
     const auto expected = p.golden["greedy"].get<std::vector<token_id>>();
     BOOST_TEST_REQUIRE(expected.size() == 32U);
-    const auto found = generate(smollm2(), p.ids, {.count = 32}).tokens;
-    BOOST_TEST_REQUIRE(found.size() == 32U);
-    for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
+    for (const bool probabilities : {true, false}) {
+        const auto found =
+            generate(smollm2(), p.ids, {.count = 32, .probabilities = probabilities}).tokens;
+        BOOST_TEST_REQUIRE(found.size() == 32U);
+        for (std::size_t i = 0; i < 32; ++i) { BOOST_TEST(found[i].id == expected[i]); }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(perplexity_is_within_a_tenth_of_a_percent) {
