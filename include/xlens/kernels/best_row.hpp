@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <xlens/core/aligned.hpp>
 #include <xlens/core/compiled.hpp>
 #include <xlens/storage/any_matrix.hpp>
 
@@ -16,6 +15,7 @@
 #include <xlens/kernels/lanes.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
+#include <xlens/kernels/scratch.hpp>
 #include <xlens/storage/matrix.hpp>
 #include <xlens/storage/rows.hpp>
 #include <xlens/storage/to_q8_0.hpp>
@@ -82,6 +82,8 @@ private:
 #if XLENS_DEFINES(kernels)
 
 namespace detail {
+
+struct best_row_scores;
 
 /// A row that is about what rows of w have in common: the mean of every sixteenth. Any would do.
 inline std::vector<float> common_row(const any_matrix& w) {
@@ -226,10 +228,10 @@ XLENS_API std::vector<std::size_t> best_row::candidates(const any_matrix& w,
     const any_matrix codes = m_copies.empty() ? w.in_native()
                                               : any_matrix(format_id::q8_0, m_copies.data(), count,
                                                            w.cols(), false, precision::native);
-    const auto scores = make_aligned_for_overwrite<float>(2 * count);
-    const std::span<float> all(scores.get(), count);
+    float* const scores = scratch<detail::best_row_scores>(2 * count);
+    const std::span<float> all(scores, count);
     product both = make_product(codes, rows<const float>(x.both.data(), 2, w.cols()),
-                                rows<float>(scores.get(), 2, count));
+                                rows<float>(scores, 2, count));
     const auto rests_of = [&](std::size_t first, std::size_t n) {
         return m_rests.empty() ? std::span<const float>() : std::span(m_rests).subspan(first, n);
     };

@@ -119,13 +119,16 @@ void transformer<Preset, Weights>::compute_logits(site where, sequence_state& st
     const rows<const float> x = state.residual;
     const bool each = state.wanted == logit_rows::all || state.wanted == logit_rows::completed;
     const std::size_t count = state.wanted == logit_rows::none ? 0 : each ? x.count() : 1;
-    state.logits.resize({count, config.vocabulary});
-    if (count == 0) { return; }
+    if (count == 0) {
+        state.logits.resize({count, config.vocabulary});
+        return;
+    }
     where.first_position = state.position - count;
     const rows<const float> read = x.subrows(x.count() - count, count);
     check_residual(read, where.layer, where.first_position);
     const bool looked_at = (... || wants<hook::logits>(policies));
     if (state.wanted == logit_rows::token && !looked_at && name_best(state, read)) { return; }
+    state.logits.resize({count, config.vocabulary});
     read_out(read, state.logits);
     call_hooks<hook::logits>(where, state.logits, policies...);
 }
