@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -115,6 +116,20 @@ float as_defined(const matrix<Format>& w, std::size_t r, const kernels::quantise
 using formats_written_out = boost::mpl::list<q4_1, q8_0>;
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(some_rows_have_the_bits_of_all, Format, formats) {
+    const stored_matrix<Format> stored(70, 512, 3);
+    const std::vector<float> x = random_row(512, 5);
+    const std::vector<std::size_t> ids{69, 0, 7, 8, 9, 33, 7};
+    for (const precision how : {precision::f32, precision::native}) {
+        const any_matrix w(stored.view(), how);
+        std::vector<float> all(w.rows());
+        std::vector<float> some(ids.size());
+        kernels::matvec(w, x, std::span(all));
+        kernels::dot_some_rows(w, ids, x, some);
+        for (std::size_t i = 0; i < ids.size(); ++i) { BOOST_TEST(some[i] == all[ids[i]]); }
+    }
+}
 
 // The same on every processor that has integer products, whatever it multiplies with.
 BOOST_AUTO_TEST_CASE_TEMPLATE(bits_are_those_of_the_definition, Format, formats_written_out) {
