@@ -182,6 +182,8 @@ BOOST_AUTO_TEST_CASE(without_bounds_it_names_none) {
             BOOST_TEST(!kernels::best_row(e)(e, x).has_value());
         }
     }
+    const std::vector<float> others = values;  // of another matrix this says nothing
+    BOOST_TEST(!kernels::best_row(w)(any_matrix(matrix_of(others, 300, 64)), x).has_value());
     // All of them may be the best.
     const std::vector<float> flat(300 * 64, 0.25F);
     const any_matrix same(matrix_of(flat, 300, 64));

@@ -60,9 +60,9 @@ struct generate_options {
     chooser choose = {};              ///< greedy, a sampler, or one's own
     std::vector<token_id> ends = {};  ///< each ends the text, and is no part of it (model::ends)
     token_listener seen = {};         ///< is handed each token as it comes
-    /// Whether generated::probability is wanted. Without, it is 0, and where `choose` takes the
-    /// most probable token this is found without most of the unembedding's products
-    /// (logit_rows::token): the same text in less time.
+    /// Whether generated::probability is wanted. Without, generate leaves it 0 and, where `choose`
+    /// takes the most probable token, finds it without most of the unembedding's products
+    /// (logit_rows::token): the same text in less time. generate_verified has it in any case.
     bool probabilities = true;
 };
 

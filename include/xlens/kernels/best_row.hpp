@@ -5,6 +5,7 @@
 #include <xlens/storage/any_matrix.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,15 +17,18 @@
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/quantised_rows.hpp>
 #include <xlens/kernels/scratch.hpp>
-#include <xlens/storage/matrix.hpp>
+#include <xlens/storage/rounded_matrix.hpp>
 #include <xlens/storage/rows.hpp>
-#include <xlens/storage/to_q8_0.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #endif
+
+namespace xlens {
+class rounded_matrix;  // storage/rounded_matrix.hpp
+}
 
 namespace xlens::kernels {
 
@@ -51,10 +55,10 @@ public:
     [[nodiscard]] static bool pays(const any_matrix& w);
 
     /// The first of the largest numbers of matvec(w, x), to the last bit, for finite x; w is what
-    /// this was made of. None where there are no bounds (W has a number that is none, or x or W is
-    /// beyond all measure) or where an eighth of the rows may be the best. Cost: 2·V·D
-    /// multiply-adds of integers, V·D bytes read, and D in f32 for each row that may be the best.
-    /// Memory: 8·V bytes.
+    /// this was made of. None where there are no bounds (W has a number that is none, x or W is
+    /// beyond all measure, or w is another matrix) or where an eighth of the rows may be the best.
+    /// Cost: 2·V·D multiply-adds of integers, V·D bytes read, and D in f32 for each row that may be
+    /// the best. Memory: 8·V bytes.
     [[nodiscard]] std::optional<std::size_t> operator()(const any_matrix& w,
                                                         std::span<const float> x) const;
 
@@ -69,13 +73,12 @@ private:
         bounds allowed;
     };
     void copy_rows(const any_matrix& w);
-    float copy_row(const any_matrix& w, std::size_t r);
     [[nodiscard]] inputs inputs_of(std::span<const float> x) const;
     [[nodiscard]] std::vector<std::size_t> candidates(const any_matrix& w, const inputs& x) const;
 
-    std::vector<float> m_common;      // c; empty where rows are met as they are
-    std::vector<std::byte> m_copies;  // ŵ
-    std::vector<float> m_rests;       // ‖e_r‖
+    const std::byte* m_made_of;                      // W's first row
+    std::shared_ptr<const rounded_matrix> m_copies;  // ŵ; none where rows are met as they are
+    std::vector<float> m_rests;                      // ‖e_r‖
     float m_longest = 0.0F;  // max ‖w_r‖ + ‖c‖; an infinity where a row is no vector
 };
 
@@ -123,10 +126,7 @@ inline float length_of(std::span<const float> x) {
 inline float most_left(std::span<const float> x) {
     float squares = 0.0F;
     for (std::size_t i = 0; i < x.size(); i += quantised_rows::block) {
-        float largest = 0.0F;
-        for (const float v : x.subspan(i, quantised_rows::block)) {
-            largest = std::max(largest, std::abs(v));
-        }
+        const float largest = largest_magnitude(x.subspan(i, quantised_rows::block));
         squares += 32.0F * (largest / 254.0F) * (largest / 254.0F);
     }
     return std::sqrt(squares);
@@ -164,7 +164,7 @@ XLENS_API bool best_row::pays(const any_matrix& w) {
            detail::dot_kernel_of(format_id::q8_0, precision::native).integer;
 }
 
-XLENS_API best_row::best_row(const any_matrix& w) {
+XLENS_API best_row::best_row(const any_matrix& w) : m_made_of(w.stored_row(0)) {
     if (detail::is_of_floats(w)) {
         copy_rows(w);
         return;
@@ -177,29 +177,24 @@ XLENS_API best_row::best_row(const any_matrix& w) {
 }
 
 XLENS_API void best_row::copy_rows(const any_matrix& w) {
-    m_common = detail::common_row(w);
-    m_copies.resize(w.rows() * matrix<q8_0>::row_bytes(w.cols()));
+    const std::vector<float> common = detail::common_row(w);
+    const auto copies = std::make_shared<rounded_matrix>(w.rows(), w.cols());
     m_rests.resize(w.rows());
-    const float longest = detail::longest_row(w, [&](std::size_t r) { return copy_row(w, r); });
-    m_longest = longest + detail::length_of(m_common);
-}
-
-/// Returns ‖w_r‖.
-XLENS_API float best_row::copy_row(const any_matrix& w, std::size_t r) {
-    std::vector<float> row(w.cols());
-    std::vector<float> copied(w.cols());
-    w.row(r, row);
-    const float length = detail::length_of(row);
-    for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= m_common[d]; }
-    if (detail::length_of(row) == std::numeric_limits<float>::infinity()) {
-        return std::numeric_limits<float>::infinity();
-    }
-    std::byte* const to = m_copies.data() + r * matrix<q8_0>::row_bytes(row.size());
-    to_q8_0(row, to);
-    matrix<q8_0>(to, 1, row.size()).row(0, copied);
-    for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= copied[d]; }
-    m_rests[r] = norm2(row);
-    return length;
+    const float longest = detail::longest_row(w, [&](std::size_t r) {
+        std::vector<float> row(w.cols());
+        std::vector<float> copied(w.cols());
+        w.row(r, row);
+        const float length = detail::length_of(row);
+        for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= common[d]; }
+        if (!std::isfinite(norm2(row))) { return std::numeric_limits<float>::infinity(); }
+        copies->put(r, row);
+        copies->view().row(r, copied);
+        for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= copied[d]; }
+        m_rests[r] = norm2(row);
+        return length;
+    });
+    m_longest = longest + detail::length_of(common);
+    m_copies = copies;
 }
 
 XLENS_API best_row::inputs best_row::inputs_of(std::span<const float> x) const {
@@ -225,9 +220,7 @@ XLENS_API std::vector<std::size_t> best_row::candidates(const any_matrix& w,
     const float factor = x.allowed.factor;
     const float rest = x.allowed.rest;
     const std::size_t count = w.rows();
-    const any_matrix codes = m_copies.empty() ? w.in_native()
-                                              : any_matrix(format_id::q8_0, m_copies.data(), count,
-                                                           w.cols(), false, precision::native);
+    const any_matrix codes = m_copies ? m_copies->view() : w.in_native();
     float* const scores = scratch<detail::best_row_scores>(2 * count);
     const std::span<float> all(scores, count);
     product both = make_product(codes, rows<const float>(x.both.data(), 2, w.cols()),
@@ -264,7 +257,8 @@ XLENS_API std::optional<std::size_t> best_row::operator()(const any_matrix& w,
     constexpr float largest = 1e18F;  // no sum of products is an infinity
     constexpr float least = 1e-18F;   // nor are squares nothing
     const float length = norm2(x);
-    if (!(length > least && length < largest && m_longest < largest)) { return std::nullopt; }
+    const bool bounded = length > least && length < largest && m_longest < largest;
+    if (!bounded || w.stored_row(0) != m_made_of) { return std::nullopt; }
     const std::vector<std::size_t> ids = candidates(w, inputs_of(x));
     if (ids.empty() || ids.size() > w.rows() / 8) { return std::nullopt; }
     std::vector<float> scores(ids.size());

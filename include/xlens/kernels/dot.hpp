@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -19,6 +20,9 @@ XLENS_API float dot(std::span<const float> a, std::span<const float> b);
 
 /// ‖x‖, the Euclidean length.
 XLENS_API float norm2(std::span<const float> x);
+
+/// The largest |x_i|; 0 of none.
+XLENS_API float largest_magnitude(std::span<const float> x);
 
 #if XLENS_DEFINES(kernels)
 XLENS_API float dot(std::span<const float> a, std::span<const float> b) {
@@ -47,6 +51,12 @@ XLENS_API float dot(std::span<const float> a, std::span<const float> b) {
 }
 
 XLENS_API float norm2(std::span<const float> x) { return std::sqrt(dot(x, x)); }
+
+XLENS_API float largest_magnitude(std::span<const float> x) {
+    float out = 0.0F;
+    for (const float v : x) { out = std::max(out, std::abs(v)); }
+    return out;
+}
 #endif
 
 }  // namespace xlens::kernels

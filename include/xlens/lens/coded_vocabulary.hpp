@@ -55,8 +55,7 @@ inline short_code encode_shorts(std::span<const float> x, std::int16_t* codes) {
     constexpr float most = 32767.0F;
     short_code out;
     out.norm = kernels::norm2(x);
-    float largest = 0.0F;
-    for (const float v : x) { largest = std::max(largest, std::abs(v)); }
+    const float largest = kernels::largest_magnitude(x);
     constexpr float least = 1e-30F;  // below, all codes are 0
     if (out.norm > least) { out.scale = std::min(most_norm / out.norm, most / largest); }
     const batch inverse(1.0F / out.scale);

@@ -42,13 +42,6 @@ namespace xlens {
 
 namespace detail {
 
-/// The largest |x_i|.
-inline float largest_of(std::span<const float> x) {
-    float out = 0.0F;
-    for (const float v : x) { out = std::max(out, std::abs(v)); }
-    return out;
-}
-
 /// A row as codes: x ≈ scale·codes, with ‖x‖, ‖scale·codes‖ and ‖x - scale·codes‖.
 struct coded_row {
     float scale = 0.0F;
@@ -163,7 +156,7 @@ private:
             for (std::size_t d = 0; d < row.size(); ++d) { row[d] -= m_mean[d]; }
             constexpr auto most = static_cast<float>(kernels::largest_code);
             const detail::coded_row coded =
-                detail::encode(row, detail::largest_of(row) / most, codes);
+                detail::encode(row, kernels::largest_magnitude(row) / most, codes);
             // The instruction may want one side unsigned: with n = row_offset b + n, and n·Σ a is
             // taken off again.
             std::ranges::transform(codes, shifted.begin(), [](std::int8_t b) {

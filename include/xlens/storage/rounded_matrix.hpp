@@ -22,13 +22,19 @@ namespace xlens {
 class rounded_matrix {
 public:
     rounded_matrix() = default;
-    /// Finite values w (rows, cols).
-    explicit rounded_matrix(xlens::rows<const float> w) : m_rows(w.count()), m_cols(w.width()) {
+    /// Zeros (rows, cols).
+    rounded_matrix(std::size_t rows, std::size_t cols) : m_rows(rows), m_cols(cols) {
         m_bytes.resize(m_rows * row_bytes());
-        for (std::size_t r = 0; r < m_rows; ++r) {
-            std::byte* to = m_bytes.data() + r * row_bytes();
-            rounds() ? to_q8_0(w[r], to) : store(w[r], to);
-        }
+    }
+    /// Finite values w (rows, cols).
+    explicit rounded_matrix(xlens::rows<const float> w) : rounded_matrix(w.count(), w.width()) {
+        for (std::size_t r = 0; r < m_rows; ++r) { put(r, w[r]); }
+    }
+
+    /// Row r becomes finite values w (cols). Different rows may be put by several threads.
+    void put(std::size_t r, std::span<const float> w) {
+        std::byte* to = m_bytes.data() + r * row_bytes();
+        rounds() ? to_q8_0(w, to) : store(w, to);
     }
 
     [[nodiscard]] std::size_t rows() const { return m_rows; }
