@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include <xlens/kernels/blocking.hpp>
 #include <xlens/kernels/dot_tile.hpp>
 #include <xlens/kernels/lanes.hpp>
+#include <xlens/kernels/packed_keys.hpp>
 #include <xlens/kernels/prefetch.hpp>
 #include <xlens/kernels/scratch.hpp>
 #include <xlens/kernels/softmax.hpp>
@@ -46,7 +48,8 @@ struct attention_shape {
 /// queries, out (T, heads·head_size); keys, values (positions, kv_heads·head_size), in any of the
 /// formats of storage/cache_rows.hpp: decoded on the way, with the bits of a cache of the decoded
 /// floats.
-/// Memory O(attention_positions·positions) a thread, never T×T.
+/// Memory O(attention_positions·positions) a thread, never T×T, and with many queries the keys of
+/// the layer as floats (kernels/packed_keys.hpp).
 XLENS_API void attention(const attention_shape& shape, rows<const float> queries,
                          const cache_rows& keys, const cache_rows& values,
                          std::size_t first_position, rows<float> out);
@@ -155,13 +158,47 @@ key_range seen_by_all(Seen seen, std::size_t queries) {
     return {seen(0).first, seen(queries - 1).end};
 }
 
-/// The weights of one head for such queries, of all that they see together; what a query does not
-/// see itself is left as it comes.
+/// What query t of a pass sees, whose first query is of position `first`.
+inline key_range seen_by(const attention_shape& shape, std::size_t first, std::size_t t) {
+    const std::size_t end = first + t + 1;
+    const bool cut = shape.window != 0 && end > shape.window;
+    return {cut ? end - shape.window : 0, end};
+}
+
+/// The keys of a layer, of which many queries meet packed those that one of them sees.
+class keys_of_heads {
+public:
+    keys_of_heads(const attention_shape& shape, const cache_rows& keys, std::size_t first_position,
+                  std::size_t queries)
+        : m_keys(keys), m_size(shape.head_size), m_first(seen_by(shape, first_position, 0).first) {
+        if (packed_keys::pays(queries, m_size)) {
+            m_packed.emplace(keys.subrows(m_first, keys.count() - m_first), m_size);
+        }
+    }
+
+    /// scores(t, s - first) = ⟨q_t, k_s⟩ of key-value head g for every s of the range.
+    void meet(std::size_t g, const key_range& range, rows<const float> queries,
+              rows<float> scores) const {
+        if (m_packed) { return m_packed->meet(g, range.first - m_first, queries, scores); }
+        score(queries, m_keys.columns(g * m_size, m_size), range, scores);
+    }
+
+private:
+    cache_rows m_keys;
+    std::size_t m_size;
+    std::size_t m_first;
+    std::optional<packed_keys> m_packed;
+};
+
+/// The weights of query head h for such queries, of all that they see together; what a query does
+/// not see itself is left as it comes.
 template <class Seen>
-void weigh_keys(rows<const float> queries, const cache_rows& keys, Seen seen,
-                const score_form& form, rows<float> weights) {
+void weigh_keys(const attention_shape& shape, std::size_t h, rows<const float> queries,
+                const keys_of_heads& keys, Seen seen, rows<float> weights) {
     const key_range all = seen_by_all(seen, queries.count());
-    score(queries, keys, all, weights);
+    keys.meet(h / (shape.heads / shape.kv_heads), all,
+              queries.columns(h * shape.head_size, shape.head_size), weights);
+    const score_form form(shape, h);
     for (std::size_t t = 0; t < queries.count(); ++t) {
         const key_range own = seen(t);
         weigh(weights[t].subspan(own.first - all.first, own.end - own.first), form);
@@ -246,13 +283,6 @@ inline void attend_once(const attention_shape& shape, rows<const float> queries,
     });
 }
 
-/// What query t of a pass sees, whose first query is of position `first`.
-inline key_range seen_by(const attention_shape& shape, std::size_t first, std::size_t t) {
-    const std::size_t end = first + t + 1;
-    const bool cut = shape.window != 0 && end > shape.window;
-    return {cut ? end - shape.window : 0, end};
-}
-
 /// Runs task(h, t, count, seen) for every head h and block of `count` queries from t on, `seen(i)`
 /// being what query t + i sees. Head by head, so that equal shares of the tasks are about equal
 /// shares of the work, which grows along the positions.
@@ -279,14 +309,13 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
         const detail::key_range seen = detail::seen_by(shape, first_position, 0);
         return detail::attend_once(shape, queries, keys, values, seen, out);
     }
+    const detail::keys_of_heads all_keys(shape, keys, first_position, queries.count());
     const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
         const detail::key_range all = detail::seen_by_all(seen, count);
         const std::size_t width = all.end - all.first;
         const rows<float> weights(scratch<detail::attention_scores>(count * width), count, width);
-        const std::size_t kv = h / group * size;
-        detail::weigh_keys(queries.subrows(t, count).columns(h * size, size),
-                           keys.columns(kv, size), seen, detail::score_form(shape, h), weights);
-        detail::mix_values(weights, values.columns(kv, size), seen,
+        detail::weigh_keys(shape, h, queries.subrows(t, count), all_keys, seen, weights);
+        detail::mix_values(weights, values.columns(h / group * size, size), seen,
                            out.subrows(t, count).columns(h * size, size));
     };
     detail::by_heads(shape, first_position, queries.count(), task);
@@ -295,14 +324,12 @@ XLENS_API void attention(const attention_shape& shape, rows<const float> queries
 XLENS_API void attention_pattern(const attention_shape& shape, rows<const float> queries,
                                  const cache_rows& keys, std::size_t first_position,
                                  rows<float> pattern) {
-    const std::size_t size = shape.head_size;
-    const std::size_t group = shape.heads / shape.kv_heads;
     const std::size_t positions = pattern.width() / shape.heads;
+    const detail::keys_of_heads all_keys(shape, keys, first_position, queries.count());
     const auto task = [&](std::size_t h, std::size_t t, std::size_t count, auto seen) {
         const rows<float> own = pattern.subrows(t, count).columns(h * positions, positions);
         const detail::key_range all = detail::seen_by_all(seen, count);
-        detail::weigh_keys(queries.subrows(t, count).columns(h * size, size),
-                           keys.columns(h / group * size, size), seen, detail::score_form(shape, h),
+        detail::weigh_keys(shape, h, queries.subrows(t, count), all_keys, seen,
                            own.columns(all.first, all.end - all.first));
         for (std::size_t i = 0; i < count; ++i) {
             std::ranges::fill(own[i].first(seen(i).first), 0.0F);
