@@ -3,6 +3,7 @@
 #define XLENS_BUILDING_text 1
 #include <xlens/text/end_tokens.hpp>
 #include <xlens/text/folder_tokenizer.hpp>
+#include <xlens/text/input_lines.hpp>
 #include <xlens/text/input_text.hpp>
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/templates/chat_template.hpp>

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 // Every bad input gives exit code 2, nothing on standard output, and this one line on standard
@@ -141,7 +142,7 @@ const std::vector<bad_case> cases{
      "chat template: the model has none of the name 'rag'; it has default"},
     {{"tokenize", model, "--chat"}, "--text: expected a text, got nothing"},
     // Neurons and edits.
-    {{"concept", tiny}, "L:I is required"},
+    {{"concept", tiny}, "L:I, --prompts: expected one of the two, got neither"},
     {{"concept", tiny, "0"}, "L:I: " + neuron_form + "'0'"},
     {{"concept", tiny, "2:0"}, "neuron 2:0: layer 2, the model has layers 0 to 1"},
     {{"concept", tiny, "1:128"}, "neuron 1:128: index 128, a layer has neurons 0 to 127"},
@@ -234,6 +235,8 @@ const std::vector<bad_case> cases{
      "trace: unknown argument '--ban'; xlens trace --help lists them"},
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
+    {{"exit", "table", model, "--file", "README.md", "--clusters", "README.md", "--seeds", "a"},
+     "--seeds: expected a whole number from 0 to 4294967295, got 'a'"},
     {{"perplexity", model, "--file", "/no/such"},
      "/no/such: cannot be opened: No such file or directory"},
     {{"perplexity", model, "--file", "/dev/null"},
@@ -354,6 +357,41 @@ BOOST_AUTO_TEST_CASE(a_recipe_for_generated_text_does_not_fit_a_text_without_a_p
     BOOST_TEST(result.err == "xlens: " + recipe +
                                  ": interventions[0].when: expected always, for "
                                  "there is no prompt here, got generating\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_step_beyond_the_end_of_a_short_text_acts_nowhere) {
+    const xlens::test::temporary_directory folder;
+    // Four tokens, of which a perplexity reads three.
+    const std::string text = folder.write("t.txt", "Once upon a time").string();
+    const auto recipe = [&](int position) {
+        return folder
+            .write("r.json",
+                   R"({"interventions": [{"do": "zero", "neurons": ["0:0"], "positions": [)" +
+                       std::to_string(position) + "]}]}")
+            .string();
+    };
+    const auto run = [&](const std::vector<std::string>& command, int position) {
+        return xlens::test::run_program(
+            with(command, {"--file", text, "--recipe", recipe(position)}));
+    };
+    const std::string captured = (folder.path() / "captured").string();
+    const std::vector<std::pair<std::vector<std::string>, int>> commands = {
+        {{"perplexity", model}, 3},
+        {{"compare", model}, 3},
+        {{"capture", model, "--sites", "after", "--layers", "0", "-o", captured}, 4},
+        {{"patch", model, "--prompt", "Once upon a time there", "--ablate", "mean", "--layers", "0",
+          "--sites", "ffn_out", "--metric", "kl-prompt"},
+         4}};
+    for (const auto& [command, first] : commands) {
+        BOOST_TEST_CONTEXT(command.front()) {
+            BOOST_TEST(run(command, first - 1).exit_code == 0);
+            const auto beyond = run(command, first);
+            BOOST_TEST(beyond.exit_code == 2);
+            BOOST_TEST(beyond.err.ends_with(
+                "xlens: " + recipe(first) + ": interventions[0].positions: position " +
+                std::to_string(first) + ": expected 0 to " + std::to_string(first - 1) + "\n"));
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {

@@ -243,6 +243,32 @@ BOOST_AUTO_TEST_CASE(many_prompts_are_a_document_a_line) {
                "xlens: --html: expected no --prompts with it, got one\n");
 }
 
+BOOST_AUTO_TEST_CASE(neurons_of_a_file_are_a_document_a_line) {
+    const temporary_directory folder;
+    const auto neurons =
+        folder.write("n.jsonl", "{\"neuron\":\"1:5\",\"rank\":3}\n{\"neuron\":\"0:17\"}\n");
+    const auto found = run_program({"concept", tiny, "--prompts", neurons.string(), "--json"});
+    BOOST_TEST_REQUIRE(found.exit_code == 0, found.err);
+    json first = json::parse(found.out.substr(0, found.out.find('\n')));
+    BOOST_TEST(first["run"]["line"] == 1);
+    BOOST_TEST(first["run"]["metadata"] == json({{"rank", 3}}));
+    const auto both = run_program({"concept", tiny, "1:5", "0:17"});
+    BOOST_TEST(run_program({"concept", tiny, "--prompts", neurons.string()}).out == both.out);
+    const auto lines = folder.write("n.txt", "1:5\n0:17\n");
+    BOOST_TEST(run_program({"concept", tiny, "--prompts", lines.string()}).out == both.out);
+    const auto refused = [&](const std::string& text, const std::string& message) {
+        const std::string path = folder.write("bad", text).string();
+        BOOST_TEST(line_of({"concept", tiny, "--prompts", path}) ==
+                   "xlens: " + path + message + "\n");
+    };
+    refused("1:5\n9:1\n", ": line 2: neuron 9:1: layer 9, the model has layers 0 to 1");
+    refused("1:5\nabc\n", ": line 2: neuron: expected LAYER:INDEX, such as 12:1033, got 'abc'");
+    refused("{\"prompt\":\"a\"}\n", ": line 1: neuron: expected a string, got nothing");
+    refused("\n", ": no neurons, expected at least 1 line");
+    BOOST_TEST(line_of({"concept", tiny, "1:5", "--prompts", lines.string()}) ==
+               "xlens: L:I, --prompts: expected one of the two, got both\n");
+}
+
 BOOST_AUTO_TEST_CASE(many_neurons_are_a_document_a_line) {
     const temporary_directory folder;
     const auto result = run_program({"concept", tiny, "0:3", "1:7", "--top", "3", "--json"});

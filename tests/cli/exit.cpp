@@ -293,10 +293,11 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
     refused(with({"--rule", "nonsense", "-o", "x"}), "or a file of 'exit fit', got 'nonsense'");
     refused(with({"--rule", "gate", "-o", "x", "--agreement", "1.5"}),
             "--agreement: expected between 0 and 1, got 1.5");
-    refused(with({"--rule", "gate", "-o", "x", "--layers", "9,9"}),
-            "--layers: expected ascending layers below 29, got 9,9");
-    refused(with({"--rule", "gate", "-o", "x", "--layers", "29"}),
-            "--layers: expected ascending layers below 29, got 29");
+    for (const std::string layers : {"9,a", "29", "3-"}) {
+        refused(with({"--rule", "gate", "-o", "x", "--layers", layers}),
+                "--layers: expected numbers and ranges from 0 to 28 such as 3,5-8, got '" + layers +
+                    "'");
+    }
     refused(with({"--rule", "cluster", "-o", "x"}),
             "--clusters: the rule 'cluster' needs a file of 'xlens cluster', got nothing");
     refused(with({"--rule", "oracle", "-o", "x"}), "'oracle' knows the answers");

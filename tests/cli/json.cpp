@@ -383,6 +383,27 @@ BOOST_AUTO_TEST_CASE(attribute_reads_no_further_than_its_position) {
     BOOST_TEST(run({"attribute", tiny, "--ids", "3,1,4,1,5"}) != there);
 }
 
+BOOST_AUTO_TEST_CASE(attribute_explains_several_positions_a_document_each) {
+    std::string one_by_one;
+    for (const std::string position : {"1", "3", "4"}) {
+        one_by_one += xlens::test::run_program({"attribute", tiny, "--ids", "3,1,4,1,5",
+                                                "--position", position, "--json"})
+                          .out;
+    }
+    const auto together = xlens::test::run_program(
+        {"attribute", tiny, "--ids", "3,1,4,1,5", "--positions", "1,3-4", "--json"});
+    BOOST_TEST(together.out == one_by_one);
+    const auto refused = [](const std::vector<std::string>& more) {
+        std::vector<std::string> command{"attribute", tiny, "--ids", "3,1,4"};
+        command.insert(command.end(), more.begin(), more.end());
+        return xlens::test::run_program(command).err;
+    };
+    BOOST_TEST(refused({"--positions", "3"}) ==
+               "xlens: --ids: 3 tokens, position 3 was asked for\n");
+    BOOST_TEST(refused({"--position", "1", "--positions", "1"}) ==
+               "xlens: --position, --positions: expected one of the two, got both\n");
+}
+
 BOOST_AUTO_TEST_CASE(attribute_shows_what_an_edit_changes) {
     const std::vector<std::string> small{"attribute", tiny, "--ids", "3,1,4", "--token", "9"};
     auto edited = small;
@@ -466,6 +487,12 @@ BOOST_AUTO_TEST_CASE(a_chat_prompt_is_read_by_the_models_template) {
     const json chat = run({"generate", model, "--chat", "--system", "Answer in one word.",
                            "--prompt", "What is the largest planet?", "-n", "4"});
     BOOST_TEST(chat["ids"] == run({"generate", model, "--ids", ids, "-n", "4"})["ids"]);
+    for (const std::string subcommand : {"trace", "attribute"}) {
+        json read = run({subcommand, model, "--chat", "--system", "Answer in one word.", "--prompt",
+                         "What is the largest planet?"});
+        json expected = run({subcommand, model, "--ids", ids});
+        BOOST_TEST_CONTEXT(subcommand) { BOOST_TEST(read == expected); }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(tokenize_shows_the_prompt_of_a_conversation) {

@@ -11,6 +11,8 @@
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -88,6 +90,29 @@ BOOST_AUTO_TEST_CASE(every_window_of_one_stride_predicts_one_token) {
 }
 
 // The windows are those of `with_prefixes`, read one by one.
+BOOST_AUTO_TEST_CASE(the_positions_that_are_read_are_those_of_the_longest_window) {
+    const tiny_model<> m("llama/hf");
+    const std::vector<token_id> ids(23, 1);
+    for (std::size_t window = 2; window <= 27; ++window) {
+        for (std::size_t before = 0; before < std::min<std::size_t>(window - 1, 3); ++before) {
+            for (std::size_t stride = 1; stride <= window - before; ++stride) {
+                for (const bool to_end : {false, true}) {
+                    perplexity_windows cut(window, stride);
+                    cut.prefix.assign(before, 2);
+                    cut.pass = 5;
+                    std::size_t most = 0;
+                    each_prediction(m.model, ids, cut, to_end, "text",
+                                    [&](sequence_state& state, const predicting_pass& pass) {
+                                        most = std::max(most, pass.position + pass.tokens.size());
+                                        m.model.forward(state, pass.tokens);
+                                    });
+                    BOOST_REQUIRE_EQUAL(positions_read(cut, ids.size(), to_end), most);
+                }
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(every_window_begins_with_the_prefix) {
     const tiny_model<> m("llama/hf");
     const std::span<const token_id> ids = m.ids;

@@ -46,6 +46,26 @@ BOOST_AUTO_TEST_CASE(is_the_reference_at_every_length) {
     for (const std::size_t n : row_lengths()) { check_close_to_reference(random_row(n, 1, 2.0F)); }
 }
 
+BOOST_AUTO_TEST_CASE(a_scale_is_that_of_all_values) {
+    for (const std::size_t n : row_lengths()) {
+        for (const float c : {0.125F, 0.3F, 7.0F}) {
+            const auto x = random_row(n, 3, 2.0F);
+            auto scaled = x;
+            for (float& v : scaled) { v *= c; }
+            auto got = x;
+            xlens::kernels::softmax(got, c);
+            auto expected = scaled;
+            xlens::reference::softmax(expected);
+            for (std::size_t i = 0; i < n; ++i) {
+                BOOST_REQUIRE_SMALL(got[i] - expected[i], 1e-12F + 3e-6F * expected[i]);
+            }
+            if (c != 0.125F) { continue; }
+            xlens::kernels::softmax(scaled);
+            BOOST_REQUIRE(same_bits(got, scaled));  // a power of 2 rounds nothing
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(same_bits_at_every_alignment) {
     for (const std::size_t n : row_lengths()) {
         const auto x = random_row(n, 2, 4.0F);

@@ -16,6 +16,7 @@
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/trace/attribute.hpp>
+#include <xlens/trace/position_choice.hpp>
 
 #include <functional>
 #include <limits>
@@ -37,26 +38,38 @@ struct attribute_flags {
     std::optional<std::string> token;
     std::optional<std::string> against;
     std::optional<std::size_t> position;
+    std::optional<std::string> positions;
     std::size_t limit = 20;
     std::size_t top = 10;
     bool heads = false;
     std::optional<std::string> head;
 };
 
-attribution_options options_of(const attribute_flags& flags, const engine& opened,
-                               const file_prompt& prompt) {
-    attribution_options out;
-    if (flags.position && *flags.position >= prompt.tokens.size()) {
-        const std::string where = flags.prompt.file ? prompt.place + ": " : std::string();
-        fail("{}--position: expected 0 to {}, got {}", where, prompt.tokens.size() - 1,
-             *flags.position);
+/// The positions of a prompt whose next tokens are explained.
+std::vector<std::size_t> positions_of(const attribute_flags& flags, const engine& opened,
+                                      const file_prompt& prompt) {
+    const std::size_t count = prompt.tokens.size();
+    if (flags.positions) {
+        const auto chosen =
+            position_choice::parse("--positions", *flags.positions, opened.config().context);
+        chosen.check(count, prompt.place);
+        return chosen.in(count);
     }
+    const std::size_t position = flags.position.value_or(count - 1);
+    if (position >= count) {
+        const std::string where = flags.prompt.file ? prompt.place + ": " : std::string();
+        fail("{}--position: expected 0 to {}, got {}", where, count - 1, position);
+    }
+    return {position};
+}
+
+attribution_options options_of(const attribute_flags& flags, const engine& opened) {
+    attribution_options out;
     if (flags.token) { out.token = read_token(opened, "--token", *flags.token); }
     if (flags.against) { out.against = read_token(opened, "--against", *flags.against); }
     if (out.token && out.token == out.against) {
         fail("--against: expected another token than --token, got {} for both", *out.token);
     }
-    out.position = flags.position;
     out.limit = flags.limit;
     out.heads = flags.heads;
     if (flags.head) {
@@ -67,10 +80,12 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
     return out;
 }
 
+/// Explains what comes after one position.
 void attribute_one(const attribute_flags& flags, const engine& opened, const file_prompt& prompt,
-                   dynamic_policies edits) {
+                   std::size_t position, dynamic_policies& edits) {
     const std::span<const token_id> tokens = prompt.tokens;
-    attribution_options options = options_of(flags, opened, prompt);
+    attribution_options options = options_of(flags, opened);
+    options.position = position;
     attribution found = [&] {
         progress_bar bar("attribute");
         options.progress = std::ref(bar);
@@ -92,14 +107,20 @@ void attribute_one(const attribute_flags& flags, const engine& opened, const fil
 }
 
 void run(const attribute_flags& flags) {
+    if (flags.position && flags.positions) {
+        fail("--position, --positions: expected one of the two, got both");
+    }
     const engine opened(flags.common);
     const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
     auto edits = interventions_of(flags.edits, opened.model(), prompts);
-    for (const file_prompt& p : prompts) { (void)options_of(flags, opened, p); }
+    static_cast<void>(options_of(flags, opened));  // all is checked before the work
+    for (const file_prompt& p : prompts) { static_cast<void>(positions_of(flags, opened, p)); }
     note(opened.manifest());
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         begin_prompt(flags.prompt, flags.common, prompts[i]);
-        attribute_one(flags, opened, prompts[i], std::move(edits[i]));
+        for (const std::size_t position : positions_of(flags, opened, prompts[i])) {
+            attribute_one(flags, opened, prompts[i], position, edits[i]);
+        }
     }
 }
 
@@ -119,11 +140,14 @@ void add_attribute(command_line& program) {
     flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
+    flags->prompt.declare_chat(a);
     a.text("--token", flags->token, "W",
            "Token to explain: its text, its id or #id (the predicted one)");
     a.text("--against", flags->against, "W", "Explain the logit less this token's");
     a.whole("--position", flags->position, 0, std::numeric_limits<std::size_t>::max(),
             "Position whose next token is explained (the last)");
+    a.text("--positions", flags->positions, "3,5-8",
+           "Several of them, or all: a table, or a document, each");
     a.flag("--heads", flags->heads, "Show what each attention head adds");
     a.text("--head", flags->head, "L:H", "Show what a head adds by the positions that it reads");
     a.whole("--limit", flags->limit, 0, most,

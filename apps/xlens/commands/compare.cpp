@@ -126,9 +126,10 @@ compared_text read(const engine& a, const engine& b, const compare_flags& flags)
 
 /// The policies of B.
 dynamic_policies edits_of(const compare_flags& flags, const engine& b, const compared_text& text) {
-    const std::size_t window = text.options.windows.window;
-    return flags.file ? interventions_of(flags.edits, b.model(), {{}, window})
-                      : interventions_of(flags.edits, b.model(), {window, window});
+    const std::size_t read =
+        positions_read(text.options.windows, text.tokens.size(), text.options.to_end);
+    return flags.file ? interventions_of(flags.edits, b.model(), {{}, read})
+                      : interventions_of(flags.edits, b.model(), {read, read});
 }
 
 comparison compared(const engine& a, const engine& b, const compare_flags& flags,

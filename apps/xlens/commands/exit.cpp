@@ -10,6 +10,7 @@
 
 #include <xlens/core/comma_separated.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/early_exit/any_rule.hpp>
 #include <xlens/early_exit/cluster_rule.hpp>
 #include <xlens/early_exit/evaluate_words.hpp>
@@ -28,6 +29,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -135,13 +137,9 @@ exit_request checked(const exit_flags& flags) {
     if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
     if (flags.action != "eval" && flags.options.verify) { fail("--verify: is for exit eval"); }
     if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
+    if (table && flags.layers) { fail("--layers: is for exit fit and exit eval"); }
     exit_request out{rules_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
     exit_options& options = out.options;
-    if (!table && flags.layers) {
-        for (const token_id l : parse_ids(*flags.layers)) {
-            options.layers.push_back(static_cast<std::size_t>(l));
-        }
-    }
     if (flags.lens == "linear" || flags.lens == "tuned") {
         options.lens = flags.lens == "linear" ? exit_lens::linear : exit_lens::tuned;
     } else if (flags.lens && flags.lens != "plain") {
@@ -347,11 +345,13 @@ std::vector<exit_report> measure(const engine& opened, const exit_flags& flags,
     return {found.held_back};
 }
 
+std::vector<std::uint64_t> seeds_of(const exit_flags& flags) {
+    return parse_numbers("--seeds", flags.seeds.value_or("38,39,40,41,42"),
+                         std::numeric_limits<std::uint32_t>::max());
+}
+
 void run_table(const engine& opened, const exit_flags& flags, const exit_request& request) {
-    std::vector<std::uint64_t> seeds;
-    for (const token_id s : parse_ids(flags.seeds.value_or("38,39,40,41,42"))) {
-        seeds.push_back(static_cast<std::uint64_t>(s));
-    }
+    const std::vector<std::uint64_t> seeds = seeds_of(flags);
     const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     note(opened.manifest());
     const std::vector<split_row> table = [&] {
@@ -367,7 +367,7 @@ void run_table(const engine& opened, const exit_flags& flags, const exit_request
 }
 
 void run(const exit_flags& flags) {
-    const exit_request request = checked(flags);
+    exit_request request = checked(flags);
     const engine opened(flags.common);
     const input_mark text(*flags.file);
     if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
@@ -375,7 +375,10 @@ void run(const exit_flags& flags) {
     check_rules(request);
     check_lens(request);
     if (flags.action == "fit") { check_fit(*flags.rule); }
-    check_layers(request.options.layers, opened.config().layers, "--layers");
+    if (flags.layers) {  // all but the last, at which nothing is saved
+        const std::size_t end = std::max<std::size_t>(opened.config().layers, 2) - 1;
+        request.options.layers = parse_ranges("--layers", *flags.layers, end);
+    }
     const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
     const std::vector<token_id> fitted_on =
         flags.fit_file ? read_text(opened, *flags.fit_file, flags.how) : std::vector<token_id>();
@@ -413,7 +416,7 @@ void add_exit(command_line& program) {
            "What " + rule_names(&rule_facts::lens, " and ") +
                " read with:\nplain, linear, tuned, or a file as of trace --lens");
     a.choice("--reads", flags->reads, {"residual", "update", "both"}, "What classifier looks at");
-    a.text("--layers", flags->layers, "L,L,..", "Layers at which the rule decides");
+    a.text("--layers", flags->layers, "3,5-8", "Layers at which the rule decides");
     a.text("--clusters", flags->clusters, "FILE", "Clusters of xlens cluster (cluster, table)");
     a.text("--fit-file", flags->fit_file, "FILE", "Text that eval by name fits on");
     a.whole("--curve", flags->options.curve, 0, 1U << 16U,

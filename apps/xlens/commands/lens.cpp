@@ -8,6 +8,7 @@
 #include "output/table_line.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/early_exit/fit_text_lens.hpp>
 #include <xlens/lens/evaluate_lens.hpp>
 #include <xlens/lens/fit_jacobian_lens.hpp>
@@ -93,9 +94,7 @@ linear_lens fit_jacobian(const engine& opened, const lens_flags& flags,
     options.seed = flags.seed.value_or(0);
     options.progress = progress;
     if (flags.layers) {
-        for (const token_id l : parse_ids(*flags.layers)) {
-            options.layers.push_back(static_cast<std::size_t>(l));
-        }
+        options.layers = parse_ranges("--layers", *flags.layers, opened.config().layers);
     }
     std::vector<std::vector<token_id>> prompts;
     for (std::size_t i = 0; i + window <= tokens.size(); i += window) {
@@ -288,7 +287,7 @@ void add_lens(command_line& program) {
             "Tokens to read at most (8192; eval and jacobian: 1024)");
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together (512; jacobian: 128, a prompt)");
-    a.text("--layers", flags->layers, "L,L,..", "Layers to fit (jacobian; all but the last)");
+    a.text("--layers", flags->layers, "3,5-8", "Layers to fit (jacobian; all but the last)");
     a.whole("--columns", flags->columns, 1, 1U << 20U,
             "Columns of each map that a prompt is asked for, two passes each (jacobian; all)");
     a.whole("--seed", flags->seed, 0, most, "Seed of their order (jacobian)");

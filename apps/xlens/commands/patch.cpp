@@ -168,8 +168,8 @@ patch_values values_of(const engine& opened, const patch_flags& flags,
         options.window = std::min(options.window, opened.config().context);
         options.prefix = window_prefix(opened, flags.prompt.how);
         options.progress = std::ref(bar);
-        dynamic_policies edits =
-            interventions_of(flags.edits, opened.model(), {{}, options.window});
+        const std::size_t longest = std::min(options.window, options.prefix.size() + text.size());
+        dynamic_policies edits = interventions_of(flags.edits, opened.model(), {{}, longest});
         return mean_values(opened.model(), std::move(places), text, length, options, edits);
     }
     if (source.size() != length && !flags.align) {

@@ -42,7 +42,8 @@ void run(const perplexity_flags& flags) {
     perplexity_windows windows =
         windows_of(opened, flags.how, flags.window, flags.stride, opened.config().context);
     const std::vector<token_id> tokens = read_text(opened, *flags.file, flags.how);
-    dynamic_policies policies = interventions_of(flags.edits, opened.model(), {{}, windows.window});
+    dynamic_policies policies = interventions_of(
+        flags.edits, opened.model(), {{}, positions_read(windows, tokens.size(), false)});
     if (flags.exit) {
         opened.use_exit(*flags.exit);
         windows.pass = 1;

@@ -163,7 +163,7 @@ void print_positions(const engine& opened, const sparse_autoencoder& sae,
 }
 
 void run(const sae_flags& flags) {
-    const bool prompted = flags.prompt.text || flags.prompt.ids;
+    const bool prompted = flags.prompt.text || flags.prompt.ids || flags.prompt.as.messages;
     if (prompted == flags.feature.has_value()) {
         fail("--prompt, --feature: expected one of the two, got {}", prompted ? "both" : "neither");
     }
@@ -207,6 +207,7 @@ void add_sae(command_line& program) {
     a.positional("FOLDER", flags->folder,
                  "A sparse autoencoder of SAELens, Gemma Scope or Gemma Scope 2");
     flags->prompt.declare(a);
+    flags->prompt.declare_chat(a);
     a.choice("--positions", flags->positions, {"last", "all"}, "The last position, or all");
     a.whole("--features", flags->features, 1, most, "Features of a position, the most active");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a feature");

@@ -223,6 +223,7 @@ void add_trace(command_line& program) {
     flags->common.declare_cache(a);
     flags->prompt.declare(a);
     flags->prompt.declare_file(a);
+    flags->prompt.declare_chat(a);
     a.whole("--top", flags->top, 1, most, "Tokens of each list (10; a table shows what fits)");
     a.whole("--sub-updates", flags->sub_updates, 0, most,
             "Dominant sub-updates a layer (10 with --json and --html, 2 in the table)");

@@ -81,17 +81,17 @@ void arguments::positional(const std::string& name, std::string& to, const std::
 }
 
 void arguments::positionals(const std::string& name, std::vector<std::string>& to,
-                            const std::string& help) {
+                            const std::string& help, bool required) {
     const auto take = [&to](const CLI::results_t& values) {
         to = values;
         return true;
     };
     m_app->add_option(name, take, help)
         ->type_name("")
-        ->expected(1, -1)
+        ->expected(required ? 1 : 0, -1)
         ->allow_extra_args()
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->required();
+        ->required(required);
 }
 
 void arguments::positional(const std::string& name, std::optional<std::string>& to,

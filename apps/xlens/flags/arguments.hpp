@@ -26,8 +26,8 @@ public:
 
     void positional(const std::string& name, std::string& to, const std::string& help);
     /// One or more.
-    void positionals(const std::string& name, std::vector<std::string>& to,
-                     const std::string& help);
+    void positionals(const std::string& name, std::vector<std::string>& to, const std::string& help,
+                     bool required = true);
 
     /// One that may be left out.
     void positional(const std::string& name, std::optional<std::string>& to,

@@ -150,13 +150,19 @@ void prompt_flags::check() const {
     how.check(as);
 }
 
-std::vector<token_id> parse_ids(std::string_view text) {
-    std::vector<token_id> out;
-    for (const std::string_view id : comma_separated(text)) {
-        out.push_back(static_cast<token_id>(parse_whole(
-            "--ids", id, 0, static_cast<std::uint64_t>(std::numeric_limits<token_id>::max()))));
+std::vector<std::uint64_t> parse_numbers(std::string_view flag, std::string_view text,
+                                         std::uint64_t most) {
+    std::vector<std::uint64_t> out;
+    for (const std::string_view number : comma_separated(text)) {
+        out.push_back(parse_whole(flag, number, 0, most));
     }
     return out;
+}
+
+std::vector<token_id> parse_ids(std::string_view text) {
+    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<token_id>::max());
+    const std::vector<std::uint64_t> ids = parse_numbers("--ids", text, most);
+    return {ids.begin(), ids.end()};
 }
 
 void edit_flags::declare(arguments& to) {

@@ -75,7 +75,10 @@ struct prompt_flags {
     void check() const;
 };
 
-/// "1,2,3". Throws xlens::error for anything but a list of numbers from 0 to 2^31 - 1.
+/// "1,2,3" of `flag`. Throws xlens::error for anything but a list of numbers from 0 to `most`.
+std::vector<std::uint64_t> parse_numbers(std::string_view flag, std::string_view text,
+                                         std::uint64_t most);
+/// --ids: numbers from 0 to 2^31 - 1.
 std::vector<token_id> parse_ids(std::string_view text);
 
 /// Interventions: first all --set in order, then all --scale, then those of the recipe, then

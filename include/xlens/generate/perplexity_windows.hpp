@@ -49,6 +49,12 @@ struct predicting_pass {
     std::size_t predicted = 0;  ///< the place of targets[0] in the text
 };
 
+/// Positions that each_prediction, below, reads in the window in which it reads most: fewer than
+/// a window has where the text is shorter than one, and of a whole window the last is read only at
+/// the text's end, with `to_end`. What acts on later positions alone acts nowhere.
+[[nodiscard]] XLENS_API std::size_t positions_read(const perplexity_windows& cut,
+                                                   std::size_t tokens, bool to_end);
+
 namespace detail {
 
 /// Throws xlens::error, naming `what`, for windows that do not fit the model, and for fewer than
@@ -99,6 +105,17 @@ void each_prediction(const transformer<>& model, std::span<const token_id> token
 }
 
 #if XLENS_DEFINES(generate)
+
+XLENS_API std::size_t positions_read(const perplexity_windows& cut, std::size_t tokens,
+                                     bool to_end) {
+    const std::size_t before = cut.prefix.size();
+    if (cut.window <= before || cut.stride == 0) { return cut.window; }  // refused when it is read
+    const std::size_t room = cut.window - before;
+    const std::size_t left = tokens - std::min(tokens, room);  // by the first window
+    const std::size_t last = (left + cut.stride - 1) / cut.stride * cut.stride;  // window's begin
+    const std::size_t at_end = before + tokens - std::min(tokens, last) - (to_end ? 0 : 1);
+    return left > 0 ? std::max(cut.window - 1, at_end) : at_end;
+}
 
 namespace detail {
 

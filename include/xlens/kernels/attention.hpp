@@ -130,6 +130,8 @@ struct score_form {
 /// position.
 inline void weigh(std::span<float> weights, const score_form& form) {
     const float scale = form.scale;
+    const bool plain = form.cap <= 0.0F && form.slope == 0.0F && form.sink == nullptr;
+    if (plain && scale > 0.0F) { return softmax(weights, scale); }
     transform(weights, [scale](const batch& v) { return batch(scale) * v; });
     if (form.cap > 0.0F) {
         const float cap = form.cap;

@@ -121,6 +121,29 @@ void transform(std::span<float> x, Function f) {
     }
 }
 
+/// x_i = f(x_i), and the sum of them, added up as sum_of does it.
+template <class Function>
+float transform_and_sum(std::span<float> x, Function f) {
+    constexpr std::size_t run = 32 * lanes;
+    const std::size_t whole = x.size() - x.size() % lanes;
+    batch total(0.0F);
+    for (std::size_t first = 0; first < whole; first += run) {
+        batch sum(0.0F);
+        for (std::size_t i = first; i < std::min(first + run, whole); i += lanes) {
+            const batch y = f(batch::load_unaligned(&x[i]));
+            y.store_unaligned(&x[i]);
+            sum += y;
+        }
+        total += sum;
+    }
+    if (whole < x.size()) {
+        const std::size_t count = x.size() - whole;
+        store_partial(f(load_partial(&x[whole], count, 0.0F)), &x[whole], count);
+        total += load_partial(&x[whole], count, 0.0F);
+    }
+    return sum_lanes(total);
+}
+
 /// Largest value; -inf for an empty row. Unspecified if there is a NaN.
 inline float maximum(std::span<const float> x) {
     constexpr float lowest = -std::numeric_limits<float>::infinity();

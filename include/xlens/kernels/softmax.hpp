@@ -13,20 +13,21 @@
 
 namespace xlens::kernels {
 
-/// x_i = exp(x_i - max x) / Σ_j exp(x_j - max x), in place. -inf gives 0; a row of nothing else
-/// gives zeros. A NaN or +inf makes the whole row NaN. An empty row is left alone.
-XLENS_API void softmax(std::span<float> x);
+/// x_i = exp(c·x_i - c·max x) / Σ_j exp(c·x_j - c·max x), c > 0, in place. -inf gives 0; a row of
+/// nothing else gives zeros. A NaN or +inf makes the whole row NaN. An empty row is left alone.
+XLENS_API void softmax(std::span<float> x, float c = 1.0F);
 
 /// log Σ_i exp(x_i), without overflow. -inf for an empty row or one of -inf; +inf if there is one;
 /// NaN if there is a NaN.
 XLENS_API float log_sum_exp(std::span<const float> x);
 
 #if XLENS_DEFINES(kernels)
-XLENS_API void softmax(std::span<float> x) {
-    const float largest = maximum(x);
+XLENS_API void softmax(std::span<float> x, float c) {
+    const float largest = c * maximum(x);
     const batch shift(std::isinf(largest) && largest < 0.0F ? 0.0F : largest);
-    transform(x, [shift](const batch& v) { return xsimd::exp(v - shift); });
-    const float sum = sum_of(x, 0.0F, [](const batch& v) { return v; });
+    const batch scale(c);
+    const float sum = transform_and_sum(
+        x, [=](const batch& v) { return xsimd::exp(multiply_subtract(scale, v, shift)); });
     const batch divisor(sum == 0.0F ? 1.0F : sum);
     transform(x, [divisor](const batch& v) { return v / divisor; });
 }

@@ -43,10 +43,10 @@ struct source_sequence {
 struct capture_source {
     using next_function = std::function<std::optional<source_sequence>()>;
 
-    std::string name;                      ///< for messages
-    std::string identity;                  ///< tells inputs apart
-    std::size_t longest = 0;               ///< tokens of the longest sequence, or of a whole window
-    std::function<next_function()> start;  ///< a walk over the sequences, from the first
+    std::string name;                              ///< for messages
+    std::string identity;                          ///< tells inputs apart
+    std::size_t longest = 0;                       ///< tokens of the longest sequence
+    std::function<next_function()> start;          ///< a walk over the sequences, from the first
     std::function<std::size_t()> expected_tokens;  ///< of all, or a guess
     /// Throws xlens::error if a sequence lacks one of the positions.
     std::function<void(const position_choice&)> check;
@@ -110,7 +110,7 @@ XLENS_API capture_source capture_text(const std::filesystem::path& path, const t
                                limit == std::numeric_limits<std::size_t>::max()
                                    ? std::string()
                                    : fmt::format(", the first {} tokens", limit));
-    out.longest = std::min(window, limit);
+    out.longest = std::min(windows->next().size(), limit);  // of the first, no other is longer
     out.expected_tokens = [windows, limit] { return std::min(windows->expected_tokens(), limit); };
     out.start = [=] {
         windows->seek(begin);

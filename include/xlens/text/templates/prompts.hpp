@@ -15,9 +15,8 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/json/field.hpp>
-#include <xlens/json/reader.hpp>
 #include <xlens/json/write_value.hpp>
-#include <xlens/text/input_text.hpp>
+#include <xlens/text/input_lines.hpp>
 #include <xlens/text/templates/chat_template.hpp>
 #include <xlens/text/tokenizer.hpp>
 
@@ -112,20 +111,7 @@ public:
         return words().encode(render_chat(words(), messages, how), {.special = true});
     }
     /// A JSON object of what is none of ours, or nothing.
-    [[nodiscard]] std::string metadata() const {
-        std::string out;
-        json_writer json(out);
-        json.begin_object();
-        bool any = false;
-        for (const auto& [key, value] : m_line->value().object()) {
-            if (std::ranges::find(prompt_keys, key) != prompt_keys.end()) { continue; }
-            json.key(key);
-            write_value(json, value);
-            any = true;
-        }
-        json.end_object();
-        return any ? out : std::string();
-    }
+    [[nodiscard]] std::string metadata() const { return members_beside(*m_line, prompt_keys); }
 
 private:
     [[nodiscard]] const std::string& name() const { return m_line->file(); }
@@ -199,37 +185,17 @@ inline void check_prompt(const file_prompt& p, const prompts_options& options) {
     }
 }
 
-/// A line of text as the JSON object that says the same: one way to read both.
-inline json_value text_line(std::string_view text) {
-    json_members members;
-    members.emplace("prompt", json_value(std::string(text)));
-    return json_value(std::move(members));
-}
-
 }  // namespace detail
 
 XLENS_API std::vector<file_prompt> read_prompts(const std::filesystem::path& path,
                                                 const prompts_options& options) {
-    const input_text file(path);
-    std::string_view left = file.checked();
     std::vector<file_prompt> out;
-    std::optional<bool> is_json;
-    for (std::size_t number = 1; !left.empty(); ++number) {
-        std::string_view line = left.substr(0, left.find('\n'));
-        left.remove_prefix(std::min(line.size() + 1, left.size()));
-        if (line.ends_with('\r')) { line.remove_suffix(1); }
-        if (line.empty()) { continue; }
-        if (!is_json) { is_json = line.starts_with('{'); }
-        file_prompt p{{}, number, fmt::format("{}: line {}", file.name(), number), {}};
-        const json_value value = *is_json ? parse_json(p.place, line) : detail::text_line(line);
-        const json_object object(p.place, value);
-        const detail::prompt_line read(object, options);
-        p.tokens = read.tokens();
-        p.metadata = read.metadata();
+    each_line(path, "prompt", [&](std::size_t number, const json_object& line) {
+        const detail::prompt_line read(line, options);
+        file_prompt p{read.tokens(), number, line.file(), read.metadata()};
         detail::check_prompt(p, options);
         out.push_back(std::move(p));
-    }
-    if (out.empty()) { fail("{}: no prompts, expected at least 1 line", file.name()); }
+    });
     return out;
 }
 
