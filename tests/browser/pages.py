@@ -55,9 +55,15 @@ def check_patch(browser, found, what):
     shares = "normalised" in found["grid"][0]
     differences = [abs(m - of_prompt) for row in found["grid"] for m in row["metric"]]
     full = 1.0 if shares else max(differences)
+    by_head = "heads" in found
+    names = [f"{'head' if by_head else 'position'} {n}" for n in found["heads" if by_head else
+                                                                       "positions"]]
     for one in maps:
-        same([int(h["position"]) for h in one["head"]], found["positions"], f"{what}: positions")
-        for head, p in zip(one["head"], found["positions"]):
+        if by_head:
+            same([f"{h['position']} {h['tokens'][0]}" for h in one["head"]], names, what)
+        else:
+            same([f"position {h['position']}" for h in one["head"]], names, what)
+        for head, p in zip(one["head"], [] if by_head else found["positions"]):
             own = shown(found["prompt"]["tokens"][p]["text"])
             other = shown(found["source"]["tokens"][p]["text"]) if "source" in found else own
             same(head["tokens"], [own] if own == other else [own, other], f"{what}: token {p}")
@@ -68,7 +74,8 @@ def check_patch(browser, found, what):
             for j, cell in enumerate(shown_row["cells"]):
                 metric = row["metric"][j]
                 value = row["normalised"][j] if shares else metric - of_prompt
-                here = f"{what}: {one['name']} {row['layer']}, position {found['positions'][j]}"
+                here = f"{what}: {one['name']} {row['layer']}, {names[j]}"
+                check(f", {names[j]}: " in cell["title"], f"{here}: {cell['title']}")
                 near(cell["shown"], value, here)
                 near(cell["title"].rpartition(" ")[2], metric, f"{here}: metric", absolute=1e-5)
                 check(abs(cell["depth"] - min(1.0, abs(value) / full)) < 1e-3, f"{here}: depth")
@@ -201,6 +208,8 @@ def main():
                                         "--tokens", " John, Mary")),
             "ablation": (check_patch, page("patch", model, "--prompt", PROMPT, "--ablate", "zero",
                                            "--sites", "ffn_out", "--layers", "0-5")),
+            "heads": (check_patch, page("patch", model, "--prompt", PROMPT, "--source", SOURCE,
+                                        "--sites", "head_outputs", "--positions", "0,10-13")),
             "compare": (check_compare, page("compare", model, other, "--file", text, "--limit",
                                             "60")),
             "examples": (check_examples, page("examples", model, "22:916,29:1189", "--file", text,

@@ -87,6 +87,46 @@ BOOST_AUTO_TEST_CASE(a_grid_is_that_of_pytorch) {
     }
 }
 
+// Columns are heads, in JSON, table and page.
+BOOST_AUTO_TEST_CASE(a_grid_of_heads_is_that_of_pytorch) {
+    const json golden = read_golden(golden_path("smollm2/patch_heads.json"));
+    const temporary_directory folder;
+    const std::string page = (folder.path() / "p.html").string();
+    const std::string tokens = "#" + golden["tokens"][0].dump() + ",#" + golden["tokens"][1].dump();
+    const arguments given{"patch",        model,
+                          "--ids",        ids_of(golden["prompt"]),
+                          "--source-ids", ids_of(golden["source"]),
+                          "--tokens",     tokens,
+                          "--sites",      "head_outputs",
+                          "--layers",     "19,23"};
+    const json found = json_of(given + arguments{"--html", page});
+    check_keys(found, {"metric", "metric_tokens", "prompt", "source", "positions", "heads", "grid",
+                       "run"});
+    BOOST_TEST(found["positions"].size() == 14);
+    BOOST_TEST((found["heads"] == json{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+    BOOST_REQUIRE(found["grid"].size() == 2);
+    const double prompt = golden["of_prompt"][0];
+    const double source = golden["of_source"][0];
+    for (const json& row : found["grid"]) {
+        check_keys(row, {"site", "layer", "metric", "normalised"});
+        BOOST_TEST(row["site"] == "head_outputs");
+        BOOST_REQUIRE(row["metric"].size() == 9);
+        for (std::size_t h = 0; h < 9; ++h) {
+            const double value = golden["grid"][row["layer"].get<std::size_t>()]["metrics"][h][0];
+            BOOST_TEST(std::abs(row["metric"][h].get<double>() - value) < 1e-4);
+            const double share = (value - prompt) / (source - prompt);
+            BOOST_TEST(std::abs(row["normalised"][h].get<double>() - share) < 1e-4);
+        }
+    }
+    const std::string html = xlens::test::detail::contents(page);
+    BOOST_TEST(html.find("<th><small>head</small><bdi>8</bdi></th></tr>") != std::string::npos);
+    BOOST_TEST(html.find("title=\"head_outputs 23, head 8: ") != std::string::npos);
+    BOOST_TEST(html.find("at all positions together") != std::string::npos);
+    const auto table = run_program(given + arguments{"--positions", "10,13"});
+    BOOST_TEST(table.out.find("heads   each at positions 10, 13 together\n") != std::string::npos);
+    BOOST_TEST(table.out.find("head_outputs, by layer and head\n") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(without_tokens_the_metric_is_of_what_is_predicted) {
     const std::string prompt = "When Mary and John went to the store, Mary gave a drink to";
     const std::string source = "When Mary and John went to the store, John gave a drink to";
@@ -183,6 +223,44 @@ BOOST_AUTO_TEST_CASE(a_recipe_ablates_by_the_mean_over_a_text) {
     BOOST_TEST(std::abs(found - grid["prompt"]["metric"].get<double>()) > 1e-4);
 }
 
+// Steps that patch and ablate a head are the grid's cells.
+BOOST_AUTO_TEST_CASE(a_recipe_patches_heads) {
+    const temporary_directory folder;
+    const std::string prompt = "The capital of France is";
+    const auto chance = [&](const std::string& step) {
+        const std::string recipe =
+            folder
+                .write("r.json", R"({"interventions": [{"do": "patch", "site": "head_outputs", )"
+                                 R"("layers": "23", "positions": [1, 3, 4], )" +
+                                     step + "}]}")
+                .string();
+        const json traced =
+            json_of({"trace", model, "--prompt", prompt, "--top", "200", "--recipe", recipe});
+        for (const json& token : traced["positions"][0]["prediction"]) {
+            if (token["text"] == " Paris") { return token["probability"].get<double>(); }
+        }
+        return -1.0;
+    };
+    const auto cell = [&](const arguments& what, std::size_t head) {
+        const json grid =
+            json_of(arguments{"patch", model, "--prompt", prompt, "--metric", "probability",
+                              "--tokens", " Paris", "--sites", "head_outputs", "--layers", "23",
+                              "--positions", "1,3-4"} +
+                    what);
+        const double found = grid["grid"][0]["metric"][head];
+        BOOST_TEST(std::abs(found - grid["prompt"]["metric"].get<double>()) > 1e-3);
+        return found;
+    };
+    BOOST_TEST(std::abs(chance(R"("heads": [4], "source": "The capital of Italy is")") -
+                        cell({"--source", "The capital of Italy is"}, 4)) < 1e-6);
+    BOOST_TEST(std::abs(chance(R"("heads": [3], "ablate": "zero")") -
+                        cell({"--ablate", "zero"}, 3)) < 1e-6);
+    const std::string text = xlens::test::source_path("LICENSE").string();
+    std::filesystem::copy(text, folder.path() / "text.txt");
+    BOOST_TEST(std::abs(chance(R"("heads": [4], "ablate": "mean", "file": "text.txt")") -
+                        cell({"--ablate", "mean", "--file", text}, 4)) < 1e-6);
+}
+
 BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {
     const auto refused = [](const arguments& more, const std::string& message) {
         check_refusal(patched + more, message);
@@ -192,8 +270,10 @@ BOOST_AUTO_TEST_CASE(each_bad_patch_is_one_line) {
     refused({"--ablate", "zero"}, "--source: expected no --ablate zero with it, got one");
     refused({"--file", "x"}, "--file: expected --ablate mean with it, got none");
     refused({"--sites", "after,mlp"},
-            "--sites: expected some of embedding, attention_out, before, ffn_out and after, got "
-            "'mlp'");
+            "--sites: expected some of embedding, attention_out, before, ffn_out and after, or "
+            "head_outputs, got 'mlp'");
+    refused({"--sites", "after,head_outputs"},
+            "--sites: expected head_outputs alone, whose columns are heads, got after too");
     refused({"--layers", "2"},
             "--layers: expected numbers and ranges from 0 to 1 such as 3,5-8, got '2'");
     refused({"--layers", "-1"},
@@ -313,8 +393,14 @@ BOOST_AUTO_TEST_CASE(a_recipe_patches) {
         const std::string path = recipe(step);
         check_refusal(plain + arguments{"--recipe", path}, path + ": interventions[0]" + message);
     };
-    refused(R"("site": "mlp", "layers": [0], "positions": [0], "ids": [1])",
-            ".site: expected one of embedding, attention_out, before, ffn_out, after, got 'mlp'");
+    refused(
+        R"("site": "mlp", "layers": [0], "positions": [0], "ids": [1])",
+        ".site: expected one of embedding, head_outputs, attention_out, before, ffn_out, after, "
+        "got 'mlp'");
+    refused(R"("site": "head_outputs", "heads": [4], "layers": [0], "positions": [0], "ids": [1])",
+            ".heads: expected 0 to 3, got 4");
+    refused(R"("site": "before", "heads": [0], "layers": [0], "positions": [0], "ids": [1])",
+            ".heads: expected \"site\": \"head_outputs\" with it, got \"before\"");
     refused(R"("site": "after", "layers": [0], "positions": [4], "ids": [1])",
             ".positions: position 4: expected 0 to 3");
     refused(R"("site": "after", "layers": [2], "positions": [0], "ids": [1])",

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Grids of patched runs and ablations, by hooks on transformers' models: one whole pass a cell.
+"""Grids of patched runs and ablations, by hooks on transformers' models: one whole pass a cell,
+or a row of a batch.
 
 usage: python make_patch.py SMOLLM2.gguf GEMMA3.gguf
-writes smollm2/patch.json and gemma3_270m/patch.json; README.md has the schema. Some minutes, 3 GB.
+writes patch.json and patch_heads.json in smollm2/ and gemma3_270m/; README.md has the schema. Some
+minutes, 3 GB.
 """
 
 import sys
@@ -88,12 +90,36 @@ class Hooked:
                 x = changed(x, write[3])
             return (x,) + output[1:] if isinstance(output, tuple) else x
 
+        def heads(_, args):
+            seen("head_outputs", args[0])
+
         return [
+            layer.self_attn.o_proj.register_forward_pre_hook(heads),
             layer.register_forward_pre_hook(enter),
             layer.get_submodule(self.names[0]).register_forward_hook(attention),
             layer.get_submodule(self.names[1]).register_forward_hook(ffn),
             layer.register_forward_hook(after),
         ]
+
+    def put_heads(self, ids, layer, positions, values):
+        """Last logits (H, V): row h of a batch has head h of values (positions, H·d)."""
+        heads, size = self.model.config.num_attention_heads, self.layers[layer].self_attn.head_dim
+
+        def put(_, args):
+            z = args[0].clone()
+            for h in range(heads):
+                own = slice(h * size, (h + 1) * size)
+                z[h, positions, own] = values[:, own]
+            return (z,) + args[1:]
+
+        handle = self.layers[layer].self_attn.o_proj.register_forward_pre_hook(put)
+        try:
+            with torch.no_grad():
+                batch = torch.tensor([ids] * heads)
+                out = self.model(batch, use_cache=False, logits_to_keep=1)
+                return out.logits[:, -1].double()
+        finally:
+            handle.remove()
 
 
 def metrics(logits, a, b, source, prompt):
@@ -168,22 +194,73 @@ def golden(checkpoint, names, layers, text, start):
     }
 
 
+def golden_heads(checkpoint, names, layers, text, start):
+    """Every head of every layer patched at all positions together; of `layers`, taken out at
+    some."""
+    hooked = Hooked(checkpoint, names)
+    prompt, source, short = (checkpoint.ids(t) for t in (PROMPT, SOURCE, SHORT))
+    encode = lambda t: checkpoint.ids(t)[len(start) :]
+    (a,), (b,) = (encode(t) for t in TOKENS)
+    kept, kept_short = {}, {}
+    z_source = hooked.run(source, keep=kept)
+    hooked.run(short, keep=kept_short)
+    z_prompt = hooked.run(prompt)
+    mean = means(hooked, encode(text)[:MEAN_TOKENS], start)
+    every, some = range(len(prompt)), (1, len(prompt) - 4, len(prompt) - 1)
+
+    def patched(layer, positions, values):
+        """The metrics of each head, with its part of values (positions, H·d)."""
+        rows = hooked.put_heads(prompt, layer, list(positions), values)
+        return [metrics(z, a, b, z_source, z_prompt) for z in rows]
+
+    grid, ablated = [], []
+    for layer in range(len(hooked.layers)):
+        values = kept["head_outputs", layer]
+        grid.append({"layer": layer, "metrics": patched(layer, every, values)})
+        if layer in layers:
+            average = mean["head_outputs", layer].repeat(len(some), 1)
+            shorter = kept_short["head_outputs", layer][[p - 1 for p in some]]
+            ablated.append(
+                {
+                    "layer": layer,
+                    "zero": patched(layer, some, torch.zeros_like(average)),
+                    "mean": patched(layer, some, average),
+                    "aligned_by_end": patched(layer, some, shorter),
+                }
+            )
+        print("head_outputs", layer, flush=True)
+    measure = lambda z: metrics(z, a, b, z_source, z_prompt)
+    return {
+        "prompt": prompt,
+        "source": source,
+        "short": short,
+        "tokens": [a, b],
+        "text": encode(text)[:MEAN_TOKENS],
+        "start": start,
+        "window": MEAN_WINDOW,
+        "of_prompt": measure(z_prompt),
+        "of_source": measure(z_source),
+        "grid": grid,
+        "positions": some,
+        "ablated": ablated,
+    }
+
+
+def write_goldens(folder, *what):
+    write_json(folder / "patch.json", golden(*what))
+    write_json(folder / "patch_heads.json", golden_heads(*what))
+
+
 if __name__ == "__main__":
     smollm2 = make_smollm2.Checkpoint(sys.argv[1])
     text = (make_smollm2.OUT / "perplexity.txt").read_text(encoding="utf-8")
-    write_json(
-        make_smollm2.OUT / "patch.json",
-        golden(smollm2, ("self_attn", "mlp"), (0, 6, 17, 29), text, []),
-    )
+    write_goldens(make_smollm2.OUT, smollm2, ("self_attn", "mlp"), (0, 6, 17, 29), text, [])
     del smollm2
-    gemma = make_gemma3.Checkpoint(sys.argv[2])
-    write_json(
-        make_gemma3.OUT / "patch.json",
-        golden(
-            gemma,
-            ("post_attention_layernorm", "post_feedforward_layernorm"),
-            (0, 5, 11, 17),
-            make_gemma3.TEXT,
-            [2],
-        ),
+    write_goldens(
+        make_gemma3.OUT,
+        make_gemma3.Checkpoint(sys.argv[2]),
+        ("post_attention_layernorm", "post_feedforward_layernorm"),
+        (0, 5, 11, 17),
+        make_gemma3.TEXT,
+        [2],
     )

@@ -309,8 +309,15 @@ def heads(subject):
     last = len(ids) - 1
     layers = range(len(records))
     kv = subject.model.config.num_key_value_heads
+    a, b = subject.value(at, "patch", "--tokens").split(",")
+    (a,), (b,) = (subject.ids(t)[len(subject.start) :] for t in (a, b))
+    difference = lambda z: number((z[-1, a] - z[-1, b]).item())
+    without = lambda l, h: difference(recorded.run(ids, without=(l, h))[0])
     return {
         "token": token,
+        "tokens": [a, b],
+        "whole": difference(logits),
+        "without": [[without(l, h) for h in range(recorded.count)] for l in layers],
         "heads": [numbers(recorded.heads(l, records, last, token)) for l in layers],
         "head": f"{layer}:{head}",
         "weights": numbers(records[layer]["pattern"][head, last]),

@@ -10,6 +10,7 @@
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
 #include <xlens/json/reader.hpp>
+#include <xlens/trace/keep_sites.hpp>
 
 #include "support/error_message.hpp"
 #include "support/rows_of_floats.hpp"
@@ -208,11 +209,61 @@ BOOST_AUTO_TEST_CASE(what_a_recipe_cannot_be_is_refused_where_it_stands) {
                at + ".from: expected a source, got a mean");
     BOOST_TEST(misfit(patch + R"("ablate": "mean", "file": "a.txt"})") ==
                at + ": the model has no tokenizer; give token ids");
+    BOOST_TEST(refusal(patch + R"("ablate": "zero", "heads": [1]})") ==
+               at + ".heads: expected \"site\": \"head_outputs\" with it, got \"after\"");
+    const std::string heads =
+        R"({"do": "patch", "site": "head_outputs", "layers": [0], "positions": [1], )";
+    BOOST_TEST(refusal(heads + R"("ablate": "zero", "heads": []})") ==
+               at + ".heads: expected at least 1 number, got 0");
+    BOOST_TEST(refusal(heads + R"("ablate": "zero", "heads": 1})") ==
+               at + ".heads: expected a list, got 1");
+    BOOST_TEST(misfit(heads + R"("ablate": "zero", "heads": [0, 4]})") ==
+               at + ".heads: expected 0 to 3, got 4");
     BOOST_TEST(refusal(R"({"do": "ban"})") == at + ": expected words or ids to ban, got neither");
     BOOST_TEST(refusal(R"({"do": "ban", "words": [""]})") ==
                at + ".words[0]: expected a word, got \"\"");
     BOOST_TEST(refusal(R"({"do": "ban", "ids": [[]]})") ==
                at + ".ids[0]: expected at least 1 token id, got array");
+}
+
+namespace {
+
+/// Numbers of heads of layer 0: what a source has at positions 1 and 2, at positions 2 and 5.
+struct swapped {
+    static constexpr hook hooks = hook::head_outputs;
+    const xt::xtensor<float, 2>& source;
+    std::size_t begin;
+    std::size_t end;
+    void head_outputs(const site& where, rows<float> z) const {
+        for (std::size_t k = begin; where.layer == 0 && k < end; ++k) {
+            z[2][k] = source(1, k);
+            z[5][k] = source(2, k);
+        }
+    }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_step_patches_the_heads_that_it_names) {
+    const auto& config = gpt2().model.config;
+    const std::size_t size = config.head_size;
+    const auto logits_of = [&](const std::string& heads) {
+        dynamic_policies pack =
+            made(read(R"({"do": "patch", "site": "head_outputs", "layers": [0], "positions": [2, 5],
+                          "ids": [9, 8, 7], "from": [1, 2])" +
+                      heads + "}"));
+        return logits_with(pack);
+    };
+    keep_sites keep({{hook::head_outputs, 0}});
+    sequence_state state = gpt2().model.start();
+    gpt2().model.forward(state, std::vector<token_id>{9, 8, 7}, keep);
+    const xt::xtensor<float, 2> theirs = keep.kept(0).tensor();
+    swapped two{theirs, 2 * size, 4 * size};
+    swapped all{theirs, 0, config.heads * size};
+    BOOST_TEST(same_bits(logits_of(R"(, "heads": [3, 2])"), logits_with(two)));
+    BOOST_TEST(same_bits(logits_of(""), logits_with(all)));
+    BOOST_TEST(!same_bits(logits_with(two), logits_with(all)));
+    BOOST_TEST(!same_bits(logits_with(two), logits_with()));
 }
 
 BOOST_AUTO_TEST_CASE(what_the_model_does_not_have_is_refused) {

@@ -93,7 +93,8 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     const std::vector<float> x(the_model().config.width, 1.0F);
     BOOST_TEST(
         error_message([&] { patch().at(hook::logits, 0, 0, x); }) ==
-        "patch: expected one of the sites embedding, attention_out, before, ffn_out and after");
+        "patch: expected one of the sites embedding, head_outputs, attention_out, before, ffn_out "
+        "and after");
     std::vector<float> bad = x;
     bad[2] = INFINITY;
     BOOST_TEST(error_message([&] { patch().at(hook::after, 0, 0, bad); }) ==
@@ -107,6 +108,27 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     BOOST_TEST(error_message([&] { logits(ids, narrow); }) ==
                "patch: a residual of 5 numbers, the model's width is " +
                    std::to_string(the_model().config.width));
+    const std::size_t heads = the_model().config.heads;
+    const std::size_t size = the_model().config.head_size;
+    const auto of_head = [&](attention_head which, std::size_t numbers) {
+        return error_message([&] {
+            patch one;
+            one.at(which, 3, std::vector<float>(numbers, 1.0F));
+            logits(ids, one);
+        });
+    };
+    BOOST_TEST(of_head({1, heads - 1}, size) == "(no error)");
+    BOOST_TEST(of_head({1, heads}, size) == "patch: head 1:" + std::to_string(heads) +
+                                                ", the layer has heads 0 to " +
+                                                std::to_string(heads - 1));
+    BOOST_TEST(of_head({2, 0}, size) == "patch: layer 2, the model has layers 0 to 1");
+    BOOST_TEST(of_head({1, 0}, size + 1) == "patch: " + std::to_string(size + 1) +
+                                                " numbers of a head, the model's heads have " +
+                                                std::to_string(heads * size) + " in all");
+    patch few;
+    few.at(hook::head_outputs, 0, 0, std::vector<float>(3, 1.0F));
+    BOOST_TEST(error_message([&] { logits(ids, few); }) ==
+               "patch: 3 numbers of heads, the model's have " + std::to_string(heads * size));
     BOOST_TEST(error_message([&] { residual(the_model(), ids, hook::after, 2, 0); }) ==
                "residual: layer 2, the model has layers 0 to 1");
     BOOST_TEST(error_message([&] { residual(the_model(), ids.first(3), hook::after, 0, 3); }) ==

@@ -3,6 +3,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/core/attention_head.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/interventions/ban.hpp>
 #include <xlens/interventions/intervene.hpp>
@@ -17,6 +18,7 @@
 #include "support/rows_of_floats.hpp"
 #include "support/tiny_model.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -139,6 +141,126 @@ void check_golden(const xlens::model& model, const std::string& file) {
                   source_values(model, places, brief, prompt.size(), patch_align::end));
 }
 
+/// One head's numbers in the place of the model's own, at some positions.
+struct swapped_head {
+    static constexpr hook hooks = hook::head_outputs;
+    attention_head which;
+    std::size_t size;
+    const patch_values& theirs;
+    std::size_t place;
+    std::vector<std::size_t> positions;
+    void head_outputs(const site& where, rows<float> z) {
+        for (std::size_t t = 0; where.layer == which.layer && t < z.count(); ++t) {
+            if (std::ranges::find(positions, t) == positions.end()) { continue; }
+            for (std::size_t k = which.index * size; k < (which.index + 1) * size; ++k) {
+                z[t][k] = theirs.at(place, t)[k];
+            }
+        }
+    }
+};
+
+/// A grid of heads, cell by cell with a whole pass each.
+template <class... P>
+void check_heads(const opened& m, const patch_values& values, const patch_grid_options& options,
+                 std::span<const float> reference, P&... edits) {
+    const std::size_t heads = m.model.config.heads;
+    const patch_grid_result grid = patch_grid(m.model, m.ids, values, options, edits...);
+    const metric_reader read(options.metric, m.model.config.vocabulary, reference);
+    BOOST_TEST(grid.heads == heads);
+    BOOST_REQUIRE(grid.columns() == heads);
+    BOOST_REQUIRE(grid.places.size() == m.model.config.layers);
+    std::size_t moved = 0;
+    for (std::size_t l = 0; l < grid.places.size(); ++l) {
+        for (std::size_t h = 0; h < heads; ++h) {
+            swapped_head one{{l, h}, m.model.config.head_size, values, l, grid.positions};
+            sequence_state state = m.model.start();
+            m.model.forward(state, m.ids, edits..., one);
+            const double expected = read({state.logits.data(), state.logits.size()});
+            BOOST_TEST(grid.metric(l, h) == expected, "head " << l << ":" << h);
+            moved += expected != grid.prompt ? 1U : 0U;
+        }
+    }
+    BOOST_TEST(moved > grid.metric.size() / 2);
+}
+
+void check_heads(const opened& m) {
+    using enum patch_metric::kind;
+    const auto places = patch_places(std::vector{hook::head_outputs}, {}, m.model.config.layers);
+    const patch_values theirs = source_values(m.model, places, m.other, m.ids.size());
+    const patch_values zero = zero_values(m.model, places, m.ids.size());
+    for (const std::size_t batch : {std::size_t{1}, std::size_t{512}}) {
+        patch_grid_options options;
+        options.batch = batch;
+        options.metric = {kl_source, 0, 0};
+        check_heads(m, theirs, options, theirs.logits);
+        options.metric = {logit_difference, 3, 5};
+        options.positions = {6, 3, 4};  // in any order
+        check_heads(m, theirs, options, {});
+        options.metric = {probability, 3, 0};
+        check_heads(m, zero, options, {});
+    }
+    patch_grid_options options;
+    options.metric = {logit_difference, 3, 5};
+    intervene edits;
+    edits.set({0, 3}, 2.5F).scale({1, 5}, -3.0F);
+    const patch_values edited = source_values(m.model, places, m.other, m.ids.size(), {}, edits);
+    check_heads(m, edited, options, {}, edits);
+    // The prompt's own heads change nothing, and are not run.
+    const patch_values own = source_values(m.model, places, m.ids, m.ids.size());
+    const patch_grid_result same = patch_grid(m.model, m.ids, own, options);
+    for (const double value : same.metric) { BOOST_TEST(value == same.prompt); }
+}
+
+void check_golden_heads(const xlens::model& model, const std::string& file) {
+    using enum patch_metric::kind;
+    const json golden = read_golden(golden_path(file));
+    const auto prompt = golden["prompt"].get<std::vector<token_id>>();
+    const auto source = golden["source"].get<std::vector<token_id>>();
+    const auto tokens = golden["tokens"].get<std::vector<token_id>>();
+    const auto some = golden["positions"].get<std::vector<std::size_t>>();
+    const patch_metric kinds[] = {{logit_difference, tokens[0], tokens[1]},
+                                  {probability, tokens[0], 0},
+                                  {kl_source, 0, 0},
+                                  {kl_prompt, 0, 0}};
+    std::vector<std::size_t> layers;
+    // Of all metrics, layers by heads.
+    const auto check = [&](const patch_values& with, const std::vector<std::size_t>& positions,
+                           const json& rows, const std::string& key) {
+        for (std::size_t k = 0; k < 4; ++k) {
+            if (kinds[k].what == kl_source && key != "metrics") { continue; }
+            patch_grid_options options;
+            options.metric = kinds[k];
+            options.positions = positions;
+            const patch_grid_result grid = patch_grid(model, prompt, with, options);
+            BOOST_TEST(std::abs(grid.prompt - golden["of_prompt"][k].get<double>()) < 1e-4);
+            BOOST_REQUIRE(grid.columns() == rows[0][key].size());
+            for (std::size_t i = 0; i < grid.places.size(); ++i) {
+                for (std::size_t h = 0; h < grid.columns(); ++h) {
+                    const double expected = rows[i][key][h][k];
+                    BOOST_TEST(std::abs(grid.metric(i, h) - expected) < 1e-4,
+                               key << " of head " << grid.places[i].layer << ":" << h << ": "
+                                   << grid.metric(i, h) << " != " << expected);
+                }
+            }
+        }
+    };
+    const std::vector heads{hook::head_outputs};
+    const auto all = patch_places(heads, {}, model.config.layers);
+    check(source_values(model, all, source, prompt.size()), {}, golden["grid"], "metrics");
+    for (const json& row : golden["ablated"]) { layers.push_back(row["layer"]); }
+    const auto places = patch_places(heads, layers, model.config.layers);
+    mean_options how;
+    how.window = golden["window"].get<std::size_t>();
+    how.prefix = golden["start"].get<std::vector<token_id>>();
+    const auto text = golden["text"].get<std::vector<token_id>>();
+    const auto brief = golden["short"].get<std::vector<token_id>>();
+    const json& ablated = golden["ablated"];
+    check(zero_values(model, places, prompt.size()), some, ablated, "zero");
+    check(mean_values(model, places, text, prompt.size(), how), some, ablated, "mean");
+    check(source_values(model, places, brief, prompt.size(), patch_align::end), some, ablated,
+          "aligned_by_end");
+}
+
 /// The edited model is patched: the grid's cells are whole passes with edits, then the patch.
 void check_edited(const opened& m) {
     const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
@@ -188,6 +310,10 @@ BOOST_DATA_TEST_CASE(a_grid_has_the_bits_of_whole_passes, data::make(checkpoints
     check_whole_passes(m, theirs, {patch_metric::kind::kl_source, 0, 0}, theirs.logits);
     check_whole_passes(m, zero_values(m.model, places, m.ids.size()),
                        {patch_metric::kind::probability, 3, 0}, {});
+}
+
+BOOST_DATA_TEST_CASE(a_grid_of_heads_has_the_bits_of_whole_passes, data::make(checkpoints), name) {
+    check_heads(opened(name));
 }
 
 BOOST_DATA_TEST_CASE(edits_run_in_every_pass, data::make(checkpoints), name) {
@@ -260,10 +386,20 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     BOOST_TEST(places({hook::after}, {2}) == "patch: layer 2, the model has layers 0 to 1");
     BOOST_TEST(places({hook::after}, {1, 1}) == "patch: after of layer 1 is given twice");
     BOOST_TEST(places({hook::logits}, {}) ==
-               "patch: expected one of the sites embedding, attention_out, before, ffn_out and "
-               "after");
+               "patch: expected one of the sites embedding, head_outputs, attention_out, before, "
+               "ffn_out and after");
     const patch_values zero = zero_values(m.model, {{hook::after, 0}}, m.ids.size());
     patch_grid_options options;
+    const patch_values mixed =
+        zero_values(m.model, {{hook::head_outputs, 0}, {hook::after, 0}}, m.ids.size());
+    BOOST_TEST(error_message([&] { (void)patch_grid(m.model, m.ids, mixed, options); }) ==
+               "patch: expected head_outputs alone, whose columns are heads, got other sites too");
+    patch_values bad = zero_values(m.model, {{hook::head_outputs, 0}}, m.ids.size());
+    bad.rows_of[0](0, 2) = INFINITY;
+    options.metric = {patch_metric::kind::kl_prompt, 0, 0};
+    BOOST_TEST(error_message([&] {
+                   (void)patch_grid(m.model, m.ids, bad, options);
+               }).starts_with("patch: number 2 of a head is inf, expected"));
     const auto grid = [&](patch_metric metric) {
         options.metric = metric;
         return error_message([&] { (void)patch_grid(m.model, m.ids, zero, options); });
@@ -313,6 +449,14 @@ BOOST_AUTO_TEST_CASE(smollm2_is_patched_as_by_hooks_of_pytorch) {
     check_golden(load(default_model()), "smollm2/patch.json");
 }
 
+BOOST_AUTO_TEST_CASE(heads_of_smollm2_are_patched_as_by_hooks_of_pytorch) {
+    check_golden_heads(load(default_model()), "smollm2/patch_heads.json");
+}
+
 BOOST_AUTO_TEST_CASE(gemma_is_patched_as_by_hooks_of_pytorch) {
-    if (const auto gemma = gemma_model()) { check_golden(load(*gemma), "gemma3_270m/patch.json"); }
+    const auto gemma = gemma_model();
+    if (!gemma) { return; }
+    const xlens::model model = load(*gemma);
+    check_golden(model, "gemma3_270m/patch.json");
+    check_golden_heads(model, "gemma3_270m/patch_heads.json");
 }

@@ -285,6 +285,12 @@ def heads(run, at):
     for s, source in enumerate(head["sources"]):
         run.near(source["weight"], golden["weights"][s], 1e-5, f"weight of position {s}")
         run.near(source["contribution"], golden["sources"][s], 1e-4, f"position {s} adds")
+    patched = run.take_one(at, "patch")
+    run.same([t["id"] for t in patched["metric_tokens"]], golden["tokens"], "tokens")
+    run.near(patched["prompt"]["metric"], golden["whole"], 1e-4, "with all heads")
+    for row, expected in zip(patched["grid"], golden["without"], strict=True):
+        for h, (x, y) in enumerate(zip(row["metric"], expected, strict=True)):
+            run.near(x, y, 1e-4, f"without head {row['layer']}:{h}")
 
 
 def prompts(run, at):

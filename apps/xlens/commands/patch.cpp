@@ -88,11 +88,17 @@ std::vector<hook> sites_of(const patch_flags& flags) {
         const auto site = find_patch_site(name);
         if (!site) {
             fail(
-                "--sites: expected some of embedding, attention_out, before, ffn_out and after, "
-                "got '{}'",
+                "--sites: expected some of embedding, attention_out, before, ffn_out and after, or "
+                "head_outputs, got '{}'",
                 printable(name));
         }
         out.push_back(*site);
+    }
+    const auto other =
+        std::ranges::find_if(out, [](hook site) { return site != hook::head_outputs; });
+    if (other != out.end() && std::ranges::find(out, hook::head_outputs) != out.end()) {
+        fail("--sites: expected head_outputs alone, whose columns are heads, got {} too",
+             patch_site_name(*other));
     }
     return out;
 }
@@ -236,12 +242,13 @@ void run(const patch_flags& flags) {
 void add_patch(command_line& program) {
     const auto flags = std::make_shared<patch_flags>();
     arguments a = program.add(
-        "patch", "Run a prompt with single vectors of another: where a prediction is made",
+        "patch", "Run a prompt with single vectors or heads of another: where a prediction is made",
         "xlens patch default --prompt \"When Mary and John went to the store, Mary gave a drink "
         "to\" \\\n"
         "    --source \"When Mary and John went to the store, John gave a drink to\" --html "
         "patch.html\n"
-        "  xlens patch default --prompt \"The capital of France is\" --ablate zero --sites ffn_out",
+        "  xlens patch default --prompt \"The capital of France is\" --ablate zero --sites "
+        "head_outputs",
         [flags] { run(*flags); });
     flags->common.declare(a);
     flags->common.declare_cache(a);
@@ -262,7 +269,8 @@ void add_patch(command_line& program) {
     a.text("--sites", flags->sites, "S,S,..",
            "What is patched: embedding (enters layer 0), attention_out (what attention\n"
            "adds), before (the residual before the FFN update), ffn_out (what the FFN\n"
-           "adds), after the FFN update (before,attention_out,ffn_out)");
+           "adds), after the FFN update (before,attention_out,ffn_out); or head_outputs\n"
+           "alone: each head of a layer, at all positions together");
     a.text("--layers", flags->layers, "3,5-8", "Layers (all)");
     a.text("--positions", flags->positions, "0,3-5", "Positions of the prompt (all)");
     a.choice("--metric", flags->metric,

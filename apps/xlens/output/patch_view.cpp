@@ -5,6 +5,7 @@
 #include "output/table_line.hpp"
 #include "output/token_json.hpp"
 
+#include <xlens/core/error.hpp>
 #include <xlens/interventions/patch_grid.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/report/patch_page.hpp>
@@ -68,7 +69,7 @@ void write_row(json_writer& out, const patch_view& view, std::size_t place) {
     out.field("layer", grid.places[place].layer);
     out.key("metric");
     out.begin_array();
-    for (std::size_t j = 0; j < grid.positions.size(); ++j) { out.value(grid.metric(place, j)); }
+    for (std::size_t j = 0; j < grid.columns(); ++j) { out.value(grid.metric(place, j)); }
     out.end_array();
     if (!view.ablate) {
         out.key("normalised");
@@ -76,7 +77,7 @@ void write_row(json_writer& out, const patch_view& view, std::size_t place) {
             out.literal("null");
         } else {
             out.begin_array();
-            for (std::size_t j = 0; j < grid.positions.size(); ++j) {
+            for (std::size_t j = 0; j < grid.columns(); ++j) {
                 out.value(grid.normalised(place, j).value());
             }
             out.end_array();
@@ -97,21 +98,29 @@ style style_of_share(double share) {
     return share <= -some ? style::bad : style::dim;
 }
 
-void print_block(const patch_view& view, std::size_t first_place, std::size_t end_place,
-                 std::size_t first, std::size_t end) {
-    const patch_grid_result& grid = view.grid;
+/// Above the columns: positions and their tokens, or heads.
+void print_columns(const patch_view& view, std::size_t first, std::size_t end) {
     const std::size_t width = width_of_cells(view);
     table_line numbers;
     table_line names;
     numbers.to(label_width);
     names.to(label_width);
     for (std::size_t j = first; j < end; ++j) {
-        numbers.right(std::to_string(grid.positions[j]), width, style::dim);
-        names.put(" ").right(token_label(view.model, view.prompt[grid.positions[j]]), width - 1);
+        const std::size_t number = view.grid.heads > 0 ? j : view.grid.positions[j];
+        numbers.right(std::to_string(number), width, style::dim);
+        if (view.grid.heads > 0) { continue; }
+        names.put(" ").right(token_label(view.model, view.prompt[number]), width - 1);
     }
     numbers.print();
-    names.print();
+    if (view.grid.heads == 0) { names.print(); }
+}
+
+void print_block(const patch_view& view, std::size_t first_place, std::size_t end_place,
+                 std::size_t first, std::size_t end) {
+    const patch_grid_result& grid = view.grid;
+    const std::size_t width = width_of_cells(view);
     const double full = view.full();
+    print_columns(view, first, end);
     for (std::size_t i = first_place; i < end_place; ++i) {
         table_line line;
         line.right(std::to_string(grid.places[i].layer), label_width - 1, style::dim).put(" ");
@@ -140,6 +149,12 @@ void write_patch(json_writer& out, const patch_view& view) {
     out.begin_array();
     for (const std::size_t p : grid.positions) { out.value(p); }
     out.end_array();
+    if (grid.heads > 0) {
+        out.key("heads");
+        out.begin_array();
+        for (std::size_t h = 0; h < grid.heads; ++h) { out.value(h); }
+        out.end_array();
+    }
     out.key("grid");
     out.begin_array();
     for (std::size_t i = 0; i < grid.places.size(); ++i) { write_row(out, view, i); }
@@ -157,13 +172,19 @@ void print_patch(const patch_view& view) {
                                              : (view.ablate ? "ablated - prompt"
                                                             : "patched - prompt: source and "
                                                               "prompt do not differ"));
+    if (grid.heads > 0) {
+        const bool all = grid.positions.size() == view.prompt.size();
+        fmt::print("heads   each at {} together\n",
+                   all ? "all positions" : "positions " + joined(grid.positions, ", "));
+    }
     for (std::size_t i = 0; i < grid.places.size();) {
         std::size_t end = i;
         while (end < grid.places.size() && grid.places[end].site == grid.places[i].site) { ++end; }
-        for (std::size_t j = 0; j < grid.positions.size(); j += across) {
-            fmt::print("\n{}{}\n", patch_site_name(grid.places[i].site),
-                       j == 0 ? ", by layer and position" : ", further positions");
-            print_block(view, i, end, j, std::min(j + across, grid.positions.size()));
+        const std::string_view column = grid.heads > 0 ? "head" : "position";
+        for (std::size_t j = 0; j < grid.columns(); j += across) {
+            fmt::print("\n{}, {} {}{}\n", patch_site_name(grid.places[i].site),
+                       j == 0 ? "by layer and" : "further", column, j == 0 ? "" : "s");
+            print_block(view, i, end, j, std::min(j + across, grid.columns()));
         }
         i = end;
     }

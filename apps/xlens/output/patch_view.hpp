@@ -40,9 +40,10 @@ struct patch_view {
 };
 
 /// {"metric", "metric_tokens", "ablate", "prompt": {"tokens", "metric"}, "source", "positions",
-/// "grid": [{"site", "layer", "metric": [..], "normalised": [..] | null}]}
+/// "heads" (of head_outputs, whose columns they are), "grid": [{"site", "layer", "metric": [..],
+/// "normalised": [..] | null}]}
 void write_patch(json_writer& out, const patch_view& view);
-/// A table a site: rows are layers, columns positions, as many as fit.
+/// A table a site: rows are layers, columns positions or heads, as many as fit.
 void print_patch(const patch_view& view);
 /// The page (report/patch_page.hpp); returns its bytes.
 std::size_t write_patch_page(atomic_file& file, const patch_view& view, const edit_flags& edits);

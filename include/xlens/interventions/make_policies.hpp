@@ -5,6 +5,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/hooks/dynamic.hpp>
+#include <xlens/interventions/patch.hpp>
 #include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/model/transformer.hpp>
@@ -25,7 +26,6 @@
 #include <xlens/interventions/direction_file.hpp>
 #include <xlens/interventions/direction_set.hpp>
 #include <xlens/interventions/intervene.hpp>
-#include <xlens/interventions/patch.hpp>
 #include <xlens/interventions/steer.hpp>
 #include <xlens/interventions/steer_directions.hpp>
 #include <xlens/interventions/steer_feature.hpp>
@@ -72,6 +72,10 @@ public:
 private:
     [[nodiscard]] patch_values values(const patch_step& step, std::vector<layer_site> places,
                                       std::span<const token_id> source) const;
+    void check_heads(const patch_step& step) const;
+    /// At one position of the text, what `values` has of a place at another.
+    void put(patch& to, const patch_step& step, std::size_t position, const patch_values& values,
+             std::size_t place, std::size_t from) const;
     [[nodiscard]] position_set positions(const step_moment& when) const;
     void check_reached(std::size_t position, const std::string& place) const;
     [[nodiscard]] std::vector<float> direction(const steer_step& step) const;
@@ -141,6 +145,7 @@ XLENS_API void intervention_maker::operator()(const directions_step& step) const
 
 XLENS_API void intervention_maker::operator()(const patch_step& step) const {
     for (const std::size_t p : step.positions) { check_reached(p, step.place + ".positions"); }
+    check_heads(step);
     std::vector<layer_site> places;
     for (const std::size_t l : step.layers) {
         if (l >= m_in.model.config.layers) {
@@ -159,21 +164,44 @@ XLENS_API void intervention_maker::operator()(const patch_step& step) const {
         fail("{}.source: expected a text with a token, got '{}'", step.place,
              printable(*step.source));
     }
-    const patch_values put = values(step, places, source);
+    const patch_values theirs = values(step, places, source);
     patch policy;
     for (std::size_t j = 0; j < step.positions.size(); ++j) {
         const std::size_t from = source.empty()      ? 0
                                  : step.from.empty() ? step.positions[j]
                                                      : step.from[j];
-        if (from >= put.row_at.size()) {
+        if (from >= theirs.row_at.size()) {
             fail("{}: position {} of the source, which has {} tokens", step.place, from,
                  source.size());
         }
         for (std::size_t i = 0; i < places.size(); ++i) {
-            policy.at(places[i].site, places[i].layer, step.positions[j], put.at(i, from));
+            put(policy, step, step.positions[j], theirs, i, from);
         }
     }
     m_out.add(std::move(policy));
+}
+
+XLENS_API void intervention_maker::check_heads(const patch_step& step) const {
+    for (const std::size_t h : step.heads) {
+        if (h >= m_in.model.config.heads) {
+            fail("{}.heads: expected 0 to {}, got {}", step.place, m_in.model.config.heads - 1, h);
+        }
+    }
+}
+
+XLENS_API void intervention_maker::put(patch& to, const patch_step& step, std::size_t position,
+                                       const patch_values& values, std::size_t place,
+                                       std::size_t from) const {
+    const std::span<const float> x = values.at(place, from);
+    const std::size_t layer = values.places[place].layer;
+    if (step.heads.empty()) {
+        to.at(step.site, layer, position, x);
+        return;
+    }
+    const std::size_t size = m_in.model.config.head_size;
+    for (const std::size_t h : step.heads) {
+        to.at(attention_head{layer, h}, position, x.subspan(h * size, size));
+    }
 }
 
 XLENS_API patch_values intervention_maker::values(const patch_step& step,

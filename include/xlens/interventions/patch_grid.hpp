@@ -18,6 +18,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/kernels/finite.hpp>
 #include <xlens/model/branches.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
@@ -26,6 +27,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #endif
 
 namespace xlens {
@@ -40,11 +42,13 @@ struct patch_grid_options {
     progress_function progress = {};  ///< counts patched runs
 };
 
-/// The metric of a prompt's runs with one vector of another's, each at one place and position.
+/// The metric of a prompt's runs with something of another's: each with one vector, at one place
+/// and position, or each with one head of a layer, at all the positions together.
 struct patch_grid_result {
     std::vector<layer_site> places;
     std::vector<std::size_t> positions;
-    xt::xtensor<double, 2> metric;  ///< (places, positions)
+    std::size_t heads = 0;          ///< H of a grid of head_outputs, whose columns they are; else 0
+    xt::xtensor<double, 2> metric;  ///< (places, columns): columns are positions, or heads
     double prompt = 0.0;            ///< of the prompt as it is
     std::optional<double> source;   ///< of the source, where the values are a prompt's
     double rounding = 0.0;          ///< what a difference of two values may be by rounding
@@ -53,10 +57,11 @@ struct patch_grid_result {
     [[nodiscard]] bool has_scale() const { return source && std::abs(*source - prompt) > rounding; }
     /// (metric - prompt)/(source - prompt): 0 where the patch does nothing, 1 where it does as much
     /// as another prompt; nothing unless has_scale().
-    [[nodiscard]] std::optional<double> normalised(std::size_t place, std::size_t position) const {
+    [[nodiscard]] std::optional<double> normalised(std::size_t place, std::size_t column) const {
         if (!has_scale()) { return std::nullopt; }
-        return (metric(place, position) - prompt) / (*source - prompt);
+        return (metric(place, column) - prompt) / (*source - prompt);
     }
+    [[nodiscard]] std::size_t columns() const { return metric.shape(1); }
 };
 
 namespace detail {
@@ -69,20 +74,23 @@ XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
 
 /// Runs `prompt` once for each place of `values` and each position, with that one vector in the
 /// place of the prompt's own (activation patching; Vig et al. 2020, Meng et al. 2022), and reads
-/// the metric from the last position's logits.
+/// the metric from the last position's logits. Of the site head_outputs, which is asked for alone,
+/// once for each layer and head, with that head's d numbers of another's at all the positions
+/// together (Wang et al. 2022, 2211.00593).
 ///
 /// With the bits of whole passes with interventions/patch.hpp, for less: a patch at layer l and
 /// position p leaves all layers below l and all positions before p as they were, so a run goes on
 /// from the prompt's saved residuals at layer l + 1, over positions p to the last, and the runs of
 /// a layer go together in batches (model/branches.hpp). For all L layers and T positions that is
 /// about a quarter of the rows of L·T passes, and one read-out each; where a vector is the prompt's
-/// own bit for bit, as before the first token in which two prompts differ, nothing is run.
+/// own bit for bit, as before the first token in which two prompts differ, nothing is run. With a
+/// head at layer l it goes on from layer l, over the first position that changes to the last.
 /// Edits run in every pass, that of the prompt as it is too, and before what is patched there: give
 /// them to source_values or mean_values as well, and it is the edited model that is patched.
 /// Throws xlens::error for a prompt whose length is not that of `values`, a position without values
-/// or given twice, and a metric that does not fit; for edits that do not look at each row for
-/// itself (is_rowwise) or that change what is behind the last layer; and where a residual that is
-/// read is no number.
+/// or given twice, a metric that does not fit, and head_outputs beside another site; for edits that
+/// do not look at each row for itself (is_rowwise) or that change what is behind the last layer;
+/// and where a residual that is read is no number.
 template <class... P>
 [[nodiscard]] patch_grid_result patch_grid(const transformer<>& model,
                                            std::span<const token_id> prompt,
@@ -104,6 +112,48 @@ inline std::vector<layer_site> borders(std::size_t layers) {
     return out;
 }
 
+/// The sites of head_outputs among some places.
+inline std::vector<layer_site> head_sites(std::span<const layer_site> places) {
+    std::vector<layer_site> out;
+    for (const layer_site& p : places) {
+        if (p.site == hook::head_outputs) { out.push_back(p); }
+    }
+    return out;
+}
+
+/// Policy of one layer's pass over branches: of branch n, one head's numbers become another's, at
+/// some positions.
+class put_heads {
+public:
+    static constexpr hook hooks = hook::head_outputs;
+
+    /// heads[n]: that of branch n, of `size` numbers; values.at(place, p): those of all heads.
+    put_heads(std::vector<std::size_t> heads, std::size_t size,
+              std::span<const std::size_t> positions, const patch_values& values, std::size_t place)
+        : m_heads(std::move(heads)),
+          m_size(size),
+          m_positions(positions),
+          m_values(&values),
+          m_place(place) {}
+
+    void head_outputs(const site& where, rows<float> z) {
+        const std::size_t at = m_heads[m_branch++] * m_size;
+        for (const std::size_t p : m_positions) {
+            if (p < where.first_position) { continue; }
+            const auto theirs = m_values->at(m_place, p).subspan(at, m_size);
+            std::ranges::copy(theirs, z[p - where.first_position].subspan(at).begin());
+        }
+    }
+
+private:
+    std::vector<std::size_t> m_heads;
+    std::size_t m_size;
+    std::span<const std::size_t> m_positions;
+    const patch_values* m_values;
+    std::size_t m_place;
+    std::size_t m_branch = 0;
+};
+
 class patched_runs {
 public:
     patched_runs(const transformer<>& model, std::span<const token_id> prompt,
@@ -115,8 +165,9 @@ public:
           m_edits(edits),
           m_layers(model.blocks.size()),
           m_border(borders(m_layers)),
+          m_heads(head_sites(values.places)),
           m_state(model.start()) {
-        model.forward(m_state, prompt, edits, m_border);
+        model.forward(m_state, prompt, edits, m_border, m_heads);
     }
     [[nodiscard]] std::span<const float> logits() const {
         return {m_state.logits.data(), m_state.logits.size()};
@@ -124,6 +175,12 @@ public:
 
     /// Fills out.metric.
     void run(const metric_reader& metric, patch_grid_result& out) {
+        if (out.heads > 0) {
+            for (std::size_t i = 0; i < out.places.size(); ++i) {
+                run_all(out.places[i].layer, cells_of_heads(i, out), metric, out);
+            }
+            return;
+        }
         for (std::size_t start = 0; start <= m_layers; ++start) {
             std::vector<cell> cells;
             for (std::size_t i = 0; i < out.places.size(); ++i) {
@@ -138,28 +195,64 @@ public:
             for (const cell& c : std::span(cells).first(same)) {
                 out.metric(c.place, c.column) = out.prompt;
             }
-            cells.erase(cells.begin(), moved.begin());
-            m_done += same;
-            m_options.progress(m_done, out.metric.size());
-            for (std::size_t done = 0; done < cells.size();) {
-                const std::size_t count = batch_of(start, std::span(cells).subspan(done));
-                finish(start, std::span(cells).subspan(done, count), metric, out);
-                done += count;
-                m_done += count;
-                m_options.progress(m_done, out.metric.size());
-            }
+            count_done(same, out);
+            run_all(start, std::span(cells).subspan(same), metric, out);
         }
     }
 
 private:
-    /// One patched run: its place and position, by number, and the residual x (D) with which the
-    /// patched position enters the first layer that all its later positions run.
+    /// One patched run: its place and column, by number, the first position that changes, and the
+    /// residual x (D) with which that enters the first layer that all later positions run. Of a
+    /// head that is the layer of its place, which the prompt's own residual enters: no x.
     struct cell {
         std::size_t place = 0;
         std::size_t column = 0;
         std::size_t position = 0;
         std::vector<float> x;
     };
+
+    void run_all(std::size_t start, std::span<const cell> cells, const metric_reader& metric,
+                 patch_grid_result& out) {
+        for (std::size_t done = 0; done < cells.size();) {
+            const std::size_t count = batch_of(start, cells.subspan(done));
+            finish(start, cells.subspan(done, count), metric, out);
+            done += count;
+            count_done(count, out);
+        }
+    }
+    void count_done(std::size_t count, const patch_grid_result& out) {
+        m_done += count;
+        m_options.progress(m_done, out.metric.size());
+    }
+
+    /// A layer's heads that differ from the prompt's own; the others have its metric.
+    [[nodiscard]] std::vector<cell> cells_of_heads(std::size_t place, patch_grid_result& out) {
+        const std::size_t size = m_model.config.head_size;
+        const rows<const float> own = m_heads.kept(place);  // all places are of heads
+        std::vector<cell> cells;
+        for (std::size_t h = 0; h < out.heads; ++h) {
+            std::size_t first = length();
+            for (const std::size_t p : out.positions) {
+                const auto theirs = m_values.at(place, p).subspan(h * size, size);
+                check_numbers(theirs);
+                const auto ours = own[p].subspan(h * size, size);
+                const bool moved = std::memcmp(ours.data(), theirs.data(), ours.size_bytes()) != 0;
+                if (moved) { first = std::min(first, p); }
+            }
+            if (first < length()) {
+                cells.push_back({place, h, first, {}});
+            } else {
+                out.metric(place, h) = out.prompt;
+                count_done(1, out);
+            }
+        }
+        return cells;
+    }
+    static void check_numbers(std::span<const float> x) {
+        if (const std::size_t d = kernels::first_not_finite(x); d < x.size()) {
+            fail("patch: number {} of a head is {}, expected a finite number", d, x[d]);
+        }
+    }
 
     [[nodiscard]] static std::size_t start_of(const layer_site& place) {
         return place.site == hook::embedding ? 0 : place.layer + 1;
@@ -219,13 +312,26 @@ private:
         const rows<const float> own = m_border.kept(start);
         std::size_t row = 0;
         for (const cell& c : cells) {
-            std::ranges::copy(c.x, rows<float>(x)[row++].begin());
-            for (std::size_t p = c.position + 1; p < length(); ++p) {
-                std::ranges::copy(own[p], rows<float>(x)[row++].begin());
+            for (std::size_t p = c.position; p < length(); ++p) {
+                const bool patched = p == c.position && !c.x.empty();
+                std::ranges::copy(patched ? std::span<const float>(c.x) : own[p],
+                                  rows<float>(x)[row++].begin());
             }
         }
+        if (out.heads > 0) { run_heads(start++, cells, branches, x, out.positions); }
         run_branches(m_model, m_state, branches, start, m_layers, x, m_edits);
         read(cells, branches, x, metric, out);
+    }
+
+    /// The layer of these cells, each with its head's numbers.
+    void run_heads(std::size_t layer, std::span<const cell> cells, std::span<const branch> branches,
+                   rows<float> x, std::span<const std::size_t> positions) {
+        std::vector<std::size_t> heads;
+        for (const cell& c : cells) { heads.push_back(c.column); }
+        put_heads put(std::move(heads), m_model.config.head_size, positions, m_values,
+                      cells.front().place);
+        dynamic_policies policies = dynamic_policies::of(m_edits, put);
+        run_branches(m_model, m_state, branches, layer, layer + 1, x, policies);
     }
 
     /// The metric of the last position of each.
@@ -257,6 +363,7 @@ private:
     dynamic_policies& m_edits;
     std::size_t m_layers;
     keep_sites m_border;
+    keep_sites m_heads;
     sequence_state m_state;  // of the prompt as it is
     std::size_t m_done = 0;
 };
@@ -280,6 +387,15 @@ inline std::vector<std::size_t> grid_positions(const patch_values& values,
     return asked;
 }
 
+/// How many heads are the columns of a grid of these places; 0 where they are positions.
+inline std::size_t grid_heads(const transformer<>& model, std::span<const layer_site> places) {
+    const std::size_t of_heads = head_sites(places).size();
+    if (of_heads > 0 && of_heads < places.size()) {
+        fail("patch: expected head_outputs alone, whose columns are heads, got other sites too");
+    }
+    return of_heads > 0 ? model.config.heads : 0;
+}
+
 XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
                                             std::span<const token_id> prompt,
                                             const patch_values& values,
@@ -297,7 +413,9 @@ XLENS_API patch_grid_result patch_grid_with(const transformer<>& model,
     }
     out.positions = grid_positions(values, options.positions);
     out.places = values.places;
-    out.metric = xt::zeros<double>({out.places.size(), out.positions.size()});
+    out.heads = grid_heads(model, out.places);
+    out.metric =
+        xt::zeros<double>({out.places.size(), out.heads > 0 ? out.heads : out.positions.size()});
     patched_runs runs(model, prompt, values, options, edits);
     const std::span<const float> own = runs.logits();
     const metric_reader metric(options.metric, model.config.vocabulary,

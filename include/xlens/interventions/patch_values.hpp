@@ -33,13 +33,13 @@ namespace xlens {
 /// Vectors for sites of a model and positions of a prompt.
 struct patch_values {
     std::vector<layer_site> places;
-    std::vector<xt::xtensor<float, 2>> rows_of;  ///< of each place: (R, D)
+    std::vector<xt::xtensor<float, 2>> rows_of;  ///< of each place: (R, D), of heads (R, H·d)
     /// Of each position of the prompt: which row goes there; nothing where none does.
     std::vector<std::optional<std::size_t>> row_at;
     /// (V): the last logits of the prompt that they are from; empty where they are from none.
     std::vector<float> logits;
 
-    /// The vector (D) of a place at a position that has one.
+    /// The vector, (D) or (H·d), of a place at a position that has one.
     [[nodiscard]] std::span<const float> at(std::size_t place, std::size_t position) const {
         return rows<const float>(rows_of[place])[*row_at[position]];
     }
@@ -111,6 +111,16 @@ template <class... P>
 
 #if XLENS_DEFINES(interventions)
 
+namespace detail {
+
+/// Numbers of a row of a site: D, of head_outputs H·d.
+inline std::size_t patch_width(const transformer<>& model, hook site) {
+    const auto& c = model.config;
+    return site == hook::head_outputs ? c.heads * c.head_size : c.width;
+}
+
+}  // namespace detail
+
 XLENS_API std::vector<std::size_t> patch_values::positions() const {
     std::vector<std::size_t> out;
     for (std::size_t p = 0; p < row_at.size(); ++p) {
@@ -159,7 +169,10 @@ XLENS_API std::vector<layer_site> patch_places(std::span<const hook> sites,
 XLENS_API patch_values zero_values(const transformer<>& model, std::vector<layer_site> places,
                                    std::size_t length) {
     patch_values out{std::move(places), {}, {}, {}};
-    out.rows_of.assign(out.places.size(), xt::zeros<float>({std::size_t{1}, model.config.width}));
+    for (const layer_site& place : out.places) {
+        out.rows_of.emplace_back(
+            xt::zeros<float>({std::size_t{1}, detail::patch_width(model, place.site)}));
+    }
     out.row_at.assign(length, std::size_t{0});
     return out;
 }
@@ -207,8 +220,10 @@ XLENS_API patch_values mean_values_with(const transformer<>& model, std::vector<
              options.window);
     }
     patch_values out = zero_values(model, std::move(places), length);
-    std::vector<std::vector<double>> sums(out.places.size(),
-                                          std::vector<double>(model.config.width, 0.0));
+    std::vector<std::vector<double>> sums;
+    for (const layer_site& place : out.places) {
+        sums.emplace_back(patch_width(model, place.site), 0.0);
+    }
     std::size_t count = 0;
     keep_sites keep(out.places);
     const std::vector<token_id> all = with_prefixes(text, options.window, options.prefix);

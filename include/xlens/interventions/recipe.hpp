@@ -80,6 +80,7 @@ struct directions_step {
 struct patch_step {
     hook site = hook::none;
     std::vector<std::size_t> layers;            ///< of the embedding: none
+    std::vector<std::size_t> heads;             ///< of head_outputs; none: all of a layer
     std::vector<std::size_t> positions;         ///< of the text
     std::vector<std::size_t> from;              ///< of the source, one each; empty: the same
     std::optional<std::string> source;          ///< a prompt, or

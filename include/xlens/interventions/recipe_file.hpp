@@ -42,7 +42,8 @@
 //   {"do": "patch", "site": SITE, "layers": LAYERS, "positions": [N..], "source": TEXT} or
 //       "ids": [ID..] or "ablate": "zero" or "ablate": "mean" and "file": FILE, a text; "from":
 //       [N..], positions of the source (the same).
-//       SITE: embedding (without layers), attention_out, before, ffn_out, after
+//       SITE: embedding (without layers), head_outputs, attention_out, before, ffn_out, after; of
+//       head_outputs also "heads": [N..] (all of the layers)
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE} of a file beside the recipe that `search --json`, `cluster`
 // (with "cluster": ID) or `attribute --json` (with "sign": "positive" | "negative" or without)
@@ -199,13 +200,21 @@ XLENS_API directions_step recipe_reader::read_directions_step(const json_field& 
 }
 
 XLENS_API patch_step recipe_reader::read_patch(const json_field& step) const {
-    only(step, {"do", "site", "layers", "positions", "source", "ids", "ablate", "file", "from"});
+    only(step,
+         {"do", "site", "layers", "heads", "positions", "source", "ids", "ablate", "file", "from"});
     patch_step out;
     out.place = step.place();
     const json_field site = step.at("site");
-    out.site =
-        find_patch_site(one_of(site, {"embedding", "attention_out", "before", "ffn_out", "after"}))
-            .value();
+    out.site = find_patch_site(one_of(site, {"embedding", "head_outputs", "attention_out", "before",
+                                             "ffn_out", "after"}))
+                   .value();
+    if (const auto heads = step.find("heads")) {
+        if (out.site != hook::head_outputs) {
+            fail("{}: expected \"site\": \"head_outputs\" with it, got \"{}\"", heads->place(),
+                 patch_site_name(out.site));
+        }
+        out.heads = numbers(*heads);
+    }
     if (out.site != hook::embedding) {
         out.layers = layers(step.at("layers"));
     } else if (step.find("layers")) {

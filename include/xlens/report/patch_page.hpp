@@ -35,10 +35,10 @@ struct patch_page_options {
     std::vector<std::string> source{};  ///< of its partner in the source; may be empty
 };
 
-/// A grid of patched runs as a page: a heat map a site, layers down, positions across, in each cell
-/// the share of the way from the prompt's metric to the source's (without a source, or where the
-/// two do not differ, the difference from the prompt's). Its looks: web/patch/. Throws xlens::error
-/// unless there is a name for each position.
+/// A grid of patched runs as a page: a heat map a site, layers down, positions or heads across, in
+/// each cell the share of the way from the prompt's metric to the source's (without a source, or
+/// where the two do not differ, the difference from the prompt's). Its looks: web/patch/. Throws
+/// xlens::error unless there is a name for each position.
 XLENS_API html_page patch_page(const patch_grid_result& grid, const patch_page_options& options);
 
 #if XLENS_DEFINES(report)
@@ -51,7 +51,7 @@ public:
     patch_maps(const patch_grid_result& grid, const patch_page_options& options)
         : m_grid(&grid), m_options(&options), m_shares(options.ablate.empty() && grid.has_scale()) {
         for (std::size_t i = 0; i < grid.places.size() && !m_shares; ++i) {
-            for (std::size_t j = 0; j < grid.positions.size(); ++j) {
+            for (std::size_t j = 0; j < grid.columns(); ++j) {
                 m_full = std::max(m_full, std::abs(value(i, j)));
             }
         }
@@ -80,6 +80,10 @@ private:
     }
     [[nodiscard]] std::string head() const {
         std::string out = "<thead><tr><th></th>";
+        for (std::size_t h = 0; h < m_grid->heads; ++h) {
+            out += fmt::format("<th><small>head</small><bdi>{}</bdi></th>", h);
+        }
+        if (m_grid->heads > 0) { return out + "</tr></thead><tbody>\n"; }
         for (const std::size_t p : m_grid->positions) {
             const std::string& own = m_options->prompt[p];
             const std::string& other = m_options->source[p];
@@ -94,14 +98,16 @@ private:
     }
     [[nodiscard]] std::string row(std::size_t i) const {
         std::string out = fmt::format("<tr><th>{}</th>", m_grid->places[i].layer);
-        for (std::size_t j = 0; j < m_grid->positions.size(); ++j) {
+        const bool heads = m_grid->heads > 0;
+        for (std::size_t j = 0; j < m_grid->columns(); ++j) {
             const double v = value(i, j);
             const double depth = m_full > 0.0 ? std::min(1.0, std::abs(v) / m_full) : 0.0;
             out += fmt::format(
-                "<td class=\"{}\" style=\"--p:{:.3f}\" title=\"{} {}, position {}: {:.4g}; metric "
+                "<td class=\"{}\" style=\"--p:{:.3f}\" title=\"{} {}, {} {}: {:.4g}; metric "
                 "{:.6g}\">{:.2f}</td>",
                 v < 0.0 ? "less" : "more", depth, patch_site_name(m_grid->places[i].site),
-                m_grid->places[i].layer, m_grid->positions[j], v, m_grid->metric(i, j),
+                m_grid->places[i].layer, heads ? "head" : "position",
+                heads ? j : m_grid->positions[j], v, m_grid->metric(i, j),
                 std::abs(v) < 0.005 ? 0.0 : v);
         }
         return out + "</tr>\n";
@@ -112,6 +118,20 @@ private:
     bool m_shares;
     double m_full = 0.0;
 };
+
+/// What the run of a cell is.
+inline std::string runs_text(const patch_grid_result& grid, const patch_page_options& options) {
+    if (grid.heads == 0) {
+        return "one vector in the place of the prompt&#8217;s own, at a layer (down) and a "
+               "position "
+               "(across)";
+    }
+    const bool all = grid.positions.size() == options.prompt.size();
+    return fmt::format(
+        "the output of one head (across) of a layer (down) in the place of the prompt&#8217;s own, "
+        "at {} together",
+        all ? "all positions" : "positions " + joined(grid.positions, ", "));
+}
 
 }  // namespace detail
 
@@ -133,11 +153,16 @@ XLENS_API html_page patch_page(const patch_grid_result& grid, const patch_page_o
         placeholder{"of_prompt", fmt::format("{:.4f}", grid.prompt)},
         placeholder{"of_source", grid.source ? fmt::format(", of the source {:.4f}", *grid.source)
                                              : std::string()},
+        placeholder{"runs", detail::runs_text(grid, options)},
         placeholder{"cells",
                     maps.shares()
                         ? "the share of the way from the prompt&#8217;s metric to the "
                           "source&#8217;s: (patched &#8722; prompt)/(source &#8722; prompt)"
                         : "the metric less that of the prompt as it is"},
+        placeholder{"partner", grid.heads > 0
+                                   ? ""
+                                   : " A second token under a position is the source&#8217;s, "
+                                     "where it differs."},
         placeholder{"maps", maps.text()},
         placeholder{"made", html_text(options.made)},
     };

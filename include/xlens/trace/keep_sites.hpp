@@ -23,12 +23,12 @@ struct layer_site {
     bool operator==(const layer_site&) const = default;
 };
 
-/// Policy that keeps what the last pass had at some sites: of each of them (T, D), for the T
-/// positions of the pass. It edits nothing. Memory O(sites·T·D).
+/// Policy that keeps what the last pass had at some sites: of each of them (T, D), of head_outputs
+/// (T, H·d), for the T positions of the pass. It edits nothing. Memory O(sites·T·D).
 class keep_sites {
 public:
-    static constexpr hook hooks =
-        hook::embedding | hook::attention_out | hook::before | hook::ffn_out | hook::after;
+    static constexpr hook hooks = hook::embedding | hook::head_outputs | hook::attention_out |
+                                  hook::before | hook::ffn_out | hook::after;
 
     /// Throws xlens::error for a site that is none of these hooks.
     explicit keep_sites(std::vector<layer_site> places);
@@ -39,6 +39,7 @@ public:
     void check(const model_sizes& model) const;
 
     void embedding(const site& where, rows<float> x) { keep(hook::embedding, where, x); }
+    void head_outputs(const site& where, rows<float> z) { keep(hook::head_outputs, where, z); }
     void attention_out(const site& where, rows<float> x) { keep(hook::attention_out, where, x); }
     void before(const site& where, rows<float> x) { keep(hook::before, where, x); }
     void ffn_out(const site& where, rows<float> x) { keep(hook::ffn_out, where, x); }
@@ -59,8 +60,8 @@ XLENS_API keep_sites::keep_sites(std::vector<layer_site> places)
     for (const layer_site& p : m_places) {
         if (p.site == hook::none || !contains(hooks, p.site)) {
             fail(
-                "keep: expected a site of (T, D): embedding, attention_out, before, ffn_out, "
-                "after");
+                "keep: expected a site of (T, D) or (T, H·d): embedding, head_outputs, "
+                "attention_out, before, ffn_out, after");
         }
     }
 }
