@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -52,7 +53,9 @@ void show(const concept_flags& flags, const engine& opened, const neuron& where,
         control = {random->compare(where, flags.top, flags.control, seed), flags.control, seed};
     }
     if (flags.common.json) {
-        json_writer out(record_of(opened));
+        run_record run = record_of(opened);
+        if (control) { run.seed = seed; }
+        json_writer out(std::move(run));
         write_concept(out, opened, where, found, control);
     } else {
         print_concept(opened, where, found, flags.form);
