@@ -3,6 +3,9 @@
 #define BOOST_TEST_MODULE cli_capture
 #include <boost/test/unit_test.hpp>
 
+#include <xlens/interventions/direction_file.hpp>
+#include <xlens/storage/atomic_file.hpp>
+
 #include "support/golden.hpp"
 #include "support/program_json.hpp"
 #include "support/safetensors_arrays.hpp"
@@ -27,6 +30,14 @@ std::string line_of(const std::vector<std::string>& arguments) {
     BOOST_TEST(result.exit_code == 2);
     BOOST_TEST(result.out == "");
     return result.err;
+}
+
+/// A file of one direction of layer 1 of `llama`, all of whose components are this.
+void write_direction(const std::filesystem::path& path, float component) {
+    xlens::direction_set set;
+    set.of[1] = std::vector<float>(32, component);
+    xlens::atomic_file to(path);
+    xlens::write_directions(to, set);
 }
 
 /// Numbers of some rows, as transformers has them.
@@ -100,8 +111,9 @@ BOOST_AUTO_TEST_CASE(prompts_are_captured_with_their_metadata) {
                json::parse(R"({"sequence":1,"first_row":1,"rows":1,"positions":"0","ids":[4],)"
                            R"("metadata":{"label":0,"split":"test"}})"));
     BOOST_TEST(manifest["sequences"][0]["positions"] == "2");
-    check_keys(manifest["run"],
-               {"version", "model", "fingerprint", "precision", "instruction_set", "threads"});
+    check_keys(manifest["run"], {"version", "model", "fingerprint", "precision", "instruction_set",
+                                 "threads", "edits", "seed"});
+    BOOST_TEST(manifest["run"] == made["run"]);
     BOOST_TEST(manifest["run"]["model"] == tiny);
     BOOST_TEST(read_capture(out).at("position").integers() == (std::vector<std::int32_t>{2, 0}),
                boost::test_tools::per_element());
@@ -131,10 +143,66 @@ BOOST_AUTO_TEST_CASE(shards_are_merged) {
         BOOST_TEST((detail::contents(folder.path() / "whole" / name) ==
                     detail::contents(folder.path() / "merged" / name)));
     }
+    const json merged = json_of({"merge", at("0"), at("1"), "-o", at("again")});
+    check_keys(merged,
+               {"folder", "sequences", "rows", "bytes", "arrays", "files", "version", "run"});
+    BOOST_TEST(merged["run"] == read_golden(folder.path() / "whole" / "manifest.json")["run"]);
+    BOOST_TEST(merged["version"] == merged["run"]["version"]);
     BOOST_TEST(line_of({"merge", at("0"), "-o", at("no")}) ==
                "xlens: " + at("0") +
                    "/manifest.json: shard 0/2, expected as many folders, got 1\n");
     BOOST_TEST(line_of({"merge", at("0")}) == "xlens: -o: expected a folder, got nothing\n");
+}
+
+// What a recipe names may change while its own bytes and path do not: the capture is another.
+BOOST_AUTO_TEST_CASE(a_capture_goes_on_with_the_same_edits_alone) {
+    const temporary_directory folder;
+    const auto at = [&](const std::string& name) { return (folder.path() / name).string(); };
+    for (const char* name : {"cfg.json", "sae_weights.safetensors"}) {
+        std::filesystem::create_directories(folder.path() / "sae");
+        std::filesystem::copy(golden_path("saes/standard") / name, folder.path() / "sae" / name);
+    }
+    write_direction(folder.path() / "d.safetensors", 1.0F);
+    folder.write("n.json", R"(["0:3"])");
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [
+        {"do": "zero", "neurons": {"file": "n.json"}},
+        {"do": "steer", "sae": "sae", "feature": 3, "strength": 1},
+        {"do": "steer", "file": "d.safetensors"}]})")
+                                   .string();
+    const std::vector<std::vector<std::string>> ways{
+        {"--recipe", recipe},
+        {"--steer", at("d.safetensors")},
+        {"--steer-feature", at("sae") + ":3=1"},
+    };
+    const auto capture = [&](std::size_t way) {
+        std::vector<std::string> all{"capture", llama, "--ids",
+                                     "5,17,4",  "-o",  at("out" + std::to_string(way))};
+        all.insert(all.end(), ways[way].begin(), ways[way].end());
+        return run_program(all);
+    };
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+        BOOST_TEST_REQUIRE(capture(way).exit_code == 0, capture(way).err);
+        BOOST_TEST(capture(way).err.find("complete, nothing was read") != std::string::npos);
+    }
+    const auto changed = [&](const std::string& name, const std::string& bytes,
+                             const std::vector<std::size_t>& refused) {
+        const std::string before = detail::contents(folder.path() / name);
+        folder.write(name, bytes);
+        for (const std::size_t way : refused) {
+            const auto result = capture(way);
+            BOOST_TEST(result.exit_code == 2, name << " in " << ways[way][0]);
+            BOOST_TEST(result.err.find("belongs to a run with interventions ") !=
+                       std::string::npos);
+        }
+        folder.write(name, before);
+        for (const std::size_t way : refused) { BOOST_TEST(capture(way).exit_code == 0); }
+    };
+    changed("n.json", R"(["0:4"])", {0});
+    changed("r.json", detail::contents(recipe) + "\n", {0});
+    write_direction(folder.path() / "other.safetensors", 1.5F);
+    changed("d.safetensors", detail::contents(folder.path() / "other.safetensors"), {0, 1});
+    changed("sae/cfg.json", detail::contents(folder.path() / "sae/cfg.json") + "\n", {0, 2});
 }
 
 // The numbers of a page and of an array are the same.

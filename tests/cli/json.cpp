@@ -119,8 +119,10 @@ BOOST_AUTO_TEST_CASE(info_has_the_sizes_of_the_files) {
 
 BOOST_AUTO_TEST_CASE(every_document_says_how_to_repeat_it) {
     const json plain = run({"tokenize", model, "--text", "a", "--threads", "1"})["run"];
-    check_keys(plain,
-               {"version", "model", "fingerprint", "precision", "instruction_set", "threads"});
+    check_keys(plain, {"version", "model", "fingerprint", "precision", "instruction_set", "threads",
+                       "edits", "seed"});
+    BOOST_TEST(plain["edits"] == json::object());
+    BOOST_TEST(plain["seed"].is_null());
     BOOST_TEST(plain["threads"] == 1);
     BOOST_TEST(plain["precision"] == "f32");
     BOOST_TEST(plain["fingerprint"].get<std::string>().size() == 16U);
@@ -133,6 +135,7 @@ BOOST_AUTO_TEST_CASE(every_document_says_how_to_repeat_it) {
     BOOST_TEST(run({"trace", tiny, "--ids", "1", "--cache", "f16"})["run"]["cache"] == "f16");
     BOOST_TEST(run({"generate", tiny, "--ids", "1", "--temperature", "1", "--seed",
                     "7"})["run"]["seed"] == 7);
+    BOOST_TEST(run({"concept", tiny, "0:3", "--control", "2", "--seed", "5"})["run"]["seed"] == 5);
     const auto version = xlens::test::run_program({"--version"});
     BOOST_TEST(version.exit_code == 0);
     BOOST_TEST(version.out == "xlens " + plain["version"].get<std::string>() + "\n");
@@ -202,6 +205,54 @@ BOOST_AUTO_TEST_CASE(concepts_stand_once_where_that_is_asked_for) {
                "xlens: --concepts: is about the document of --json, which was not asked for\n");
 }
 
+BOOST_AUTO_TEST_CASE(no_document_is_without_a_record) {
+    const xlens::test::temporary_directory folder;
+    const auto at = [&](const char* name) { return (folder.path() / name).string(); };
+    const std::string text = folder.write("t.txt", "One two three four five.").string();
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"info", tiny},
+             {"tokenize", model, "--text", "a"},
+             {"trace", tiny, "--ids", "1"},
+             {"concept", tiny, "0:3"},
+             {"index", tiny, "-o", at("index")},
+             {"search", tiny, "--like", "0:3", "--control", "0"},
+             {"cluster", tiny, "-k", "2"},
+             {"attribute", tiny, "--ids", "1,2"},
+             {"generate", tiny, "--ids", "1", "-n", "1"},
+             {"perplexity", model, "--file", text},
+             {"examples", model, "0:3", "--file", text},
+             {"patch", tiny, "--ids", "1,2", "--ablate", "zero"},
+             {"compare", tiny, "--ids", "1,2", "--set", "0:3=1"},
+             {"capture", tiny, "--ids", "1", "-o", at("captured")}}) {
+        BOOST_TEST_CONTEXT(arguments[0]) {
+            const json found = run(arguments);
+            BOOST_TEST_REQUIRE(found.contains("run"));
+            for (const char* key :
+                 {"version", "model", "fingerprint", "precision", "edits", "seed"}) {
+                BOOST_TEST(found["run"].contains(key), key);
+            }
+            BOOST_TEST(found["run"]["model"] == arguments[1]);
+        }
+    }
+}
+
+// The checksum is ZIP's, of which cbf43926 for these nine digits is the published check value.
+BOOST_AUTO_TEST_CASE(a_record_tells_the_files_that_edits_name_from_others) {
+    const xlens::test::temporary_directory folder;
+    const auto text = folder.write("mean.txt", "123456789").string();
+    const std::string recipe = folder
+                                   .write("r.json", R"({"interventions": [{"do": "patch",
+        "site": "after", "layers": [1], "positions": [0], "ablate": "mean", "file": "mean.txt"}]})")
+                                   .string();
+    const json edits =
+        run({"trace", model, "--prompt", "One two", "--recipe", recipe})["run"]["edits"];
+    check_keys(edits, {"recipe", "files"});
+    BOOST_REQUIRE(edits["files"].size() == 2U);
+    BOOST_TEST(edits["recipe"] == recipe);
+    BOOST_TEST(edits["files"][0]["file"] == recipe);
+    BOOST_TEST(edits["files"][1] == json({{"file", text}, {"crc32", "cbf43926"}}));
+}
+
 BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
     const xlens::test::temporary_directory folder;
     const std::string path = (folder.path() / "page.html").string();
@@ -267,7 +318,9 @@ BOOST_AUTO_TEST_CASE(cluster_has_every_neuron_once) {
         all.insert(all.end(), {"-o", path, "--shuffle"});
         const json found = run(all);
         check_keys(found, {"model", "layers", "inner_width", "method", "space", "projection",
-                           "seed", "inertia", "cohesion", "clusters", "shuffled"});
+                           "seed", "inertia", "cohesion", "clusters", "shuffled", "run"});
+        BOOST_TEST(found["run"]["seed"] == 3);
+        BOOST_TEST(found["run"]["fingerprint"] == found["model"]);
         check_keys(found["shuffled"], {"inertia", "cohesion"});
         BOOST_TEST(found["method"] == method);
         BOOST_TEST(found["layers"].get<int>() * found["inner_width"].get<int>() == 96);

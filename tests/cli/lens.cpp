@@ -85,7 +85,14 @@ BOOST_AUTO_TEST_CASE(a_trace_reads_through_a_lens) {
 BOOST_AUTO_TEST_CASE(a_lens_says_what_it_is) {
     const json found = json_of({"lens", "info", tuned, "--json"});
     check_keys(found, {"kind", "source", "model_name", "model", "width", "layers", "examples",
-                       "embedding", "maps"});
+                       "embedding", "maps", "run"});
+    check_keys(found["run"], {"version", "lens", "lens_fingerprint"});
+    BOOST_TEST(found["run"]["lens"] == tuned);
+    // The same lens by its numbers, wherever it is read.
+    BOOST_TEST(found["run"]["lens_fingerprint"] ==
+               json_of({"trace", tiny, "--ids", "1", "--lens", tuned})["run"]["lens_fingerprint"]);
+    BOOST_TEST(found["run"]["lens_fingerprint"] != json_of({"trace", tiny, "--ids", "1", "--lens",
+                                                            jacobian})["run"]["lens_fingerprint"]);
     BOOST_TEST(found["kind"] == "tuned");
     BOOST_TEST(found["source"] == "tuned-lens");
     BOOST_TEST(found["maps"] == json::array({0}));
@@ -104,6 +111,11 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
                                "--limit", "1500", "--json"});
     check_keys(made, {"kind", "layers", "examples", "run"});
     BOOST_TEST(made["layers"] == 29);
+    BOOST_TEST(made["run"]["seed"].is_null());  // nothing is drawn
+    const json drawn = json_of({"lens", "fit", model, "--kind", "jacobian", "--file", text, "-o",
+                                (folder.path() / "j.lens").string(), "--limit", "18", "--window",
+                                "18", "--layers", "28", "--seed", "7"});
+    BOOST_TEST(drawn["run"]["seed"] == 7);
     BOOST_TEST(made["examples"] >= 1500);
     const json found = json_of(
         {"lens", "eval", model, "--lens", path, "--file", other, "--limit", "64", "--json"});

@@ -71,6 +71,7 @@ std::array<std::vector<std::string>, 2> columns_of(const std::string& table) {
     const std::string bar = " │";  // and a space, unless nothing follows
     std::array<std::vector<std::string>, 2> out;
     for (const std::string& line : lines_of(table)) {
+        if (line.starts_with("edited: ")) { continue; }
         const std::size_t at = line.find(bar);
         BOOST_REQUIRE(at != std::string::npos);
         BOOST_TEST(terminal_columns(line.substr(0, at)) == 48);
@@ -221,6 +222,42 @@ BOOST_AUTO_TEST_CASE(colours_on_a_terminal_only_and_not_against_no_color) {
     ::unsetenv("NO_COLOR");
     BOOST_TEST(plain.exit_code == 0);
     BOOST_TEST(plain.out.find('\x1b') == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(an_edit_shows_in_the_table) {
+    const std::string text = xlens::test::golden_path("smollm2/perplexity.txt").string();
+    const std::string sae = xlens::test::golden_path("saes/standard").string();
+    const xlens::test::temporary_directory folder;
+    const std::string out = (folder.path() / "out").string();
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {"trace", tiny, "--ids", "1,2"},
+             {"trace", tiny, "--ids", "1,2", "--positions", "all"},
+             {"attribute", tiny, "--ids", "1,2"},
+             {"perplexity", model, "--file", text, "--window", "32"},
+             {"sae", tiny, sae, "--ids", "1,2"},
+             {"patch", tiny, "--ids", "1,2", "--ablate", "zero"},
+             {"generate", tiny, "--ids", "1,2", "-n", "1", "--compare"},
+             {"capture", tiny, "--ids", "1,2", "-o", out}}) {
+        BOOST_TEST_CONTEXT(arguments[0]) {
+            const auto edited_lines = [](const std::string& shown) {
+                const auto lines = lines_of(shown);
+                return std::ranges::count(lines, std::string("edited: 1:28 = 300, 0:3 × 0.5"));
+            };
+            auto with = arguments;
+            with.insert(with.end(), {"--set", "1:28=300", "--scale", "0:3=0.5"});
+            const auto result = run_program(with);
+            BOOST_TEST(result.exit_code == 0, result.err);
+            BOOST_TEST(edited_lines(result.out) == 1);
+            if (arguments[0] == "generate" || arguments[0] == "capture") { continue; }
+            BOOST_TEST(run_program(arguments).out.find("edited") == std::string::npos);
+        }
+    }
+    // What is written is the text alone; what it was written with stands beside it.
+    const auto written = run_program(
+        {"generate", model, "--prompt", "A", "-n", "2", "--set", "1:2=3", "--ban", "the"});
+    BOOST_TEST(written.out.find("edited") == std::string::npos);
+    BOOST_TEST(written.err.find("greedy, edited: 1:2 = 3, 'the' banned\n") != std::string::npos,
+               written.err);
 }
 
 // Both texts whole, in words of the documents of --json, under a heading each.

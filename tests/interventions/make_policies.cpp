@@ -121,6 +121,32 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_files_that_search_and_cluster_write) {
                clusters + ": expected the id of one cluster, got none");
 }
 
+// Every file once, in the order of the steps; what stands in the recipe itself needs none.
+BOOST_AUTO_TEST_CASE(a_recipe_says_which_files_it_names) {
+    const temporary_directory folder;
+    folder.write("hits.json", R"(["0:1"])");
+    folder.write("sae/cfg.json", "{}");
+    const auto path = folder.write("recipe.json", R"({"interventions": [
+        {"do": "steer", "file": "d.gguf", "strength": 2},
+        {"do": "zero", "neurons": ["0:5"]},
+        {"do": "zero", "neurons": {"file": "hits.json"}},
+        {"do": "steer", "sae": "sae", "feature": 3, "strength": 1},
+        {"do": "patch", "site": "after", "layers": [0], "positions": [1], "ablate": "zero"},
+        {"do": "patch", "site": "after", "layers": [0], "positions": [1], "ablate": "mean",
+         "file": "text.txt"},
+        {"do": "scale", "neurons": {"file": "hits.json"}, "value": 2},
+        {"do": "steer", "layer": 1, "strength": 2, "along": "0:11"},
+        {"do": "ban", "ids": [[3]]}]})");
+    std::vector<std::string> found;
+    for (const auto& file : read_recipe(path).files()) {
+        found.push_back(file.lexically_relative(folder.path()).string());
+    }
+    const std::vector<std::string> expected{"d.gguf", "hits.json", "sae/cfg.json",
+                                            "sae/sae_weights.safetensors", "text.txt"};
+    BOOST_TEST(found == expected, boost::test_tools::per_element());
+    BOOST_TEST(recipe().files().empty());
+}
+
 BOOST_AUTO_TEST_CASE(neurons_come_from_what_attribute_writes) {
     const temporary_directory folder;
     folder.write("paris.json", R"({"position": 4, "token": {"id": 7, "text": " Paris"},

@@ -68,6 +68,29 @@ BOOST_AUTO_TEST_CASE(folders_say_what_they_are) {
     BOOST_TEST((read_sae(sae_path(scope), other).facts().place == sae_place{1, sae_site::before}));
 }
 
+// A copy of these alone is read.
+BOOST_AUTO_TEST_CASE(an_autoencoder_is_of_these_files) {
+    for (const char* name : {"standard", scope, "scope_2"}) {
+        const temporary_directory folder;
+        const auto files = sae_files(sae_path(name));
+        for (const auto& file : files) {
+            std::filesystem::copy(file, folder.path() / file.filename());
+        }
+        const sae_override place{.layer = 0, .site = sae_site::after};
+        BOOST_TEST(read_sae(folder.path(), place).features() == 40);
+        for (const auto& file : files) {  // and without any of them it is not
+            const auto copy = folder.path() / file.filename();
+            std::filesystem::rename(copy, folder.path() / "away");
+            BOOST_TEST(error_message([&] { (void)read_sae(folder.path(), place); }) !=
+                       "(no error)");
+            std::filesystem::rename(folder.path() / "away", copy);
+        }
+    }
+    const temporary_directory empty;
+    BOOST_TEST(error_message([&] { (void)sae_files(empty.path()); }) ==
+               error_message([&] { (void)read_sae(empty.path()); }));
+}
+
 BOOST_AUTO_TEST_CASE(places_have_names) {
     BOOST_TEST((place_of_hook("blocks.12.hook_resid_pre") == sae_place{12, sae_site::entering}));
     BOOST_TEST((place_of_hook("blocks.3.hook_attn_out") == sae_place{3, sae_site::attention_out}));

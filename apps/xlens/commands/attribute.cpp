@@ -99,7 +99,8 @@ void attribute_one(const attribute_flags& flags, const engine& opened, const fil
         json_writer out(std::move(run));
         write_attribution(out, opened, found, tokens);
     } else {
-        const trace_view view{opened, tokens, flags.top};
+        trace_view view{opened, tokens, flags.top};
+        view.edits = &flags.edits;
         print_attribution(view, found);
         print_heads(found, flags.limit);
         print_sources(view, found, flags.limit);

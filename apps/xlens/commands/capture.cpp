@@ -6,6 +6,7 @@
 #include "engine/read.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
+#include "output/print_edits.hpp"
 #include "output/progress.hpp"
 
 #include <xlens/core/comma_separated.hpp>
@@ -128,9 +129,9 @@ void run(const capture_flags& flags) {
     check(flags);
     engine opened(flags.common);
     const input_mark text(flags.text.value_or(""));
-    capture_options options = options_of(flags, opened);
     const capture_source source = source_of(flags, opened);
     dynamic_policies edits = interventions_of(flags.edits, opened.model(), {{}, source.longest});
+    capture_options options = options_of(flags, opened);
     const capture_result captured = [&] {
         progress_bar bar("capture");
         options.progress = std::ref(bar);
@@ -150,6 +151,7 @@ void run(const capture_flags& flags) {
         out.end_object();
     } else {
         print_capture(*flags.folder, captured);
+        print_edits(flags.edits);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "output/clusters.hpp"
 #include "output/note.hpp"
 #include "output/progress.hpp"
+#include "output/run_record.hpp"
 
 #include <xlens/concepts/cluster_values.hpp>
 #include <xlens/core/error.hpp>
@@ -74,7 +75,9 @@ void run(const cluster_flags& flags) {
         return cluster_values(model, model.fingerprint(), options, std::ref(bar));
     }();
     if (file || flags.common.json) {
-        const std::string text = clusters_document(opened, report);
+        run_record run = record_of(opened);
+        run.seed = flags.seed;
+        const std::string text = clusters_document(opened, report, run);
         if (file) {
             file->write(std::as_bytes(std::span(text)));
             file->commit();

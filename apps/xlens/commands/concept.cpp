@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -84,6 +85,7 @@ void show(const concept_flags& flags, const engine& opened, const asked_neuron& 
     if (flags.common.json) {
         run_record run = record_of(opened);
         run.prompt = asked.from;
+        if (control) { run.seed = seed; }
         json_writer out(std::move(run));
         write_concept(out, opened, where, found, control);
     } else {

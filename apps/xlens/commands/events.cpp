@@ -136,10 +136,10 @@ void run(const events_flags& flags) {
     }
     const auto concepts = concepts_of_often(model, functional);
     const events_view view{opened, run, found, functional, concepts, by_cluster};
-    if (run.folder) { write_events_folder(view, *run.folder); }
+    run_record record = record_of(opened);
+    record.seed = flags.seed;
+    if (run.folder) { write_events_folder(view, record, *run.folder); }
     if (flags.common.json) {
-        run_record record = record_of(opened);
-        record.seed = flags.seed;
         json_writer out(std::move(record));
         write_events(out, view);
     } else {

@@ -8,7 +8,9 @@
 #include "output/drafts.hpp"
 #include "output/generated_text.hpp"
 #include "output/json_writer.hpp"
+#include "output/names.hpp"
 #include "output/note.hpp"
+#include "output/print_edits.hpp"
 
 #include <xlens/core/error.hpp>
 #include <xlens/hooks/dynamic.hpp>
@@ -113,7 +115,10 @@ void compare(const engine& opened, const generate_flags& flags, const file_promp
     const generated_text before = continue_prompt(opened, prompt.tokens, how, {}, false);
     const generated_text after =
         continue_prompt(opened, prompt.tokens, how, std::move(edits), false);
-    if (!flags.common.json) { return print_side_by_side(before, after); }
+    if (!flags.common.json) {
+        print_edits(flags.edits);
+        return print_side_by_side(before, after);
+    }
     json_writer out(record_of(flags, opened, prompt));
     out.begin_object();
     out.key("before");
@@ -148,7 +153,8 @@ void run(const generate_flags& flags) {
     const std::vector<file_prompt> prompts = read_prompts(opened, flags.prompt);
     auto edits = interventions_of(flags.edits, opened.model(), prompts, flags.count, true);
     if (flags.exit) { opened.use_exit(*flags.exit); }
-    note(opened.manifest() + ", " + words_for(how));
+    // The text alone is on standard output, so that this is where its edits are named.
+    note(opened.manifest() + ", " + words_for(how) + edits_text(flags.edits));
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         begin_prompt(flags.prompt, flags.common, prompts[i]);
         generate_one(flags, opened, prompts[i], how, std::move(edits[i]));

@@ -22,6 +22,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -86,12 +87,15 @@ std::vector<token_id> text_of(const engine& opened, const lens_flags& flags, std
     return with_prefixes(tokens, window, window_prefix(opened, flags.how));
 }
 
+/// Of the order in which a Jacobian lens's columns are asked for.
+std::uint64_t seed_of(const lens_flags& flags) { return flags.seed.value_or(0); }
+
 linear_lens fit_jacobian(const engine& opened, const lens_flags& flags,
                          std::span<const token_id> tokens, std::size_t window,
                          const progress_function& progress) {
     jacobian_lens_options options;
     options.columns = flags.columns.value_or(0);
-    options.seed = flags.seed.value_or(0);
+    options.seed = seed_of(flags);
     options.progress = progress;
     if (flags.layers) {
         options.layers = parse_ranges("--layers", *flags.layers, opened.config().layers);
@@ -139,7 +143,9 @@ void run_fit(const lens_flags& flags) {
                  jacobian ? tokens.size() / window : tokens.size()};
     write_lens(to, out);
     if (flags.common.json) {
-        json_writer json(record_of(opened));
+        run_record run = record_of(opened);
+        if (jacobian) { run.seed = seed_of(flags); }
+        json_writer json(std::move(run));
         json.begin_object();
         json.field("kind", out.facts.kind);
         json.field("layers", out.lens.layers().size());
@@ -167,8 +173,8 @@ void run_info(const lens_flags& flags) {
     const lens_file file = read_lens_file(flags.common.model);
     const lens_facts& facts = file.facts;
     if (flags.common.json) {
-        std::string text;
-        xlens::json_writer out(text);
+        json_writer out(run_record{.lens = printable(flags.common.model, 1024),
+                                   .lens_fingerprint = file.lens.hash()});
         out.begin_object();
         out.field("kind", facts.kind);
         out.field("source", facts.source);
@@ -183,7 +189,6 @@ void run_info(const lens_flags& flags) {
         for (const auto& [layer, t] : file.lens.layers()) { out.value(layer); }
         out.end_array();
         out.end_object();
-        fmt::print("{}\n", text);
         return;
     }
     fmt::print("kind      {}, written by {}\n", facts.kind, printable(facts.source));

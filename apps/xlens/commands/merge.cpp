@@ -4,6 +4,7 @@
 #include "output/progress.hpp"
 
 #include <xlens/core/error.hpp>
+#include <xlens/core/version.hpp>
 #include <xlens/json/writer.hpp>
 #include <xlens/trace/merge_captures.hpp>
 
@@ -37,6 +38,9 @@ void run(const merge_flags& flags) {
     xlens::json_writer out(text);
     out.begin_object();
     write_capture(out, *flags.to, merged);
+    out.field("version", version);  // which merged; the run is that of the captures
+    out.key("run");
+    out.literal(merged.run);
     out.end_object();
     out.finish();
     std::fwrite(text.data(), 1, text.size(), stdout);

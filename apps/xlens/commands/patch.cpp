@@ -6,6 +6,7 @@
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
 #include "output/patch_view.hpp"
+#include "output/print_edits.hpp"
 #include "output/progress.hpp"
 
 #include <xlens/core/comma_separated.hpp>
@@ -233,6 +234,7 @@ void run(const patch_flags& flags) {
         json_writer out(std::move(record));
         write_patch(out, view);
     } else {
+        print_edits(flags.edits);
         print_patch(view);
     }
 }

@@ -6,6 +6,7 @@
 #include "engine/windows.hpp"
 #include "output/json_writer.hpp"
 #include "output/note.hpp"
+#include "output/print_edits.hpp"
 #include "output/progress.hpp"
 
 #include <xlens/core/error.hpp>
@@ -67,6 +68,7 @@ void run(const perplexity_flags& flags) {
         out.end_object();
         return;
     }
+    print_edits(flags.edits);
     fmt::print("perplexity  {:.4f}\n", result.perplexity());
     fmt::print("nll         {:.6f} nats a token\n", result.nll);
     fmt::print("tokens      {} predicted, of {} in windows of {}{}\n", result.tokens, tokens.size(),

@@ -8,6 +8,7 @@
 #include "output/json_writer.hpp"
 #include "output/names.hpp"
 #include "output/note.hpp"
+#include "output/print_edits.hpp"
 #include "output/progress.hpp"
 #include "output/table_line.hpp"
 #include "output/token_json.hpp"
@@ -139,8 +140,9 @@ void write_positions(const engine& opened, const sparse_autoencoder& sae,
 
 void print_positions(const engine& opened, const sparse_autoencoder& sae,
                      std::span<const token_id> tokens, std::span<const feature_position> positions,
-                     const concepts_by_feature& concepts) {
+                     const concepts_by_feature& concepts, const edit_flags& edits) {
     fmt::print("{}\n", sae_text(sae));
+    print_edits(edits);
     for (const feature_position& p : positions) {
         table_line head;
         head.put(fmt::format("{} ", p.position), style::dim)
@@ -188,7 +190,7 @@ void run(const sae_flags& flags) {
     if (flags.common.json) {
         write_positions(opened, sae, tokens, positions, concepts, flags.edits);
     } else {
-        print_positions(opened, sae, tokens, positions, concepts);
+        print_positions(opened, sae, tokens, positions, concepts, flags.edits);
     }
 }
 

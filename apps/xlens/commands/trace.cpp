@@ -173,6 +173,7 @@ void trace_one(const trace_flags& flags, const engine& opened, const file_prompt
     trace_view view{opened, tokens, flags.top.value_or(many), flags.sub_updates.value_or(2)};
     view.layers = options.layers;
     view.form = options.form;
+    view.edits = &flags.edits;
     if (flags.common.json) {
         run_record run = record_of(opened, flags.prompt, prompt);
         run.edits = flags.edits;

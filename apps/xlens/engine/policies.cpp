@@ -1,34 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "engine/policies.hpp"
+#include "engine/edit_files.hpp"
 
 #include <xlens/early_exit/exit_policy.hpp>
 #include <xlens/early_exit/fitted_exit.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/make_policies.hpp>
-#include <xlens/interventions/recipe_file.hpp>
+#include <xlens/interventions/recipe.hpp>
 #include <xlens/model/model.hpp>
 
 #include <utility>
 
 namespace xlens::program {
-
-namespace {
-
-/// The recipe file, and features, files of directions and banned words as last steps of it.
-recipe recipe_of(const edit_flags& edits) {
-    recipe out = edits.recipe ? read_recipe(*edits.recipe) : recipe();
-    for (const edit_flags::feature& f : edits.features) {
-        out.steps.emplace_back(feature_step{f.sae, f.index, f.value, {}, "--steer-feature"});
-    }
-    for (const edit_flags::steering& s : edits.steers) {
-        out.steps.emplace_back(directions_step{s.file, s.layers, s.strength, {}, "--steer"});
-    }
-    if (!edits.bans.empty()) { out.steps.emplace_back(ban_step{edits.bans, {}, "--ban"}); }
-    return out;
-}
-
-}  // namespace
 
 dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& model,
                                   const planned_run& run) {
@@ -44,6 +28,7 @@ dynamic_policies interventions_of(const edit_flags& edits, const xlens::model& m
     add_interventions(out, what,
                       recipe_context{model, text, run.prompt_length, run.positions, run.writes,
                                      model.fingerprint()});
+    (void)files_of(edits);  // now, when they are what the policies were made of
     return out;
 }
 

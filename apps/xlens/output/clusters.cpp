@@ -2,8 +2,8 @@
 #include "output/clusters.hpp"
 
 #include "output/cells.hpp"
-#include "output/json_writer.hpp"
 #include "output/names.hpp"
+#include "output/run_record.hpp"
 #include "output/table_line.hpp"
 
 #include <xlens/concepts/cluster_values.hpp>
@@ -104,16 +104,19 @@ void print_table(const engine& model, const cluster_report& report, std::size_t 
 
 }  // namespace
 
-std::string clusters_document(const engine& model, const cluster_report& report) {
-    const auto shuffled = [&](xlens::json_writer& out) {
-        if (!report.shuffled) { return; }
-        out.key("shuffled");
-        out.begin_object();
-        write_quality(out, *report.shuffled);
-        out.end_object();
+std::string clusters_document(const engine& model, const cluster_report& report,
+                              const run_record& run) {
+    const auto more = [&](xlens::json_writer& out) {
+        if (report.shuffled) {
+            out.key("shuffled");
+            out.begin_object();
+            write_quality(out, *report.shuffled);
+            out.end_object();
+        }
+        write_run(out, run);
     };
     return json_text(
-        report.found, [&](token_id id) { return model.token_text(id); }, shuffled);
+        report.found, [&](token_id id) { return model.token_text(id); }, more);
 }
 
 void print_clusters(const engine& model, const cluster_report& report, std::size_t limit) {

@@ -59,10 +59,11 @@ std::string report_of(const events_view& view) {
 
 }  // namespace
 
-void write_events_folder(const events_view& view, const std::filesystem::path& folder) {
+void write_events_folder(const events_view& view, const run_record& run,
+                         const std::filesystem::path& folder) {
     std::string text;
     {
-        json_writer out(text);
+        json_writer out(text, run);
         write_events(out, view);
     }
     write_file(folder / "events.json", text);

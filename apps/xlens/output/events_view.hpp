@@ -44,8 +44,9 @@ inline constexpr std::size_t named_tokens = 10;
 /// The document of --json and of FOLDER/events.json.
 void write_events(json_writer& out, const events_view& view);
 void print_events(const events_view& view);
-/// events.json, the tables as CSV and report.html.
-void write_events_folder(const events_view& view, const std::filesystem::path& folder);
+/// events.json, with the record of the run, the tables as CSV and report.html.
+void write_events_folder(const events_view& view, const run_record& run,
+                         const std::filesystem::path& folder);
 
 /// The clusters' part of both: the value of "functional_clusters", and a table.
 void write_functional_clusters(json_writer& out, const events_view& view,

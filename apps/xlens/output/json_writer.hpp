@@ -23,6 +23,7 @@ public:
               [](std::string_view part) { std::fwrite(part.data(), 1, part.size(), stdout); }),
           m_run(std::move(run)) {}
     explicit json_writer(std::string& to) : xlens::json_writer(to) {}
+    json_writer(std::string& to, run_record run) : xlens::json_writer(to), m_run(std::move(run)) {}
     ~json_writer() { finish(); }
     json_writer(const json_writer&) = delete;
     json_writer& operator=(const json_writer&) = delete;

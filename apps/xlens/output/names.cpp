@@ -31,14 +31,15 @@ std::string edits_text(const edit_flags& edits) {
     };
     for (const auto& one : edits.set) { change(one, "="); }
     for (const auto& one : edits.scale) { change(one, "×"); }
-    if (edits.recipe) { add("recipe " + printable(*edits.recipe)); }
+    if (edits.recipe) { add("recipe " + printable(*edits.recipe, 1024)); }
     for (const auto& one : edits.features) {
-        add(fmt::format("{}:{} + {}", one.sae, one.index, one.value));
+        add(fmt::format("{}:{} + {}", printable(one.sae, 1024), one.index, one.value));
     }
     for (const auto& one : edits.steers) {
-        add(fmt::format("{} {}{}", one.strength, one.file,
+        add(fmt::format("{} {}{}", one.strength, printable(one.file, 1024),
                         one.layers.empty() ? "" : " at " + joined(one.layers, ",")));
     }
+    for (const auto& word : edits.bans) { add(fmt::format("'{}' banned", printable(word))); }
     return out;
 }
 

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/run_record.hpp"
 
+#include "engine/edit_files.hpp"
 #include "engine/engine.hpp"
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/simd.hpp>
 #include <xlens/core/version.hpp>
 #include <xlens/io/crc32.hpp>
 #include <xlens/json/writer.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/model/model.hpp>
-#include <xlens/storage/mapped_file.hpp>
 #include <xlens/text/utf8.hpp>
 
 #include <fmt/format.h>
 
+#include <span>
 #include <vector>
 
 namespace xlens::program {
@@ -30,6 +33,25 @@ void write_changes(xlens::json_writer& out, std::string_view key,
         out.begin_object();
         out.field("neuron", to_string(where));
         out.field("value", value);
+        out.end_object();
+    }
+    out.end_array();
+}
+
+/// The files that edits name, and their checksums; null where one can be read but once.
+void write_files(xlens::json_writer& out, const std::vector<edit_file>& files) {
+    if (files.empty()) { return; }
+    out.key("files");
+    out.begin_array();
+    for (const edit_file& file : files) {
+        out.begin_object();
+        out.field("file", replace_invalid(file.path));
+        if (file.crc32) {
+            out.field("crc32", fmt::format("{:08x}", *file.crc32));
+        } else {
+            out.key("crc32");
+            out.literal("null");
+        }
         out.end_object();
     }
     out.end_array();
@@ -75,7 +97,26 @@ void write_edits(xlens::json_writer& out, const edit_flags& edits) {
         for (const std::string& word : edits.bans) { out.value(replace_invalid(word)); }
         out.end_array();
     }
+    write_files(out, files_of(edits));
     out.end_object();
+}
+
+/// What was computed with.
+void write_model(xlens::json_writer& out, const run_record& run) {
+    out.field("model", replace_invalid(run.model));
+    out.field("fingerprint", fmt::format("{:016x}", run.fingerprint));
+    out.field("precision", run.precision);
+    out.field("instruction_set", run.instruction_set);
+    out.field("threads", run.threads);
+    if (run.cache != "f32") { out.field("cache", run.cache); }
+    out.key("edits");
+    write_edits(out, run.edits);
+    out.key("seed");
+    if (run.seed) {
+        out.value(static_cast<std::size_t>(*run.seed));
+    } else {
+        out.literal("null");
+    }
 }
 
 }  // namespace
@@ -87,20 +128,25 @@ run_record record_of(const engine& opened) {
             .cache = opened.cache(),
             .instruction_set = std::string(instruction_set()),
             .threads = max_threads(),
-            .lens = opened.lens_path()};
+            .lens = opened.lens_path(),
+            .lens_fingerprint = opened.lens() == nullptr ? 0 : opened.lens()->hash()};
 }
 
 std::string edits_fingerprint(const edit_flags& edits) {
     if (edits.empty()) { return "none"; }
+    for (const edit_file& file : files_of(edits)) {
+        if (!file.crc32) {
+            fail("{}: expected a file that can be read again, got what can be read but once",
+                 printable(file.path, 1024));
+        }
+    }
     std::string out;
-    xlens::json_writer json(out);
-    write_edits(json, edits);
-    const auto add_contents = [&](const std::string& file) {
-        out += fmt::format(", {:08x}", crc32(mapped_file(file).bytes()));
-    };
-    if (edits.recipe) { add_contents(*edits.recipe); }
-    for (const edit_flags::steering& s : edits.steers) { add_contents(s.file); }
-    return out;
+    {
+        xlens::json_writer json(out);
+        write_edits(json, edits);
+    }
+    // First what differs wherever they do, however little of them a message has room for.
+    return fmt::format("{:08x} {}", crc32(std::as_bytes(std::span(out))), out);
 }
 
 void write_run(xlens::json_writer& out, const run_record& run, std::string_view key) {
@@ -111,18 +157,11 @@ void write_run(xlens::json_writer& out, const run_record& run, std::string_view 
 void write_record(xlens::json_writer& out, const run_record& run) {
     out.begin_object();
     out.field("version", version);
-    out.field("model", replace_invalid(run.model));
-    out.field("fingerprint", fmt::format("{:016x}", run.fingerprint));
-    out.field("precision", run.precision);
-    out.field("instruction_set", run.instruction_set);
-    out.field("threads", run.threads);
-    if (run.cache != "f32") { out.field("cache", run.cache); }
-    if (!run.edits.empty()) {
-        out.key("edits");
-        write_edits(out, run.edits);
+    if (!run.model.empty()) { write_model(out, run); }
+    if (!run.lens.empty()) {
+        out.field("lens", run.lens);
+        out.field("lens_fingerprint", fmt::format("{:016x}", run.lens_fingerprint));
     }
-    if (run.seed) { out.field("seed", static_cast<std::size_t>(*run.seed)); }
-    if (!run.lens.empty()) { out.field("lens", run.lens); }
     if (run.exit_rule) { out.field("exit", replace_invalid(*run.exit_rule)); }
     if (run.prompt) {
         out.field("prompts", replace_invalid(run.prompt->file));

@@ -3,6 +3,7 @@
 
 #include "output/cells.hpp"
 #include "output/names.hpp"
+#include "output/print_edits.hpp"
 #include "output/table_line.hpp"
 
 #include <fmt/format.h>
@@ -17,6 +18,7 @@ void print_trace_header(const trace_view& view) {
     if (view.model.lens() != nullptr) {
         table_line().put("read through " + view.model.lens_text(), style::dim).print();
     }
+    if (view.edits != nullptr) { print_edits(*view.edits); }
 
     // From the last token backwards, for that is the one whose prediction is shown.
     std::size_t first = view.tokens.size();

@@ -25,6 +25,7 @@ struct trace_view {
     std::size_t sub_updates = 2;               ///< lines of sub-updates a layer
     std::span<const std::size_t> layers = {};  ///< to show; none: all
     projection form = projection::folded;      ///< by which concepts are read
+    const edit_flags* edits = nullptr;         ///< of the run, where it can have some
 
     [[nodiscard]] bool shows(std::size_t layer) const {
         return layers.empty() || std::ranges::find(layers, layer) != layers.end();

@@ -16,6 +16,9 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/sae/read_sae.hpp>
+
+#include <algorithm>
 #endif
 
 // Interventions as data: what a recipe file says (interventions/recipe_file.hpp), before a model
@@ -41,6 +44,7 @@ struct edit_step {
     std::vector<neuron> neurons;
     step_moment when;
     std::string place = "neurons";
+    std::optional<std::filesystem::path> file = {};  ///< where the neurons stood, if in one
 };
 
 /// A token, by id or as a text that is one token.
@@ -103,6 +107,10 @@ struct recipe {
     std::vector<step> steps;
 
     [[nodiscard]] bool empty() const { return steps.empty(); }
+    /// Every file that the steps name, once, in their order: with the bytes of these a recipe says
+    /// the same. Of an autoencoder those that are read of its folder. Throws xlens::error for a
+    /// folder without one.
+    [[nodiscard]] std::vector<std::filesystem::path> files() const;
 };
 
 #if XLENS_DEFINES(interventions)
@@ -116,6 +124,32 @@ XLENS_API position_set step_moment::positions(std::optional<std::size_t> prompt_
     }
     return when == kind::prompt ? position_set::before(*prompt_length)
                                 : position_set::generating(*prompt_length);
+}
+
+namespace detail {
+
+/// The files that a step names.
+struct files_of_step {
+    using paths = std::vector<std::filesystem::path>;
+
+    paths operator()(const edit_step& s) const { return s.file ? paths{*s.file} : paths(); }
+    paths operator()(const feature_step& s) const { return sae_files(s.sae); }
+    paths operator()(const directions_step& s) const { return {s.file}; }
+    paths operator()(const patch_step& s) const { return s.mean ? paths{*s.mean} : paths(); }
+    paths operator()(const steer_step& /*step*/) const { return {}; }
+    paths operator()(const ban_step& /*step*/) const { return {}; }
+};
+
+}  // namespace detail
+
+XLENS_API std::vector<std::filesystem::path> recipe::files() const {
+    std::vector<std::filesystem::path> out;
+    for (const step& one : steps) {
+        for (const std::filesystem::path& path : std::visit(detail::files_of_step(), one)) {
+            if (std::find(out.begin(), out.end(), path) == out.end()) { out.push_back(path); }
+        }
+    }
+    return out;
 }
 
 #endif

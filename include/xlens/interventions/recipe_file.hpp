@@ -78,6 +78,9 @@ private:
 
     [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const;
     [[nodiscard]] std::vector<neuron> neurons_of_file(const json_field& value) const;
+    [[nodiscard]] std::filesystem::path file_of(const json_field& value) const {
+        return m_folder / value.at("file").string();
+    }
 
     [[nodiscard]] static step_moment when(const json_field& step);
 
@@ -152,8 +155,10 @@ XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string
         const bool before = one_of(*on, {"coefficient", "pre_activation"}) == "pre_activation";
         out.change.on = before ? edit::site::pre_activation : edit::site::coefficient;
     }
-    out.neurons = neurons(step.at("neurons"));
-    out.place = step.at("neurons").place();
+    const json_field listed = step.at("neurons");
+    out.neurons = neurons(listed);
+    out.place = listed.place();
+    if (listed.value().is_object()) { out.file = file_of(listed); }
     out.when = when(step);
     return out;
 }
@@ -250,7 +255,7 @@ XLENS_API void recipe_reader::read_ablation(const json_field& step, patch_step& 
     const auto ablate = step.find("ablate");
     const auto file = step.find("file");
     if (ablate && one_of(*ablate, {"zero", "mean"}) == "mean") {
-        to.mean = m_folder / step.at("file").string();
+        to.mean = file_of(step);
     } else if (file) {
         fail("{}: expected \"ablate\": \"mean\" with it, got none", file->place());
     }
@@ -307,9 +312,8 @@ XLENS_API std::vector<neuron> recipe_reader::neurons_of_file(const json_field& v
         sign = one_of(*named, {"positive", "negative"}) == "positive" ? contribution_sign::positive
                                                                       : contribution_sign::negative;
     }
-    std::vector<neuron> out =
-        read_neuron_file(m_folder / value.at("file").string(),
-                         cluster ? std::optional(cluster->id()) : std::nullopt, sign);
+    std::vector<neuron> out = read_neuron_file(
+        file_of(value), cluster ? std::optional(cluster->id()) : std::nullopt, sign);
     if (const auto limit = value.find("limit")) {
         const auto most = static_cast<std::size_t>(limit->id());
         out.resize(std::min(out.size(), most));

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #if XLENS_DEFINES(sae)
 #include <xlens/core/error.hpp>
@@ -27,7 +28,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 #endif
 
 namespace xlens {
@@ -47,6 +47,9 @@ struct sae_override {
 /// heads' outputs (hook_z), transcoders.
 XLENS_API sparse_autoencoder read_sae(const std::filesystem::path& folder,
                                       const sae_override& place = {});
+
+/// The files of such a folder that read_sae reads; throws where it would not know the folder.
+XLENS_API std::vector<std::filesystem::path> sae_files(const std::filesystem::path& folder);
 
 #if XLENS_DEFINES(sae)
 
@@ -293,27 +296,34 @@ inline sae_place gemma_scope_place(const std::filesystem::path& folder, const sa
 
 }  // namespace detail
 
-XLENS_API sparse_autoencoder read_sae(const std::filesystem::path& folder,
-                                      const sae_override& place) {
+XLENS_API std::vector<std::filesystem::path> sae_files(const std::filesystem::path& folder) {
     std::error_code ignored;
     const auto has = [&](const char* name) {
         return std::filesystem::exists(folder / name, ignored);
     };
-    if (has("cfg.json")) { return detail::read_sae_lens(folder, place); }
-    if (has("params.safetensors")) { return detail::read_gemma_scope_2(folder, place); }
-    if (has("params.npz")) {
-        auto file = std::make_shared<const npz_file>(folder / "params.npz");
-        sae_facts facts;
-        facts.name = printable(folder.string(), 1024);
-        facts.architecture = "jumprelu";
-        facts.place = detail::gemma_scope_place(folder, place);
-        return detail::make_sae(std::move(facts), {file->name(), file->tensors()},
-                                detail::gemma_scope_names, file);
+    if (has("cfg.json")) { return {folder / "cfg.json", folder / "sae_weights.safetensors"}; }
+    if (has("params.safetensors")) {
+        return {folder / "config.json", folder / "params.safetensors"};
     }
+    if (has("params.npz")) { return {folder / "params.npz"}; }
     fail(
         "{}: expected an autoencoder's folder, with cfg.json, params.npz or params.safetensors; "
         "got none of them",
         printable(folder.string(), 1024));
+}
+
+XLENS_API sparse_autoencoder read_sae(const std::filesystem::path& folder,
+                                      const sae_override& place) {
+    const std::filesystem::path first = sae_files(folder).front().filename();
+    if (first == "cfg.json") { return detail::read_sae_lens(folder, place); }
+    if (first == "config.json") { return detail::read_gemma_scope_2(folder, place); }
+    auto file = std::make_shared<const npz_file>(folder / "params.npz");
+    sae_facts facts;
+    facts.name = printable(folder.string(), 1024);
+    facts.architecture = "jumprelu";
+    facts.place = detail::gemma_scope_place(folder, place);
+    return detail::make_sae(std::move(facts), {file->name(), file->tensors()},
+                            detail::gemma_scope_names, file);
 }
 
 #endif

@@ -73,6 +73,7 @@ struct capture_result {
     double seconds = 0.0;          ///< that it took
     std::vector<capture_layout> arrays;
     std::vector<capture_file> files;
+    std::string run = "{}";  ///< a JSON object: how it was made
 };
 
 namespace detail {
@@ -295,6 +296,7 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
     out.tokens = to.progress().tokens;
     out.arrays = capture_layouts(arrays, options.type);
     out.files = to.files();
+    out.run = options.run;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return out;
 }

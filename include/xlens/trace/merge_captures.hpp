@@ -134,8 +134,14 @@ XLENS_API capture_result merge_captures(std::span<const std::filesystem::path> p
         }
         to.finish();
     }
-    return {to.progress().captured, to.progress().rows, to.progress().tokens, 0, 0.0,
-            facts.layouts,          to.files()};
+    return {to.progress().captured,
+            to.progress().rows,
+            to.progress().tokens,
+            0,
+            0.0,
+            facts.layouts,
+            to.files(),
+            facts.run};
 }
 
 #endif
