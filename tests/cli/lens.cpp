@@ -128,13 +128,15 @@ BOOST_AUTO_TEST_CASE(a_lens_is_fitted_measured_and_used) {
         fitted += layer["lens"]["kl"].get<double>();
     }
     BOOST_TEST(fitted < plain);
-    const json events =
-        json_of({"events", model, "--file", other, "--limit", "48", "--lens", path, "--json"});
+    const std::string kept = (folder.path() / "events").string();
+    const json events = json_of(
+        {"events", model, "--file", other, "--limit", "48", "--lens", path, "-o", kept, "--json"});
     BOOST_TEST(events["run"]["lens"] == path);
+    BOOST_TEST(read_golden(kept + "/events.json")["run"]["lens"] == path);
     const std::string rule = (folder.path() / "rule").string();
-    const auto fit = run_program({"exit", "fit", model, "--file", text, "--rule", "confidence",
-                                  "--lens", path, "-o", rule, "--timed", "0"});
-    BOOST_TEST(fit.exit_code == 0);
+    const json fit = json_of({"exit", "fit", model, "--file", text, "--rule", "confidence",
+                              "--lens", path, "-o", rule, "--timed", "0"});
+    BOOST_TEST(fit["run"]["lens"] == path);
     BOOST_TEST(
         run_program({"generate", model, "--prompt", "The", "-n", "2", "--exit", rule}).exit_code ==
         0);

@@ -18,7 +18,7 @@
 #include <xlens/early_exit/exit_report.hpp>
 #include <xlens/early_exit/fit.hpp>
 #include <xlens/early_exit/paper_table.hpp>
-#include <xlens/lens/lens_file.hpp>
+#include <xlens/lens/linear_lens.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/storage/open_files.hpp>
 
@@ -333,7 +333,7 @@ std::vector<exit_report> measure(const engine& opened, const exit_flags& flags,
     exit_options options = request.options;
     options.progress = progress;
     options.prefix = window_prefix(opened, flags.how);
-    if (request.lens) { options.given_lens = read_lens(*request.lens, model); }
+    if (opened.lens() != nullptr) { options.given_lens = *opened.lens(); }
     if (flags.action != "fit") {
         if (request.clusters) { options.clusters = cluster_rule(model, *request.clusters); }
         return evaluate_words(model, tokens, request.rules, options, fitted_on);
@@ -368,12 +368,13 @@ void run_table(const engine& opened, const exit_flags& flags, const exit_request
 
 void run(const exit_flags& flags) {
     exit_request request = checked(flags);
-    const engine opened(flags.common);
+    engine opened(flags.common);
     const input_mark text(*flags.file);
     if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
     if (flags.action == "table") { return run_table(opened, flags, request); }
     check_rules(request);
     check_lens(request);
+    if (request.lens) { opened.use_lens(*request.lens); }
     if (flags.action == "fit") { check_fit(*flags.rule); }
     if (flags.layers) {  // all but the last, at which nothing is saved
         const std::size_t end = std::max<std::size_t>(opened.config().layers, 2) - 1;
