@@ -11,8 +11,13 @@
 #include "support/safetensors_arrays.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -79,7 +84,41 @@ void check_against_golden(const std::string& name, const std::string& path) {
     }
 }
 
+/// Every number of what heads and FFN do in a tiny checkpoint, as transformers in double has it.
+void check_heads(const std::string& checkpoint) {
+    const auto name = checkpoint.substr(checkpoint.find('/') + 1);
+    const auto expected = read_capture(golden_path("capture/" + name));
+    std::string ids;
+    for (const std::int32_t id : expected.at("tokens").integers()) {
+        ids += (ids.empty() ? "" : ",") + std::to_string(id);
+    }
+    const temporary_directory folder;
+    const auto result = run_program({"capture", golden_path(checkpoint + "/hf").string(), "--ids",
+                                     ids, "-o", (folder.path() / "out").string(), "--sites",
+                                     "queries,keys,values,pattern,head_outputs,ffn_out"});
+    BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+    const auto arrays = read_capture(folder.path() / "out");
+    BOOST_TEST(arrays.size() == expected.size() + 2);  // sequence, position, token
+    double worst = 0.0;
+    for (const auto& [array, there] : expected) {
+        if (array == "tokens") { continue; }
+        BOOST_TEST((arrays.at(array).shape == there.shape), array);
+        const std::vector<float> values = there.floats();
+        const double error =
+            max_difference(arrays.at(array).floats(), values) / largest_magnitude(values);
+        BOOST_TEST(error < 1e-5, name << ": " << array << ": " << error);
+        worst = std::max(worst, error);
+    }
+    BOOST_TEST_MESSAGE(name << ": " << worst);
+}
+
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(attention_and_ffn_are_those_of_transformers) {
+    for (const char* checkpoint : {"models/gpt2", "models/llama", "families/gemma2"}) {
+        check_heads(checkpoint);
+    }
+}
 
 BOOST_AUTO_TEST_CASE(arrays_of_smollm2_are_those_of_transformers) {
     check_against_golden("smollm2", model);
@@ -203,6 +242,38 @@ BOOST_AUTO_TEST_CASE(a_capture_goes_on_with_the_same_edits_alone) {
     write_direction(folder.path() / "other.safetensors", 1.5F);
     changed("d.safetensors", detail::contents(folder.path() / "other.safetensors"), {0, 1});
     changed("sae/cfg.json", detail::contents(folder.path() / "sae/cfg.json") + "\n", {0, 2});
+}
+
+// 19 windows of a text, which 8 shards share unevenly.
+BOOST_AUTO_TEST_CASE(eight_shards_of_a_text_are_merged_to_the_byte) {
+    const temporary_directory folder;
+    const auto at = [&](const std::string& name) { return (folder.path() / name).string(); };
+    const auto go = [&](const std::string& name, const std::string& shard) {
+        const auto result =
+            run_program({"capture", model, "--file", golden_path("smollm2/perplexity.txt").string(),
+                         "--window", "16", "--limit", "300", "--layers", "0", "--sites",
+                         "before,after", "--shard", shard, "-o", at(name)});
+        BOOST_TEST(result.exit_code == 0, result.err);
+    };
+    go("whole", "0/1");
+    std::vector<std::string> merge{"merge", "-o", at("merged")};
+    for (std::size_t i = 0; i < 8; ++i) {
+        go(std::to_string(i), std::to_string(i) + "/8");
+        merge.push_back(at(std::to_string(7 - i)));
+    }
+    const std::string shown = run_program(merge).out;
+    BOOST_TEST(shown.find("300 rows of 19 sequences") != std::string::npos, shown);
+    const auto whole = std::filesystem::directory_iterator(at("whole"));
+    const auto merged = std::filesystem::directory_iterator(at("merged"));
+    BOOST_TEST(std::distance(begin(whole), end(whole)) ==
+               std::distance(begin(merged), end(merged)));
+    for (const auto& entry : std::filesystem::directory_iterator(at("whole"))) {
+        const auto name = entry.path().filename();
+        BOOST_TEST_CONTEXT(name) {
+            BOOST_TEST((detail::contents(entry.path()) ==
+                        detail::contents(folder.path() / "merged" / name)));
+        }
+    }
 }
 
 // The numbers of a page and of an array are the same.
@@ -335,6 +406,60 @@ BOOST_AUTO_TEST_CASE(neurons_of_a_file_are_a_document_a_line) {
     refused("\n", ": no neurons, expected at least 1 line");
     BOOST_TEST(line_of({"concept", tiny, "1:5", "--prompts", lines.string()}) ==
                "xlens: L:I, --prompts: expected one of the two, got both\n");
+}
+
+/// Documents, less the seconds that they took and where the prompts were.
+std::vector<json> documents_of(const std::string& lines) {
+    std::vector<json> out;
+    std::istringstream in(lines);
+    for (std::string line; std::getline(in, line);) {
+        out.push_back(json::parse(line));
+        out.back().erase("tokens_per_second");
+        out.back()["run"].erase("prompts");
+    }
+    return out;
+}
+
+BOOST_AUTO_TEST_CASE(prompts_come_from_standard_input) {
+    const temporary_directory folder;
+    const std::string lines = "{\"ids\":[1,2,3],\"name\":\"a\"}\n\n{\"ids\":[4,5]}\n";
+    const std::string file = folder.write("p.jsonl", lines).string();
+    for (const std::string command : {"trace", "attribute", "generate"}) {
+        BOOST_TEST_CONTEXT(command) {
+            const auto given = run_program({command, tiny, "--prompts", "-", "--json"}, lines);
+            BOOST_TEST_REQUIRE(given.exit_code == 0, given.err);
+            const std::vector<json> found = documents_of(given.out);
+            BOOST_TEST_REQUIRE(found.size() == 2U);
+            BOOST_TEST(found[0]["run"]["metadata"]["name"] == "a");
+            BOOST_TEST(found[1]["run"]["line"] == 3);
+            const auto read = run_program({command, tiny, "--prompts", file, "--json"});
+            BOOST_TEST((found == documents_of(read.out)));
+        }
+    }
+    const auto captured = [&](const std::string& name, const std::string& prompts) {
+        const auto out = folder.path() / name;
+        const auto result = run_program(
+            {"capture", tiny, "--prompts", prompts, "--sites", "after", "-o", out.string()}, lines);
+        BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
+        return out;
+    };
+    const auto given = captured("given", "-");
+    const auto read = captured("read", file);
+    BOOST_TEST(
+        read_capture(given).at("token").integers() == (std::vector<std::int32_t>{1, 2, 3, 4, 5}),
+        boost::test_tools::per_element());
+    for (const char* name : {"manifest.json", "capture-00000.safetensors"}) {
+        BOOST_TEST((detail::contents(given / name) == detail::contents(read / name)));
+    }
+    BOOST_TEST(run_program({"generate", tiny, "--prompts", "-"}, "").err ==
+               "xlens: standard input: empty, expected a text\n");
+    // Lines of text.
+    const auto texts = run_program({"generate", model, "--prompts", "-", "-n", "2", "--json"},
+                                   "Once upon\nOne, two, three,");
+    const std::vector<json> continued = documents_of(texts.out);
+    BOOST_TEST_REQUIRE(continued.size() == 2U);
+    BOOST_TEST(continued[1]["ids"] ==
+               json_of({"generate", model, "--prompt", "One, two, three,", "-n", "2"})["ids"]);
 }
 
 BOOST_AUTO_TEST_CASE(many_neurons_are_a_document_a_line) {

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -347,6 +348,52 @@ BOOST_AUTO_TEST_CASE(directions_are_made_and_steer) {
                   "--pairs, --positive: expected one of the two, got neither");
     check_refusal({"direction", model, "-o", own, "--positive", pairs},
                   "--negative: expected a file of lines, got nothing");
+}
+
+// A file that we wrote, added by llama.cpp, and one that ggml wrote, added by us.
+BOOST_AUTO_TEST_CASE(control_vectors_make_the_text_of_llama_cpp) {
+    const json golden = read_golden(golden_path("directions/control_vectors.json"));
+    const auto text = [&](const json& prompt, const std::string& steer) {
+        arguments given{"generate", model, "--ids", ids_of(prompt), "-n", "24"};
+        if (!steer.empty()) { given = given + arguments{"--steer", steer}; }
+        return json_of(given)["ids"];
+    };
+    const std::size_t count = golden["prompts"].size();
+    BOOST_REQUIRE(count == 3);
+    for (std::size_t i = 0; i < count; ++i) {
+        BOOST_TEST(text(golden["prompts"][i], "") == golden["plain"][i], "prompt " << i);
+    }
+    BOOST_REQUIRE(golden["runs"].size() == 4);
+    for (const json& run : golden["runs"]) {
+        const std::string steer =
+            golden_path("directions/" + run["file"].get<std::string>()).string() + ":" +
+            run["layers"].get<std::string>() + "=" + run["strength"].dump();
+        for (std::size_t i = 0; i < count; ++i) {
+            BOOST_TEST(run["texts"][i] != golden["plain"][i]);
+            BOOST_TEST(text(golden["prompts"][i], steer) == run["texts"][i],
+                       steer << ", prompt " << i);
+        }
+    }
+}
+
+// What was given to llama.cpp is what `xlens direction` writes; another processor may round
+// otherwise.
+BOOST_AUTO_TEST_CASE(a_control_vector_is_written_as_llama_cpp_was_given_it) {
+    const temporary_directory folder;
+    const auto path = folder.path() / "d.gguf";
+    const std::string pairs = xlens::test::source_path("examples/happy_sad.jsonl").string();
+    (void)json_of({"direction", model, "--pairs", pairs, "-o", path.string(), "--layers", "11-13"});
+    const std::string found = xlens::test::detail::contents(path);
+    const std::string given = xlens::test::detail::contents(golden_path("directions/xlens.gguf"));
+    constexpr std::size_t bytes = std::size_t{3} * 576 * sizeof(float);  // at the end of the file
+    BOOST_REQUIRE(found.size() == given.size());
+    BOOST_TEST((found.substr(0, found.size() - bytes) == given.substr(0, given.size() - bytes)));
+    const auto numbers = [](const std::string& file) {
+        std::vector<float> out(bytes / sizeof(float));
+        std::memcpy(out.data(), file.data() + file.size() - bytes, bytes);
+        return out;
+    };
+    BOOST_TEST(xlens::test::max_difference(numbers(found), numbers(given)) < 1e-3);
 }
 
 BOOST_AUTO_TEST_CASE(each_bad_steering_is_one_line) {

@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -261,6 +262,36 @@ void check_golden_heads(const xlens::model& model, const std::string& file) {
           "aligned_by_end");
 }
 
+/// All layers and positions: z_A - z_B in float32, by site, layer and position.
+void check_whole_grid(const xlens::model& model, const std::string& folder) {
+    const json golden = read_golden(golden_path(folder + "/patch.json"));
+    const auto prompt = golden["prompt"].get<std::vector<token_id>>();
+    const auto source = golden["source"].get<std::vector<token_id>>();
+    const std::vector<hook> in_file{hook::embedding, hook::attention_out, hook::before,
+                                    hook::ffn_out, hook::after};
+    const std::vector<layer_site> places = patch_places(in_file, {}, model.config.layers);
+    const std::size_t length = prompt.size();
+    std::vector<float> expected(places.size() * length + 1);
+    std::ifstream in(golden_path(folder + "/patch_grid.bin"), std::ios::binary);
+    in.read(reinterpret_cast<char*>(expected.data()),
+            static_cast<std::streamsize>(expected.size() * sizeof(float)));
+    BOOST_REQUIRE(static_cast<std::size_t>(in.gcount()) == places.size() * length * sizeof(float));
+    patch_grid_options options;
+    options.metric = {patch_metric::kind::logit_difference, golden["tokens"][0].get<token_id>(),
+                      golden["tokens"][1].get<token_id>()};
+    const patch_values values = source_values(model, places, source, length);
+    const patch_grid_result grid = patch_grid(model, prompt, values, options);
+    double worst = 0.0;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        for (std::size_t p = 0; p < length; ++p) {
+            const double off = std::abs(grid.metric(i, p) - double{expected[i * length + p]});
+            BOOST_TEST(off < 1e-4, "layer " << places[i].layer << ", position " << p);
+            worst = std::max(worst, off);
+        }
+    }
+    BOOST_TEST_MESSAGE(folder << ": " << worst);
+}
+
 /// The edited model is patched: the grid's cells are whole passes with edits, then the patch.
 void check_edited(const opened& m) {
     const std::vector<layer_site> places = patch_places(sites, {}, m.model.config.layers);
@@ -446,7 +477,9 @@ BOOST_AUTO_TEST_CASE(branches_that_do_not_fit_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(smollm2_is_patched_as_by_hooks_of_pytorch) {
-    check_golden(load(default_model()), "smollm2/patch.json");
+    const model m = load(default_model());
+    check_golden(m, "smollm2/patch.json");
+    check_whole_grid(m, "smollm2");
 }
 
 BOOST_AUTO_TEST_CASE(heads_of_smollm2_are_patched_as_by_hooks_of_pytorch) {
@@ -458,5 +491,6 @@ BOOST_AUTO_TEST_CASE(gemma_is_patched_as_by_hooks_of_pytorch) {
     if (!gemma) { return; }
     const xlens::model model = load(*gemma);
     check_golden(model, "gemma3_270m/patch.json");
+    check_whole_grid(model, "gemma3_270m");
     check_golden_heads(model, "gemma3_270m/patch_heads.json");
 }

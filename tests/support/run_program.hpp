@@ -12,9 +12,11 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,8 +57,16 @@ inline std::string contents(const std::filesystem::path& path) {
 
 }  // namespace detail
 
-/// Runs the program that XLENS_PROGRAM names, with both outputs going to files.
-inline program_result run_program(const std::vector<std::string>& arguments) {
+/// Runs the program that XLENS_PROGRAM names, with both outputs going to files. `input`: what a
+/// pipe gives it as standard input, 64 KiB at most, which the pipe holds.
+inline program_result run_program(const std::vector<std::string>& arguments,
+                                  std::optional<std::string_view> input = {}) {
+    int pipe[2] = {-1, -1};
+    if (input && (::pipe2(pipe, O_CLOEXEC) != 0 ||
+                  ::write(pipe[1], input->data(), input->size()) != std::ssize(*input))) {
+        throw std::runtime_error("no pipe");
+    }
+    if (input) { ::close(pipe[1]); }
     const temporary_directory folder;
     const auto out = folder.path() / "out";
     const auto err = folder.path() / "err";
@@ -67,10 +77,12 @@ inline program_result run_program(const std::vector<std::string>& arguments) {
             const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
             if (file < 0 || ::dup2(file, number) < 0) { ::_exit(126); }
         };
+        if (input && ::dup2(pipe[0], STDIN_FILENO) < 0) { ::_exit(126); }
         to_file(out, STDOUT_FILENO);
         to_file(err, STDERR_FILENO);
         detail::execute(arguments);
     }
+    if (input) { ::close(pipe[0]); }
     const int code = detail::exit_code_of(child);
     return {code, detail::contents(out), detail::contents(err)};
 }

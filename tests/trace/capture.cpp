@@ -20,6 +20,7 @@
 #include "support/temporary_directory.hpp"
 #include "support/tiny_model.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -305,6 +306,38 @@ BOOST_AUTO_TEST_CASE(a_text_in_shards_too) {
     go({0, 2}, "0");
     go({1, 2}, "1");
     merge_captures(std::vector{folder.path() / "1", folder.path() / "0"}, folder.path() / "merged");
+    BOOST_TEST(same_files(folder.path() / "whole", folder.path() / "merged"));
+}
+
+// 19 windows of up to 16 tokens, of which shards 0 to 2 have three and the others two.
+BOOST_AUTO_TEST_CASE(eight_shards_of_a_text_merged_are_the_whole_run_to_the_byte) {
+    const temporary_directory folder;
+    static const xlens::model smollm2 = load(default_model());
+    const auto text = golden_path("smollm2/perplexity.txt");
+    const auto go = [&](capture_shard shard, const std::string& name) {
+        capture_options what;
+        what.sites = {"embedding", "after", "pattern"};
+        what.layers = {0, 1};
+        what.shard = shard;
+        what.file_bytes = 400'000;
+        const auto from = capture_text(text, smollm2.tokenizer(), 16, {}, 300);
+        return capture(smollm2, from, what, folder.path() / name);
+    };
+    const capture_result whole = go({0, 1}, "whole");
+    BOOST_TEST(whole.sequences == 19U);
+    BOOST_TEST(whole.rows == 300U);
+    BOOST_TEST(whole.files.size() > 2U);
+    std::vector<fs::path> parts;
+    std::size_t rows = 0;
+    for (std::size_t i = 0; i < 8; ++i) {
+        const capture_result part = go({i, 8}, std::to_string(i));
+        BOOST_TEST(part.sequences == (i < 3 ? 3U : 2U));
+        rows += part.rows;
+        parts.push_back(folder.path() / std::to_string(i));
+    }
+    BOOST_TEST(rows == 300U);
+    std::rotate(parts.begin(), parts.begin() + 5, parts.end());
+    merge_captures(parts, folder.path() / "merged");
     BOOST_TEST(same_files(folder.path() / "whole", folder.path() / "merged"));
 }
 

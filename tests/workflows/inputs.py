@@ -192,3 +192,16 @@ def read_safetensors(path):
         values.frombytes(data[8 + size + first : 8 + size + last])
         out[name] = (entry["shape"], values)
     return out
+
+
+def whole_grid(name, positions):
+    """{(site, layer): z_A - z_B by position} of golden/MODEL/patch_grid.bin, as make_patch_grid.py
+    writes it."""
+    values = array.array("f")
+    values.frombytes((GOLDEN / name / "patch_grid.bin").read_bytes())
+    layers = (len(values) // positions - 1) // 4
+    places = [("embedding", 0)]
+    for site in ("attention_out", "before", "ffn_out", "after"):
+        places += [(site, layer) for layer in range(layers)]
+    rows = [values[i : i + positions] for i in range(0, len(values), positions)]
+    return dict(zip(places, rows, strict=True))

@@ -166,6 +166,12 @@ def patching(run, at):
             run.near(rows[place]["metric"][position], metric, 1e-4, what)
             share = (metric - prompt) / (source - prompt)
             run.near(rows[place]["normalised"][position], share, 1e-4, what + ", normalised")
+    for place, metrics in inputs.whole_grid(run.page.name, len(golden["prompt"])).items():
+        if place[0] in SITES:
+            what = "{}, layer {}, of all".format(*place)
+            run.same(len(rows[place]["metric"]), len(metrics), what)
+            for found_here, metric in zip(rows[place]["metric"], metrics):
+                run.near(found_here, metric, 1e-4, what)
 
 
 def steering(run, at):
