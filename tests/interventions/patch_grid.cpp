@@ -224,10 +224,10 @@ void check_golden_heads(const xlens::model& model, const std::string& file) {
                                   {kl_source, 0, 0},
                                   {kl_prompt, 0, 0}};
     std::vector<std::size_t> layers;
-    // Of all metrics, layers by heads.
+    // Layers by heads: of all metrics, or where there are many layers of the first.
     const auto check = [&](const patch_values& with, const std::vector<std::size_t>& positions,
                            const json& rows, const std::string& key) {
-        for (std::size_t k = 0; k < 4; ++k) {
+        for (std::size_t k = 0; k < (rows.size() > 4 ? 1U : 4U); ++k) {
             if (kinds[k].what == kl_source && key != "metrics") { continue; }
             patch_grid_options options;
             options.metric = kinds[k];
@@ -248,8 +248,13 @@ void check_golden_heads(const xlens::model& model, const std::string& file) {
     const std::vector heads{hook::head_outputs};
     const auto all = patch_places(heads, {}, model.config.layers);
     check(source_values(model, all, source, prompt.size()), {}, golden["grid"], "metrics");
-    for (const json& row : golden["ablated"]) { layers.push_back(row["layer"]); }
+    json some_rows;
+    for (const json& row : golden["ablated"]) {
+        layers.push_back(row["layer"]);
+        some_rows.push_back(golden["grid"][layers.back()]);
+    }
     const auto places = patch_places(heads, layers, model.config.layers);
+    check(source_values(model, places, source, prompt.size()), {}, some_rows, "metrics");
     mean_options how;
     how.window = golden["window"].get<std::size_t>();
     how.prefix = golden["start"].get<std::vector<token_id>>();
