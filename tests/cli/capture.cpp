@@ -401,8 +401,9 @@ BOOST_AUTO_TEST_CASE(neurons_of_a_file_are_a_document_a_line) {
                    "xlens: " + path + message + "\n");
     };
     refused("1:5\n9:1\n", ": line 2: neuron 9:1: layer 9, the model has layers 0 to 1");
-    refused("1:5\nabc\n", ": line 2: neuron: expected LAYER:INDEX, such as 12:1033, got 'abc'");
-    refused("{\"prompt\":\"a\"}\n", ": line 1: neuron: expected a string, got nothing");
+    refused("1:5\nabc\n",
+            ": line 2: neuron: expected a neuron LAYER:INDEX such as 12:1033, got 'abc'");
+    refused("{\"prompt\":\"a\"}\n", ": line 1: neuron: expected a string, got no such key");
     refused("\n", ": no neurons, expected at least 1 line");
     BOOST_TEST(line_of({"concept", tiny, "1:5", "--prompts", lines.string()}) ==
                "xlens: L:I, --prompts: expected one of the two, got both\n");

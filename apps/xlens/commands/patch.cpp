@@ -244,7 +244,7 @@ void run(const patch_flags& flags) {
 void add_patch(command_line& program) {
     const auto flags = std::make_shared<patch_flags>();
     arguments a = program.add(
-        "patch", "Run a prompt with single vectors or heads of another: where a prediction is made",
+        "patch", "Run a prompt with vectors or heads of another: where a prediction is made",
         "xlens patch default --prompt \"When Mary and John went to the store, Mary gave a drink "
         "to\" \\\n"
         "    --source \"When Mary and John went to the store, John gave a drink to\" --html "
