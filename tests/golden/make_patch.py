@@ -142,6 +142,19 @@ def means(hooked, ids, start):
     return {place: (x / count).float() for place, x in sums.items()}
 
 
+def told(prompt, source, short, tokens, text, start):
+    """What a test needs to do the same."""
+    return {
+        "prompt": prompt,
+        "source": source,
+        "short": short,
+        "tokens": tokens,
+        "text": text[:MEAN_TOKENS],
+        "start": start,
+        "window": MEAN_WINDOW,
+    }
+
+
 def golden(checkpoint, names, layers, text, start):
     hooked = Hooked(checkpoint, names)
     prompt, source, short = (checkpoint.ids(t) for t in (PROMPT, SOURCE, SHORT))
@@ -180,13 +193,7 @@ def golden(checkpoint, names, layers, text, start):
             )
             print(site, layer)
     return {
-        "prompt": prompt,
-        "source": source,
-        "short": short,
-        "tokens": [a, b],
-        "text": encode(text)[:MEAN_TOKENS],
-        "start": start,
-        "window": MEAN_WINDOW,
+        **told(prompt, source, short, [a, b], encode(text), start),
         "of_prompt": measure(z_prompt),
         "of_source": measure(z_source),
         "grid": grid,
@@ -231,13 +238,7 @@ def golden_heads(checkpoint, names, layers, text, start):
         print("head_outputs", layer, flush=True)
     measure = lambda z: metrics(z, a, b, z_source, z_prompt)
     return {
-        "prompt": prompt,
-        "source": source,
-        "short": short,
-        "tokens": [a, b],
-        "text": encode(text)[:MEAN_TOKENS],
-        "start": start,
-        "window": MEAN_WINDOW,
+        **told(prompt, source, short, [a, b], encode(text), start),
         "of_prompt": measure(z_prompt),
         "of_source": measure(z_source),
         "grid": grid,

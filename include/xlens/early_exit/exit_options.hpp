@@ -44,21 +44,18 @@ struct exit_options {
     progress_function progress = {};  ///< counts the tokens of each reading of a text
 };
 
-/// Throws xlens::error unless layers ascend and none of them is the last. `field` names the flag or
-/// member in the error.
-XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers,
-                            std::string_view field = "layers");
+/// Throws xlens::error unless layers ascend and none of them is the last.
+XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers);
 
 /// Throws xlens::error for what no model can do.
 XLENS_API void check(const exit_options& options, std::size_t layers);
 
 #if XLENS_DEFINES(early_exit)
 
-XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers,
-                            std::string_view field) {
+XLENS_API void check_layers(std::span<const std::size_t> at, std::size_t layers) {
     for (std::size_t i = 0; i < at.size(); ++i) {
         if (at[i] + 1 < layers && (i == 0 || at[i] > at[i - 1])) { continue; }
-        fail("{}: expected ascending layers below {}, got {}", field, layers - 1, joined(at, ","));
+        fail("layers: expected ascending layers below {}, got {}", layers - 1, joined(at, ","));
     }
 }
 

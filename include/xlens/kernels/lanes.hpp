@@ -90,23 +90,30 @@ std::uint32_t lane_bits(const Flags& flags) {
     }
 }
 
-/// Sum over a row of the values that `term` gives for each batch of it; lanes past the end of the
-/// row read as `fill`, which `term` must map to zero. Added up in runs of 32 batches, then the
+/// Sum of the batches that of(i) gives for element i on of `count` elements, and of what rest(i)
+/// gives for the last ones if these are no whole batch. Added up in runs of 32 batches, then the
 /// runs: over a vocabulary one running sum would lose four times as much to rounding.
-template <class Term>
-float sum_of(std::span<const float> x, float fill, Term term) {
+template <class Of, class Rest>
+float sum_in_runs(std::size_t count, Of of, Rest rest) {
     constexpr std::size_t run = 32 * lanes;
-    const std::size_t whole = x.size() - x.size() % lanes;
+    const std::size_t whole = count - count % lanes;
     batch total(0.0F);
     for (std::size_t first = 0; first < whole; first += run) {
         batch sum(0.0F);
-        for (std::size_t i = first; i < std::min(first + run, whole); i += lanes) {
-            sum += term(batch::load_unaligned(&x[i]));
-        }
+        for (std::size_t i = first; i < std::min(first + run, whole); i += lanes) { sum += of(i); }
         total += sum;
     }
-    if (whole < x.size()) { total += term(load_partial(&x[whole], x.size() - whole, fill)); }
+    if (whole < count) { total += rest(whole); }
     return sum_lanes(total);
+}
+
+/// Sum over a row of the values that `term` gives for each batch of it (sum_in_runs); lanes past
+/// the end of the row read as `fill`, which `term` must map to zero.
+template <class Term>
+float sum_of(std::span<const float> x, float fill, Term term) {
+    return sum_in_runs(
+        x.size(), [&](std::size_t i) XLENS_INLINE { return term(batch::load_unaligned(&x[i])); },
+        [&](std::size_t i) XLENS_INLINE { return term(load_partial(&x[i], x.size() - i, fill)); });
 }
 
 /// x_i = f(x_i), a batch at a time.
@@ -121,27 +128,21 @@ void transform(std::span<float> x, Function f) {
     }
 }
 
-/// x_i = f(x_i), and the sum of them, added up as sum_of does it.
+/// x_i = f(x_i), and the sum of them (sum_in_runs).
 template <class Function>
 float transform_and_sum(std::span<float> x, Function f) {
-    constexpr std::size_t run = 32 * lanes;
-    const std::size_t whole = x.size() - x.size() % lanes;
-    batch total(0.0F);
-    for (std::size_t first = 0; first < whole; first += run) {
-        batch sum(0.0F);
-        for (std::size_t i = first; i < std::min(first + run, whole); i += lanes) {
+    return sum_in_runs(
+        x.size(),
+        [&](std::size_t i) XLENS_INLINE {
             const batch y = f(batch::load_unaligned(&x[i]));
             y.store_unaligned(&x[i]);
-            sum += y;
-        }
-        total += sum;
-    }
-    if (whole < x.size()) {
-        const std::size_t count = x.size() - whole;
-        store_partial(f(load_partial(&x[whole], count, 0.0F)), &x[whole], count);
-        total += load_partial(&x[whole], count, 0.0F);
-    }
-    return sum_lanes(total);
+            return y;
+        },
+        [&](std::size_t i) XLENS_INLINE {
+            const std::size_t count = x.size() - i;
+            store_partial(f(load_partial(&x[i], count, 0.0F)), &x[i], count);
+            return load_partial(&x[i], count, 0.0F);
+        });
 }
 
 /// Largest value; -inf for an empty row. Unspecified if there is a NaN.
