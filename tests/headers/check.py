@@ -1,10 +1,12 @@
-"""Compiles every header alone and links all of them: check.py BUILD MAIN INCLUDE_FOLDER...
+"""Compiles every header as if alone and links all of them: check.py BUILD MAIN INCLUDE_FOLDER...
 
-Each in a file that includes nothing else, twice, for its guard must work; linked into one program,
-so that a function that lacks `inline` is found too. The flags are those that BUILD compiles MAIN
-with. Parsing is nearly all of the time, so some headers are compiled beforehand, and each file
-starts from one of them that its header includes anyway: what the compiler sees stays the same.
-clang++ takes half as long as g++, which instantiates templates again for each file.
+A header is seen alone where nothing stands before it but what it includes itself. That holds of
+every header of a chain, a file that includes h1, h2, ... where each reaches the one before; so a
+hundred files do for all headers. Each is included twice, for its guard must work; all are linked
+into one program, so that a function that lacks `inline` is found too. The flags are those that
+BUILD compiles MAIN with. Parsing is nearly all of the time, so some headers are compiled
+beforehand, and a file starts from one of them that its first header includes anyway. clang++ takes
+half as long as g++, which instantiates templates again for each file.
 """
 
 import concurrent.futures
@@ -22,6 +24,8 @@ from build_flags import compile_command  # noqa: E402
 FOREIGN = {"xtensor": 8000, "xsimd": 6000, "nlohmann": 6000, "fmt": 2000}
 EACH_FOREIGN = 200
 MOST_BASES = 14
+# What a file costs beside parsing, in our lines.
+EACH_FILE = 3000
 
 
 def read_includes(folders):
@@ -38,14 +42,14 @@ def read_includes(folders):
 
 def closures(includes):
     """Of each header: all that it reaches, itself too."""
-    reached = {}
 
     def reach(name):
-        if name not in reached:
-            reached[name] = {name}  # ends a circle
-            for other in includes.get(name, ((), 0, ()))[0]:
-                reached[name] = reached[name] | reach(other)
-        return reached[name]
+        reached, left = {name}, [name]
+        while left:
+            others = set(includes.get(left.pop(), ((), 0, ()))[0]) - reached
+            reached |= others
+            left += others
+        return reached
 
     return {name: reach(name) for name in includes}
 
@@ -75,6 +79,52 @@ def choose_bases(reached, costs):
     return bases
 
 
+def chains(reached):
+    """All headers in as few chains as can be, by matching headers with such as reach them."""
+    # Not both ways: of a circle each is seen alone.
+    above = {
+        name: [other for other in sorted(reached) if reached[name] < reached[other]]
+        for name in reached
+    }
+    below = {}
+
+    def match(name, tried):
+        for other in above[name]:
+            if other not in tried:
+                tried.add(other)
+                if other not in below or match(below[other], tried):
+                    below[other] = name
+                    return True
+        return False
+
+    for name in sorted(reached):
+        match(name, set())
+    found = []
+    for name in sorted(reached.keys() - set(below.values())):
+        chain = [name]
+        while chain[0] in below:
+            chain.insert(0, below[chain[0]])
+        found.append(chain)
+    return found
+
+
+def choose_base(name, bases, reached, costs):
+    return max((base for base in bases if base in reached[name]), key=costs.get, default=None)
+
+
+def cut(chain, bases, reached, costs):
+    """A chain in pieces of one file each, such that what the compiler reads is least."""
+    best = [(0, [])]
+    for end in range(1, len(chain) + 1):
+        best.append(min(
+            (best[begin][0] + EACH_FILE + costs[chain[end - 1]]
+             - costs.get(choose_base(chain[begin], bases, reached, costs), 0),
+             [*best[begin][1], chain[begin:end]])
+            for begin in range(end)
+        ))
+    return best[-1][1]
+
+
 def run(command, build):
     done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stdout + done.stderr
@@ -85,7 +135,8 @@ def main():
     includes = read_includes(sys.argv[3:])
     reached = closures(includes)
     costs = {name: cost(reached[name], includes) for name in reached}
-    compiler = compile_command(build, main_file)
+    # Sanitizers watch what runs, and nothing does.
+    compiler = [w for w in compile_command(build, main_file) if "-fsanitize" not in w]
     failed = 0
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -111,23 +162,25 @@ def main():
             if ok
         }
 
-        def compile_alone(name):
-            source = folder / (name.replace("/", "_") + ".cpp")
-            source.write_text(f"#include <{name}>\n" * 2)
-            usable = [base for base in bases if base in reached[name]]
-            first = max(usable, key=costs.get, default=None)
+        def compile_piece(names):
+            source = folder / (names[-1].replace("/", "_") + ".cpp")
+            source.write_text("".join(f"#include <{name}>\n" * 2 for name in names))
+            first = choose_base(names[0], bases, reached, costs)
             given = ["-include", str(bases[first])] if first else []
             output = f"{source}.o"
             ok, said = run([*compiler, *given, "-c", str(source), "-o", output], build)
-            return name, ok, said, output
+            return names, ok, said, output
 
+        pieces = [
+            piece for chain in chains(reached) for piece in cut(chain, bases, reached, costs)
+        ]
         outputs = []
-        for name, ok, said, output in pool.map(compile_alone, sorted(reached)):
+        for names, ok, said, output in pool.map(compile_piece, pieces):
             if ok:
                 outputs.append(output)
             else:
                 failed += 1
-                print(f"headers: {name} does not compile alone\n{said}")
+                print(f"headers: do not compile alone: {', '.join(names)}\n{said}")
         if not failed:
             (folder / "main.cpp").write_text(main_file.read_text())
             command = [*compiler, str(folder / "main.cpp"), *outputs, "-o", str(folder / "all")]
@@ -136,7 +189,10 @@ def main():
             if not ok:
                 failed += 1
                 print(f"headers: they do not link together\n{said}")
-    print(f"headers: {len(reached)} alone, {len(bases)} of them beforehand, {failed} failed")
+    print(
+        f"headers: {len(reached)} alone in {len(pieces)} files, {len(bases)} of them beforehand, "
+        f"{failed} failed"
+    )
     sys.exit(failed > 0)
 
 
