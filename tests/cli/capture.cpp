@@ -7,6 +7,7 @@
 #include <xlens/storage/atomic_file.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/program_json.hpp"
 #include "support/safetensors_arrays.hpp"
 #include "support/temporary_directory.hpp"
@@ -147,8 +148,8 @@ BOOST_AUTO_TEST_CASE(prompts_are_captured_with_their_metadata) {
     check_keys(manifest, {"format", "storage", "rows", "rows_a_file", "arrays", "files",
                           "sequences", "identity", "run"});
     BOOST_TEST(manifest["sequences"][1] ==
-               json::parse(R"({"sequence":1,"first_row":1,"rows":1,"positions":"0","ids":[4],)"
-                           R"("metadata":{"label":0,"split":"test"}})"));
+               json_document(R"({"sequence":1,"first_row":1,"rows":1,"positions":"0","ids":[4],)"
+                             R"("metadata":{"label":0,"split":"test"}})"));
     BOOST_TEST(manifest["sequences"][0]["positions"] == "2");
     check_keys(manifest["run"], {"version", "model", "fingerprint", "precision", "instruction_set",
                                  "threads", "edits", "seed"});
@@ -360,8 +361,8 @@ BOOST_AUTO_TEST_CASE(many_prompts_are_a_document_a_line) {
                 run_program({command, tiny, "--prompts", prompts.string(), "--json"});
             BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
             const std::size_t end = result.out.find('\n');
-            json first = json::parse(result.out.substr(0, end));
-            json second = json::parse(result.out.substr(end + 1));
+            json first = json_document(result.out.substr(0, end));
+            json second = json_document(result.out.substr(end + 1));
             BOOST_TEST(first["run"]["line"] == 1);
             BOOST_TEST(first["run"]["metadata"] == json({{"name", "a"}}));
             BOOST_TEST(second["run"]["line"] == 3);
@@ -388,7 +389,7 @@ BOOST_AUTO_TEST_CASE(neurons_of_a_file_are_a_document_a_line) {
         folder.write("n.jsonl", "{\"neuron\":\"1:5\",\"rank\":3}\n{\"neuron\":\"0:17\"}\n");
     const auto found = run_program({"concept", tiny, "--prompts", neurons.string(), "--json"});
     BOOST_TEST_REQUIRE(found.exit_code == 0, found.err);
-    json first = json::parse(found.out.substr(0, found.out.find('\n')));
+    json first = json_document(found.out.substr(0, found.out.find('\n')));
     BOOST_TEST(first["run"]["line"] == 1);
     BOOST_TEST(first["run"]["metadata"] == json({{"rank", 3}}));
     const auto both = run_program({"concept", tiny, "1:5", "0:17"});
@@ -414,7 +415,7 @@ std::vector<json> documents_of(const std::string& lines) {
     std::vector<json> out;
     std::istringstream in(lines);
     for (std::string line; std::getline(in, line);) {
-        out.push_back(json::parse(line));
+        out.push_back(json_document(line));
         out.back().erase("tokens_per_second");
         out.back()["run"].erase("prompts");
     }
@@ -468,8 +469,8 @@ BOOST_AUTO_TEST_CASE(many_neurons_are_a_document_a_line) {
     const auto result = run_program({"concept", tiny, "0:3", "1:7", "--top", "3", "--json"});
     BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
     const std::size_t end = result.out.find('\n');
-    const json first = json::parse(result.out.substr(0, end));
-    const json second = json::parse(result.out.substr(end + 1));
+    const json first = json_document(result.out.substr(0, end));
+    const json second = json_document(result.out.substr(end + 1));
     BOOST_TEST(first == json_of({"concept", tiny, "0:3", "--top", "3"}));
     BOOST_TEST(second == json_of({"concept", tiny, "1:7", "--top", "3"}));
 }

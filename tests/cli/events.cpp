@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/run_program.hpp"
 
 #include <algorithm>
@@ -67,10 +68,10 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_document_rows_and_a_page) {
     const auto result =
         run_program(events(text, {"--limit", "20", "--window", "8", "-o", out.string(), "--json"}));
     BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
-    json found = json::parse(result.out);
+    json found = xlens::test::json_document(result.out);
     BOOST_TEST(found["run"]["seed"] == 0);
     // The file is the same document.
-    BOOST_TEST((json::parse(contents(out / "events.json")) == found));
+    BOOST_TEST((xlens::test::json_document(contents(out / "events.json")) == found));
     found.erase("run");
     const std::set<std::string> expected{
         "model",      "layers",      "inner_width", "tokens",
@@ -133,7 +134,7 @@ BOOST_AUTO_TEST_CASE(clusters_count_in_a_run_that_is_finished) {
                                          "--threshold", "3",  "-o",       out.string()};
     auto plain = flags;
     plain.emplace_back("--json");
-    const json before = json::parse(run_program(events(text, plain)).out);
+    const json before = xlens::test::json_document(run_program(events(text, plain)).out);
     BOOST_TEST(!before.contains("functional_clusters"));
     const std::string rows = contents(out / "functional.csv");
     BOOST_TEST(rows.starts_with("neuron,dominant,in_extreme,promotes,suppresses\n"));
@@ -142,7 +143,7 @@ BOOST_AUTO_TEST_CASE(clusters_count_in_a_run_that_is_finished) {
     with.insert(with.end(), {"--clusters", grouped});
     const auto result = run_program(events(text, with));
     BOOST_TEST_REQUIRE(result.exit_code == 0, result.err);
-    json after = json::parse(result.out);
+    json after = xlens::test::json_document(result.out);
     const json f = after["functional_clusters"];
     after.erase("functional_clusters");
     BOOST_TEST(after == before);
@@ -156,7 +157,7 @@ BOOST_AUTO_TEST_CASE(clusters_count_in_a_run_that_is_finished) {
     BOOST_TEST_REQUIRE(f["often"].get<std::size_t>() > 0U);
     BOOST_TEST_REQUIRE(f["often_clusters"].size() == f["often"].get<std::size_t>());
     std::size_t members = 0;
-    const json from = json::parse(contents(grouped));
+    const json from = xlens::test::json_document(contents(grouped));
     for (const json& one : f["often_clusters"]) {
         BOOST_TEST(keys(one) == (std::set<std::string>{"id", "size", "functional_members",
                                                        "dominant", "in_extreme",

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/outside_reference.hpp"
 #include "support/program_json.hpp"
 #include "support/run_program.hpp"
@@ -62,7 +63,9 @@ void check_hits(const json& found, const json& expected) {
 std::vector<json> lines_of(const std::string& path) {
     std::ifstream in(path);
     std::vector<json> out;
-    for (std::string line; std::getline(in, line);) { out.push_back(json::parse(line)); }
+    for (std::string line; std::getline(in, line);) {
+        out.push_back(xlens::test::json_document(line));
+    }
     return out;
 }
 

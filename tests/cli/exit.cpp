@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/run_program.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -24,8 +25,8 @@ json run(strings arguments) {
     arguments.push_back("--json");
     const auto result = xlens::test::run_program(arguments);
     BOOST_TEST(result.exit_code == 0, result.err);
-    BOOST_REQUIRE(json::accept(result.out));
-    return json::parse(result.out);
+    BOOST_REQUIRE(xlens::test::is_json_document(result.out));
+    return xlens::test::json_document(result.out);
 }
 void refused(const strings& arguments, const std::string& message) {
     const auto result = xlens::test::run_program(arguments);

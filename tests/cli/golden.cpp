@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/run_program.hpp"
 
 #include <algorithm>
@@ -20,7 +21,7 @@ json run(std::vector<std::string> arguments) {
     arguments.push_back("--json");
     const auto result = xlens::test::run_program(arguments);
     BOOST_TEST(result.exit_code == 0, result.err);
-    return json::parse(result.out);
+    return xlens::test::json_document(result.out);
 }
 
 const std::string model = xlens::test::default_model().string();

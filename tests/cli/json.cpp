@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/program_json.hpp"
 #include "support/run_program.hpp"
 
@@ -129,7 +130,8 @@ BOOST_AUTO_TEST_CASE(every_document_says_how_to_repeat_it) {
     const json edited = run({"trace", tiny, "--ids", "1", "--set", "0:3=2", "--scale", "1:4=0.5",
                              "--precision", "native"})["run"];
     BOOST_TEST(edited["precision"] == "native");
-    BOOST_TEST(edited["edits"] == json::parse(R"({"set": [{"neuron": "0:3", "value": 2.0}],
+    BOOST_TEST(edited["edits"] ==
+               xlens::test::json_document(R"({"set": [{"neuron": "0:3", "value": 2.0}],
                                                   "scale": [{"neuron": "1:4", "value": 0.5}]})"));
     BOOST_TEST(!edited.contains("cache"));
     BOOST_TEST(run({"trace", tiny, "--ids", "1", "--cache", "f16"})["run"]["cache"] == "f16");
@@ -261,7 +263,8 @@ BOOST_AUTO_TEST_CASE(a_page_and_a_document_come_from_one_trace) {
         const std::string text = xlens::test::detail::contents(path);
         const std::string mark = "id=\"data\">";
         const auto first = text.find(mark) + mark.size();
-        return json::parse(text.substr(first, text.find("</script>", first) - first));
+        return xlens::test::json_document(
+            text.substr(first, text.find("</script>", first) - first));
     };
     const json all = run(small);
     check_trace(all, 5, 5, 2, 10, 10);

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/run_program.hpp"
 
 #include <wchar.h>
@@ -268,7 +269,7 @@ BOOST_AUTO_TEST_CASE(a_comparison_shows_both_texts_side_by_side) {
     edited.insert(edited.end(), {"--ban", "Paris", "--compare"});
     auto as_json = edited;
     as_json.push_back("--json");
-    const auto document = nlohmann::json::parse(run_program(as_json).out);
+    const auto document = xlens::test::json_document(run_program(as_json).out);
     BOOST_TEST(document["before"]["text"] != document["after"]["text"]);
     const auto result = run_program(edited);
     BOOST_TEST(result.exit_code == 0);

@@ -7,6 +7,7 @@
 #include "support/error_message.hpp"
 #include "support/gguf_builder.hpp"
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <xlens/io/assemble.hpp>
@@ -333,7 +334,7 @@ BOOST_DATA_TEST_CASE(a_config_that_does_not_fit_is_refused, data::make(bad_confi
     const auto from = golden_path("models/" + c.model + "/hf");
     std::filesystem::copy(from, folder.path() / "model", std::filesystem::copy_options::recursive);
     json config = read_golden(from / "config.json");
-    config.merge_patch(json::parse(c.change));
+    config.merge_patch(json_document(c.change));
     std::ofstream(folder.path() / "model" / "config.json") << config;
     check_refusal(folder.path() / "model", c.message);
 }

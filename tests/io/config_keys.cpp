@@ -6,6 +6,7 @@
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <xlens/io/assemble.hpp>
@@ -100,7 +101,7 @@ std::string outcome(const std::filesystem::path& path) {
 json other_than(std::string_view only) {
     if (only == "hidden_size") { return 8; }
     if (only == "null") { return {{"0", 1}}; }
-    const json value = json::parse(only);
+    const json value = json_document(only);
     if (value.is_boolean()) { return !value.get<bool>(); }
     return value.is_string() ? json("other") : json(0.5);
 }
@@ -249,7 +250,7 @@ BOOST_AUTO_TEST_CASE(keys_are_read_as_transformers_reads_them) {
          {{"rope_scaling", linear}, {"rope_parameters", nullptr}}},
         {"gemma", {{"hidden_act", "gelu"}}, {{"hidden_act", "gelu_pytorch_tanh"}}},
         {"gemma3_text", {{"attn_logit_softcapping", 1.0}}, json::object()},
-        {"gpt_neo", {{"attention_types", json::parse(R"([[["local"], 4]])")}}, json::object()},
+        {"gpt_neo", {{"attention_types", json_document(R"([[["local"], 4]])")}}, json::object()},
         {"gptj", {{"rope_scaling", linear}, {"rope_theta", 50.0}}, json::object()},
         {"falcon", {{"layer_types", {"chunked_attention"}}}, json::object()},
         {"mpt", {{"expansion_ratio", 3}}, json::object()},

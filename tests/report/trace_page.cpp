@@ -8,6 +8,7 @@
 
 #include "support/compare_heads.hpp"
 #include "support/error_message.hpp"
+#include "support/json_document.hpp"
 #include "support/outside_reference.hpp"
 #include "support/tiny_model.hpp"
 
@@ -111,7 +112,7 @@ html_page page_of(std::span<const traced_position> positions, const trace_page_o
 BOOST_AUTO_TEST_CASE(the_page_holds_the_trace) {
     const auto positions = traced(6, 4);
     const html_page page = page_of(positions, {.top = 6, .sub_updates = 4});
-    const json data = json::parse(page.data);
+    const json data = json_document(page.data);
     check_data(data, positions, 6, 4);
     BOOST_TEST_REQUIRE(data["prompt"].size() == llama().ids.size());
     for (std::size_t i = 0; i < llama().ids.size(); ++i) {
@@ -121,22 +122,22 @@ BOOST_AUTO_TEST_CASE(the_page_holds_the_trace) {
 
 BOOST_AUTO_TEST_CASE(early_exits_are_there_if_the_trace_has_them) {
     auto positions = traced(6, 4);
-    BOOST_TEST(!json::parse(page_of(positions, {}).data).contains("exits"));
+    BOOST_TEST(!json_document(page_of(positions, {}).data).contains("exits"));
     for (std::size_t p = 0; p < positions.size(); ++p) { positions[p].exit_layer = p % 2; }
     const html_page page = page_of(positions, {.top = 6, .sub_updates = 4});
-    check_data(json::parse(page.data), positions, 6, 4);
+    check_data(json_document(page.data), positions, 6, 4);
 }
 
 // In steps of 1/255, as the kernels compute them.
 BOOST_AUTO_TEST_CASE(patterns_are_there_if_they_were_observed) {
-    BOOST_TEST(!json::parse(page_of(traced(6, 4), {}).data).contains("patterns"));
+    BOOST_TEST(!json_document(page_of(traced(6, 4), {}).data).contains("patterns"));
     observe_patterns patterns(llama().model.config.heads);
     test::record_heads exact;
     sequence_state state = llama().model.start();
     llama().model.forward(state, llama().ids, exact);
     const auto positions = trace(llama().model, std::span<const token_id>(llama().ids),
                                  {6, 4, observe::positions::all}, patterns);
-    const json data = json::parse(page_of(positions, {.patterns = &patterns}).data);
+    const json data = json_document(page_of(positions, {.patterns = &patterns}).data);
     const std::size_t heads = llama().model.config.heads;
     const std::size_t all = llama().ids.size();
     BOOST_TEST(data["heads"] == heads);
@@ -163,14 +164,14 @@ BOOST_AUTO_TEST_CASE(patterns_of_long_prompts_are_left_out) {
     const auto holds = [&](std::size_t tokens) {
         const std::vector<token_id> prompt(tokens, 3);
         const html_page page = trace_page(positions, prompt, hostile, {.patterns = &patterns});
-        return json::parse(page.data).contains("patterns");
+        return json_document(page.data).contains("patterns");
     };
     BOOST_TEST(holds(most_patterned_tokens));
     BOOST_TEST(!holds(most_patterned_tokens + 1));
 }
 
 BOOST_AUTO_TEST_CASE(tokens_and_value_vectors_stand_once) {
-    const json data = json::parse(page_of(traced(6, 4), {}).data);
+    const json data = json_document(page_of(traced(6, 4), {}).data);
     std::set<int> ids;
     for (const json& id : data["ids"]) { BOOST_TEST(ids.insert(id.get<int>()).second); }
     std::set<std::pair<int, int>> neurons;
@@ -185,13 +186,13 @@ BOOST_AUTO_TEST_CASE(tokens_and_value_vectors_stand_once) {
 
 BOOST_AUTO_TEST_CASE(the_page_shows_no_more_than_was_asked_for) {
     const auto positions = traced(6, 4);
-    const json data = json::parse(page_of(positions, {.top = 2, .sub_updates = 1}).data);
+    const json data = json_document(page_of(positions, {.top = 2, .sub_updates = 1}).data);
     check_data(data, positions, 2, 1);
-    const json none = json::parse(page_of(positions, {.top = 1, .sub_updates = 0}).data);
+    const json none = json_document(page_of(positions, {.top = 1, .sub_updates = 0}).data);
     BOOST_TEST(none["vectors"].empty());
     check_data(none, positions, 1, 0);
     const auto last = std::span<const traced_position>(positions).last(1);
-    const json one = json::parse(page_of(last, {}).data);
+    const json one = json_document(page_of(last, {}).data);
     check_data(one, last, 10, 10);
     BOOST_TEST(one["prompt"].size() == llama().ids.size());
 }
@@ -214,7 +215,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_number_is_null) {
     layer.before.log_normaliser = std::numeric_limits<float>::quiet_NaN();
     layer.after.top.clear();
     layer.sub_updates[0].coefficient = std::numeric_limits<float>::infinity();
-    const json cell = json::parse(page_of(positions, {}).data)["cells"][0][0];
+    const json cell = json_document(page_of(positions, {}).data)["cells"][0][0];
     BOOST_TEST(cell[0][1].is_null());
     BOOST_TEST(cell[1].empty());
     BOOST_TEST(cell[2][1].is_null());

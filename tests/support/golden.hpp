@@ -3,12 +3,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -44,7 +47,8 @@ inline std::optional<std::filesystem::path> gemma_model() {
 inline nlohmann::json read_golden(const std::filesystem::path& path) {
     std::ifstream in(path);
     if (!in) { throw std::runtime_error("cannot read " + path.string()); }
-    return nlohmann::json::parse(in);
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    return json_document(text);
 }
 
 /// Largest |a_i - b_i|; infinite where the sizes differ or a value is no number.

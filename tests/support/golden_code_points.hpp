@@ -9,6 +9,8 @@
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -27,7 +29,7 @@ inline std::uint64_t fnv1a(std::string_view bytes) {
 /// result(the assigned characters in it) must hash to what the reference's result hashes to.
 template <class Result>
 void check_code_points(const std::string& name, Result&& result) {
-    const auto golden = nlohmann::json::parse(golden_text("code_points.json"));
+    const auto golden = json_document(golden_text("code_points.json"));
     const auto& blocks = golden.at("blocks");
     std::size_t count = 0;
     for (std::size_t b = 0; b < blocks.size(); ++b) {

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
@@ -34,7 +36,7 @@ inline std::vector<std::string> golden_strings() {
     std::vector<std::string> out;
     std::istringstream lines(golden_text("strings.jsonl"));
     for (std::string line; std::getline(lines, line);) {
-        out.push_back(nlohmann::json::parse(line).get<std::string>());
+        out.push_back(json_document(line).get<std::string>());
     }
     return out;
 }

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
 #include "support/run_program.hpp"
 
 #include <algorithm>
@@ -23,8 +24,8 @@ inline nlohmann::json json_of(std::vector<std::string> arguments) {
     const auto result = run_program(arguments);
     BOOST_TEST(result.exit_code == 0, result.err);
     BOOST_TEST(std::count(result.out.begin(), result.out.end(), '\n') == 1);
-    BOOST_REQUIRE(nlohmann::json::accept(result.out));
-    return nlohmann::json::parse(result.out);
+    BOOST_REQUIRE(is_json_document(result.out));
+    return json_document(result.out);
 }
 
 /// The object has these keys and no others.

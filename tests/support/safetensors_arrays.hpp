@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -49,7 +51,7 @@ inline std::map<std::string, stored_array> read_capture(const std::filesystem::p
                               std::istreambuf_iterator<char>());
         std::uint64_t length = 0;
         std::memcpy(&length, all.data(), sizeof(length));
-        const auto header = nlohmann::json::parse(all.substr(8, length));
+        const auto header = json_document(all.substr(8, length));
         for (const auto& [name, tensor] : header.items()) {
             if (name == "__metadata__") { continue; }
             const auto begin = tensor["data_offsets"][0].get<std::size_t>();

@@ -8,11 +8,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <string>
 
 BOOST_AUTO_TEST_CASE(it_is_the_alphabet_of_tokenizers) {
     // make_text.py trains with ByteLevel.alphabet(): all 256 characters are in the vocabulary.
-    const auto file = nlohmann::json::parse(xlens::test::golden_text("gpt2.json"));
+    const auto file = xlens::test::json_document(xlens::test::golden_text("gpt2.json"));
     const auto& vocabulary = file.at("model").at("vocab");
     for (int b = 0; b < 256; ++b) {
         const std::string byte(1, static_cast<char>(b));

@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -30,7 +32,7 @@ std::string golden(const std::string& name) {
 
 /// vocab.json and merges.txt of text/gpt2.json.
 std::string gpt2_file(const std::string& which) {
-    static const json model = json::parse(golden("text/gpt2.json")).at("model");
+    static const json model = xlens::test::json_document(golden("text/gpt2.json")).at("model");
     if (which == "@vocab") { return model.at("vocab").dump(); }
     std::string out = "#version: 0.2\n";
     for (const auto& merge : model.at("merges")) {
@@ -62,7 +64,7 @@ std::string message(const temporary_directory& folder) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(folders_equal_transformers) {
-    const json file = json::parse(golden("tokenizers/folders.json"));
+    const json file = xlens::test::json_document(golden("tokenizers/folders.json"));
     BOOST_TEST(file.at("cases").size() >= 9U);
     for (const auto& [name, one] : file.at("cases").items()) {
         const temporary_directory folder;

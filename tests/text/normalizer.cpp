@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,7 +45,7 @@ BOOST_AUTO_TEST_CASE(every_assigned_character_equals_hugging_face) {
 }
 
 BOOST_AUTO_TEST_CASE(texts_equal_hugging_face) {
-    const auto steps = nlohmann::json::parse(xlens::test::golden_text("steps.json"));
+    const auto steps = xlens::test::json_document(xlens::test::golden_text("steps.json"));
     const auto& cases = steps.at("normalizers");
     BOOST_TEST(cases.size() > 300U);
     for (const auto& item : cases) {

@@ -11,6 +11,8 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +38,7 @@ pre_tokenizer read(const std::string& config) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_step_equals_hugging_face) {
-    const auto steps = nlohmann::json::parse(xlens::test::golden_text("steps.json"));
+    const auto steps = xlens::test::json_document(xlens::test::golden_text("steps.json"));
     const auto& cases = steps.at("pre_tokenizers");
     BOOST_TEST(cases.size() > 1000U);
     for (const auto& item : cases) {

@@ -11,6 +11,7 @@
 #include <xlens/text/make_tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
 
+#include "support/json_document.hpp"
 #include "support/patience.hpp"
 
 #include <fmt/ranges.h>
@@ -43,7 +44,7 @@ tokenizer from_json(const std::string& name) {
 
 /// The SentencePiece vocabulary as the arrays of a GGUF file.
 xlens::tokenizer_data sentencepiece_arrays() {
-    const auto arrays = nlohmann::json::parse(xlens::test::golden_text("sentencepiece.json"));
+    const auto arrays = xlens::test::json_document(xlens::test::golden_text("sentencepiece.json"));
     xlens::tokenizer_data out;
     out.file = "sentencepiece.gguf";
     out.model = "llama";
@@ -60,7 +61,7 @@ xlens::tokenizer_data sentencepiece_arrays() {
 
 /// A byte-level tokenizer.json as the arrays of a GGUF file, as llama.cpp's converter writes them.
 xlens::tokenizer_data byte_level_arrays(const std::string& name, const std::string& pre) {
-    const auto file = nlohmann::json::parse(xlens::test::golden_text(name + ".json"));
+    const auto file = xlens::test::json_document(xlens::test::golden_text(name + ".json"));
     const auto& model = file.at("model");
     xlens::tokenizer_data out;
     out.file = name + ".gguf";

@@ -10,6 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/json_document.hpp"
+
 #include <sys/stat.h>
 
 #include <functional>
@@ -56,8 +58,8 @@ std::string message(const std::string& text, const std::string& config = "") {
 
 /// The sound file with one value changed.
 std::string with(const std::string& place, const std::string& value) {
-    json file = json::parse(sound);
-    file[json::json_pointer(place)] = json::parse(value);
+    json file = xlens::test::json_document(sound);
+    file[json::json_pointer(place)] = xlens::test::json_document(value);
     return file.dump();
 }
 
@@ -195,7 +197,7 @@ BOOST_DATA_TEST_CASE(each_mistake_is_named, boost::unit_test::data::make(bad_fil
 }
 
 BOOST_AUTO_TEST_CASE(merges_outside_the_vocabulary_are_fine_where_merges_are_ignored) {
-    json file = json::parse(with("/model/merges/1", R"(["b","x"])"));
+    json file = xlens::test::json_document(with("/model/merges/1", R"(["b","x"])"));
     file["model"]["ignore_merges"] = true;
     BOOST_TEST(message(file.dump()) == "(no error)");
     BOOST_TEST((written(file.dump()).load().encode("bab") == ids{1, 2}));

@@ -13,6 +13,7 @@
 #include <xlens/text/piece_tokenizer.hpp>
 #include <xlens/text/tokenizer_json.hpp>
 
+#include "support/json_document.hpp"
 #include "support/patience.hpp"
 
 #include <fmt/ranges.h>
@@ -47,7 +48,7 @@ const std::vector<std::string>& strings() {
         std::vector<std::string> out = xlens::test::golden_strings();
         std::istringstream lines(golden("strings.jsonl"));
         for (std::string line; std::getline(lines, line);) {
-            out.push_back(nlohmann::json::parse(line).get<std::string>());
+            out.push_back(xlens::test::json_document(line).get<std::string>());
         }
         return out;
     }();
@@ -102,7 +103,7 @@ tokenizer from_pieces(const std::string& name) {
 
 /// A SentencePiece model as a GGUF file of the kind t5.
 xlens::tokenizer_data t5_arrays(const std::string& name) {
-    const auto arrays = nlohmann::json::parse(golden("models.json")).at(name);
+    const auto arrays = xlens::test::json_document(golden("models.json")).at(name);
     xlens::tokenizer_data out;
     out.file = "t5.gguf";
     out.model = "t5";
@@ -121,7 +122,8 @@ xlens::tokenizer_data t5_arrays(const std::string& name) {
 
 /// A WordPiece tokenizer.json as llama.cpp's converter writes it: words begin with U+2581.
 xlens::tokenizer_data bert_arrays(const std::string& name, bool lowercase) {
-    const auto vocabulary = nlohmann::json::parse(golden(name + ".json")).at("model").at("vocab");
+    const auto vocabulary =
+        xlens::test::json_document(golden(name + ".json")).at("model").at("vocab");
     xlens::tokenizer_data out;
     out.file = "bert.gguf";
     out.model = "bert";
