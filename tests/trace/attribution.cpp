@@ -213,6 +213,18 @@ BOOST_DATA_TEST_CASE(sub_updates_sum_to_their_layer, data::make(compared), name)
     for (std::size_t l = 0; l < sums.size(); ++l) {
         BOOST_TEST(std::abs(sums[l] - double{a.ffn[l]}) < 1e-4 * (1.0 + std::abs(sums[l])));
     }
+    // Of one layer alone: its own, in the same order; the sums stay those of all.
+    options.layers = {file.config.layers - 1};
+    const attribution last = attributed(file, ids, options);
+    std::vector<sub_update_contribution> own = a.sub_updates;
+    std::erase_if(own, [&](const auto& s) { return s.where.layer != options.layers.front(); });
+    BOOST_TEST_REQUIRE(last.sub_updates.size() == own.size());
+    for (std::size_t i = 0; i < own.size(); ++i) {
+        BOOST_TEST((last.sub_updates[i].where == own[i].where));
+        BOOST_TEST(last.sub_updates[i].contribution == own[i].contribution);
+    }
+    BOOST_TEST((last.ffn == a.ffn));
+    options.layers.clear();
     for (const std::size_t limit : {0U, 1U, 7U}) {
         options.limit = limit;
         const attribution few = attributed(file, ids, options);

@@ -12,6 +12,7 @@
 
 #include <xlens/core/attention_head.hpp>
 #include <xlens/core/error.hpp>
+#include <xlens/core/number_ranges.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/hyperparameters.hpp>
 #include <xlens/model/model.hpp>
@@ -39,6 +40,7 @@ struct attribute_flags {
     std::optional<std::string> against;
     std::optional<std::size_t> position;
     std::optional<std::string> positions;
+    std::optional<std::string> layers;
     std::size_t limit = 20;
     std::size_t top = 10;
     bool heads = false;
@@ -71,6 +73,9 @@ attribution_options options_of(const attribute_flags& flags, const engine& opene
         fail("--against: expected another token than --token, got {} for both", *out.token);
     }
     out.limit = flags.limit;
+    if (flags.layers && *flags.layers != "all") {
+        out.layers = parse_ranges("--layers", *flags.layers, opened.config().layers);
+    }
     out.heads = flags.heads;
     if (flags.head) {
         out.head = parse_head(*flags.head, "--head");
@@ -149,6 +154,8 @@ void add_attribute(command_line& program) {
             "Position whose next token is explained (the last)");
     a.text("--positions", flags->positions, "3,5-8",
            "Several of them, or all: a table, or a document, each");
+    a.text("--layers", flags->layers, "3,5-8",
+           "Name sub-updates of these layers alone (all); sums are of all the same");
     a.flag("--heads", flags->heads, "Show what each attention head adds");
     a.text("--head", flags->head, "L:H", "Show what a head adds by the positions that it reads");
     a.whole("--limit", flags->limit, 0, most,

@@ -30,13 +30,14 @@
 namespace xlens {
 
 struct attribution_options {
-    std::optional<token_id> token;        ///< none: the predicted one
-    std::optional<token_id> against;      ///< none: the logit itself, else the difference
-    std::optional<std::size_t> position;  ///< none: the last
-    std::size_t limit = 20;               ///< sub-updates to name
-    bool heads = false;                   ///< attention by heads too
-    std::optional<attention_head> head;   ///< this one by the positions that it reads; and `heads`
-    progress_function progress = {};      ///< counts tokens that were read
+    std::optional<token_id> token;         ///< none: the predicted one
+    std::optional<token_id> against;       ///< none: the logit itself, else the difference
+    std::optional<std::size_t> position;   ///< none: the last
+    std::size_t limit = 20;                ///< sub-updates to name
+    std::vector<std::size_t> layers = {};  ///< whose sub-updates; none: of all
+    bool heads = false;                    ///< attention by heads too
+    std::optional<attention_head> head;    ///< this one by the positions that it reads; and `heads`
+    progress_function progress = {};       ///< counts tokens that were read
 };
 
 /// Which predictions of a prompt are explained.
@@ -132,6 +133,11 @@ XLENS_API attribution attribute_with(const transformer<>& model, std::span<const
     if (position >= tokens.size()) {
         fail("position: expected 0 to {}, got {}", tokens.size() - 1, position);
     }
+    for (const std::size_t l : options.layers) {
+        if (l >= model.blocks.size()) {
+            fail("layers: layer {}, the model has layers 0 to {}", l, model.blocks.size() - 1);
+        }
+    }
     std::vector<attribution> out;
     std::optional<observe_sources> sources;
     if (options.head) {
@@ -141,8 +147,8 @@ XLENS_API attribution attribute_with(const transformer<>& model, std::span<const
     const auto read = [&](const observe_updates& seen) {
         const token_id token = options.token ? *options.token : best_token(seen.logits()[0]);
         const attribution_target target{0, token, options.against};
-        out = attributor(model, options.limit)(seen, std::span(&target, 1),
-                                               sources ? &*sources : nullptr);
+        const attributor attribute(model, options.limit, options.layers);
+        out = attribute(seen, std::span(&target, 1), sources ? &*sources : nullptr);
     };
     dynamic_policies all;
     all.borrow(policies);

@@ -24,6 +24,8 @@
 #include <xlens/kernels/dot_in_double.hpp>
 #include <xlens/nn/norm.hpp>
 #include <xlens/storage/weight_matrix.hpp>
+
+#include <algorithm>
 #endif
 
 namespace xlens {
@@ -67,10 +69,12 @@ struct attribution_target {
 /// Takes logits apart, of passes that the policy observe_updates has recorded. Borrows the model.
 class attributor {
 public:
-    /// `limit`: how many sub-updates each attribution names.
-    attributor(const transformer<>& model, std::size_t limit) : m_model(&model), m_limit(limit) {}
+    /// `limit`: how many sub-updates each attribution names, of these layers or, with none, of all.
+    attributor(const transformer<>& model, std::size_t limit, std::vector<std::size_t> layers = {})
+        : m_model(&model), m_limit(limit), m_layers(std::move(layers)) {}
     /// Refused: the attributor borrows the model. Keep the model in a variable that outlives it.
-    attributor(const transformer<>&& model, std::size_t limit) = delete;
+    attributor(const transformer<>&& model, std::size_t limit,
+               std::vector<std::size_t> layers = {}) = delete;
 
     /// One attribution a target, in their order. `seen` must hold logits (state.wanted), and its
     /// pass must have been this model's. Cost for N targets: 2·N·L·F·D, with every value matrix
@@ -114,6 +118,7 @@ private:
 
     const transformer<>* m_model;
     std::size_t m_limit;
+    std::vector<std::size_t> m_layers;
 };
 
 #if XLENS_DEFINES(trace)
@@ -251,6 +256,7 @@ XLENS_API void attributor::add_layer(const observed_update& update, std::size_t 
                           rows<float>(coefficients)[n].begin());
     }
     block.ffn.scale(coefficients, scale);
+    const bool named = m_layers.empty() || std::ranges::find(m_layers, layer) != m_layers.end();
     parallel_for(targets.size(), 4 * (inner + width()), [&](std::size_t n) {
         const std::span<const float> d = rows<const float>(directions)[n];
         const std::span<float> each = rows<float>(scores)[n];
@@ -270,7 +276,7 @@ XLENS_API void attributor::add_layer(const observed_update& update, std::size_t 
         const double attention =
             kernels::dot_in_double(d, rows<const float>(update.attention)[row]) - attention_bias;
         running& to = sums[n];
-        to.largest.offer(layer, each);
+        if (named) { to.largest.offer(layer, each); }
         to.to.attention.push_back(static_cast<float>(attention));
         to.to.ffn.push_back(static_cast<float>(ffn));
         to.attention_bias += attention_bias;
