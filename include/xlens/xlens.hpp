@@ -192,11 +192,12 @@
 #include <xlens/numerics/summary.hpp>
 #include <xlens/numerics/top_eigenvector.hpp>
 #include <xlens/sae/feature_array.hpp>
+#include <xlens/sae/feature_concepts.hpp>
 #include <xlens/sae/feature_trace.hpp>
-#include <xlens/sae/find_features.hpp>
 #include <xlens/sae/observe_place.hpp>
 #include <xlens/sae/read_sae.hpp>
 #include <xlens/sae/sae_site.hpp>
+#include <xlens/sae/search_features.hpp>
 #include <xlens/sae/sparse_autoencoder.hpp>
 #include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/atomic_file.hpp>

@@ -166,10 +166,23 @@ BOOST_AUTO_TEST_CASE(features_are_shown_found_and_pushed) {
     BOOST_TEST(one["feature"] == 7);
 
     const json hits = json_of({"search", tiny, "--sae", sae, "--ids", "5,17", "--json"});
-    check_keys(hits, {"query", "hits", "run"});
+    check_keys(hits, {"query", "architecture", "layer", "site", "features", "projection",
+                      "normalise", "end", "rank", "control", "hits", "run"});
+    BOOST_TEST(hits["normalise"] == "spread");
+    BOOST_TEST(hits["control"]["vectors"] == 40);
     BOOST_REQUIRE(hits["hits"].size() == 20U);
-    check_keys(hits["hits"][0], {"feature", "score", "promotes", "suppresses"});
-    BOOST_TEST(run_program({"search", tiny, "--sae", sae, "--ids", "5,17"}).exit_code == 0);
+    check_keys(hits["hits"][0],
+               {"feature", "score", "norm", "kurtosis", "random_share", "promotes", "suppresses"});
+    const auto table = run_program({"search", tiny, "--sae", sae, "--ids", "5,17"});
+    BOOST_TEST(table.exit_code == 0);
+    BOOST_TEST(table.out.find("standard, 40 features of layer") != std::string::npos);
+    BOOST_TEST(table.out.find("best of 40 random vectors like them") != std::string::npos);
+    const json like = json_of({"search", tiny, "--sae", sae, "--like", "0:1", "--json"});
+    BOOST_TEST(like["normalise"] == "norm");
+    const json about_one_thing =
+        json_of({"search", tiny, "--sae", sae, "--rank", "kurtosis", "--json"});
+    check_keys(about_one_thing["hits"][0],
+               {"feature", "norm", "kurtosis", "promotes", "suppresses"});
     BOOST_TEST(run_program({"sae", tiny, sae, "--ids", ids, "--positions", "all"}).exit_code == 0);
 
     const json pushed =
@@ -199,8 +212,16 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_refused) {
     check_refusal({"sae", tiny, sae}, "--prompt, --feature: expected one of the two, got neither");
     check_refusal({"sae", tiny, sae, "--feature", "40"}, sae + ": feature 40: expected 0 to 39");
     check_refusal({"sae", model, sae, "--feature", "1"}, sae + ": width 32, the model has 576");
-    check_refusal({"search", tiny, "--sae", sae, "--like", "0:1"},
-                  "--like: a neuron; --sae takes words or a pattern");
+    check_refusal({"search", tiny, "--sae", sae, "--ids", "5", "--either"},
+                  "--either: activations of --sae are never negative");
+    check_refusal({"search", tiny, "--sae", sae, "--ids", "5", "--index", "x"},
+                  "--index: holds value vectors, not those of --sae");
+    check_refusal({"search", tiny, "--sae", sae, "--ids", "5", "--side", "up"},
+                  "--side: is of neurons: expected value with --sae, got up");
+    check_refusal({"search", tiny, "--sae", sae, "--ids", "5", "--projection", "standard"},
+                  "--projection: standard: is of value vectors: expected folded or raw with --sae");
+    check_refusal({"search", tiny, "--sae", sae, "--rank", "kurtosis", "--seed", "1"},
+                  "--seed: expected words, tokens or a neuron with it, got none");
     check_refusal({"trace", tiny, "--ids", "1", "--steer-feature", "x=1"},
                   "--steer-feature: expected FOLDER:FEATURE=NUMBER, got 'x=1'");
     check_refusal({"trace", tiny, "--ids", "1", "--steer-feature", sae + ":40=1"},

@@ -11,15 +11,17 @@
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/sae/feature_concepts.hpp>
 #include <xlens/sae/feature_trace.hpp>
-#include <xlens/sae/find_features.hpp>
 #include <xlens/sae/observe_place.hpp>
 #include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/search_features.hpp>
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -123,42 +125,116 @@ BOOST_AUTO_TEST_CASE(a_feature_is_pushed_where_it_is_read) {
                }) == sae.facts().name + ": feature 40: expected 0 to 39");
 }
 
-// ⟨γ⊙e_w, d_i⟩ in plain loops, and its order.
-BOOST_AUTO_TEST_CASE(features_are_found_by_their_words) {
+// The scores s_w = ⟨γ⊙e_w, d_i⟩ of a feature over the vocabulary, in plain loops.
+std::vector<double> scores_of(const sparse_autoencoder& sae, std::size_t feature) {
+    static const logit_lens lens(llama());
+    std::vector<double> out;
+    std::vector<float> row(sae.width());
+    for (std::size_t w = 0; w < llama().config.vocabulary; ++w) {
+        lens.direction(static_cast<token_id>(w), row);
+        double score = 0.0;
+        for (std::size_t d = 0; d < row.size(); ++d) {
+            score += double{row[d]} * double{sae.directions()(feature, d)};
+        }
+        out.push_back(score);
+    }
+    return out;
+}
+
+// Plain scores, z-scores of them over the vocabulary, and their kurtosis.
+BOOST_AUTO_TEST_CASE(features_are_searched_as_value_vectors_are) {
     const sparse_autoencoder sae = read_sae(sae_path("jumprelu"));
     const std::vector<token_id> tokens{5, 17};
-    std::vector<float> q(sae.width(), 0.0F);
-    const logit_lens lens(llama());
-    for (const token_id w : tokens) {
-        std::vector<float> row(sae.width());
-        lens.direction(w, row);
-        for (std::size_t d = 0; d < q.size(); ++d) { q[d] += row[d] / 2.0F; }
+    std::vector<double> plain;
+    std::vector<double> standard;
+    std::vector<double> kurtosis;
+    for (std::size_t i = 0; i < sae.features(); ++i) {
+        const std::vector<double> scores = scores_of(sae, i);
+        const auto count = static_cast<double>(scores.size());
+        double mean = 0.0;
+        for (const double s : scores) { mean += s / count; }
+        double second = 0.0;
+        double fourth = 0.0;
+        for (const double s : scores) {
+            second += std::pow(s - mean, 2.0) / count;
+            fourth += std::pow(s - mean, 4.0) / count;
+        }
+        plain.push_back((scores[5] + scores[17]) / 2.0);
+        standard.push_back((plain.back() - mean) / std::sqrt(second));
+        kurtosis.push_back(fourth / (second * second) - 3.0);
     }
-    std::vector<float> scores(sae.features(), 0.0F);
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-        for (std::size_t d = 0; d < q.size(); ++d) { scores[i] += q[d] * sae.directions()(i, d); }
-    }
-    const auto hits = find_features(llama(), sae, tokens, 3);
-    BOOST_REQUIRE(hits.size() == 3);
-    BOOST_TEST(hits[0].score == *std::ranges::max_element(scores),
-               boost::test_tools::tolerance(1e-4F));
-    BOOST_TEST(scores[hits[0].feature] == *std::ranges::max_element(scores));
-    BOOST_TEST(hits[0].score >= hits[1].score);
-    const auto lowest = find_features(llama(), sae, tokens, 1, true);
-    BOOST_TEST(scores[lowest[0].feature] == *std::ranges::min_element(scores));
+    const auto near = boost::test_tools::tolerance(1e-3F);
+    const auto check_order = [&](search_neurons_options options, const std::vector<double>& rank) {
+        options.search.limit = sae.features();
+        options.top = 2;
+        const feature_report found = search_features(llama(), sae, tokens, options);
+        BOOST_REQUIRE(found.hits.size() == sae.features());
+        BOOST_TEST(found.random_vectors == sae.features());
+        for (std::size_t n = 0; n < found.hits.size(); ++n) {
+            const auto& hit = found.hits[n];
+            const auto& scores = options.search.scale == score_scale::none ? plain : standard;
+            BOOST_TEST(hit.score == static_cast<float>(scores[hit.where]), near);
+            BOOST_TEST(hit.kurtosis == static_cast<float>(kurtosis[hit.where]), near);
+            BOOST_TEST(hit.random_share.has_value());
+            if (n > 0) { BOOST_TEST(rank[hit.where] <= rank[found.hits[n - 1].where] + 1e-5); }
+        }
+    };
+    check_order({}, plain);
+    check_order({.search = {.scale = score_scale::spread}}, standard);
+    check_order({.search = {.scale = score_scale::spread}, .rank = search_rank::kurtosis},
+                kurtosis);
+
+    search_neurons_options lowest;
+    lowest.search.end = search_end::suppresses;
+    lowest.search.limit = 1;
+    lowest.control = 0;
+    const feature_report found = search_features(llama(), sae, tokens, lowest);
+    BOOST_TEST(found.random_vectors == 0U);
+    BOOST_TEST(plain[found.hits.front().where] == std::ranges::min(plain));
+    const feature_report sharpest = most_kurtotic_features(llama(), sae, lowest);
+    BOOST_TEST(kurtosis[sharpest.hits.front().where] == std::ranges::max(kurtosis));
 
     // A concept's best token is the one that the direction scores highest.
-    const std::vector<std::size_t> one{hits[0].feature};
+    const std::vector<std::size_t> one{found.hits.front().where};
     const auto ends = feature_concepts(llama(), sae, one, 2);
-    std::vector<float> d(sae.width());
-    sae.direction(one[0], d);
-    float best = -1e30F;
-    for (std::size_t w = 0; w < llama().config.vocabulary; ++w) {
-        std::vector<float> row(sae.width());
-        lens.direction(static_cast<token_id>(w), row);
-        float score = 0.0F;
-        for (std::size_t i = 0; i < d.size(); ++i) { score += d[i] * row[i]; }
-        best = std::max(best, score);
+    BOOST_TEST(
+        ends[0].promotes[0].score == static_cast<float>(std::ranges::max(scores_of(sae, one[0]))),
+        near);
+}
+
+// Cosines with a value vector, in plain loops.
+BOOST_AUTO_TEST_CASE(features_like_a_neuron_are_found) {
+    const sparse_autoencoder sae = read_sae(sae_path("standard"));
+    const neuron like{1, 3};
+    std::vector<float> v(sae.width());
+    llama().blocks[like.layer].ffn.value(like.index, v);
+    std::vector<double> cosines;
+    for (std::size_t i = 0; i < sae.features(); ++i) {
+        double product = 0.0;
+        double squares = 0.0;
+        double own = 0.0;
+        for (std::size_t d = 0; d < v.size(); ++d) {
+            const double x = double{sae.directions()(i, d)};
+            product += x * double{v[d]};
+            squares += x * x;
+            own += double{v[d]} * double{v[d]};
+        }
+        cosines.push_back(product / std::sqrt(squares * own));
     }
-    BOOST_TEST(ends[0].promotes[0].score == best, boost::test_tools::tolerance(1e-4F));
+    search_neurons_options options;
+    options.search.scale = score_scale::norm;
+    const feature_report found = search_features(llama(), sae, like, options);
+    BOOST_TEST(cosines[found.hits.front().where] == std::ranges::max(cosines));
+    for (const auto& hit : found.hits) {
+        BOOST_TEST(hit.score == static_cast<float>(cosines[hit.where]),
+                   boost::test_tools::tolerance(1e-3F));
+    }
+
+    options.search.side = neuron_side::up;
+    BOOST_TEST(error_message([&] { (void)search_features(llama(), sae, like, options); }) ==
+               "side: of vectors that are not of neurons: expected value, got up");
+    options.search = {.form = projection::standard};
+    const std::vector<token_id> tokens{5};
+    BOOST_TEST(error_message([&] { (void)search_features(llama(), sae, tokens, options); }) ==
+               "projection: standard: is of value vectors, expected folded or raw");
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "output/sae.hpp"
 #include "commands/commands.hpp"
 #include "engine/engine.hpp"
 #include "engine/policies.hpp"
@@ -16,8 +17,8 @@
 #include <xlens/core/error.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/model.hpp>
+#include <xlens/sae/feature_concepts.hpp>
 #include <xlens/sae/feature_trace.hpp>
-#include <xlens/sae/find_features.hpp>
 #include <xlens/sae/read_sae.hpp>
 
 #include <fmt/format.h>
@@ -64,19 +65,6 @@ concepts_by_feature concepts_of(const xlens::model& model, const sparse_autoenco
     concepts_by_feature out;
     for (std::size_t i = 0; i < features.size(); ++i) { out.emplace(features[i], ends[i]); }
     return out;
-}
-
-void write_sae(json_writer& out, const sparse_autoencoder& sae) {
-    out.field("architecture", sae.facts().architecture);
-    out.field("layer", sae.facts().place.layer);
-    out.field("site", name_of(sae.facts().place.site));
-    out.field("features", sae.features());
-}
-
-std::string sae_text(const sparse_autoencoder& sae) {
-    return fmt::format("{}: {}, {} features of layer {}, {}", sae.facts().name,
-                       sae.facts().architecture, sae.features(), sae.facts().place.layer,
-                       name_of(sae.facts().place.site));
 }
 
 void show_feature(const engine& opened, const sparse_autoencoder& sae, const sae_flags& flags) {

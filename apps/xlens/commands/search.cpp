@@ -9,8 +9,8 @@
 #include <xlens/core/error.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/model.hpp>
-#include <xlens/sae/find_features.hpp>
 #include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/search_features.hpp>
 
 #include <fmt/format.h>
 
@@ -92,38 +92,32 @@ std::optional<concept_index> index_of(const search_flags& flags, const xlens::mo
 
 /// Throws xlens::error for what is of neurons alone.
 void check_sae(const search_flags& flags) {
-    if (flags.query.like) { fail("--like: a neuron; --sae takes words or a pattern"); }
     if (flags.either) { fail("--either: activations of --sae are never negative"); }
     if (flags.index) { fail("--index: holds value vectors, not those of --sae"); }
-    if (flags.words.side != "value" || flags.scale || flags.words.form != "folded" ||
-        flags.control || flags.seed || flags.among || flags.words.rank != "score") {
-        fail(
-            "--side, --normalise, --projection, --rank, --among, --control, --seed: are not of "
-            "--sae");
+    if (flags.words.side != "value") {
+        fail("--side: is of neurons: expected value with --sae, got {}", flags.words.side);
+    }
+    if (flags.words.form == "standard") {
+        fail("--projection: standard: is of value vectors: expected folded or raw with --sae");
     }
 }
 
-void search_sae(const engine& opened, const search_flags& flags) {
-    const search_query query = read_query(opened, flags.query);
-    const sparse_autoencoder sae = read_sae(*flags.sae);
-    const std::vector<feature_hit> hits =
-        find_features(opened.model(), sae, query.tokens, flags.limit, flags.suppresses);
-    std::vector<std::size_t> features;
-    for (const feature_hit& h : hits) { features.push_back(h.feature); }
-    const std::vector<token_ends> ends = feature_concepts(
-        opened.model(), sae, features, std::min(flags.top, opened.model().config.vocabulary));
-    note(opened.manifest());
-    if (flags.common.json) {
-        json_writer out(record_of(opened));
-        write_features(out, opened, query, hits, ends);
-    } else {
-        print_features(opened, query, hits, ends);
-    }
+feature_report search_sae(const xlens::model& model, const sparse_autoencoder& sae,
+                          const search_query& query, const search_neurons_options& options) {
+    if (query.like) { return search_features(model, sae, *query.like, options); }
+    if (query.tokens.empty()) { return most_kurtotic_features(model, sae, options); }
+    return search_features(model, sae, query.tokens, options);
+}
+search_report search_model(const xlens::model& model, const search_query& query,
+                           const search_neurons_options& options) {
+    if (query.like) { return search_neurons(model, *query.like, options); }
+    if (query.tokens.empty()) { return most_kurtotic_neurons(model, options); }
+    return search_neurons(model, query.tokens, options);
 }
 
-/// Whether neurons of the whole model are asked for, whatever they are about.
+/// Whether all vectors are asked for, whatever they are about.
 bool of_all(const search_flags& flags) {
-    return flags.words.rank == "kurtosis" && !flags.query.given() && !flags.sae;
+    return flags.words.rank == "kurtosis" && !flags.query.given();
 }
 
 /// Throws xlens::error for what is of a search for something alone.
@@ -144,33 +138,35 @@ void run(const search_flags& flags) {
     } else {
         flags.query.check();
     }
-    if (flags.sae) {
-        check_sae(flags);
-        const engine opened(flags.common);
-        return search_sae(opened, flags);
-    }
+    if (flags.sae) { check_sae(flags); }
     const search_words words = words_of(flags);
     const engine opened(flags.common);
     const search_query query = read_query(opened, flags.query);
     const xlens::model& model = opened.model();
-    const std::optional<concept_index> index = index_of(flags, model);
     search_neurons_options options = options_of(flags, words);
+    const std::optional<concept_index> index = index_of(flags, model);
     if (index) { options.index = &*index; }
-    const search_report found = [&] {
+    const auto watch = [&](const auto& search) {
         progress_bar bar(of_all(flags) ? "kurtosis" : "control");
         options.progress = std::ref(bar);
-        if (of_all(flags)) { return most_kurtotic_neurons(model, options); }
-        return query.like ? search_neurons(model, *query.like, options)
-                          : search_neurons(model, query.tokens, options);
-    }();
-    note(fmt::format("{}, seed {}", opened.manifest(), words.seed));
-    if (flags.common.json) {
-        run_record run = record_of(opened);
-        if (!of_all(flags)) { run.seed = words.seed; }
-        json_writer out(std::move(run));
-        write_search(out, opened, query, words, found);
+        return search();
+    };
+    const auto show = [&](const auto& found, const auto&... sae) {
+        note(fmt::format("{}, seed {}", opened.manifest(), words.seed));
+        if (flags.common.json) {
+            run_record run = record_of(opened);
+            if (!of_all(flags)) { run.seed = words.seed; }
+            json_writer out(std::move(run));
+            write_search(out, opened, sae..., query, words, found);
+        } else {
+            print_search(opened, sae..., query, words, found);
+        }
+    };
+    if (flags.sae) {
+        const sparse_autoencoder sae = read_sae(*flags.sae);
+        show(watch([&] { return search_sae(model, sae, query, options); }), sae);
     } else {
-        print_search(opened, query, words, found);
+        show(watch([&] { return search_model(model, query, options); }));
     }
 }
 

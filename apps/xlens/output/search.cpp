@@ -4,6 +4,7 @@
 #include "output/cells.hpp"
 #include "output/json_writer.hpp"
 #include "output/names.hpp"
+#include "output/sae.hpp"
 #include "output/table_line.hpp"
 #include "output/token_json.hpp"
 
@@ -11,7 +12,7 @@
 #include <xlens/core/neuron.hpp>
 #include <xlens/lens/token_ends.hpp>
 #include <xlens/model/hyperparameters.hpp>
-#include <xlens/sae/find_features.hpp>
+#include <xlens/sae/search_features.hpp>
 #include <xlens/text/utf8.hpp>
 #include <xlens/text/visible.hpp>
 
@@ -125,130 +126,142 @@ void print_tokens(table_line& line, const engine& model, const std::vector<score
     }
 }
 
-}  // namespace
+/// What was asked for.
+struct searched {
+    const engine& model;
+    const search_query& query;
+    const search_words& asked;
 
-void write_search(json_writer& out, const engine& model, const search_query& query,
-                  const search_words& asked, const search_report& found) {
-    const bool asked_for = query.like || !query.tokens.empty();
-    out.begin_object();
-    if (asked_for) { write_query(out, model, query); }
-    out.field("side", asked.side);
-    out.field("projection", asked.form);
-    if (asked_for) {
-        out.field("normalise", asked.scale);
-        out.field("end", asked.end);
+    [[nodiscard]] bool for_something() const { return query.like || !query.tokens.empty(); }
+};
+
+template <class Where>
+void write_hits(json_writer& out, const searched& what, const found_vectors<Where>& found,
+                const auto& write_where) {
+    out.field("projection", what.asked.form);
+    if (what.for_something()) {
+        out.field("normalise", what.asked.scale);
+        out.field("end", what.asked.end);
     }
-    out.field("rank", asked.rank);
-    if (asked_for && asked.rank == "kurtosis") { out.field("among", asked.among); }
+    out.field("rank", what.asked.rank);
+    if (what.for_something() && what.asked.rank == "kurtosis") {
+        out.field("among", what.asked.among);
+    }
     if (found.random_vectors > 0) {
         out.key("control");
         out.begin_object();
         out.field("vectors", found.random_vectors);
-        out.field("seed", asked.seed);
+        out.field("seed", what.asked.seed);
         out.field("best", found.random_best);
         out.end_object();
     }
     out.key("hits");
     out.begin_array();
-    for (const search_report::hit& hit : found.hits) {
+    for (const auto& hit : found.hits) {
         out.begin_object();
-        out.field("neuron", to_string(hit.where));
-        if (asked_for) { out.field("score", hit.score); }
+        write_where(hit.where);
+        if (what.for_something()) { out.field("score", hit.score); }
         out.field("norm", hit.norm);
         out.field("kurtosis", hit.kurtosis);
         if (hit.random_share) { out.field("random_share", *hit.random_share); }
-        write_ends(out, model, hit.ends);
+        write_ends(out, what.model, hit.ends);
         out.end_object();
     }
     out.end_array();
-    out.end_object();
 }
 
-void print_search(const engine& model, const search_query& query, const search_words& asked,
-                  const search_report& found) {
-    const bool asked_for = query.like || !query.tokens.empty();
-    if (asked_for) { print_query(model, query); }
-    table_line what;
-    what.put(
-        fmt::format("{} {} vectors, {} projection",
-                    model.config().layers * model.config().inner_width, asked.side, asked.form),
-        style::bold);
-    if (asked_for) { what.put("; score: " + score_name(query, asked), style::dim); }
-    what.print();
-    if (asked.rank == "kurtosis") {
+/// `vectors`: "46080 value vectors, folded projection".
+void print_head(const searched& what, const std::string& vectors, std::size_t random_vectors,
+                float random_best) {
+    if (what.for_something()) { print_query(what.model, what.query); }
+    table_line head;
+    head.put(fmt::format("{}, {} projection", vectors, what.asked.form), style::bold);
+    if (what.for_something()) {
+        head.put("; score: " + score_name(what.query, what.asked), style::dim);
+    }
+    head.print();
+    if (what.asked.rank == "kurtosis") {
         table_line()
-            .put(asked_for ? fmt::format("by kurtosis, of the {} with the best scores", asked.among)
-                           : std::string("by kurtosis, of all"),
+            .put(what.for_something()
+                     ? fmt::format("by kurtosis, of the {} with the best scores", what.asked.among)
+                     : std::string("by kurtosis, of all"),
                  style::dim)
             .print();
     }
-    if (found.random_vectors > 0) {
+    if (random_vectors > 0) {
         table_line()
             .put(fmt::format("best of {} random vectors like them: {:.3f}; random: those that "
                              "score as high as a hit",
-                             found.random_vectors, found.random_best),
+                             random_vectors, random_best),
                  style::dim)
             .print();
     }
+}
+
+template <class Where>
+void print_hits(const searched& what, const std::string& name, const found_vectors<Where>& found,
+                const auto& text_of) {
     constexpr std::size_t left = 33;
     constexpr std::size_t half = left + (page_width - left) / 2;
     table_line()
-        .put(" neuron       score random  kurt  ", style::dim)
+        .put(fmt::format(" {:<8}     score random  kurt  ", name), style::dim)
         .cell("promotes", half - left - 1, style::good)
         .put("suppresses", style::negative)
         .print();
-    for (const search_report::hit& hit : found.hits) {
+    for (const auto& hit : found.hits) {
         table_line line;
-        line.put(" ").cell(to_string(hit.where), 9, style::bold);
-        line.right(asked_for ? fmt::format("{:+.3f}", hit.score) : "", 9, style::plain);
+        line.put(" ").cell(text_of(hit.where), 9, style::bold);
+        line.right(what.for_something() ? fmt::format("{:+.3f}", hit.score) : "", 9, style::plain);
         line.right(hit.random_share ? random_share(*hit.random_share) : "", 7, style::dim);
         line.right(fmt::format("{:.2g}", hit.kurtosis), 6, style::dim).put("  ");
         // The end where the tokens that were looked for stand is the bright one.
-        print_tokens(line, model, hit.ends.promotes, half - 1,
+        print_tokens(line, what.model, hit.ends.promotes, half - 1,
                      hit.score < 0.0F ? style::dim : style::plain);
         line.to(half);
-        print_tokens(line, model, hit.ends.suppresses, page_width,
+        print_tokens(line, what.model, hit.ends.suppresses, page_width,
                      hit.score < 0.0F ? style::plain : style::dim);
         line.print();
     }
 }
 
-void write_features(json_writer& out, const engine& model, const search_query& query,
-                    std::span<const feature_hit> hits, std::span<const token_ends> ends) {
+}  // namespace
+
+void write_search(json_writer& out, const engine& model, const search_query& query,
+                  const search_words& asked, const search_report& found) {
+    const searched what{model, query, asked};
     out.begin_object();
-    write_query(out, model, query);
-    out.key("hits");
-    out.begin_array();
-    for (std::size_t i = 0; i < hits.size(); ++i) {
-        out.begin_object();
-        out.field("feature", hits[i].feature);
-        out.field("score", hits[i].score);
-        write_ends(out, model, ends[i]);
-        out.end_object();
-    }
-    out.end_array();
+    if (what.for_something()) { write_query(out, model, query); }
+    out.field("side", asked.side);
+    write_hits(out, what, found,
+               [&](const neuron& where) { out.field("neuron", to_string(where)); });
     out.end_object();
 }
 
-void print_features(const engine& model, const search_query& query,
-                    std::span<const feature_hit> hits, std::span<const token_ends> ends) {
-    print_query(model, query);
-    constexpr std::size_t left = 22;
-    constexpr std::size_t half = left + (page_width - left) / 2;
-    table_line()
-        .put(" feature      score   ", style::dim)
-        .cell("promotes", half - left - 1, style::good)
-        .put("suppresses", style::negative)
-        .print();
-    for (std::size_t i = 0; i < hits.size(); ++i) {
-        table_line line;
-        line.put(" ").cell(std::to_string(hits[i].feature), 9, style::bold);
-        line.right(fmt::format("{:+.3f}", hits[i].score), 9, style::plain).put("  ");
-        print_tokens(line, model, ends[i].promotes, half - 1, style::plain);
-        line.to(half);
-        print_tokens(line, model, ends[i].suppresses, page_width, style::dim);
-        line.print();
-    }
+void print_search(const engine& model, const search_query& query, const search_words& asked,
+                  const search_report& found) {
+    const searched what{model, query, asked};
+    const std::size_t vectors = model.config().layers * model.config().inner_width;
+    print_head(what, fmt::format("{} {} vectors", vectors, asked.side), found.random_vectors,
+               found.random_best);
+    print_hits(what, "neuron", found, [](const neuron& where) { return to_string(where); });
+}
+
+void write_search(json_writer& out, const engine& model, const sparse_autoencoder& sae,
+                  const search_query& query, const search_words& asked,
+                  const feature_report& found) {
+    const searched what{model, query, asked};
+    out.begin_object();
+    if (what.for_something()) { write_query(out, model, query); }
+    write_sae(out, sae);
+    write_hits(out, what, found, [&](std::size_t feature) { out.field("feature", feature); });
+    out.end_object();
+}
+
+void print_search(const engine& model, const sparse_autoencoder& sae, const search_query& query,
+                  const search_words& asked, const feature_report& found) {
+    const searched what{model, query, asked};
+    print_head(what, sae_text(sae), found.random_vectors, found.random_best);
+    print_hits(what, "feature", found, [](std::size_t feature) { return std::to_string(feature); });
 }
 
 }  // namespace xlens::program

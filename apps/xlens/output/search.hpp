@@ -6,13 +6,12 @@
 #include "output/json_writer.hpp"
 
 #include <cstdint>
-#include <span>
 #include <string>
 
 namespace xlens {
-struct feature_hit;
+class sparse_autoencoder;
+struct feature_report;
 struct search_report;
-struct token_ends;
 }  // namespace xlens
 
 namespace xlens::program {
@@ -35,10 +34,11 @@ void write_search(json_writer& out, const engine& model, const search_query& que
 void print_search(const engine& model, const search_query& query, const search_words& asked,
                   const search_report& found);
 
-/// The same of features of a sparse autoencoder, and their ends.
-void write_features(json_writer& out, const engine& model, const search_query& query,
-                    std::span<const feature_hit> hits, std::span<const token_ends> ends);
-void print_features(const engine& model, const search_query& query,
-                    std::span<const feature_hit> hits, std::span<const token_ends> ends);
+/// The same of features of a sparse autoencoder.
+void write_search(json_writer& out, const engine& model, const sparse_autoencoder& sae,
+                  const search_query& query, const search_words& asked,
+                  const feature_report& found);
+void print_search(const engine& model, const sparse_autoencoder& sae, const search_query& query,
+                  const search_words& asked, const feature_report& found);
 
 }  // namespace xlens::program

@@ -19,8 +19,10 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #if XLENS_DEFINES(concepts)
@@ -71,8 +73,13 @@ XLENS_API void check_direction(std::span<const float> direction, std::size_t wid
 class concept_search {
 public:
     explicit concept_search(const transformer<>& model) : m_model(&model), m_lens(model) {}
+    /// Searches other vectors of the residual in the neurons' place, as values of one layer: hit
+    /// (0, i) is vector i. Borrows them too.
+    concept_search(const transformer<>& model, layer_vectors others)
+        : m_model(&model), m_lens(model), m_others(std::move(others)) {}
     /// Refused: the search borrows the model. Keep the model in a variable that outlives it.
     explicit concept_search(const transformer<>&& model) = delete;
+    concept_search(const transformer<>&& model, layer_vectors others) = delete;
 
     /// The direction q (D) that scores a vector by its mean score over these tokens; with
     /// score_scale::spread less the mean over the vocabulary, with projection::standard but for
@@ -98,7 +105,7 @@ public:
     /// The best neurons for these tokens, best first; of equals the first in the model.
     [[nodiscard]] std::vector<search_hit> find(std::span<const token_id> tokens,
                                                const search_options& options) const;
-    /// The neurons most like the value vector of this one, which is left out itself.
+    /// The neurons (or others) most like the value vector of this one, which is left out itself.
     [[nodiscard]] std::vector<search_hit> find(const neuron& like,
                                                const search_options& options) const;
 
@@ -114,6 +121,12 @@ public:
 
     /// The vectors of a layer that are searched.
     [[nodiscard]] layer_vectors layer(std::size_t l, const search_options& options) const;
+    [[nodiscard]] bool of_neurons() const { return !m_others; }
+    [[nodiscard]] std::size_t layers() const { return m_others ? 1 : m_model->config.layers; }
+    /// How many a layer has: F, or the others.
+    [[nodiscard]] std::size_t vectors() const {
+        return m_others ? m_others->cols() : m_model->config.inner_width;
+    }
     /// What some vectors' scores are divided by (N, D) -> (N); ones for score_scale::none.
     void scales_of(rows<const float> vectors, const search_options& options,
                    std::span<float> out) const;
@@ -134,6 +147,7 @@ private:
 
     const transformer<>* m_model;
     logit_lens m_lens;
+    std::optional<layer_vectors> m_others;
     lazy<token_moments> m_raw;
     lazy<token_moments> m_folded;
     lazy<standard_scores> m_standard;
@@ -211,8 +225,7 @@ XLENS_API std::vector<float> concept_search::direction(const neuron& like,
 XLENS_API xt::xtensor<float, 2> concept_search::scores(std::span<const float> direction,
                                                        const search_options& options) const {
     detail::check_direction(direction, width());
-    xt::xtensor<float, 2> out =
-        xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
+    xt::xtensor<float, 2> out = xt::empty<float>({layers(), vectors()});
     for (std::size_t l = 0; l < out.shape(0); ++l) {
         layer(l, options).product(direction, rows<float>(out)[l]);
     }
@@ -235,7 +248,7 @@ XLENS_API std::vector<search_hit> concept_search::find(std::span<const token_id>
 XLENS_API std::vector<search_hit> concept_search::find(const neuron& like,
                                                        const search_options& options) const {
     xt::xtensor<float, 2> all = scores(direction(like, options), options);
-    if (options.side == neuron_side::value) {
+    if (options.side == neuron_side::value && !m_others) {
         all(like.layer, like.index) = std::numeric_limits<float>::quiet_NaN();
     }
     return best(all, options);
@@ -271,7 +284,12 @@ XLENS_API std::vector<token_ends> concept_search::concepts(std::span<const searc
 }
 
 XLENS_API layer_vectors concept_search::layer(std::size_t l, const search_options& options) const {
-    return vectors_of(m_model->blocks[l], options.side, options.form);
+    if (!m_others) { return vectors_of(m_model->blocks[l], options.side, options.form); }
+    if (options.side != neuron_side::value) {
+        fail("side: of vectors that are not of neurons: expected value, got {}",
+             name_of(options.side));
+    }
+    return *m_others;
 }
 
 XLENS_API void concept_search::scales_of(rows<const float> vectors, const search_options& options,
@@ -296,6 +314,9 @@ XLENS_API void concept_search::check(const search_options& options) const {
         fail("projection: standard: has a scale of its own, expected none beside it, got {}",
              options.scale == score_scale::norm ? "norm" : "spread");
     }
+    if (options.form == projection::standard && m_others) {
+        fail("projection: standard: is of value vectors, expected folded or raw");
+    }
     static_cast<void>(layer(0, options));
 }
 
@@ -310,11 +331,10 @@ XLENS_API const xt::xtensor<float, 2>& concept_search::scales(const search_optio
     const std::size_t form = options.form == projection::raw ? 0 : 1;
     const std::size_t scale = options.scale == score_scale::norm ? 0 : 1;
     return m_scales[(side * 2 + form) * 2 + scale].get([&] {
-        xt::xtensor<float, 2> out =
-            xt::empty<float>({m_model->config.layers, m_model->config.inner_width});
+        xt::xtensor<float, 2> out = xt::empty<float>({layers(), vectors()});
         for (std::size_t l = 0; l < out.shape(0); ++l) {
-            const xt::xtensor<float, 2> vectors = layer(l, options).columns();
-            scales_of(vectors, options, rows<float>(out)[l]);
+            const xt::xtensor<float, 2> some = layer(l, options).columns();
+            scales_of(some, options, rows<float>(out)[l]);
         }
         return out;
     });

@@ -42,7 +42,7 @@ XLENS_API random_scores score_random_vectors(const concept_search& search,
     std::vector<float> ranks;
     std::vector<float> scale(batch_vectors);
     const float offset = search.offset(direction, options);
-    const std::size_t layers = per_layer > 0 ? search.model().blocks.size() : 0;
+    const std::size_t layers = per_layer > 0 ? search.layers() : 0;
     for (std::size_t l = 0; l < layers; ++l) {
         const xt::xtensor<float, 2> real = search.layer(l, options).columns();
         const random_vectors random(vector_moments(real), seed, l * per_layer);

@@ -51,9 +51,11 @@ struct search_neurons_options {
     progress_function progress = {};          ///< counts layers of the control
 };
 
-struct search_report {
+/// What a search found. `Where`: a neuron, or the number of a feature (sae/search_features.hpp).
+template <class Where>
+struct found_vectors {
     struct hit {
-        neuron where;
+        Where where = {};
         float score = 0.0F;                  ///< no number where nothing was searched for
         float norm = 0.0F;                   ///< of the vector that was found
         std::optional<double> random_share;  ///< of the random vectors: those that score as high
@@ -64,22 +66,33 @@ struct search_report {
     std::size_t random_vectors = 0;  ///< of the control; 0 without one
     float random_best = 0.0F;        ///< the highest score of these
 };
+struct search_report : found_vectors<neuron> {};
 
 /// The neurons that promote some tokens most, in all layers (concept_search), each with its concept
 /// and with the share of random vectors that score as high by chance (search_control.hpp): what
-/// `xlens search` shows. For several searches of one model keep a concept_search, which keeps its
-/// moments. Throws xlens::error for no token, one that the model does not have, a side that its
-/// layers do not have, projection::normed, and an index of another model, side or projection.
+/// `xlens search` shows. Throws xlens::error for no token, one that the model does not have, a side
+/// that its layers do not have, projection::normed, and an index of another model, side or
+/// projection.
 XLENS_API search_report search_neurons(const transformer<>& model, std::span<const token_id> tokens,
                                        const search_neurons_options& options = {});
 /// The neurons whose vectors are most like the value vector of this one.
 XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
                                        const search_neurons_options& options = {});
 
+/// The same of a concept_search, which keeps its moments for the next one, or searches others'
+/// vectors (where.layer is 0 then, where.index counts them).
+XLENS_API search_report search_neurons(const concept_search& search,
+                                       std::span<const token_id> tokens,
+                                       const search_neurons_options& options = {});
+XLENS_API search_report search_neurons(const concept_search& search, const neuron& like,
+                                       const search_neurons_options& options = {});
+
 /// The neurons of a whole model whose vectors have the highest kurtosis, whatever they are about:
 /// of `options` the side, the projection (of their concepts), the limit, `top` and the index, whose
 /// kurtosis is read where it has one; else L·F·V·D multiply-adds. `progress` counts layers.
 XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
+                                              const search_neurons_options& options = {});
+XLENS_API search_report most_kurtotic_neurons(const concept_search& search,
                                               const search_neurons_options& options = {});
 
 #if XLENS_DEFINES(concepts)
@@ -92,12 +105,16 @@ XLENS_API search_rank parse_rank(std::string_view name) {
 
 namespace detail {
 
-inline void check_search_index(const concept_index& index, const transformer<>& model,
-                               const search_options& options) {
-    if (options.side != neuron_side::value) {
-        fail("index: holds value vectors, expected the side value, got {}", name_of(options.side));
+/// Throws xlens::error for an index that does not hold what is searched.
+inline void check_search_index(const concept_search& search,
+                               const search_neurons_options& options) {
+    if (options.index == nullptr) { return; }
+    if (!search.of_neurons()) { fail("index: holds value vectors, other vectors are searched"); }
+    if (options.search.side != neuron_side::value) {
+        fail("index: holds value vectors, expected the side value, got {}",
+             name_of(options.search.side));
     }
-    index.check(model.config, options.form);
+    options.index->check(search.model().config, options.search.form);
 }
 
 /// The vectors of some hits (N, D).
@@ -159,14 +176,13 @@ inline std::vector<search_report::hit> describe_hits(const concept_search& searc
 
 /// `like`: tokens (std::span<const token_id>) or a neuron.
 template <class Like>
-search_report search_neurons_like(const transformer<>& model, const Like& like,
-                                  const search_neurons_options& options) {
-    if (options.index != nullptr) { check_search_index(*options.index, model, options.search); }
-    const concept_search search(model);
+search_report report_search(const concept_search& search, const Like& like,
+                            const search_neurons_options& options) {
+    check_search_index(search, options);
     const std::vector<search_hit> hits = ranked_hits(search, like, options);
     search_report out;
     out.hits = describe_hits(search, hits, options);
-    const std::size_t per_layer = options.control.value_or(model.config.inner_width);
+    const std::size_t per_layer = options.control.value_or(search.vectors());
     if (per_layer == 0) { return out; }
     const random_scores random =
         score_random_vectors(search, search.direction(like, options.search), options.search,
@@ -181,43 +197,54 @@ search_report search_neurons_like(const transformer<>& model, const Like& like,
 
 }  // namespace detail
 
+XLENS_API search_report search_neurons(const concept_search& search,
+                                       std::span<const token_id> tokens,
+                                       const search_neurons_options& options) {
+    return detail::report_search(search, tokens, options);
+}
+XLENS_API search_report search_neurons(const concept_search& search, const neuron& like,
+                                       const search_neurons_options& options) {
+    return detail::report_search(search, like, options);
+}
 XLENS_API search_report search_neurons(const transformer<>& model, std::span<const token_id> tokens,
                                        const search_neurons_options& options) {
-    return detail::search_neurons_like(model, tokens, options);
+    return search_neurons(concept_search(model), tokens, options);
 }
 XLENS_API search_report search_neurons(const transformer<>& model, const neuron& like,
                                        const search_neurons_options& options) {
-    return detail::search_neurons_like(model, like, options);
+    return search_neurons(concept_search(model), like, options);
 }
 
-XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
+XLENS_API search_report most_kurtotic_neurons(const concept_search& search,
                                               const search_neurons_options& options) {
-    if (options.index != nullptr) {
-        detail::check_search_index(*options.index, model, options.search);
-    }
-    const concept_search search(model);
-    const bool known = options.index != nullptr && !options.index->kurtosis().empty();
+    detail::check_search_index(search, options);
     std::vector<float> kurtosis;
+    const bool known = options.index != nullptr && !options.index->kurtosis().empty();
     if (known) {
         const std::span<const float> read = options.index->kurtosis();
         kurtosis.assign(read.begin(), read.end());
     }
     std::vector<search_hit> all;
-    for (std::size_t l = 0; l < model.config.layers; ++l) {
-        for (std::size_t i = 0; i < model.config.inner_width; ++i) {
+    for (std::size_t l = 0; l < search.layers(); ++l) {
+        for (std::size_t i = 0; i < search.vectors(); ++i) {
             all.push_back({{l, i}, std::numeric_limits<float>::quiet_NaN()});
         }
         if (known) { continue; }
         const xt::xtensor<float, 2> vectors = search.layer(l, options.search).columns();
-        const std::vector<float> some = score_kurtosis(model, vectors);
+        const std::vector<float> some = score_kurtosis(search.model(), vectors);
         kurtosis.insert(kurtosis.end(), some.begin(), some.end());
-        options.progress(l + 1, model.config.layers);
+        options.progress(l + 1, search.layers());
     }
     search_report out;
     out.hits = detail::describe_hits(
         search, detail::by_kurtosis(all, kurtosis, options.search.limit), options);
     return out;
 }
+XLENS_API search_report most_kurtotic_neurons(const transformer<>& model,
+                                              const search_neurons_options& options) {
+    return most_kurtotic_neurons(concept_search(model), options);
+}
+
 #endif
 
 }  // namespace xlens
