@@ -6,19 +6,21 @@ import pathlib
 import shlex
 import sys
 
-WITH_VALUE = ("-MQ", "-MF", "-o", "-include-pch", "-include")
+OUTPUTS = ("-MQ", "-MF", "-o")
+PRECOMPILED = ("-include-pch", "-include")
 
 
-def compile_command(build, source):
-    """The words of the command, without its input, its outputs and what keeps them. Ends the
-    program where `build` does not compile `source`."""
+def compile_command(build, source, precompiled=False):
+    """The words of the command, without its input, its outputs, what keeps them and, unless
+    `precompiled`, the header that it begins from. Ends the program where `build` does not compile
+    `source`."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         if (pathlib.Path(entry["directory"]) / entry["file"]).resolve() != source.resolve():
             continue
         words = shlex.split(entry["command"])
         words = words[words[0] == "ccache" :]
         kept = [word for word in words if word not in ("-MD", "-c", entry["file"])]
-        for option in WITH_VALUE:
+        for option in OUTPUTS if precompiled else OUTPUTS + PRECOMPILED:
             if option in kept:
                 at = kept.index(option)
                 del kept[at : at + 2]

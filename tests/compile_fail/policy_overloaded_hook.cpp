@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // expect: policy: hook 'after' must be declared
 // lines: 19
-#include <xlens/xlens.hpp>
+#include <xlens/model/model.hpp>
 
 struct mine {
 #ifdef XLENS_MUST_NOT_COMPILE

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // expect: policy: hook 'before' must be declared
 // lines: 19
-#include <xlens/xlens.hpp>
+#include <xlens/model/model.hpp>
+#include <xlens/trace/trace.hpp>
 
 struct mine {
 #ifdef XLENS_MUST_NOT_COMPILE

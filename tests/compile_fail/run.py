@@ -17,7 +17,7 @@ from build_flags import compile_command  # noqa: E402
 
 def compiler_command(build):
     """How this build compiles a test, but that nothing is made of it."""
-    command = compile_command(build, SCRIPTS.parent / "tests/core/core.cpp")
+    command = compile_command(build, SCRIPTS.parent / "tests/core/core.cpp", precompiled=True)
     return [*command, "-fdiagnostics-color=never", "-fsyntax-only"]
 
 
