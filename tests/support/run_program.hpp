@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pty.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ struct program_result {
     int exit_code = -1;  ///< -1: it did not exit by itself
     std::string out;
     std::string err;
+    long peak_kib = 0;  ///< of memory that was resident
 };
 
 namespace detail {
@@ -44,10 +46,12 @@ namespace detail {
     ::_exit(127);
 }
 
-inline int exit_code_of(pid_t child) {
+inline void wait_for(pid_t child, program_result& result) {
     int status = 0;
-    if (::waitpid(child, &status, 0) != child || !WIFEXITED(status)) { return -1; }
-    return WEXITSTATUS(status);
+    rusage used{};
+    if (::wait4(child, &status, 0, &used) != child || !WIFEXITED(status)) { return; }
+    result.exit_code = WEXITSTATUS(status);
+    result.peak_kib = used.ru_maxrss;
 }
 
 inline std::string contents(const std::filesystem::path& path) {
@@ -83,8 +87,11 @@ inline program_result run_program(const std::vector<std::string>& arguments,
         detail::execute(arguments);
     }
     if (input) { ::close(pipe[0]); }
-    const int code = detail::exit_code_of(child);
-    return {code, detail::contents(out), detail::contents(err)};
+    program_result result;
+    detail::wait_for(child, result);
+    result.out = detail::contents(out);
+    result.err = detail::contents(err);
+    return result;
 }
 
 /// Runs it on a terminal of 100 columns; `out` has both outputs, with \r\n at line ends.
@@ -103,7 +110,7 @@ inline program_result run_program_on_terminal(const std::vector<std::string>& ar
         if (count <= 0) { break; }  // EIO: the child has closed its side
         result.out.append(buffer.data(), static_cast<std::size_t>(count));
     }
-    result.exit_code = detail::exit_code_of(child);
+    detail::wait_for(child, result);
     ::close(terminal);
     return result;
 }
