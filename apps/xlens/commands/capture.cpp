@@ -49,7 +49,7 @@ struct capture_flags {
     std::optional<std::string> shard;
     std::string type;
     std::string storage;
-    std::size_t file_size = 128;
+    std::size_t file_size = 64;
 };
 
 void check(const capture_flags& flags) {

@@ -54,7 +54,7 @@ struct capture_options {
     position_choice positions = position_choice::all();
     array_type type = array_type::f32;  ///< or f16
     capture_storage storage = capture_storage::safetensors;
-    std::size_t file_bytes = std::size_t{128} << 20U;  ///< of numbers in a file, at most
+    std::size_t file_bytes = std::size_t{64} << 20U;  ///< of numbers in a file, at most
     capture_shard shard = {};
     std::uint64_t model = 0;  ///< its fingerprint
     std::string precision = "f32";
