@@ -15,6 +15,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/core/parallel.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/interventions/pair_geometry.hpp>
@@ -109,9 +110,7 @@ inline void check_fit(const model& m, std::span<const text_pair> pairs,
     }
     for (std::size_t k = 0; k < options.layers.size(); ++k) {
         const std::size_t l = options.layers[k];
-        if (l >= m.config.layers) {
-            fail("directions: layer {}, the model has layers 0 to {}", l, m.config.layers - 1);
-        }
+        check_layer("directions", l, m.config.layers);
         if (std::ranges::count(options.layers, l) > 1) {
             fail("directions: layer {} is given twice", l);
         }

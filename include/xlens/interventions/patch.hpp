@@ -14,6 +14,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/kernels/finite.hpp>
 
 #include <algorithm>
@@ -147,9 +148,7 @@ XLENS_API void patch::check_finite(std::span<const float> x) {
 
 XLENS_API void patch::check(const model_sizes& model) const {
     for (const place& p : m_places) {
-        if (p.layer >= model.layers) {
-            fail("patch: layer {}, the model has layers 0 to {}", p.layer, model.layers - 1);
-        }
+        check_layer("patch", p.layer, model.layers);
         if (p.where != hook::head_outputs && p.x.size() != model.width) {
             fail("patch: a residual of {} numbers, the model's width is {}", p.x.size(),
                  model.width);

@@ -18,6 +18,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/storage/rows.hpp>
@@ -146,9 +147,7 @@ XLENS_API std::vector<layer_site> patch_places(std::span<const hook> sites,
     std::vector<layer_site> out;
     const auto add = [&](layer_site place) {
         const std::string_view name = patch_site_name(place.site);
-        if (place.layer >= model_layers) {
-            fail("patch: layer {}, the model has layers 0 to {}", place.layer, model_layers - 1);
-        }
+        check_layer("patch", place.layer, model_layers);
         if (std::ranges::find(out, place) != out.end()) {
             fail("patch: {} of layer {} is given twice", name, place.layer);
         }

@@ -15,6 +15,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 
 #include <cmath>
 #endif
@@ -73,9 +74,7 @@ XLENS_API steer_directions::steer_directions(const direction_set& set, float a,
 
 XLENS_API void steer_directions::check(const model_sizes& model) const {
     for (const auto& [layer, d] : m_push) {
-        if (layer >= model.layers) {
-            fail("directions: layer {}, the model has layers 0 to {}", layer, model.layers - 1);
-        }
+        check_layer("directions", layer, model.layers);
         if (d.size() != model.width) {
             fail("directions: width {}, the model has {}", d.size(), model.width);
         }

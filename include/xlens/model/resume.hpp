@@ -11,6 +11,7 @@
 
 #if XLENS_DEFINES(model)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/pass.hpp>
 #include <xlens/model/state.hpp>
@@ -35,9 +36,7 @@ XLENS_API void resume(const transformer<>& model, sequence_state& state,
                       std::span<const token_id> tokens, std::size_t first,
                       rows<const float> residuals) {
     model.check(state, tokens);
-    if (first >= model.blocks.size()) {
-        fail("resume: layer {}, the model has layers 0 to {}", first, model.blocks.size() - 1);
-    }
+    check_layer("resume", first, model.blocks.size());
     if (residuals.count() != tokens.size() || residuals.width() != model.config.width) {
         fail("resume: residuals ({}, {}), expected ({}, {})", residuals.count(), residuals.width(),
              tokens.size(), model.config.width);

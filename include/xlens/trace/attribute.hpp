@@ -20,6 +20,7 @@
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/error.hpp>
 #include <xlens/core/function_ref.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/kernels/top_k.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/each_pass.hpp>
@@ -133,11 +134,7 @@ XLENS_API attribution attribute_with(const transformer<>& model, std::span<const
     if (position >= tokens.size()) {
         fail("position: expected 0 to {}, got {}", tokens.size() - 1, position);
     }
-    for (const std::size_t l : options.layers) {
-        if (l >= model.blocks.size()) {
-            fail("layers: layer {}, the model has layers 0 to {}", l, model.blocks.size() - 1);
-        }
-    }
+    for (const std::size_t l : options.layers) { check_layer("layers", l, model.blocks.size()); }
     std::vector<attribution> out;
     std::optional<observe_sources> sources;
     if (options.head) {

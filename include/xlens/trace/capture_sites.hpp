@@ -16,6 +16,7 @@
 
 #if XLENS_DEFINES(trace)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 
 #include <fmt/format.h>
 
@@ -152,11 +153,7 @@ XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::strin
                                                       std::span<const std::size_t> layers,
                                                       const capture_sizes& sizes) {
     detail::check_sites(sites);
-    for (const std::size_t l : layers) {
-        if (l >= sizes.model.layers) {
-            fail("layers: layer {}, the model has layers 0 to {}", l, sizes.model.layers - 1);
-        }
-    }
+    for (const std::size_t l : layers) { check_layer("layers", l, sizes.model.layers); }
     std::vector<captured_array> out;
     for (const capture_site& site : capture_sites) {
         if (std::ranges::find(sites, site.name) == sites.end()) { continue; }

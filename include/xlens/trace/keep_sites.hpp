@@ -12,6 +12,7 @@
 
 #if XLENS_DEFINES(trace)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #endif
 
 namespace xlens {
@@ -67,11 +68,7 @@ XLENS_API keep_sites::keep_sites(std::vector<layer_site> places)
 }
 
 XLENS_API void keep_sites::check(const model_sizes& model) const {
-    for (const layer_site& p : m_places) {
-        if (p.layer >= model.layers) {
-            fail("keep: layer {}, the model has layers 0 to {}", p.layer, model.layers - 1);
-        }
-    }
+    for (const layer_site& p : m_places) { check_layer("keep", p.layer, model.layers); }
 }
 
 XLENS_API void keep_sites::keep(hook here, const site& where, rows<float> x) {

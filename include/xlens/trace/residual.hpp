@@ -14,6 +14,7 @@
 
 #if XLENS_DEFINES(trace)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #endif
@@ -82,9 +83,7 @@ XLENS_API std::vector<float> residual_with(const transformer<>& model,
     if (where != hook::before && where != hook::after) {
         fail("residual: expected hook::before or hook::after");
     }
-    if (layer >= model.blocks.size()) {
-        fail("residual: layer {}, the model has layers 0 to {}", layer, model.blocks.size() - 1);
-    }
+    check_layer("residual", layer, model.blocks.size());
     if (position >= tokens.size()) {
         fail("residual: position {} of {} tokens", position, tokens.size());
     }

@@ -26,7 +26,7 @@
 #include <xlens/concepts/concept_reader.hpp>
 #include <xlens/concepts/value_concepts.hpp>
 #include <xlens/core/aligned.hpp>
-#include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
@@ -244,11 +244,7 @@ XLENS_API std::vector<traced_position> trace_with(const transformer<>& model,
                                                   dynamic_policies& policies) {
     // One token at least, for the lens tells the top token of every layer.
     const std::size_t top = std::max<std::size_t>(options.top, 1);
-    for (const std::size_t l : options.layers) {
-        if (l >= model.blocks.size()) {
-            fail("layers: layer {}, the model has layers 0 to {}", l, model.blocks.size() - 1);
-        }
-    }
+    for (const std::size_t l : options.layers) { check_layer("layers", l, model.blocks.size()); }
     options.positions.check(tokens.size(), "trace");
     const std::vector<std::size_t> wanted = options.positions.in(tokens.size());
     observe seen(model.value_norms(), options.sub_updates,
