@@ -1,8 +1,8 @@
 """Compiles every header as if alone and links all of them: check.py BUILD MAIN INCLUDE_FOLDER...
 
 A header is seen alone where nothing stands before it but what it includes itself. That holds of
-every header of a chain, a file that includes h1, h2, ... where each reaches the one before; so a
-hundred files do for all headers. Each is included twice, for its guard must work; all are linked
+every header of a chain, a file that includes h1, h2, ... where each reaches the one before; so
+far fewer files than headers do. Each is included twice, for its guard must work; all are linked
 into one program, so that a function that lacks `inline` is found too. The flags are those that
 BUILD compiles MAIN with. Parsing is nearly all of the time, so some headers are compiled
 beforehand, and a file starts from one of them that its first header includes anyway. clang++ takes

@@ -102,22 +102,23 @@ void check_sae(const search_flags& flags) {
     }
 }
 
-feature_report search_sae(const xlens::model& model, const sparse_autoencoder& sae,
-                          const search_query& query, const search_neurons_options& options) {
-    if (query.like) { return search_features(model, sae, *query.like, options); }
-    if (query.tokens.empty()) { return most_kurtotic_features(model, sae, options); }
-    return search_features(model, sae, query.tokens, options);
-}
-search_report search_model(const xlens::model& model, const search_query& query,
-                           const search_neurons_options& options) {
-    if (query.like) { return search_neurons(model, *query.like, options); }
-    if (query.tokens.empty()) { return most_kurtotic_neurons(model, options); }
-    return search_neurons(model, query.tokens, options);
-}
-
 /// Whether all vectors are asked for, whatever they are about.
 bool of_all(const search_flags& flags) {
     return flags.words.rank == "kurtosis" && !flags.query.given();
+}
+
+feature_report search_sae(const xlens::model& model, const sparse_autoencoder& sae,
+                          const search_flags& flags, const search_query& query,
+                          const search_neurons_options& options) {
+    if (query.like) { return search_features(model, sae, *query.like, options); }
+    if (of_all(flags)) { return most_kurtotic_features(model, sae, options); }
+    return search_features(model, sae, query.tokens, options);
+}
+search_report search_model(const xlens::model& model, const search_flags& flags,
+                           const search_query& query, const search_neurons_options& options) {
+    if (query.like) { return search_neurons(model, *query.like, options); }
+    if (of_all(flags)) { return most_kurtotic_neurons(model, options); }
+    return search_neurons(model, query.tokens, options);
 }
 
 /// Throws xlens::error for what is of a search for something alone.
@@ -164,9 +165,9 @@ void run(const search_flags& flags) {
     };
     if (flags.sae) {
         const sparse_autoencoder sae = read_sae(*flags.sae);
-        show(watch([&] { return search_sae(model, sae, query, options); }), sae);
+        show(watch([&] { return search_sae(model, sae, flags, query, options); }), sae);
     } else {
-        show(watch([&] { return search_model(model, query, options); }));
+        show(watch([&] { return search_model(model, flags, query, options); }));
     }
 }
 
