@@ -6,6 +6,7 @@
 #include <xlens/reference/top_k.hpp>
 
 #include "support/lengths.hpp"
+#include "support/print_scored.hpp"
 #include "support/rows_of_floats.hpp"
 
 #include <algorithm>
@@ -13,17 +14,9 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
-#include <ostream>
 #include <random>
 #include <span>
 #include <vector>
-
-namespace xlens {
-// Where Boost.Test looks for a way to print what differs.
-static std::ostream& operator<<(std::ostream& out, const scored& s) {
-    return out << s.id << ':' << s.score;
-}
-}  // namespace xlens
 
 using namespace xlens::test;
 using xlens::scored;
