@@ -194,7 +194,6 @@
 #include <xlens/sae/feature_array.hpp>
 #include <xlens/sae/feature_concepts.hpp>
 #include <xlens/sae/feature_trace.hpp>
-#include <xlens/sae/observe_place.hpp>
 #include <xlens/sae/read_sae.hpp>
 #include <xlens/sae/sae_site.hpp>
 #include <xlens/sae/search_features.hpp>

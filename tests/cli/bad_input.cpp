@@ -359,7 +359,7 @@ BOOST_AUTO_TEST_CASE(a_recipe_for_generated_text_does_not_fit_a_text_without_a_p
     BOOST_TEST(result.exit_code == 2);
     BOOST_TEST(result.err == "xlens: " + recipe +
                                  ": interventions[0].when: expected always, for "
-                                 "there is no prompt here, got generating\n");
+                                 "there is no one prompt here, got generating\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_step_beyond_the_end_of_a_short_text_acts_nowhere) {

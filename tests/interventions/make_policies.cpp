@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(what_the_model_does_not_have_is_refused) {
                at + ": the model has no tokenizer; give token ids");
     const std::string later = R"({"do": "zero", "neurons": ["0:1"], "when": "generating"})";
     BOOST_TEST(misfit(later) ==
-               at + ".when: expected always, for there is no prompt here, got generating");
+               at + ".when: expected always, for there is no one prompt here, got generating");
     BOOST_TEST(misfit(later, 3) == "(no error)");
 }
 

@@ -13,9 +13,10 @@
 #include <xlens/model/state.hpp>
 #include <xlens/sae/feature_concepts.hpp>
 #include <xlens/sae/feature_trace.hpp>
-#include <xlens/sae/observe_place.hpp>
 #include <xlens/sae/read_sae.hpp>
+#include <xlens/sae/sae_site.hpp>
 #include <xlens/sae/search_features.hpp>
+#include <xlens/trace/keep_sites.hpp>
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
@@ -49,11 +50,11 @@ std::vector<token_id> ids(const char* key = "ids") {
 void check_numbers(const model& m, const std::string& folder, const char* key,
                    const std::vector<token_id>& prompt) {
     const sparse_autoencoder sae = read_sae(sae_path(folder));
-    observe_place seen(sae.facts().place);
+    keep_sites seen({layer_site_of(sae.facts().place)});
     sequence_state state = m.start();
     m.forward(state, prompt, seen);
     xt::xtensor<float, 2> f = xt::empty<float>({prompt.size(), sae.features()});
-    sae.encode(seen.kept(), f, m.final_norm->kind == norm_kind::layer);
+    sae.encode(seen.kept(0), f, m.final_norm->kind == norm_kind::layer);
     for (std::size_t t = 0; t < prompt.size(); ++t) {
         const auto expected = golden()[key]["activations"][t].get<std::vector<float>>();
         const auto found = rows<const float>(f)[t];

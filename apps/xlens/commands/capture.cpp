@@ -125,12 +125,20 @@ capture_options options_of(const capture_flags& flags, const engine& opened) {
     return out;
 }
 
+/// What edits are checked against: each prompt has the positions that they name.
+planned_run planned(const capture_flags& flags, const capture_source& source) {
+    planned_run out;
+    out.positions = source.shortest;
+    if (!flags.text && source.shortest == source.longest) { out.prompt_length = source.longest; }
+    return out;
+}
+
 void run(const capture_flags& flags) {
     check(flags);
     engine opened(flags.common);
     const input_mark text(flags.text.value_or(""));
     const capture_source source = source_of(flags, opened);
-    dynamic_policies edits = interventions_of(flags.edits, opened.model(), {{}, source.longest});
+    dynamic_policies edits = interventions_of(flags.edits, opened.model(), planned(flags, source));
     capture_options options = options_of(flags, opened);
     const capture_result captured = [&] {
         progress_bar bar("capture");
@@ -184,7 +192,8 @@ void add_capture(command_line& program) {
     a.whole("--window", flags->window, 1, 1U << 28U,
             "Tokens that are read together, the start token among them\n"
             "(1024, or the model's context where that is shorter)");
-    a.whole("--limit", flags->limit, 1, most, "Tokens of the text to read at most (all)");
+    a.whole("--limit", flags->limit, 1, most,
+            "Tokens to read at most, the start tokens of windows among them (all)");
     a.text("-o", flags->folder, "FOLDER",
            "Folder for the files and manifest.json, which says what the rows are of;\n"
            "a run that was interrupted goes on from there");

@@ -168,7 +168,8 @@ void add_events(command_line& program) {
     a.text("--clusters", flags->clusters, "FILE",
            "Count extreme scores by the clusters of this file, too, which\n"
            "'xlens cluster' wrote; a finished run in -o is not read again");
-    a.whole("--limit", flags->limit, 2, most, "Tokens to read at most (all)");
+    a.whole("--limit", flags->limit, 2, most,
+            "Tokens to read at most, the start tokens of windows among them (all)");
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together (512, or the model's context)");
     a.whole("--every", flags->every, 1, most, "Read every N-th window only");

@@ -211,7 +211,7 @@ void add_examples(command_line& program) {
     a.whole("--window", flags->window, 2, 1U << 28U,
             "Tokens that are read together, the start token among them; contexts end\n"
             "where a window does (512, or the model's context)");
-    a.whole("--limit", flags->limit, 1, most, "Tokens to read at most (all)");
+    a.whole("--limit", flags->limit, 1, most, "Tokens of the text to read at most (all)");
     a.whole("--top", flags->keep.top, 1, 100'000, "Examples of each sign");
     a.whole("--context", flags->context, 0, 1U << 20U,
             "Tokens shown before and behind each, with m at them (12)");

@@ -88,6 +88,8 @@ void write_attribution(json_writer& out, const engine& model, const attribution&
         write_token(out, model, *a.against);
     }
     out.field("logit", a.logit);
+    const float cap = model.config().logit_cap;
+    if (cap > 0.0F) { out.field("before_cap", cap); }
     out.field("embedding", a.embedding);
     write_layers(out, "attention", a.attention);
     write_layers(out, "ffn", a.ffn);

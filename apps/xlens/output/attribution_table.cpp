@@ -96,6 +96,8 @@ void print_title(const trace_view& view, const attribution& a) {
     line.put(logit_label(view.model, a), style::good);
     line.put(fmt::format("  {} {:.4f}", a.against ? "difference of logits" : "logit", a.logit),
              style::bold);
+    const float cap = view.model.config().logit_cap;
+    if (cap > 0.0F) { line.put(fmt::format(" before the cap of {}", cap), style::dim); }
     line.put(fmt::format(" at position {}, after {}", a.position,
                          token_label(view.model, view.tokens[a.position])),
              style::dim);

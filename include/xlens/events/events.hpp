@@ -141,6 +141,10 @@ XLENS_API void event_files::finish() {
 XLENS_API event_statistics events(const transformer<>& model, const tokenizer& text,
                                   const event_run& run, const progress_function& progress) {
     using clock = std::chrono::steady_clock;
+    if (run.options.window <= run.options.skipped) {
+        fail("events: window: expected more than the {} positions that are skipped, got {}",
+             run.options.skipped, run.options.window);
+    }
     text_windows windows(run.text, text, run.options.window, run.how);
     event_checkpoint state{
         {}, 0, 0, event_statistics(model.config.layers, model.config.inner_width)};
@@ -187,6 +191,10 @@ XLENS_API event_statistics events(const transformer<>& model, const tokenizer& t
         if (clock::now() - saved >= run.between_checkpoints) { save(); }
         progress(static_cast<std::size_t>(reader.statistics().tokens),
                  std::min(static_cast<std::size_t>(limit), windows.expected_tokens() / every));
+    }
+    if (reader.statistics().positions == 0) {
+        fail("{}: {} tokens, expected more than the {} that are skipped in every window",
+             printable(run.text.string(), 1024), reader.statistics().tokens, run.options.skipped);
     }
     save();
     files.finish();

@@ -176,6 +176,9 @@ inline direction_set read_own_directions(const std::filesystem::path& path) {
     }
     take_directions(file.name(), file.tensors(), out);
     const std::string sum = fmt::format("{:016x}", direction_checksum(out));
+    if (said.text("checksum").empty()) {
+        fail("{}: metadata: checksum: expected that of its directions, got none", file.name());
+    }
     if (said.text("checksum") != sum) {
         fail("{}: checksum: expected {}, got {}: damaged", file.name(),
              printable(said.text("checksum")), sum);

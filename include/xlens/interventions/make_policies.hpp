@@ -33,6 +33,8 @@
 #include <xlens/sae/sparse_autoencoder.hpp>
 #include <xlens/text/input_text.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -116,12 +118,22 @@ XLENS_API void intervention_maker::operator()(const edit_step& step) const {
     m_out.add(std::move(policy));
 }
 
+/// What `make` throws, with the place of the step that it is about.
+template <class Make>
+void named(const std::string& place, Make make) {
+    try {
+        make();
+    } catch (const error& e) { fail("{}: {}", place, e.what()); }
+}
+
 XLENS_API void intervention_maker::operator()(const steer_step& step) const {
     const auto& config = m_in.model.config;
     if (step.layer >= config.layers) {
         fail("{}.layer: expected 0 to {}, got {}", step.place, config.layers - 1, step.layer);
     }
-    m_out.add(steer(step.layer, direction(step), step.strength, positions(step.when)));
+    const std::vector<float> along = direction(step);
+    const position_set where = positions(step.when);
+    named(step.place, [&] { m_out.add(steer(step.layer, along, step.strength, where)); });
 }
 
 XLENS_API void intervention_maker::operator()(const feature_step& step) const {
@@ -140,7 +152,10 @@ XLENS_API void intervention_maker::operator()(const directions_step& step) const
                  set.of.rbegin()->first);
         }
     }
-    m_out.add(steer_directions(set, step.strength, step.layers, positions(step.when)));
+    const position_set where = positions(step.when);
+    const std::string file = printable(step.file.string(), 1024);
+    named(fmt::format("{}: {}", step.place, file),
+          [&] { m_out.add(steer_directions(set, step.strength, step.layers, where)); });
 }
 
 XLENS_API void intervention_maker::operator()(const patch_step& step) const {

@@ -119,7 +119,7 @@ XLENS_API position_set step_moment::positions(std::optional<std::size_t> prompt_
     if (when == kind::always) { return {}; }
     if (when == kind::listed) { return listed; }
     if (!prompt_length) {
-        fail("{}: expected always, for there is no prompt here, got {}", place,
+        fail("{}: expected always, for there is no one prompt here, got {}", place,
              when == kind::prompt ? "prompt" : "generating");
     }
     return when == kind::prompt ? position_set::before(*prompt_length)

@@ -7,6 +7,7 @@
 #include <xlens/sae/sae_site.hpp>
 #include <xlens/sae/sparse_autoencoder.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/trace/keep_sites.hpp>
 
 #include <cstddef>
 #include <string>
@@ -15,6 +16,7 @@
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
+#include <xlens/core/layer.hpp>
 
 #include <cmath>
 #endif
@@ -24,10 +26,11 @@ namespace xlens {
 /// Policy that pushes a feature of a sparse autoencoder where that reads:
 ///   x ← x + a·d_i
 /// with the direction as it is, so that `a` is in the units of activations: as if the feature were
-/// more active by a. To what attention or FFN adds, this is the same as to the residual behind it.
+/// more active by a.
 class steer_feature {
 public:
-    static constexpr hook hooks = hook::embedding | hook::before | hook::after;
+    static constexpr hook hooks =
+        hook::embedding | hook::attention_out | hook::before | hook::ffn_out | hook::after;
     static constexpr bool rowwise = true;
 
     /// Copies what it needs. Throws xlens::error for a feature that there is not, and where a·d_i
@@ -38,14 +41,19 @@ public:
     /// Throws xlens::error unless a model of this size has the layer and the width.
     void check(const model_sizes& model) const;
 
-    void embedding(const site& where, rows<float> x);
-    void before(const site& where, rows<float> x);
-    void after(const site& where, rows<float> x);
+    void embedding(const site& where, rows<float> x) const { push(hook::embedding, where, x); }
+    void attention_out(const site& where, rows<float> x) const {
+        push(hook::attention_out, where, x);
+    }
+    void before(const site& where, rows<float> x) const { push(hook::before, where, x); }
+    void ffn_out(const site& where, rows<float> x) const { push(hook::ffn_out, where, x); }
+    void after(const site& where, rows<float> x) const { push(hook::after, where, x); }
 
 private:
-    void push(const site& where, rows<float> x) const;
+    void push(hook here, const site& where, rows<float> x) const;
 
-    sae_place m_place;
+    std::size_t m_layer;  // of the autoencoder
+    layer_site m_place;
     std::vector<float> m_push;  // (D)
     position_set m_positions;
     std::string m_name;
@@ -55,7 +63,8 @@ private:
 
 XLENS_API steer_feature::steer_feature(const sparse_autoencoder& sae, std::size_t feature, float a,
                                        position_set positions)
-    : m_place(sae.facts().place),
+    : m_layer(sae.facts().place.layer),
+      m_place(layer_site_of(sae.facts().place)),
       m_push(sae.width()),
       m_positions(std::move(positions)),
       m_name(sae.facts().name) {
@@ -72,31 +81,15 @@ XLENS_API void steer_feature::check(const model_sizes& model) const {
     if (m_push.size() != model.width) {
         fail("{}: width {}, the model has {}", m_name, m_push.size(), model.width);
     }
-    if (m_place.layer >= model.layers) {
-        fail("{}: layer {}, the model has layers 0 to {}", m_name, m_place.layer, model.layers - 1);
-    }
+    check_layer(m_name, m_layer, model.layers);
 }
 
-XLENS_API void steer_feature::push(const site& where, rows<float> x) const {
+XLENS_API void steer_feature::push(hook here, const site& where, rows<float> x) const {
+    if (m_place != layer_site{here, where.layer}) { return; }
     for (std::size_t t = 0; t < x.count(); ++t) {
         if (!m_positions.contains(where.first_position + t)) { continue; }
         for (std::size_t d = 0; d < m_push.size(); ++d) { x[t][d] += m_push[d]; }
     }
-}
-
-XLENS_API void steer_feature::embedding(const site& where, rows<float> x) {
-    if (m_place.site == sae_site::entering && m_place.layer == 0) { push(where, x); }
-}
-
-XLENS_API void steer_feature::before(const site& where, rows<float> x) {
-    const bool here = m_place.site == sae_site::before || m_place.site == sae_site::attention_out;
-    if (here && where.layer == m_place.layer) { push(where, x); }
-}
-
-XLENS_API void steer_feature::after(const site& where, rows<float> x) {
-    const bool here = m_place.site == sae_site::after || m_place.site == sae_site::ffn_out;
-    const bool enters_next = m_place.site == sae_site::entering && m_place.layer == where.layer + 1;
-    if ((here && where.layer == m_place.layer) || enters_next) { push(where, x); }
 }
 
 #endif

@@ -31,13 +31,12 @@ XLENS_API captured_array feature_array(const sparse_autoencoder& sae, const tran
 
 namespace detail {
 
-/// The site of a capture whose rows an autoencoder reads: what enters a layer leaves the one below.
+/// The site of a capture whose rows an autoencoder reads.
 inline captured_array read_by(const sae_place& place) {
-    const bool enters = place.site == sae_site::entering;
-    const bool first = enters && place.layer == 0;
+    const layer_site at = layer_site_of(place);
     captured_array out;
-    out.site = find_capture_site(first ? "embedding" : enters ? "after" : name_of(place.site));
-    out.layer = enters && !first ? place.layer - 1 : place.layer;
+    out.site = find_capture_site(at.site);
+    out.layer = at.layer;
     return out;
 }
 

@@ -18,8 +18,9 @@
 #include <xlens/model/each_pass.hpp>
 #include <xlens/model/state.hpp>
 #include <xlens/nn/norm.hpp>
-#include <xlens/sae/observe_place.hpp>
+#include <xlens/sae/sae_site.hpp>
 #include <xlens/storage/rows.hpp>
+#include <xlens/trace/keep_sites.hpp>
 
 #include <utility>
 #endif
@@ -95,21 +96,22 @@ XLENS_API std::vector<feature_position> trace_features_with(const transformer<>&
                                                             dynamic_policies& policies) {
     constexpr std::size_t chunk = 32;
     sae.check(model.sizes());
-    observe_place seen(sae.facts().place);
+    const sae_place place = sae.facts().place;
+    keep_sites seen({layer_site_of(place)});
     sequence_state state = model.start();
     state.wanted = logit_rows::none;
     std::vector<feature_position> out;
     each_pass(model, state, tokens, chunk, [&](const text_pass& pass) {
         model.forward(state, pass.tokens, policies, seen);
-        const rows<const float> x = seen.kept();
-        check_residual(x, sae.facts().place.layer, seen.first_position());
+        const rows<const float> x = seen.kept(0);
+        check_residual(x, place.layer, pass.row);
         xt::xtensor<float, 2> f = xt::empty<float>({x.count(), sae.features()});
         sae.encode(x, f, has_layer_norm(model));
         xt::xtensor<float, 2> rebuilt = xt::empty<float>({x.count(), x.width()});
         sae.decode(f, rebuilt);
         for (std::size_t t = 0; t < x.count(); ++t) {
             feature_position p;
-            p.position = seen.first_position() + t;
+            p.position = pass.row + t;
             top_ids<std::size_t> best(options.features);
             const std::span<const float> row = rows<const float>(f)[t];
             for (std::size_t i = 0; i < row.size(); ++i) {

@@ -16,6 +16,8 @@
 #include <xlens/io/safetensors.hpp>
 #include <xlens/json/field.hpp>
 #include <xlens/json/reader.hpp>
+#include <xlens/kernels/finite.hpp>
+#include <xlens/storage/any_matrix.hpp>
 #include <xlens/storage/fingerprint.hpp>
 #include <xlens/storage/formats.hpp>
 #include <xlens/storage/stored_tensor.hpp>
@@ -118,6 +120,18 @@ inline void check_sae_tensors(const sae_tensors& in, const sae_names& names, boo
     }
 }
 
+/// Fails for a number that is none: one in a direction would leave a search without scores.
+inline void check_finite(const sae_tensors& in, std::string_view name) {
+    const stored_tensor& t = in.get(name, 2);
+    const any_matrix numbers(t.format, t.data, t.shape[0], t.shape[1]);
+    std::vector<float> row(t.shape[1]);
+    for (std::size_t r = 0; r < t.shape[0]; ++r) {
+        numbers.decode(r, 0, row);
+        const std::size_t at = kernels::first_not_finite(row);
+        if (at < row.size()) { fail("{}: {}({}, {}) is {}", in.file(), name, r, at, row[at]); }
+    }
+}
+
 inline sparse_autoencoder make_sae(sae_facts facts, const sae_tensors& in, const sae_names& names,
                                    std::shared_ptr<const void> owner) {
     const bool jumps = facts.architecture == "jumprelu";
@@ -130,6 +144,8 @@ inline sparse_autoencoder make_sae(sae_facts facts, const sae_tensors& in, const
         fail("{}: {}: expected numbers, got ({}, {})", in.file(), names.encoder, width, features);
     }
     const stored_tensor& decoder = in.get(names.decoder, std::vector<std::size_t>{features, width});
+    check_finite(in, names.encoder);
+    check_finite(in, names.decoder);
     sparse_autoencoder::weights w{
         any_matrix(encoder.format, encoder.data, width, features, true),
         any_matrix(decoder.format, decoder.data, features, width),

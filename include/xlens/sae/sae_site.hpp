@@ -2,6 +2,7 @@
 #pragma once
 
 #include <xlens/core/compiled.hpp>
+#include <xlens/trace/keep_sites.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -34,6 +35,9 @@ struct sae_place {
     sae_site site = sae_site::after;
     bool operator==(const sae_place&) const = default;
 };
+
+/// Where a pass comes by a place: what enters a layer is what left the one below, or the embedding.
+XLENS_API layer_site layer_site_of(const sae_place& place);
 
 /// The place that TransformerLens calls so ("blocks.8.hook_resid_post"); nothing for one that is
 /// not a site here.
@@ -75,6 +79,19 @@ std::optional<sae_place> place_in(std::string_view name, std::string_view prefix
 }
 
 }  // namespace detail
+
+XLENS_API layer_site layer_site_of(const sae_place& place) {
+    switch (place.site) {
+        case sae_site::entering:
+            return place.layer == 0 ? layer_site{hook::embedding, 0}
+                                    : layer_site{hook::after, place.layer - 1};
+        case sae_site::before: return {hook::before, place.layer};
+        case sae_site::after: return {hook::after, place.layer};
+        case sae_site::attention_out: return {hook::attention_out, place.layer};
+        case sae_site::ffn_out: return {hook::ffn_out, place.layer};
+    }
+    return {};
+}
 
 XLENS_API std::string_view name_of(sae_site site) {
     for (const auto& [name, one] : detail::site_names) {

@@ -119,6 +119,8 @@ struct captured_array {
 
 /// The site of that name; null where there is none.
 XLENS_API const capture_site* find_capture_site(std::string_view name);
+/// The site at a hook; null where there is none.
+XLENS_API const capture_site* find_capture_site(hook at);
 
 /// The arrays of some sites, in the order of the table, some layers (none named: all) in order.
 /// Throws xlens::error for a site that is none, and a layer that is not there.
@@ -145,6 +147,13 @@ inline void check_sites(std::span<const std::string> sites) {
 XLENS_API const capture_site* find_capture_site(std::string_view name) {
     for (const capture_site& s : capture_sites) {
         if (s.name == name) { return &s; }
+    }
+    return nullptr;
+}
+
+XLENS_API const capture_site* find_capture_site(hook at) {
+    for (const capture_site& s : capture_sites) {
+        if (s.where == at) { return &s; }
     }
     return nullptr;
 }

@@ -46,6 +46,7 @@ struct capture_source {
     std::string name;                              ///< for messages
     std::string identity;                          ///< tells inputs apart
     std::size_t longest = 0;                       ///< tokens of the longest sequence
+    std::size_t shortest = 0;                      ///< of the shortest prompt; of a text: longest
     std::function<next_function()> start;          ///< a walk over the sequences, from the first
     std::function<std::size_t()> expected_tokens;  ///< of all, or a guess
     /// Throws xlens::error if a sequence lacks one of the positions.
@@ -68,6 +69,7 @@ XLENS_API capture_source capture_prompts(std::string name, std::vector<source_se
     if (prompts.empty()) { fail("{}: no prompts, expected at least 1", name); }
     const auto shared = std::make_shared<const std::vector<source_sequence>>(std::move(prompts));
     capture_source out;
+    out.shortest = shared->front().tokens.size();
     fnv1a hash;
     std::size_t tokens = 0;
     for (const source_sequence& p : *shared) {
@@ -76,6 +78,7 @@ XLENS_API capture_source capture_prompts(std::string name, std::vector<source_se
         hash.add(std::as_bytes(std::span(p.tokens)));
         hash.add(std::as_bytes(std::span(p.metadata)));
         out.longest = std::max(out.longest, p.tokens.size());
+        out.shortest = std::min(out.shortest, p.tokens.size());
         tokens += p.tokens.size();
     }
     out.name = std::move(name);
@@ -111,6 +114,7 @@ XLENS_API capture_source capture_text(const std::filesystem::path& path, const t
                                    ? std::string()
                                    : fmt::format(", the first {} tokens", limit));
     out.longest = std::min(windows->next().size(), limit);  // of the first, no other is longer
+    out.shortest = out.longest;
     out.expected_tokens = [windows, limit] { return std::min(windows->expected_tokens(), limit); };
     out.start = [=] {
         windows->seek(begin);

@@ -99,6 +99,10 @@ XLENS_API text_examples find_examples(const transformer<>& model, std::span<cons
             if (pass.last) { out.found.end_window(); }
         },
         options.progress);
+    if (out.found.positions() == 0) {
+        fail("examples: {} tokens, expected more than the {} that are skipped in every window",
+             tokens.size(), options.keep.skipped);
+    }
     return out;
 }
 
