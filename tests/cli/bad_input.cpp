@@ -397,6 +397,35 @@ BOOST_AUTO_TEST_CASE(a_step_beyond_the_end_of_a_short_text_acts_nowhere) {
     }
 }
 
+// A manifest that says edited is of rows that are: every prompt has the positions.
+BOOST_AUTO_TEST_CASE(a_capture_of_prompts_is_edited_in_all_of_them_or_in_none) {
+    const xlens::test::temporary_directory folder;
+    const std::string prompts =
+        folder.write("p.jsonl", "{\"ids\": [1, 2, 3, 4, 5, 6]}\n{\"ids\": [1, 2, 3]}\n").string();
+    const std::string out = (folder.path() / "captured").string();
+    const auto run = [&](const std::string& step, const std::string& from) {
+        const std::string recipe =
+            folder
+                .write("r.json",
+                       R"({"interventions": [{"do": "zero", "neurons": ["1:3"], )" + step + "}]}")
+                .string();
+        return xlens::test::run_program(
+            {"capture", model, "--prompts", from, "--recipe", recipe, "--layers", "1", "-o", out});
+    };
+    const auto beyond = run(R"("positions": [4])", prompts);
+    BOOST_TEST(beyond.exit_code == 2);
+    BOOST_TEST(beyond.err.ends_with("interventions[0].positions: position 4: expected 0 to 2\n"));
+    const auto unequal = run(R"("when": "generating")", prompts);
+    BOOST_TEST(unequal.exit_code == 2);
+    BOOST_TEST(
+        unequal.err.ends_with("expected always, for there is no one prompt here, got "
+                              "generating\n"));
+    BOOST_TEST(!std::filesystem::exists(out));
+    const std::string equal =
+        folder.write("e.jsonl", "{\"ids\": [1, 2, 3]}\n{\"ids\": [4, 5, 6]}\n").string();
+    BOOST_TEST(run(R"("when": "generating")", equal).exit_code == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {
     const xlens::test::temporary_directory folder;
     ::setenv("XLENS_CACHE", folder.path().c_str(), 1);

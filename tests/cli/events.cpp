@@ -209,6 +209,10 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused_by_one_line) {
                       "may be LATIN1 (iconv -f LATIN1)");
     check_refused(events(text, {"--window", "10000"}),
                   "--window: expected 2 to 8192, the model's context, got 10000");
+    check_refused(events(text, {"--skip", "600"}),
+                  "events: window: expected more than the 600 positions that are skipped, got 512");
+    check_refused(events(text, {"--limit", "20", "--skip", "30"}),
+                  text + ": 20 tokens, expected more than the 30 that are skipped in every window");
     check_refused(events(text, {"--limit", "1"}),
                   "--limit: expected a whole number from 2 to 1099511627776, got '1'");
     check_refused(events(text, {"--threshold", "-1"}), "--threshold: expected more than 0, got -1");

@@ -207,6 +207,8 @@ BOOST_AUTO_TEST_CASE(what_examples_cannot_do_is_refused) {
                   "--window: expected 2 to 8192, the model's context, got 8193");
     check_refusal(with({"examples", model, "0:1", "--window", "4", "--skip", "4"}, file),
                   "--window: expected more than the 4 tokens that begin it or are skipped, got 4");
+    check_refusal(with({"examples", model, "0:1", "--limit", "1"}, file),
+                  "examples: 1 tokens, expected more than the 1 that are skipped in every window");
     check_refusal(with({"examples", model, "0:1", "--threshold", "-1"}, file),
                   "--threshold: expected at least 0, got -1");
     const xlens::test::temporary_directory folder;

@@ -393,6 +393,16 @@ BOOST_AUTO_TEST_CASE(attribute_has_every_part) {
                         run(other)["logit"].get<double>()) < 1e-4);
 }
 
+// Where logits are capped, what is taken apart is said to be the logit before that.
+BOOST_AUTO_TEST_CASE(attribute_says_that_a_logit_is_before_the_cap) {
+    const std::string capped = xlens::test::golden_path("families/gemma2_scalar/hf").string();
+    std::ifstream file(capped + "/config.json");
+    const json config = json::parse(file);
+    BOOST_TEST(run({"attribute", capped, "--ids", "36,23,43"})["before_cap"] ==
+               config["final_logit_softcapping"]);
+    BOOST_TEST(!run({"attribute", tiny, "--ids", "3,1,4"}).contains("before_cap"));
+}
+
 BOOST_AUTO_TEST_CASE(attribute_takes_attention_apart) {
     const std::vector<std::string> plain{"attribute", model, "--prompt", "The capital of France is",
                                          "--limit",   "3"};

@@ -5,6 +5,7 @@
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/interventions/make_policies.hpp>
 #include <xlens/interventions/recipe_file.hpp>
+#include <xlens/interventions/steer.hpp>
 #include <xlens/interventions/steer_feature.hpp>
 #include <xlens/io/load.hpp>
 #include <xlens/json/reader.hpp>
@@ -124,6 +125,55 @@ BOOST_AUTO_TEST_CASE(a_feature_is_pushed_where_it_is_read) {
                    add_interventions(pack, read_recipe(wrong, "recipe", golden_path("saes")),
                                      recipe_context{llama()});
                }) == sae.facts().name + ": feature 40: expected 0 to 39");
+}
+
+// An edit behind the FFN is none of what the FFN adds: the features of that stay PyTorch's.
+BOOST_AUTO_TEST_CASE(an_edit_behind_its_place_changes_no_feature) {
+    const sparse_autoencoder sae = read_sae(sae_path("jumprelu"));
+    std::vector<float> along(sae.width(), 0.0F);
+    along[3] = 1.0F;
+    steer behind(1, along, 40.0F);
+    const std::vector<token_id> prompt = ids();
+    const auto positions =
+        trace_features(llama(), sae, prompt, {.features = sae.features()}, behind);
+    BOOST_TEST_REQUIRE(positions.size() == prompt.size());
+    for (std::size_t t = 0; t < prompt.size(); ++t) {
+        const auto expected = golden()["jumprelu"]["activations"][t].get<std::vector<float>>();
+        std::vector<float> found(expected.size(), 0.0F);
+        for (const auto& [feature, activation] : positions[t].features) {
+            found[feature] = activation;
+        }
+        BOOST_TEST(max_difference(found, expected) < 2e-5 * largest_magnitude(expected), t);
+    }
+}
+
+// At every kind of place x becomes x + a·d_i there: the first that a pass comes by.
+BOOST_AUTO_TEST_CASE(a_push_shows_at_its_place) {
+    for (const auto& [layer, site] : {sae_place{0, sae_site::entering},
+                                      {1, sae_site::entering},
+                                      {1, sae_site::before},
+                                      {1, sae_site::after},
+                                      {1, sae_site::attention_out},
+                                      {1, sae_site::ffn_out}}) {
+        const sparse_autoencoder sae = read_sae(sae_path("standard"), {layer, site});
+        const std::vector<token_id> prompt = ids();
+        const auto read = [&](auto&... policies) {
+            keep_sites seen({layer_site_of({layer, site})});
+            sequence_state state = llama().start();
+            llama().forward(state, prompt, policies..., seen);
+            return xt::xtensor<float, 2>(seen.kept(0).tensor());
+        };
+        steer_feature push(sae, 7, 3.5F);
+        const xt::xtensor<float, 2> before = read();
+        const xt::xtensor<float, 2> after = read(push);
+        std::vector<float> d(sae.width());
+        sae.direction(7, d);
+        for (std::size_t t = 0; t < prompt.size(); ++t) {
+            for (std::size_t i = 0; i < d.size(); ++i) {
+                BOOST_REQUIRE_SMALL(after(t, i) - before(t, i) - 3.5F * d[i], 1e-5F);
+            }
+        }
+    }
 }
 
 // The scores s_w = ⟨γ⊙e_w, d_i⟩ of a feature over the vocabulary, in plain loops.

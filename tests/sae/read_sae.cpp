@@ -7,8 +7,13 @@
 
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
+#include "support/json_document.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -89,6 +94,27 @@ BOOST_AUTO_TEST_CASE(an_autoencoder_is_of_these_files) {
     const temporary_directory empty;
     BOOST_TEST(error_message([&] { (void)sae_files(empty.path()); }) ==
                error_message([&] { (void)read_sae(empty.path()); }));
+}
+
+// One number that is none among the directions would leave a search without a single score.
+BOOST_AUTO_TEST_CASE(a_weight_that_is_no_number_is_named) {
+    const temporary_directory folder;
+    for (const auto& file : sae_files(sae_path("standard"))) {
+        std::filesystem::copy(file, folder.path() / file.filename());
+    }
+    std::string bytes = bytes_of(folder.path() / "sae_weights.safetensors");
+    std::uint64_t size = 0;  // of the header
+    std::memcpy(&size, bytes.data(), sizeof size);
+    const std::size_t data = sizeof size + static_cast<std::size_t>(size);
+    const auto begin = json_document(bytes.substr(
+        sizeof size, static_cast<std::size_t>(size)))["W_dec"]["data_offsets"][0]
+                           .get<std::size_t>();
+    constexpr std::size_t width = 32;
+    const float none = NAN;
+    std::memcpy(&bytes[data + begin + (5 * width + 9) * sizeof none], &none, sizeof none);
+    folder.write("sae_weights.safetensors", bytes);
+    BOOST_TEST(
+        error_message([&] { (void)read_sae(folder.path()); }).ends_with("W_dec(5, 9) is nan"));
 }
 
 BOOST_AUTO_TEST_CASE(places_have_names) {
