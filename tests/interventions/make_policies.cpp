@@ -99,7 +99,8 @@ BOOST_AUTO_TEST_CASE(a_recipe_is_the_policies_that_one_would_write) {
 
 BOOST_AUTO_TEST_CASE(neurons_come_from_files_that_search_and_cluster_write) {
     const temporary_directory folder;
-    folder.write("hits.json", R"({"hits": [{"neuron": "0:1", "score": 2.0}, {"neuron": "1:2"}]})");
+    folder.write("hits.json", R"({"hits": [{"neuron": "0:1", "score": 2.0}, {"neuron": "1:2"},
+        {"neuron": "0:1", "score": -1.0}]})");  // named twice, changed once
     folder.write("clusters.json", R"({"clusters": [
         {"id": 0, "neurons": ["0:5"]}, {"id": 7, "size": 2, "neurons": ["1:9", "0:8"]}]})");
     folder.write("plain.json", R"(["1:1"])");

@@ -559,4 +559,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_merged_is_refused) {
     bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
     std::ofstream(at("1") / "capture-00000.safetensors", std::ios::binary) << bytes;
     has(merge({"0", "1"}), "damaged: checksum");
+    // A file that is not there is missed before anything is written.
+    fs::remove(at("1") / "capture-00000.safetensors");
+    has(merge({"0", "1"}, "untouched"), "capture-00000.safetensors: a file of ");
+    BOOST_TEST(!fs::exists(at("untouched")));
 }

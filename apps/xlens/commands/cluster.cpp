@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 
 namespace xlens::program {
 
@@ -36,9 +37,9 @@ struct cluster_flags {
     std::string form;
     std::optional<std::size_t> sample;
     std::size_t seed = 0;
-    std::size_t rounds = 100;
+    std::optional<std::size_t> rounds;
     std::optional<float> tolerance;
-    std::size_t memory = 1024;
+    std::optional<std::size_t> memory;
     std::size_t top = 10;
     std::size_t limit = 40;
     bool shuffle = false;
@@ -54,12 +55,19 @@ struct cluster_flags {
         out.sample = sample.value_or(0);
         out.top = top;
         out.shuffle = shuffle;
-        out.k_means.rounds = rounds;
+        const bool complete = out.method == cluster_method::complete;
+        for (const auto& [flag, given, fits] :
+             {std::tuple{"--rounds", rounds.has_value(), !complete},
+              {"--tolerance", tolerance.has_value(), !complete},
+              {"--memory", memory.has_value(), complete}}) {
+            if (given && !fits) { fail("{}: not for --method {}", flag, method); }
+        }
+        out.k_means.rounds = rounds.value_or(100);
         out.k_means.tolerance = double{tolerance.value_or(1e-5F)};
         if (out.k_means.tolerance < 0.0) {
             fail("--tolerance: expected at least 0, got {}", out.k_means.tolerance);
         }
-        out.linkage.memory = memory * mebibyte;
+        out.linkage.memory = memory.value_or(1024) * mebibyte;
         return out;
     }
 };
@@ -109,10 +117,11 @@ void add_cluster(command_line& program) {
     a.whole("--sample", flags->sample, 1, most, "Take this many value vectors at random (all)");
     a.whole("--seed", flags->seed, 0, std::numeric_limits<std::size_t>::max(),
             "Of the first centroids, the sample and the shuffle");
-    a.whole("--rounds", flags->rounds, 0, 1'000'000, "Most rounds of k-means");
+    a.whole("--rounds", flags->rounds, 0, 1'000'000, "Most rounds of k-means (100)");
     a.number("--tolerance", flags->tolerance,
              "K-means ends when a round takes less than this share off Σ(1 - cos) (1e-5)");
-    a.whole("--memory", flags->memory, 1, most, "Most MiB for the distances of complete linkage");
+    a.whole("--memory", flags->memory, 1, most,
+            "Most MiB for the distances of complete linkage (1024)");
     a.flag("--shuffle", flags->shuffle,
            "Do the same to vectors with shuffled components, for comparison");
     a.whole("--top", flags->top, 1, most, "Tokens of each end of a concept");

@@ -27,6 +27,8 @@
 #include <xlens/storage/stored_tensor.hpp>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 #endif
 
 // Recipe files: {"interventions": [STEP..]}, each STEP one of
@@ -47,8 +49,8 @@
 //   {"do": "ban", "words": [TEXT..], "ids": [[ID..]..]}
 // NEURONS: ["L:I"..], or {"file": FILE} of a file beside the recipe that `search --json`, `cluster`
 // (with "cluster": ID) or `attribute --json` (with "sign": "positive" | "negative" or without)
-// wrote, "limit": N of them, the first; FOLDER and FILE: looked for there, too; TOKEN: an id, or a
-// text that is one token; LAYERS: "5-8,11" or [N..].
+// wrote, "limit": N of them, the first; one that is named twice counts once. FOLDER and FILE:
+// looked for there, too; TOKEN: an id, or a text that is one token; LAYERS: "5-8,11" or [N..].
 
 namespace xlens {
 
@@ -301,6 +303,8 @@ XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) co
     std::vector<neuron> out =
         value.value().is_object() ? neurons_of_file(value) : read_neurons(value);
     if (out.empty()) { fail("{}: expected at least 1 neuron, got 0", value.place()); }
+    std::set<std::pair<std::size_t, std::size_t>> known;
+    std::erase_if(out, [&](const neuron& n) { return !known.emplace(n.layer, n.index).second; });
     return out;
 }
 

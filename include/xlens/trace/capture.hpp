@@ -236,6 +236,11 @@ private:
 /// The arrays of the sites, then those that are computed.
 inline std::vector<captured_array> arrays_of(const capture_options& o, const capture_sizes& sizes) {
     std::vector<captured_array> out = captured_arrays(o.sites, o.layers, sizes);
+    const auto of_layers = [](const captured_array& a) { return a.site->per_layer; };
+    if (!o.layers.empty() && std::ranges::none_of(out, of_layers)) {
+        fail("layers: expected a site of layers with them, such as after, got {}",
+             o.sites.empty() ? "none" : joined(o.sites, ", "));
+    }
     for (const captured_array& a : o.computed) {
         if (std::ranges::find(out, a.name, &captured_array::name) != out.end()) {
             fail("capture: {}: expected one array of this name, got two", a.name);

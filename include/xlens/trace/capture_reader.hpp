@@ -18,6 +18,7 @@
 #include <xlens/io/crc32.hpp>
 
 #include <algorithm>
+#include <system_error>
 #endif
 
 namespace xlens {
@@ -51,7 +52,16 @@ private:
 #if XLENS_DEFINES(trace)
 
 XLENS_API capture_reader::capture_reader(std::filesystem::path folder)
-    : m_folder(std::move(folder)), m_manifest(m_folder) {}
+    : m_folder(std::move(folder)), m_manifest(m_folder) {
+    // Now, not when it is their turn: others are written by then.
+    for (const capture_file& f : m_manifest.files()) {
+        const std::filesystem::path path = m_folder / f.name;
+        std::error_code problem;
+        if (!std::filesystem::exists(path, problem)) {
+            fail("{}: a file of {} is missing", printable(path.string(), 1024), m_manifest.name());
+        }
+    }
+}
 
 XLENS_API void capture_reader::open_next() {
     const capture_facts& facts = m_manifest.facts();
