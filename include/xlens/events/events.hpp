@@ -76,8 +76,8 @@ private:
 /// says where the run stands: the same call goes on from there, with the result of a run that was
 /// not interrupted, to the byte. When all is read it stays, so that the same call, or one with a
 /// higher limit, need not read again. `progress(done, total)` counts tokens. Throws xlens::error
-/// for a text that cannot be read or has fewer than 2 tokens, a folder that cannot be written, and
-/// a checkpoint that belongs to another run.
+/// for a text that cannot be read, has fewer than 2 tokens or none that is looked at, a folder that
+/// cannot be written, and a checkpoint that belongs to another run.
 XLENS_API event_statistics events(const transformer<>& model, const tokenizer& text,
                                   const event_run& run, const progress_function& progress);
 

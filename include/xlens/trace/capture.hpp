@@ -94,8 +94,8 @@ XLENS_API capture_result capture_with(const transformer<>& model, const capture_
 /// there are. A run that was interrupted goes on when it is called again, with the bytes of one
 /// that was not; a finished one is not run again.
 ///
-/// Throws xlens::error for sites, layers and positions that are not there, nothing to capture, or
-/// two arrays of one name, before anything is read;
+/// Throws xlens::error for sites, layers and positions that are not there, layers without a site
+/// that is of them, nothing to capture, or two arrays of one name, before anything is read;
 /// a folder that holds something else; a number that is none, or that f16 cannot hold; tokens that
 /// do not fit the model.
 template <class... P>

@@ -56,8 +56,9 @@ struct text_examples {
 /// position of each window is not looked at, since it attends to itself alone and its coefficients
 /// are often a hundred times larger (event_options::skipped): with a prefix that is the start
 /// token. For all neurons of a model, `all_neurons`, take no context: memory then does not grow
-/// with the window. Throws xlens::error for a text of no token, a window that does not fit, what
-/// coefficient_examples refuses, and where a residual is no number. Cost a pass over the text.
+/// with the window. Throws xlens::error for a text of no token or of none that is looked at, a
+/// window that does not fit, what coefficient_examples refuses, and where a residual is no number.
+/// Cost a pass over the text.
 XLENS_API text_examples find_examples(const transformer<>& model, std::span<const token_id> text,
                                       std::vector<neuron> neurons,
                                       const example_options& options = {});
