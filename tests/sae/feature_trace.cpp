@@ -149,16 +149,16 @@ BOOST_AUTO_TEST_CASE(an_edit_behind_its_place_changes_no_feature) {
 
 // At every kind of place x becomes x + a·d_i there: the first that a pass comes by.
 BOOST_AUTO_TEST_CASE(a_push_shows_at_its_place) {
-    for (const auto& [layer, site] : {sae_place{0, sae_site::entering},
-                                      {1, sae_site::entering},
-                                      {1, sae_site::before},
-                                      {1, sae_site::after},
-                                      {1, sae_site::attention_out},
-                                      {1, sae_site::ffn_out}}) {
-        const sparse_autoencoder sae = read_sae(sae_path("standard"), {layer, site});
+    for (const sae_place& place : {sae_place{0, sae_site::entering},
+                                   {1, sae_site::entering},
+                                   {1, sae_site::before},
+                                   {1, sae_site::after},
+                                   {1, sae_site::attention_out},
+                                   {1, sae_site::ffn_out}}) {
+        const sparse_autoencoder sae = read_sae(sae_path("standard"), {place.layer, place.site});
         const std::vector<token_id> prompt = ids();
         const auto read = [&](auto&... policies) {
-            keep_sites seen({layer_site_of({layer, site})});
+            keep_sites seen({layer_site_of(place)});
             sequence_state state = llama().start();
             llama().forward(state, prompt, policies..., seen);
             return xt::xtensor<float, 2>(seen.kept(0).tensor());
