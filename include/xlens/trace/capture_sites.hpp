@@ -132,6 +132,12 @@ XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::strin
 
 namespace detail {
 
+template <class Value>
+const capture_site* site_with(const Value& value, Value capture_site::*member) {
+    const auto found = std::ranges::find(capture_sites, value, member);
+    return found == std::ranges::end(capture_sites) ? nullptr : &*found;
+}
+
 inline void check_sites(std::span<const std::string> sites) {
     for (const std::string& name : sites) {
         if (find_capture_site(name) == nullptr) {
@@ -145,17 +151,11 @@ inline void check_sites(std::span<const std::string> sites) {
 }  // namespace detail
 
 XLENS_API const capture_site* find_capture_site(std::string_view name) {
-    for (const capture_site& s : capture_sites) {
-        if (s.name == name) { return &s; }
-    }
-    return nullptr;
+    return detail::site_with(name, &capture_site::name);
 }
 
 XLENS_API const capture_site* find_capture_site(hook at) {
-    for (const capture_site& s : capture_sites) {
-        if (s.where == at) { return &s; }
-    }
-    return nullptr;
+    return detail::site_with(at, &capture_site::where);
 }
 
 XLENS_API std::vector<captured_array> captured_arrays(std::span<const std::string> sites,
