@@ -431,6 +431,35 @@ BOOST_AUTO_TEST_CASE(a_capture_of_prompts_is_edited_in_all_of_them_or_in_none) {
     BOOST_TEST(run(R"("when": "generating")", equal).exit_code == 0);
 }
 
+BOOST_AUTO_TEST_CASE(flags_of_a_text_are_refused_where_a_file_has_ids_alone) {
+    const xlens::test::temporary_directory folder;
+    const std::string ids =
+        folder.write("ids.jsonl", "{\"ids\": [1, 2]}\n{\"ids\": [3]}\n").string();
+    const std::string both =
+        folder.write("both.jsonl", "{\"ids\": [1, 2]}\n{\"prompt\": \"a\"}\n").string();
+    for (const std::vector<std::string>& flag : std::vector<std::vector<std::string>>{
+             {"--chat"}, {"--special"}, {"--no-bos"}, {"--date", "2024-07-04"}}) {
+        std::vector<std::string> command{"trace", model, "--json", "--prompts", ids};
+        command.insert(command.end(), flag.begin(), flag.end());
+        const auto refused = xlens::test::run_program(command);
+        BOOST_TEST(refused.exit_code == 2);
+        BOOST_TEST(refused.err ==
+                   "xlens: " + flag.front() + ": expected a text in " + ids + ", got ids alone\n");
+        command[4] = both;
+        BOOST_TEST(xlens::test::run_program(command).exit_code == 0);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_chat_template_cannot_read_names_its_file) {
+    const xlens::test::temporary_directory folder;
+    const std::string five =
+        folder.write("five.json", R"([{"role": "user", "content": 5}])").string();
+    const auto refused =
+        xlens::test::run_program({"tokenize", model, "--chat", "--messages", five});
+    BOOST_TEST(refused.exit_code == 2);
+    BOOST_TEST(refused.err.starts_with("xlens: " + five + ": chat template: "));
+}
+
 BOOST_AUTO_TEST_CASE(a_missing_default_model_says_how_to_get_it) {
     const xlens::test::temporary_directory folder;
     ::setenv("XLENS_CACHE", folder.path().c_str(), 1);

@@ -169,6 +169,10 @@ BOOST_AUTO_TEST_CASE(neurons_come_from_what_attribute_writes) {
     BOOST_TEST((neurons(R"("paris.json", "sign": "positive")") == list{{1, 2}, {1, 1}}));
     BOOST_TEST((neurons(R"("paris.json", "sign": "negative", "limit": 1)") == list{{0, 9}}));
     BOOST_TEST((neurons(R"("paris.json", "limit": 9)").size() == 4U));
+    folder.write("twice.json", R"({"sub_updates": [
+        {"neuron": "1:2", "contribution": 1.0}, {"neuron": "1:2", "contribution": 0.5},
+        {"neuron": "0:9", "contribution": 0.25}]})");
+    BOOST_TEST((neurons(R"("twice.json", "limit": 2)") == list{{1, 2}, {0, 9}}));
     const auto refused = [&](const std::string& which) {
         return error_message([&] { (void)neurons(which); });
     };

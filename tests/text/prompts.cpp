@@ -136,6 +136,8 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_names_its_line) {
                "line 1: tools: expected messages with it, got none");
     BOOST_TEST(refusal("{\"messages\":\"a\"}").find("line 1: messages: expected a list") == 0U);
     BOOST_TEST(refusal("{\"prompt\":\"a\",\"chat\":1}") == "line 1: chat: expected a list, got 1");
+    BOOST_TEST(refusal(R"({"messages":[{"role":"user","content":5}]})")
+                   .find("line 1: chat template: '+' is not supported") == 0U);
     std::string many = "a";
     for (int i = 0; i < 64; ++i) { many += " a"; }
     BOOST_TEST(refusal("a\n" + many) == "line 2: 65 tokens, the model reads at most 64");

@@ -60,16 +60,20 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 std::string read_chat(const engine& opened, const chat_flags& flags,
                       const std::optional<std::string>& text) {
     conversation messages;
+    std::string file;
     if (flags.messages) {
-        const input_text file{std::filesystem::path(*flags.messages)};
-        messages = conversation::from_json(file.name(), file.checked());
+        const input_text read{std::filesystem::path(*flags.messages)};
+        file = read.name() + ": ";
+        messages = conversation::from_json(read.name(), read.checked());
     }
     if (flags.system) { messages.add_first({"system", *flags.system}); }
     if (text) { messages.add({"user", *text}); }
     chat_options options;
     options.name = flags.name.value_or("");
     options.date = flags.date.value_or("");
-    return render_chat(opened.text(), messages, options);
+    try {
+        return render_chat(opened.text(), messages, options);
+    } catch (const error& e) { fail("{}{}", file, e.what()); }
 }
 
 std::vector<token_id> chat_tokens(const engine& opened, std::string_view rendered) {
@@ -110,7 +114,12 @@ std::vector<file_prompt> read_prompts(const engine& opened, const prompt_flags& 
     options.system = prompt.as.system;
     options.chat_template = prompt.as.name.value_or("");
     options.date = prompt.as.date.value_or("");
-    return xlens::read_prompts(*prompt.file, options);
+    std::vector<file_prompt> out = xlens::read_prompts(*prompt.file, options);
+    const auto flag = prompt.flag_of_text();
+    if (flag && std::ranges::all_of(out, &file_prompt::ids)) {
+        fail("{}: expected a text in {}, got ids alone", *flag, printable(*prompt.file, 1024));
+    }
+    return out;
 }
 
 run_record record_of(const engine& opened, const prompt_flags& flags, const file_prompt& prompt) {

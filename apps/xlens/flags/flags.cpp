@@ -144,10 +144,19 @@ void prompt_flags::check() const {
     if (text.has_value() == ids.has_value() && !(as.messages && !text)) {
         fail("--prompt, --ids: expected one of the two, got {}", text ? "both" : "neither");
     }
-    if (as.chat && ids) { fail("--chat: expected --prompt, got --ids"); }
-    if (ids && how.special) { fail("--special: expected --prompt, got --ids"); }
-    if (ids && how.no_bos) { fail("--no-bos: expected --prompt, got --ids"); }
+    if (const auto flag = flag_of_text(); ids && flag) {
+        fail("{}: expected --prompt, got --ids", *flag);
+    }
     how.check(as);
+}
+
+std::optional<std::string_view> prompt_flags::flag_of_text() const {
+    if (as.chat) { return "--chat"; }
+    if (how.special) { return "--special"; }
+    if (how.no_bos) { return "--no-bos"; }
+    if (as.name) { return "--chat-template"; }
+    if (as.date) { return "--date"; }
+    return std::nullopt;
 }
 
 std::vector<std::uint64_t> parse_numbers(std::string_view flag, std::string_view text,

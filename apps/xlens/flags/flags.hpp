@@ -73,6 +73,8 @@ struct prompt_flags {
     void declare_file(arguments& to);
     /// Throws xlens::error unless exactly one of them was given.
     void check() const;
+    /// The first flag given that says how a text is read.
+    [[nodiscard]] std::optional<std::string_view> flag_of_text() const;
 };
 
 /// "1,2,3" of `flag`. Throws xlens::error for anything but a list of numbers from 0 to `most`.

@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -170,9 +171,10 @@ void write_hits(json_writer& out, const searched& what, const found_vectors<Wher
     out.end_array();
 }
 
-/// `vectors`: "46080 value vectors, folded projection".
-void print_head(const searched& what, const std::string& vectors, std::size_t random_vectors,
-                float random_best) {
+/// `vectors`: "46080 value vectors"; `count`: how many these are.
+template <class Where>
+void print_head(const searched& what, const std::string& vectors, std::size_t count,
+                const found_vectors<Where>& found) {
     if (what.for_something()) { print_query(what.model, what.query); }
     table_line head;
     head.put(fmt::format("{}, {} projection", vectors, what.asked.form), style::bold);
@@ -181,18 +183,19 @@ void print_head(const searched& what, const std::string& vectors, std::size_t ra
     }
     head.print();
     if (what.asked.rank == "kurtosis") {
+        const std::size_t among = std::min(std::max(what.asked.among, found.hits.size()), count);
         table_line()
-            .put(what.for_something()
-                     ? fmt::format("by kurtosis, of the {} with the best scores", what.asked.among)
+            .put(what.for_something() && among < count
+                     ? fmt::format("by kurtosis, of the {} with the best scores", among)
                      : std::string("by kurtosis, of all"),
                  style::dim)
             .print();
     }
-    if (random_vectors > 0) {
+    if (found.random_vectors > 0) {
         table_line()
             .put(fmt::format("best of {} random vectors like them: {:.3f}; random: those that "
                              "score as high as a hit",
-                             random_vectors, random_best),
+                             found.random_vectors, found.random_best),
                  style::dim)
             .print();
     }
@@ -241,8 +244,7 @@ void print_search(const engine& model, const search_query& query, const search_w
                   const search_report& found) {
     const searched what{model, query, asked};
     const std::size_t vectors = model.config().layers * model.config().inner_width;
-    print_head(what, fmt::format("{} {} vectors", vectors, asked.side), found.random_vectors,
-               found.random_best);
+    print_head(what, fmt::format("{} {} vectors", vectors, asked.side), vectors, found);
     print_hits(what, "neuron", found, [](const neuron& where) { return to_string(where); });
 }
 
@@ -260,7 +262,7 @@ void write_search(json_writer& out, const engine& model, const sparse_autoencode
 void print_search(const engine& model, const sparse_autoencoder& sae, const search_query& query,
                   const search_words& asked, const feature_report& found) {
     const searched what{model, query, asked};
-    print_head(what, sae_text(sae), found.random_vectors, found.random_best);
+    print_head(what, sae_text(sae), sae.features(), found);
     print_hits(what, "feature", found, [](std::size_t feature) { return std::to_string(feature); });
 }
 

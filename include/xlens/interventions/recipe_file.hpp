@@ -299,12 +299,17 @@ XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
     return out;
 }
 
+/// The first of those that are named twice.
+inline std::vector<neuron> named_once(std::vector<neuron> all) {
+    std::set<std::pair<std::size_t, std::size_t>> known;
+    std::erase_if(all, [&](const neuron& n) { return !known.emplace(n.layer, n.index).second; });
+    return all;
+}
+
 XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) const {
     std::vector<neuron> out =
-        value.value().is_object() ? neurons_of_file(value) : read_neurons(value);
+        value.value().is_object() ? neurons_of_file(value) : named_once(read_neurons(value));
     if (out.empty()) { fail("{}: expected at least 1 neuron, got 0", value.place()); }
-    std::set<std::pair<std::size_t, std::size_t>> known;
-    std::erase_if(out, [&](const neuron& n) { return !known.emplace(n.layer, n.index).second; });
     return out;
 }
 
@@ -316,8 +321,8 @@ XLENS_API std::vector<neuron> recipe_reader::neurons_of_file(const json_field& v
         sign = one_of(*named, {"positive", "negative"}) == "positive" ? contribution_sign::positive
                                                                       : contribution_sign::negative;
     }
-    std::vector<neuron> out = read_neuron_file(
-        file_of(value), cluster ? std::optional(cluster->id()) : std::nullopt, sign);
+    std::vector<neuron> out = named_once(read_neuron_file(
+        file_of(value), cluster ? std::optional(cluster->id()) : std::nullopt, sign));
     if (const auto limit = value.find("limit")) {
         const auto most = static_cast<std::size_t>(limit->id());
         out.resize(std::min(out.size(), most));

@@ -38,6 +38,7 @@ struct file_prompt {
     std::size_t line = 0;  ///< from 1
     std::string place;     ///< for messages: "prompts.txt: line 3"
     std::string metadata;  ///< a JSON object of the members that are none of ours, or nothing
+    bool ids = false;      ///< given as tokens, not as a text
 };
 
 /// How a file of prompts is read, and what its prompts must fit.
@@ -108,7 +109,9 @@ public:
         chat_options how;
         how.name = m_options->chat_template;
         how.date = m_options->date;
-        return words().encode(render_chat(words(), messages, how), {.special = true});
+        try {
+            return words().encode(render_chat(words(), messages, how), {.special = true});
+        } catch (const error& e) { fail("{}: {}", name(), e.what()); }
     }
     /// A JSON object of what is none of ours, or nothing.
     [[nodiscard]] std::string metadata() const { return members_beside(*m_line, prompt_keys); }
@@ -192,7 +195,7 @@ XLENS_API std::vector<file_prompt> read_prompts(const std::filesystem::path& pat
     std::vector<file_prompt> out;
     each_line(path, "prompt", [&](std::size_t number, const json_object& line) {
         const detail::prompt_line read(line, options);
-        file_prompt p{read.tokens(), number, line.file(), read.metadata()};
+        file_prompt p{read.tokens(), number, line.file(), read.metadata(), line.has("ids")};
         detail::check_prompt(p, options);
         out.push_back(std::move(p));
     });
