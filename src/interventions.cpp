@@ -19,6 +19,7 @@
 #include <xlens/interventions/patch_values.hpp>
 #include <xlens/interventions/positions.hpp>
 #include <xlens/interventions/recipe.hpp>
+#include <xlens/interventions/recipe_fields.hpp>
 #include <xlens/interventions/recipe_file.hpp>
 #include <xlens/interventions/steer.hpp>
 #include <xlens/interventions/steer_directions.hpp>

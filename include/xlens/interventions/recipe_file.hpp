@@ -6,29 +6,19 @@
 #include <xlens/interventions/recipe.hpp>
 #include <xlens/json/field.hpp>
 
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <initializer_list>
-#include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #if XLENS_DEFINES(interventions)
 #include <xlens/core/error.hpp>
-#include <xlens/core/number_ranges.hpp>
-#include <xlens/interventions/neuron_list.hpp>
 #include <xlens/interventions/patch.hpp>
+#include <xlens/interventions/recipe_fields.hpp>
 #include <xlens/json/reader.hpp>
-#include <xlens/storage/stored_tensor.hpp>
 
-#include <algorithm>
-#include <set>
-#include <utility>
+#include <cstddef>
+#include <vector>
 #endif
 
 // Recipe files: {"interventions": [STEP..]}, each STEP one of
@@ -78,21 +68,9 @@ private:
 
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
-    [[nodiscard]] std::vector<neuron> neurons(const json_field& value) const;
-    [[nodiscard]] std::vector<neuron> neurons_of_file(const json_field& value) const;
     [[nodiscard]] std::filesystem::path file_of(const json_field& value) const {
         return m_folder / value.at("file").string();
     }
-
-    [[nodiscard]] static step_moment when(const json_field& step);
-
-    static std::vector<std::size_t> numbers(const json_field& list);
-    static std::vector<std::size_t> layers(const json_field& value);
-    static token_name token(const json_field& value);
-    static float number(const json_field& value);
-    static std::string_view one_of(const json_field& value,
-                                   std::initializer_list<std::string_view> words);
-    static void only(const json_field& object, std::initializer_list<std::string_view> keys);
 
     std::filesystem::path m_folder;
 };
@@ -113,7 +91,7 @@ XLENS_API recipe read_recipe(const json_value& document, const std::string& name
 namespace detail {
 
 XLENS_API recipe recipe_reader::read(const json_field& document) const {
-    only(document, {"interventions"});
+    only_keys(document, {"interventions"});
     recipe out;
     for (const json_field& step : document.at("interventions").items()) {
         out.steps.push_back(read_step(step));
@@ -130,104 +108,104 @@ XLENS_API recipe::step recipe_reader::read_step(const json_field& step) const {
     if (name == "patch") { return read_patch(step); }
     if (name == "ban") { return read_ban(step); }
     return read_edit(
-        step, one_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "patch", "ban"}));
+        step, word_of(verb, {"set", "scale", "add", "zero", "clamp", "steer", "patch", "ban"}));
 }
 
 XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string_view name) const {
     edit_step out;
     if (name == "clamp") {
-        only(step, {"do", "neurons", "least", "most", "on", "when", "positions"});
+        only_keys(step, {"do", "neurons", "least", "most", "on", "when", "positions"});
         out.change.how = edit::kind::clamp;
-        out.change.value = number(step.at("least"));
-        out.change.most = number(step.at("most"));
+        out.change.value = number_of(step.at("least"));
+        out.change.most = number_of(step.at("most"));
         if (out.change.most < out.change.value) {
             fail("{}: expected at least {}, which is least, got {}", step.at("most").place(),
                  out.change.value, out.change.most);
         }
     } else if (name == "zero") {
-        only(step, {"do", "neurons", "on", "when", "positions"});
+        only_keys(step, {"do", "neurons", "on", "when", "positions"});
     } else {
-        only(step, {"do", "neurons", "value", "on", "when", "positions"});
+        only_keys(step, {"do", "neurons", "value", "on", "when", "positions"});
         out.change.how = name == "scale" ? edit::kind::scale
                          : name == "add" ? edit::kind::add
                                          : edit::kind::set;
-        out.change.value = number(step.at("value"));
+        out.change.value = number_of(step.at("value"));
     }
     if (const auto on = step.find("on")) {
-        const bool before = one_of(*on, {"coefficient", "pre_activation"}) == "pre_activation";
+        const bool before = word_of(*on, {"coefficient", "pre_activation"}) == "pre_activation";
         out.change.on = before ? edit::site::pre_activation : edit::site::coefficient;
     }
     const json_field listed = step.at("neurons");
-    out.neurons = neurons(listed);
+    out.neurons = neurons_of(listed, m_folder);
     out.place = listed.place();
     if (listed.value().is_object()) { out.file = file_of(listed); }
-    out.when = when(step);
+    out.when = moment_of(step);
     return out;
 }
 
 XLENS_API steer_step recipe_reader::read_steer(const json_field& step) {
-    only(step, {"do", "layer", "strength", "along", "toward", "away", "when", "positions"});
+    only_keys(step, {"do", "layer", "strength", "along", "toward", "away", "when", "positions"});
     steer_step out;
     out.place = step.place();
     out.layer = static_cast<std::size_t>(step.at("layer").id());
-    out.strength = number(step.at("strength"));
+    out.strength = number_of(step.at("strength"));
     if (const auto along = step.find("along")) {
         out.along = parse_neuron(along->string(), along->place());
     }
-    if (const auto toward = step.find("toward")) { out.toward = token(*toward); }
-    if (const auto away = step.find("away")) { out.away = token(*away); }
+    if (const auto toward = step.find("toward")) { out.toward = token_of(*toward); }
+    if (const auto away = step.find("away")) { out.away = token_of(*away); }
     if (out.along.has_value() == (out.toward || out.away)) {
         fail("{}: expected along, or toward and away, got {}", out.place,
              out.along ? "both" : "neither");
     }
-    out.when = when(step);
+    out.when = moment_of(step);
     return out;
 }
 
 XLENS_API feature_step recipe_reader::read_feature(const json_field& step) const {
-    only(step, {"do", "sae", "feature", "strength", "when", "positions"});
+    only_keys(step, {"do", "sae", "feature", "strength", "when", "positions"});
     feature_step out;
     out.place = step.place();
     out.sae = m_folder / step.at("sae").string();
     out.feature = static_cast<std::size_t>(step.at("feature").id());
-    out.strength = number(step.at("strength"));
-    out.when = when(step);
+    out.strength = number_of(step.at("strength"));
+    out.when = moment_of(step);
     return out;
 }
 
 XLENS_API directions_step recipe_reader::read_directions_step(const json_field& step) const {
-    only(step, {"do", "file", "layers", "strength", "when", "positions"});
+    only_keys(step, {"do", "file", "layers", "strength", "when", "positions"});
     directions_step out;
     out.place = step.place();
     out.file = m_folder / step.at("file").string();
-    if (const auto list = step.find("layers")) { out.layers = layers(*list); }
-    if (const auto strength = step.find("strength")) { out.strength = number(*strength); }
-    out.when = when(step);
+    if (const auto list = step.find("layers")) { out.layers = layers_of(*list); }
+    if (const auto strength = step.find("strength")) { out.strength = number_of(*strength); }
+    out.when = moment_of(step);
     return out;
 }
 
 XLENS_API patch_step recipe_reader::read_patch(const json_field& step) const {
-    only(step,
-         {"do", "site", "layers", "heads", "positions", "source", "ids", "ablate", "file", "from"});
+    only_keys(step, {"do", "site", "layers", "heads", "positions", "source", "ids", "ablate",
+                     "file", "from"});
     patch_step out;
     out.place = step.place();
     const json_field site = step.at("site");
-    out.site = find_patch_site(one_of(site, {"embedding", "head_outputs", "attention_out", "before",
-                                             "ffn_out", "after"}))
+    out.site = find_patch_site(word_of(site, {"embedding", "head_outputs", "attention_out",
+                                              "before", "ffn_out", "after"}))
                    .value();
     if (const auto heads = step.find("heads")) {
         if (out.site != hook::head_outputs) {
             fail("{}: expected \"site\": \"head_outputs\" with it, got \"{}\"", heads->place(),
                  patch_site_name(out.site));
         }
-        out.heads = numbers(*heads);
+        out.heads = numbers_of(*heads);
     }
     if (out.site != hook::embedding) {
-        out.layers = layers(step.at("layers"));
+        out.layers = layers_of(step.at("layers"));
     } else if (step.find("layers")) {
         fail("{}.layers: the embedding has none", out.place);
     }
-    out.positions = numbers(step.at("positions"));
+    out.positions = numbers_of(step.at("positions"));
     const auto source = step.find("source");
     const auto ids = step.find("ids");
     const auto ablate = step.find("ablate");
@@ -244,7 +222,7 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) const {
         if (ablate) {
             fail("{}: expected a source, got {}", from->place(), out.mean ? "a mean" : "zeros");
         }
-        out.from = numbers(*from);
+        out.from = numbers_of(*from);
         if (out.from.size() != out.positions.size()) {
             fail("{}: expected {} positions, one each, got {}", from->place(), out.positions.size(),
                  out.from.size());
@@ -256,27 +234,15 @@ XLENS_API patch_step recipe_reader::read_patch(const json_field& step) const {
 XLENS_API void recipe_reader::read_ablation(const json_field& step, patch_step& to) const {
     const auto ablate = step.find("ablate");
     const auto file = step.find("file");
-    if (ablate && one_of(*ablate, {"zero", "mean"}) == "mean") {
+    if (ablate && word_of(*ablate, {"zero", "mean"}) == "mean") {
         to.mean = file_of(step);
     } else if (file) {
         fail("{}: expected \"ablate\": \"mean\" with it, got none", file->place());
     }
 }
 
-XLENS_API std::vector<std::size_t> recipe_reader::numbers(const json_field& list) {
-    std::vector<std::size_t> out;
-    for (const json_field& n : list.items()) { out.push_back(static_cast<std::size_t>(n.id())); }
-    if (out.empty()) { fail("{}: expected at least 1 number, got 0", list.place()); }
-    return out;
-}
-
-XLENS_API std::vector<std::size_t> recipe_reader::layers(const json_field& value) {
-    if (!value.value().is_string()) { return numbers(value); }
-    return parse_ranges(value.place(), value.string(), max_tensors);
-}
-
 XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
-    only(step, {"do", "words", "ids"});
+    only_keys(step, {"do", "words", "ids"});
     ban_step out;
     out.place = step.place();
     if (const auto words = step.find("words")) {
@@ -297,93 +263,6 @@ XLENS_API ban_step recipe_reader::read_ban(const json_field& step) {
         fail("{}: expected words or ids to ban, got neither", out.place);
     }
     return out;
-}
-
-/// The first of those that are named twice.
-inline std::vector<neuron> named_once(std::vector<neuron> all) {
-    std::set<std::pair<std::size_t, std::size_t>> known;
-    std::erase_if(all, [&](const neuron& n) { return !known.emplace(n.layer, n.index).second; });
-    return all;
-}
-
-XLENS_API std::vector<neuron> recipe_reader::neurons(const json_field& value) const {
-    std::vector<neuron> out =
-        value.value().is_object() ? neurons_of_file(value) : named_once(read_neurons(value));
-    if (out.empty()) { fail("{}: expected at least 1 neuron, got 0", value.place()); }
-    return out;
-}
-
-XLENS_API std::vector<neuron> recipe_reader::neurons_of_file(const json_field& value) const {
-    only(value, {"file", "cluster", "sign", "limit"});
-    const auto cluster = value.find("cluster");
-    contribution_sign sign = contribution_sign::any;
-    if (const auto named = value.find("sign")) {
-        sign = one_of(*named, {"positive", "negative"}) == "positive" ? contribution_sign::positive
-                                                                      : contribution_sign::negative;
-    }
-    std::vector<neuron> out = named_once(read_neuron_file(
-        file_of(value), cluster ? std::optional(cluster->id()) : std::nullopt, sign));
-    if (const auto limit = value.find("limit")) {
-        const auto most = static_cast<std::size_t>(limit->id());
-        out.resize(std::min(out.size(), most));
-    }
-    return out;
-}
-
-XLENS_API step_moment recipe_reader::when(const json_field& step) {
-    step_moment out;
-    const auto word = step.find("when");
-    const auto list = step.find("positions");
-    if (word && list) { fail("{}: expected when or positions, got both", step.place()); }
-    if (list) {
-        out.when = step_moment::kind::listed;
-        out.place = list->place();
-        for (const json_field& p : list->items()) {
-            out.listed.push_back(static_cast<std::size_t>(p.id()));
-        }
-        if (out.listed.empty()) { fail("{}: expected at least 1 position, got 0", out.place); }
-    } else if (word) {
-        const auto name = one_of(*word, {"always", "prompt", "generating"});
-        out.when = name == "prompt"       ? step_moment::kind::prompt
-                   : name == "generating" ? step_moment::kind::generating
-                                          : step_moment::kind::always;
-        out.place = word->place();
-    }
-    return out;
-}
-
-XLENS_API token_name recipe_reader::token(const json_field& value) {
-    if (value.value().is_string()) { return value.string(); }
-    return value.id();
-}
-
-XLENS_API float recipe_reader::number(const json_field& value) {
-    value.expect(value.value().is_number() &&
-                     std::abs(value.value().number()) <= double{std::numeric_limits<float>::max()},
-                 "a number that a float holds");
-    return static_cast<float>(value.value().number());
-}
-
-XLENS_API std::string_view recipe_reader::one_of(const json_field& value,
-                                                 std::initializer_list<std::string_view> words) {
-    const std::string text = value.string();
-    const auto* found = std::find(words.begin(), words.end(), text);
-    if (found == words.end()) {
-        fail("{}: expected one of {}, got '{}'", value.place(), joined(words, ", "),
-             printable(text));
-    }
-    return *found;
-}
-
-XLENS_API void recipe_reader::only(const json_field& object,
-                                   std::initializer_list<std::string_view> keys) {
-    object.expect(object.value().is_object(), "an object");
-    for (const auto& item : object.value().object()) {
-        if (std::find(keys.begin(), keys.end(), item.first) == keys.end()) {
-            fail("{}: unknown key '{}', expected one of {}", object.place(), printable(item.first),
-                 joined(keys, ", "));
-        }
-    }
 }
 
 }  // namespace detail
