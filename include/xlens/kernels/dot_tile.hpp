@@ -166,7 +166,10 @@ private:
         switch (x.count() - whole) {
             case 3: return meet_rest<blocking::dot_rows, 3>(x, y, whole);
             case 2: return meet_rest<blocking::dot_rows, 2>(x, y, whole);
-            case 1: return meet_rest<blocking::dot_rows_of_one, 1>(x, y, whole);
+            case 1:
+                return m_count <= blocking::dot_rows
+                           ? meet_rest<blocking::dot_rows, 1>(x, y, whole)
+                           : meet_rest<blocking::dot_rows_of_one, 1>(x, y, whole);
             default: return;
         }
     }
@@ -186,17 +189,21 @@ private:
     std::size_t m_n;
 };
 
-/// sum_r += the products of x with the group of R rows that begins `at` bytes into them, batch by
-/// batch: row by row, or part by part where a group has several (in_parts of
+/// sum[p·R + r] += the products of x_p with the group of row r that begins `at` bytes into it,
+/// batch by batch: row by row, or part by part where a group has several (in_parts of
 /// storage/formats/code_bytes.hpp). All of a group that comes later is asked for: of a K-quant's
 /// three or four cache lines one alone left products from memory at half their speed.
-template <class Format, std::size_t R>
+template <class Format, std::size_t R, std::size_t P>
 [[gnu::always_inline]] inline void meet_group(const std::array<const std::byte*, R>& in,
-                                              std::size_t at, std::size_t ahead, const float* x,
-                                              std::array<batch, R>& sum) {
-    const auto add_to = [x](batch& s, std::size_t first) XLENS_INLINE {
-        return [&s, from = x + first * lanes](std::size_t k, const batch& wv) XLENS_INLINE {
-            s = multiply_add(wv, batch::load_unaligned(from + k * lanes), s);
+                                              std::size_t at, std::size_t ahead,
+                                              const std::array<const float*, P>& x,
+                                              std::array<batch, R * P>& sum) {
+    const auto add_to = [&](std::size_t r, std::size_t first) XLENS_INLINE {
+        return [&, r, first](std::size_t k, const batch& wv) XLENS_INLINE {
+            unrolled<P>([&](auto p) XLENS_INLINE {
+                const batch xv = batch::load_unaligned(x[p] + (first + k) * lanes);
+                sum[p * R + r] = multiply_add(wv, xv, sum[p * R + r]);
+            });
         };
     };
     constexpr std::size_t bytes = matrix<Format>::row_bytes(group_elements<Format>);
@@ -207,43 +214,47 @@ template <class Format, std::size_t R>
         unrolled<Format::parts>([&](auto g) XLENS_INLINE {
             constexpr std::size_t first = g * (Format::block / Format::parts / lanes);
             unrolled<R>([&](auto r) XLENS_INLINE {
-                Format::template each_of_part<g>(in[r] + at, scales[r], add_to(sum[r], first));
+                Format::template each_of_part<g>(in[r] + at, scales[r], add_to(r, first));
             });
         });
     } else {
-        unrolled<R>([&](auto r)
-                        XLENS_INLINE { Format::each_batch(in[r] + at, add_to(sum[r], 0)); });
+        unrolled<R>([&](auto r) XLENS_INLINE { Format::each_batch(in[r] + at, add_to(r, 0)); });
     }
 }
 
-/// y(r) = ⟨w_r, x⟩ for y.size() <= R rows that begin at w[r], each weight decoded in registers on
-/// its way into the sum. `ahead` bytes after each block, memory is asked for.
-template <class Format, std::size_t R>
-[[gnu::noinline]] void dot_vector(std::array<const std::byte*, R> in, std::size_t ahead,
-                                  std::span<const float> x, std::span<float> y) {
+/// y(p, r) = ⟨w_r, x_p⟩ for P positions and y.width() <= R rows that begin at w[r], each weight
+/// decoded in registers on its way into the sums. `ahead` bytes after each block, memory is asked
+/// for.
+template <class Format, std::size_t R, std::size_t P>
+[[gnu::noinline]] void dots_in_registers(std::array<const std::byte*, R> in, std::size_t ahead,
+                                         rows<const float> x, rows<float> y) {
     constexpr std::size_t group = group_elements<Format>;
-    for (std::size_t begin = 0; begin < x.size(); begin += blocking::depth) {
-        const std::size_t end = std::min(x.size(), begin + blocking::depth);
+    const std::size_t n = x.width();
+    for (std::size_t begin = 0; begin < n; begin += blocking::depth) {
+        const std::size_t end = std::min(n, begin + blocking::depth);
         const std::size_t whole = end - (end - begin) % group;
-        std::array<batch, R> sum;
-        unrolled<R>([&](auto r) XLENS_INLINE { sum[r] = batch(0.0F); });
+        std::array<batch, R * P> sum;
+        unrolled<R * P>([&](auto i) XLENS_INLINE { sum[i] = batch(0.0F); });
         for (std::size_t i = begin; i < whole; i += group) {
-            const std::size_t at = matrix<Format>::row_bytes(i);
-            meet_group<Format>(in, at, ahead, x.data() + i, sum);
+            std::array<const float*, P> from;
+            unrolled<P>([&](auto p) XLENS_INLINE { from[p] = x[p].data() + i; });
+            meet_group<Format, R, P>(in, matrix<Format>::row_bytes(i), ahead, from, sum);
         }
         if constexpr (Format::block == 1) {
             if (whole < end) {
-                const batch xv = load_partial(x.data() + whole, end - whole, 0.0F);
                 unrolled<R>([&](auto r) XLENS_INLINE {
                     const batch wv =
                         decode_rest<Format>(in[r] + matrix<Format>::row_bytes(whole), end - whole);
-                    sum[r] = multiply_add(wv, xv, sum[r]);
+                    unrolled<P>([&](auto p) XLENS_INLINE {
+                        const batch xv = load_partial(x[p].data() + whole, end - whole, 0.0F);
+                        sum[p * R + r] = multiply_add(wv, xv, sum[p * R + r]);
+                    });
                 });
             }
         }
-        std::array<float, R> out;
+        std::array<float, R * P> out;
         fold_to(sum, out.data());
-        put<R>(out.data(), y, begin > 0);
+        for (std::size_t p = 0; p < P; ++p) { put<R>(out.data() + p * R, y[p], begin > 0); }
     }
 }
 

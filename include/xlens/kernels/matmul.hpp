@@ -48,15 +48,15 @@ inline dot_kernel dot_kernel_of(const any_matrix& w) {
 XLENS_API product make_product(const matrix_view& w, rows<const float> x, rows<float> y,
                                bool transpose, const dot_kernel& dots);
 
-/// In debug builds: x must have `inputs` columns and y `outputs`, and both as many rows.
-inline void check_shapes([[maybe_unused]] std::size_t outputs, [[maybe_unused]] std::size_t inputs,
-                         [[maybe_unused]] rows<const float> x, [[maybe_unused]] rows<float> y) {
-#ifndef NDEBUG
+[[noreturn]] XLENS_API void refuse_shapes(std::size_t outputs, std::size_t inputs,
+                                          rows<const float> x, rows<const float> y);
+
+/// x must have `inputs` columns and y `outputs`, and both as many rows.
+inline void check_shapes(std::size_t outputs, std::size_t inputs, rows<const float> x,
+                         rows<const float> y) {
     if (x.width() != inputs || y.width() != outputs || x.count() != y.count()) {
-        fail("matmul: x ({}, {}) and y ({}, {}), expected x (T, {}) and y (T, {})", x.count(),
-             x.width(), y.count(), y.width(), inputs, outputs);
+        refuse_shapes(outputs, inputs, x, y);
     }
-#endif
 }
 
 /// y(i) = ⟨S_ids[i], x⟩ of stored rows.
@@ -182,6 +182,12 @@ namespace detail {
 inline bool reads_packed(const matrix_view& w, bool transpose, rows<const float> x) {
     return blocking::panels && w.transposed() == transpose &&
            x.count() >= blocking::least_packed_positions;
+}
+
+XLENS_API void refuse_shapes(std::size_t outputs, std::size_t inputs, rows<const float> x,
+                             rows<const float> y) {
+    fail("matmul: x ({}, {}) and y ({}, {}), expected x (T, {}) and y (T, {})", x.count(),
+         x.width(), y.count(), y.width(), inputs, outputs);
 }
 
 XLENS_API dot_kernel dot_kernel_of(format_id id, precision how) {

@@ -47,7 +47,7 @@ template <class Format>
 void dot_some_stored_rows(const matrix<Format>& w, std::span<const std::size_t> ids,
                           std::span<const float> x, std::span<float> y) {
     constexpr std::size_t R = blocking::matvec_rows<Format>;
-    vector_meets_some_rows<R>(w, ids, x, y, dot_vector<Format, R>);
+    vector_meets_some_rows<R>(w, ids, x, y, dots_in_registers<Format, R, 1>);
 }
 
 }  // namespace xlens::kernels::detail
