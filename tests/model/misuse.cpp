@@ -13,6 +13,8 @@
 #include "support/error_message.hpp"
 #include "support/tiny_model.hpp"
 
+#include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +57,29 @@ BOOST_AUTO_TEST_CASE(a_state_of_another_model) {
     BOOST_TEST(error_message([&] {
                    gpt2().model.forward(wider, {1, 2, 3});
                }).starts_with("state: keys of 3 numbers, the model's have "));
+}
+
+BOOST_AUTO_TEST_CASE(inputs_of_another_width) {
+    const auto& block = qwen3().model.blocks.front();
+    const std::size_t width = qwen3().model.config.width;
+    const std::string expected = ", expected x (T, " + std::to_string(width) + ")";
+    for (const std::size_t n : {std::size_t{0}, std::size_t{7}, width - 1, 2 * width}) {
+        const xt::xtensor<float, 1> x = xt::ones<float>({n});
+        const auto updates = block.ffn.sub_updates(x);
+        for (const std::string& message :
+             {error_message([&] { (void)updates.sum(); }),
+              error_message([&] { (void)updates.coefficient(0); }),
+              error_message([&] { (void)block.ffn.coefficients(std::span(x.data(), n)); })}) {
+            BOOST_TEST(message.starts_with("matmul: x (1, " + std::to_string(n) + ")"), message);
+            BOOST_TEST(message.find(expected) != std::string::npos, message);
+        }
+        const xt::xtensor<float, 2> row = xt::ones<float>({std::size_t{1}, n});
+        xt::xtensor<float, 2> out = xt::zeros<float>({std::size_t{1}, width});
+        const std::string norm = error_message([&] { (*block.attention_norm)(row, out); });
+        BOOST_TEST(norm == "norm: x (1, " + std::to_string(n) + ") and out (1, " +
+                               std::to_string(width) + "), expected (T, " + std::to_string(width) +
+                               ")");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_of_another_model) {
@@ -143,6 +168,9 @@ BOOST_AUTO_TEST_CASE(edits_that_say_nothing) {
     intervene change;
     BOOST_TEST(error_message([&] { change.add(std::vector<neuron>{}, edit{}); }) ==
                "intervene: expected at least 1 neuron to edit, got 0");
+    intervene none;
+    none.set({1, 5}, std::numeric_limits<float>::quiet_NaN());
+    BOOST_TEST(refusal(none) == "edit of 1:5: expected a number, got nan");
     edit narrow{{0, 1}, edit::kind::clamp, 2.0F};
     narrow.most = 1.0F;
     change.add(narrow);

@@ -15,6 +15,7 @@
 #include <xlens/hooks/dynamic.hpp>
 #include <xlens/model/pass.hpp>
 #include <xlens/model/state.hpp>
+#include <xlens/model/undo_pass.hpp>
 
 #include <algorithm>
 #endif
@@ -43,6 +44,7 @@ XLENS_API void resume(const transformer<>& model, sequence_state& state,
     }
     if (state.owed.shape(0) > 0) { fail("resume: the state has left layers out"); }
     const hyperparameters& c = model.config;
+    detail::undo_pass undo(state);
     detail::single_pass pass(state, tokens,
                              {c.width, c.inner_width, c.heads, c.kv_heads, c.head_size});
     const rows<float> x = pass.fresh();
@@ -56,6 +58,7 @@ XLENS_API void resume(const transformer<>& model, sequence_state& state,
     state.residual = pass.fresh().tensor();
     state.logits.resize({std::size_t{0}, c.vocabulary});
     state.answer.reset();
+    undo.keep();
 }
 
 #endif

@@ -51,6 +51,13 @@ struct sequence_state : left_layers {
         position = count;
     }
 
+    /// What the last pass left to be read is gone: there are no residuals, logits or answer.
+    void forget_answers() {
+        residual.resize({std::size_t{0}, residual.shape(1)});
+        logits.resize({std::size_t{0}, logits.shape(1)});
+        answer.reset();
+    }
+
     /// Becomes a fork of another sequence with which it shares the first `common` positions: only
     /// what follows them is copied, and the other's last logits are not.
     void fork_from(const sequence_state& other, std::size_t common) {

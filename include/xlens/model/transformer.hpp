@@ -71,7 +71,8 @@ public:
     /// positions that are made up for.
     /// Throws xlens::error, before anything is read, if the tokens do not fit the context or the
     /// vocabulary, the state was not started by a model like this one, or a policy does not fit the
-    /// model; and where the residual that is read is no number.
+    /// model; and where the residual that is read is no number. Whatever is thrown, by a policy
+    /// too, the state has read what it had before; what the pass before left there is gone.
     template <class... P>
     void forward(sequence_state& state, std::span<const token_id> tokens, P&... policies) const {
         if constexpr ((check_policy<P>() && ...)) {

@@ -4,6 +4,10 @@
 #include <xlens/core/error.hpp>
 #include <xlens/core/token.hpp>
 #include <xlens/model/transformer.hpp>
+#include <xlens/model/undo_pass.hpp>
+
+#include <algorithm>
+#include <deque>
 
 // The story of a pass, for any transformer: tokens become residuals, every layer adds to them, and
 // what stands at the end is read.
@@ -31,6 +35,7 @@ template <policy... P>
 void transformer<Preset, Weights>::read_one(sequence_state& state, std::span<const token_id> tokens,
                                             P&... policies) const {
     (check_fits(policies, sizes()), ...);
+    detail::undo_pass undo(state);
     detail::single_pass pass(state, tokens, layer_sizes());
     run(pass, policies...);
     leave(pass, state);
@@ -38,9 +43,11 @@ void transformer<Preset, Weights>::read_one(sequence_state& state, std::span<con
     const rows<const float> x = judged && all_ran(state) ? pass.all() : pass.fresh();
     pass.end(x);
     state.residual = x.tensor();
-    if (answered(state, policies...)) { return; }
-    pass.template offer<hook::read_out>(state.residual, 0, policies...);
-    compute_logits(pass.where(), state, policies...);
+    if (!answered(state, policies...)) {
+        pass.template offer<hook::read_out>(state.residual, 0, policies...);
+        compute_logits(pass.where(), state, policies...);
+    }
+    undo.keep();
 }
 
 template <class Preset, weight_matrix Weights>
@@ -68,6 +75,8 @@ void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> st
         }
     }
     (check_fits(policies, sizes()), ...);
+    std::deque<detail::undo_pass> undo;
+    for (sequence_state* state : states) { undo.emplace_back(*state); }
     detail::joint_pass pass(states, tokens, layer_sizes());
     run(pass, policies...);
     pass.template offer<hook::read_out>(pass.fresh(), 0, policies...);
@@ -81,6 +90,7 @@ void transformer<Preset, Weights>::read_each(std::span<sequence_state* const> st
         states[n]->answer.reset();
         states[n]->residual = pass.fresh().subrows(n, 1).tensor();
         states[n]->logits = rows<float>(logits).subrows(n, 1).tensor();
+        undo[n].keep();
     }
 }
 

@@ -25,13 +25,23 @@ inline std::span<const float> as_span(const xt::xtensor<float, 1>& t) {
 
 namespace detail {
 
+/// x and out (T, D) of a norm of width D.
+inline void check_norm_shapes(rows<const float> x, std::size_t width, rows<const float> out) {
+    if (x.width() != width || out.width() != width || x.count() != out.count()) {
+        fail("norm: x ({}, {}) and out ({}, {}), expected (T, {})", x.count(), x.width(),
+             out.count(), out.width(), width);
+    }
+}
+
 inline void rms_norm_rows(rows<const float> x, const xt::xtensor<float, 1>& gain, float epsilon,
                           rows<float> out) {
+    check_norm_shapes(x, gain.size(), out);
     parallel_for(x.count(), 4 * x.width(),
                  [&](std::size_t t) { kernels::rms_norm(x[t], as_span(gain), epsilon, out[t]); });
 }
 inline void layer_norm_rows(rows<const float> x, const xt::xtensor<float, 1>& gain,
                             const xt::xtensor<float, 1>& bias, float epsilon, rows<float> out) {
+    check_norm_shapes(x, gain.size(), out);
     parallel_for(x.count(), 8 * x.width(), [&](std::size_t t) {
         kernels::layer_norm(x[t], as_span(gain), as_span(bias), epsilon, out[t]);
     });
