@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #endif
 
 namespace xlens {
@@ -35,7 +36,7 @@ struct jacobian_lens_options {
     /// Columns of each map that a prompt is asked for, drawn in turn so that all get as many
     /// prompts, give or take one; 0: all of them.
     std::size_t columns = 0;
-    /// Length of a step, as a share of the residuals' (the median of the prompt's).
+    /// Length of the longest step, as a share of the residuals' (the median of the prompt's).
     double step = 0.005;
     std::uint64_t seed = 0;           ///< of the order of the columns
     progress_function progress = {};  ///< counts columns
@@ -49,9 +50,16 @@ struct jacobian_lens_options {
 ///   J_l·e_i ≈ 1/|V| Σ_{t'∈V} (h_last,t'(h_l + ε·e_i) - h_last,t'(h_l - ε·e_i)) / 2ε
 /// Two passes over the layers after l a column: 2·columns·|V| positions a prompt and layer; keys
 /// and values of the first positions are computed once. The error is of order ε² and of f32's
-/// rounding over ε (tests/lens/fit_jacobian_lens.cpp measures it).
-/// Throws xlens::error for prompts that leave no position, and where too few prompts are asked for
-/// too few columns to see each.
+/// rounding over ε (tests/lens/fit_jacobian_lens.cpp measures it). What the step bends,
+///   r = ‖h_last(+) + h_last(-) - 2·h_last‖ / ‖h_last(+) - h_last(-)‖,
+/// is a third of ε over the length on which the function bends, so that the error is some r²: a
+/// column whose r is more than 0.02 is taken again with half the step, as long as that makes r
+/// less. (Residuals of Gemma 3 have a few numbers that are a thousand times the others, so that a
+/// share of their length is a giant's step for these.)
+/// Throws xlens::error for prompts that leave no position, where too few prompts are asked for too
+/// few columns to see each, where a column bends whatever the step; and for a model that rounds,
+/// whose steps are noise (precision::native, a cache of f16 or q8_0), or has mixtures of experts,
+/// whose choice jumps.
 XLENS_API linear_lens fit_jacobian_lens(const transformer<>& model,
                                         std::span<const std::vector<token_id>> prompts,
                                         const jacobian_lens_options& options = {});
@@ -104,33 +112,71 @@ public:
 
     /// to += J_l·e_i of this prompt.
     void add_column(std::size_t layer, std::size_t i, std::span<double> to) {
-        const xt::xtensor<float, 2>& x = m_kept.layer(layer);
         if (m_layer != layer || m_length == 0.0) {
             m_layer = layer;
-            check_residual(x, layer, m_skipped);
-            m_length = m_step * median_length(x);
+            check_residual(m_kept.layer(layer), layer, m_skipped);
+            m_length = m_step * median_length(m_kept.layer(layer));
             if (!(m_length > 0.0)) { fail("layer {}: residuals of length 0", layer); }
         }
-        const auto size = static_cast<float>(m_length);
-        // What a step is after rounding differs from position to position.
-        std::vector<double> sum(x.shape(1), 0.0);
-        for (const float sign : {1.0F, -1.0F}) {
-            xt::xtensor<float, 2> moved = x;
-            for (std::size_t t = 0; t < moved.shape(0); ++t) { moved(t, i) += sign * size; }
-            m_state.truncate(m_skipped);
-            resume(*m_model, m_state, m_tokens, layer + 1, moved);
-            check_residual(m_state.residual, m_model->config.layers - 1, m_skipped);
-            for (std::size_t t = 0; t < moved.shape(0); ++t) {
-                for (std::size_t d = 0; d < sum.size(); ++d) {
-                    sum[d] += double{sign} * double{m_state.residual(t, d)};
-                }
-            }
+        difference best = differ(i, m_length);
+        double length = m_length;
+        for (int halvings = 0; best.bend > little && halvings < most_halvings; ++halvings) {
+            length /= 2.0;
+            difference next = differ(i, length);
+            if (!(next.bend < best.bend)) { break; }
+            best = std::move(next);
         }
-        const double by = 2.0 * m_length * static_cast<double>(x.shape(0));
-        for (std::size_t d = 0; d < sum.size(); ++d) { to[d] += sum[d] / by; }
+        if (!(best.bend < much)) {
+            fail(
+                "jacobian lens: layer {}, axis {}: no derivative: steps up and down differ by {} "
+                "of themselves",
+                layer, i, best.bend);
+        }
+        for (std::size_t d = 0; d < to.size(); ++d) { to[d] += best.column[d]; }
     }
 
 private:
+    static constexpr double little = 0.02;
+    static constexpr double much = 0.5;
+    static constexpr int most_halvings = 12;
+
+    /// A column by one step up and one down, and its r.
+    struct difference {
+        std::vector<double> column;
+        double bend = 0.0;
+    };
+    [[nodiscard]] difference differ(std::size_t i, double length) {
+        const xt::xtensor<float, 2> up = moved(i, static_cast<float>(length));
+        const xt::xtensor<float, 2> down = moved(i, static_cast<float>(-length));
+        const xt::xtensor<float, 2>& still = m_kept.layer(m_model->config.layers - 1);
+        const std::size_t width = up.shape(1);
+        difference out{std::vector<double>(width, 0.0)};
+        double first = 0.0;
+        double second = 0.0;
+        for (std::size_t t = 0; t < up.shape(0); ++t) {
+            for (std::size_t d = 0; d < width; ++d) {
+                const double a = double{up(t, d)} - double{still(t, d)};
+                const double b = double{still(t, d)} - double{down(t, d)};
+                out.column[d] += a + b;
+                first += (a + b) * (a + b);
+                second += (a - b) * (a - b);
+            }
+        }
+        const double by = 2.0 * length * static_cast<double>(up.shape(0));
+        for (double& v : out.column) { v /= by; }
+        out.bend = std::sqrt(second / first);
+        return out;
+    }
+    /// What the last layer leaves where all positions go a step along axis i.
+    [[nodiscard]] xt::xtensor<float, 2> moved(std::size_t i, float step) {
+        xt::xtensor<float, 2> x = m_kept.layer(m_layer);
+        for (std::size_t t = 0; t < x.shape(0); ++t) { x(t, i) += step; }
+        m_state.truncate(m_skipped);
+        resume(*m_model, m_state, m_tokens, m_layer + 1, x);
+        check_residual(m_state.residual, m_model->config.layers - 1, m_skipped);
+        return m_state.residual;
+    }
+
     const transformer<>* m_model;
     sequence_state m_state;
     std::size_t m_skipped;
@@ -145,6 +191,22 @@ inline void check_jacobian(const transformer<>& model,
                            std::span<const std::vector<token_id>> prompts,
                            const jacobian_lens_options& options, std::size_t columns) {
     const std::size_t layers = model.config.layers;
+    if (model.cache != format_id::f32) {
+        fail("jacobian lens: expected a cache of f32, got {}", format_name(model.cache));
+    }
+    for (const auto& b : model.blocks) {
+        if (b.ffn.mixture() != nullptr) {
+            fail(
+                "jacobian lens: mixtures of experts are not supported: their choice has no "
+                "derivative");
+        }
+        for (const any_matrix* w : {&b.attention.query.weight, &b.attention.output.weight,
+                                    &b.ffn.up_layer().weight, &b.ffn.value_layer().weight}) {
+            if (w->computed_in() != precision::f32) {
+                fail("jacobian lens: expected the precision f32, got native");
+            }
+        }
+    }
     for (const std::size_t l : options.layers) {
         if (l + 1 >= layers) {
             fail("jacobian lens: layer {}, expected one below {}", l, layers - 1);
