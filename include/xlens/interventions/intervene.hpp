@@ -16,6 +16,7 @@
 #include <xlens/core/error.hpp>
 
 #include <algorithm>
+#include <cmath>
 #endif
 
 namespace xlens {
@@ -78,6 +79,9 @@ XLENS_API intervene& intervene::add(std::span<const neuron> neurons, edit e) {
 XLENS_API void intervene::check(const model_sizes& model) const {
     for (const edit& e : m_edits) {
         check_neuron(e.where, model.layers, model.inner_width);
+        if (std::isnan(e.value) || std::isnan(e.most)) {
+            fail("edit of {}: expected a number, got nan", to_string(e.where));
+        }
         if (e.how == edit::kind::clamp && !(e.value <= e.most)) {
             fail("clamp of {}: expected most to be at least {}, which is least, got {}",
                  to_string(e.where), e.value, e.most);
