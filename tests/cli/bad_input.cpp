@@ -241,6 +241,9 @@ const std::vector<bad_case> cases{
      "trace: unknown argument '--ban'; xlens trace --help lists them"},
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
+    {{"lens", "fit", model, "--kind", "jacobian", "--file", "README.md", "-o", "x", "--precision",
+      "native"},
+     "jacobian lens: expected the precision f32, got native"},
     {{"exit", "table", model, "--file", "README.md", "--clusters", "README.md", "--seeds", "a"},
      "--seeds: expected a whole number from 0 to 4294967295, got 'a'"},
     {{"perplexity", model, "--file", "/no/such"},

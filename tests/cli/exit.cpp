@@ -288,6 +288,28 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused_before_the_work) {
         return out;
     };
     refused({"exit", "mend", model}, "exit: expected fit, eval or table, got 'mend'");
+    // Flags that would do nothing.
+    const strings of_file{"exit", "eval", model, "--file", text, "--rule", text};
+    for (const strings& flag :
+         std::vector<strings>{{"--agreement", "0.9"}, {"--layers", "2"}, {"--fit-file", text}}) {
+        strings command = of_file;
+        command.insert(command.end(), flag.begin(), flag.end());
+        refused(command, flag.front() + ": is for a rule by name, which is fitted; got the file ");
+    }
+    refused(with({"--rule", "gate", "-o", "x", "--reads", "both"}),
+            "--reads: is for the rule classifier, got --rule gate");
+    refused(with({"--rule", "gate", "-o", "x", "--clusters", text}),
+            "--clusters: is for the rule cluster, got --rule gate");
+    refused(with({"--rule", "gate", "-o", "x", "--lens", "tuned"}), "read with a lens, got --rule");
+    refused(with({"--rule", "gate", "-o", "x", "--curve", "3"}), "--curve: is for exit eval");
+    refused({"exit", "eval", model, "--file", text, "--rule", "stable", "--verify", "--timed", "0"},
+            "--verify: expected --timed of 1 or more, got 0");
+    for (const strings& flag : std::vector<strings>{
+             {"--agreement", "0.9"}, {"--lens", "tuned"}, {"--reads", "both"}, {"--timed", "1"}}) {
+        strings command{"exit", "table", model, "--file", text, "--clusters", text};
+        command.insert(command.end(), flag.begin(), flag.end());
+        refused(command, flag.front() + ": is for exit fit and exit eval");
+    }
     refused({"exit", "eval", model}, "--file: expected a text file, got nothing");
     refused(fit, "--rule: expected a rule's name or file, got nothing");
     refused(with({"--rule", "gate"}), "-o: expected a file to write, got nothing");

@@ -35,6 +35,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace xlens::program {
@@ -43,12 +44,7 @@ using namespace early_exit;
 
 namespace {
 
-exit_options program_defaults() {
-    exit_options out;
-    out.timed = 256;
-    out.text = "--file";
-    return out;
-}
+constexpr std::size_t usual_timed = 256;
 
 /// What is asked for: the words that stand for rules, and the library's options, but for `clusters`
 /// and `progress`.
@@ -72,8 +68,10 @@ struct exit_flags {
     std::optional<std::string> seeds;
     std::optional<std::string> clusters;
     std::optional<std::string> lens;
-    std::string reads;
-    exit_options options = program_defaults();
+    std::optional<std::string> reads;
+    std::optional<std::size_t> curve;
+    std::optional<std::size_t> timed;
+    exit_options options;
 };
 
 /// The words of --rule: a file that exists is one whatever its name.
@@ -97,15 +95,51 @@ void check_rules(const exit_request& request) {
     }
 }
 
-/// Throws xlens::error for a lens's file where no rule reads with one.
-void check_lens(const exit_request& request) {
-    const auto reads = [](const std::string& word) {
-        const rule_facts* rule = find_rule(word);
-        return rule != nullptr && rule->lens;
+/// Throws xlens::error for a flag that none of the rules asks for.
+void check_use(const exit_flags& flags, const exit_request& request) {
+    const auto any = [&](auto holds) {
+        return std::ranges::any_of(request.rules, [&](const std::string& word) {
+            const rule_facts* rule = find_rule(word);
+            return rule != nullptr && holds(*rule);
+        });
     };
-    if (request.lens && std::ranges::none_of(request.rules, reads)) {
+    const std::string rule = printable(request.rules.front());
+    if (flags.lens && !any([](const rule_facts& r) { return r.lens; })) {
         fail("--lens: {} read with a lens, got --rule {}", rule_names(&rule_facts::lens, " and "),
-             printable(request.rules.front()));
+             rule);
+    }
+    if (flags.clusters && !any([](const rule_facts& r) { return r.clusters; })) {
+        fail("--clusters: is for the rule {}, got --rule {}",
+             rule_names(&rule_facts::clusters, " and "), rule);
+    }
+    if (flags.reads && !any([](const rule_facts& r) { return r.name == "classifier"; })) {
+        fail("--reads: is for the rule classifier, got --rule {}", rule);
+    }
+    for (const auto& [flag, given] : {std::pair{"--agreement", flags.agreement.has_value()},
+                                      std::pair{"--layers", flags.layers.has_value()},
+                                      std::pair{"--fit-file", flags.fit_file.has_value()}}) {
+        if (given && !any([](const rule_facts&) { return true; })) {
+            fail("{}: is for a rule by name, which is fitted; got the file {}", flag, rule);
+        }
+    }
+}
+
+/// Throws xlens::error for a flag of another action.
+void check_action(const exit_flags& flags) {
+    const bool table = flags.action == "table";
+    const bool eval = flags.action == "eval";
+    if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
+    if (!eval && flags.fit_file) { fail("--fit-file: is for exit eval"); }
+    if (!eval && flags.options.verify) { fail("--verify: is for exit eval"); }
+    if (!eval && flags.curve) { fail("--curve: is for exit eval"); }
+    if (!table && flags.seeds) { fail("--seeds: is for exit table"); }
+    if (!table) { return; }
+    for (const auto& [flag, given] : {std::pair{"--layers", flags.layers.has_value()},
+                                      std::pair{"--agreement", flags.agreement.has_value()},
+                                      std::pair{"--lens", flags.lens.has_value()},
+                                      std::pair{"--reads", flags.reads.has_value()},
+                                      std::pair{"--timed", flags.timed.has_value()}}) {
+        if (given) { fail("{}: is for exit fit and exit eval", flag); }
     }
 }
 
@@ -133,13 +167,15 @@ exit_request checked(const exit_flags& flags) {
     }
     if (!table && !flags.rule) { fail("--rule: expected a rule's name or file, got nothing"); }
     if (flags.action == "fit" && !flags.path) { fail("-o: expected a file to write, got nothing"); }
-    if (flags.action != "fit" && flags.path) { fail("-o: exit {} writes no file", flags.action); }
-    if (flags.action != "eval" && flags.fit_file) { fail("--fit-file: is for exit eval"); }
-    if (flags.action != "eval" && flags.options.verify) { fail("--verify: is for exit eval"); }
-    if (flags.action != "table" && flags.seeds) { fail("--seeds: is for exit table"); }
-    if (table && flags.layers) { fail("--layers: is for exit fit and exit eval"); }
+    check_action(flags);
     exit_request out{rules_of(flags.rule.value_or("")), flags.clusters, {}, flags.options};
     exit_options& options = out.options;
+    options.text = "--file";
+    options.curve = flags.curve.value_or(0);
+    options.timed = flags.timed.value_or(usual_timed);
+    if (options.verify && options.timed == 0) {
+        fail("--verify: expected --timed of 1 or more, got 0");
+    }
     if (flags.lens == "linear" || flags.lens == "tuned") {
         options.lens = flags.lens == "linear" ? exit_lens::linear : exit_lens::tuned;
     } else if (flags.lens && flags.lens != "plain") {
@@ -149,7 +185,7 @@ exit_request checked(const exit_flags& flags) {
         }
         out.lens = flags.lens;
     }
-    if (flags.reads != "residual") {
+    if (flags.reads && flags.reads != "residual") {
         options.reads = flags.reads == "update" ? classifier_input::update : classifier_input::both;
     }
     if (flags.agreement) { options.agreement = *flags.agreement; }
@@ -373,7 +409,7 @@ void run(const exit_flags& flags) {
     if (flags.path) { refuse_input(*flags.path); }  // now, not after the work
     if (flags.action == "table") { return run_table(opened, flags, request); }
     check_rules(request);
-    check_lens(request);
+    check_use(flags, request);
     if (request.lens) { opened.use_lens(*request.lens); }
     if (flags.action == "fit") { check_fit(*flags.rule); }
     if (flags.layers) {  // all but the last, at which nothing is saved
@@ -416,16 +452,17 @@ void add_exit(command_line& program) {
     a.text("--lens", flags->lens, "LENS",
            "What " + rule_names(&rule_facts::lens, " and ") +
                " read with:\nplain, linear, tuned, or a file as of trace --lens");
-    a.choice("--reads", flags->reads, {"residual", "update", "both"}, "What classifier looks at");
+    a.choice("--reads", flags->reads, {"residual", "update", "both"},
+             "What classifier looks at (residual)");
     a.text("--layers", flags->layers, "3,5-8", "Layers at which the rule decides");
     a.text("--clusters", flags->clusters, "FILE", "Clusters of xlens cluster (cluster, table)");
     a.text("--fit-file", flags->fit_file, "FILE", "Text that eval by name fits on");
-    a.whole("--curve", flags->options.curve, 0, 1U << 16U,
+    a.whole("--curve", flags->curve, 0, 1U << 16U,
             "Thresholds to report beside the one that is used (eval)");
     a.text("--seeds", flags->seeds, "S,S,..", "One split each (table; 38,39,40,41,42)");
     a.whole("--window", flags->options.window, 2, 1U << 28U, "Tokens that are read together");
-    a.whole("--timed", flags->options.timed, 0, 1U << 28U,
-            "Tokens that are decoded one by one for the times; 0: none");
+    a.whole("--timed", flags->timed, 0, 1U << 28U,
+            "Tokens that are decoded one by one for the times; 0: none (256)");
     a.flag("--verify", flags->options.verify,
            "Decode them with exits that are verified, as generate --verify does (eval)");
 }

@@ -4,6 +4,7 @@
 #include "output/names.hpp"
 #include "output/table_line.hpp"
 
+#include <xlens/compare/compare_options.hpp>
 #include <xlens/core/neuron.hpp>
 #include <xlens/model/hyperparameters.hpp>
 
@@ -76,7 +77,11 @@ void print_headings(bool values) {
     table_line groups;
     groups.to(8).put("what the lens reads", style::dim).to(29).put("residual", style::dim);
     groups.to(49).put("dominant sub-updates", style::dim);
-    if (values) { groups.to(72).put("value vectors", style::dim); }
+    if (values) {
+        groups.to(72).put(
+            fmt::format("value vectors (promoted: of {})", compare_options{2}.value_sample),
+            style::dim);
+    }
     groups.print();
     table_line line;
     line.right("layer", 5).right("KL", 10).right("top-1", 9);
