@@ -52,10 +52,10 @@ struct jacobian_lens_options {
 /// and values of the first positions are computed once. The error is of order ε² and of f32's
 /// rounding over ε (tests/lens/fit_jacobian_lens.cpp measures it). What the step bends,
 ///   r = ‖h_last(+) + h_last(-) - 2·h_last‖ / ‖h_last(+) - h_last(-)‖,
-/// is a third of ε over the length on which the function bends, so that the error is some r²: a
-/// column whose r is more than 0.02 is taken again with half the step, as long as that makes r
-/// less. (Residuals of Gemma 3 have a few numbers that are a thousand times the others, so that a
-/// share of their length is a giant's step for these.)
+/// is half of ε over the length L on which the function bends (h'/h''), and the error ε²/(6·L²)
+/// some 2·r²/3: a column whose r is more than 0.02 is taken again with half the step, as long as
+/// that makes r less. (Residuals of Gemma 3 have a few numbers that are a thousand times the
+/// others, for which a share of their length is far too long a step.)
 /// Throws xlens::error for prompts that leave no position, where too few prompts are asked for too
 /// few columns to see each, where a column bends whatever the step; and for a model that rounds,
 /// whose steps are noise (precision::native, a cache of f16 or q8_0), or has mixtures of experts,

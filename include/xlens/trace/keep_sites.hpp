@@ -34,12 +34,15 @@ public:
     /// Throws xlens::error for a site that is none of these hooks.
     explicit keep_sites(std::vector<layer_site> places);
 
-    /// What it had at places[i]; nothing before a pass.
+    /// What it had at places[i]; nothing before a pass, and where it left before that place.
     [[nodiscard]] rows<const float> kept(std::size_t i) const { return m_kept[i]; }
     /// Throws xlens::error for a layer that the model does not have.
     void check(const model_sizes& model) const;
 
-    void embedding(const site& where, rows<float> x) { keep(hook::embedding, where, x); }
+    void embedding(const site& where, rows<float> x) {
+        for (auto& kept : m_kept) { kept.resize({std::size_t{0}, std::size_t{0}}); }
+        keep(hook::embedding, where, x);
+    }
     void head_outputs(const site& where, rows<float> z) { keep(hook::head_outputs, where, z); }
     void attention_out(const site& where, rows<float> x) { keep(hook::attention_out, where, x); }
     void before(const site& where, rows<float> x) { keep(hook::before, where, x); }
