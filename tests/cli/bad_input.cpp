@@ -241,9 +241,11 @@ const std::vector<bad_case> cases{
      "trace: unknown argument '--ban'; xlens trace --help lists them"},
     // Files of text.
     {{"perplexity", model}, "--file: expected a text file, got nothing"},
-    {{"lens", "fit", model, "--kind", "jacobian", "--file", "README.md", "-o", "x", "--precision",
+    {{"lens", "fit", model, "--kind", "jacobian", "--file", "x", "-o", "x", "--precision",
       "native"},
-     "jacobian lens: expected the precision f32, got native"},
+     "--precision: lens fit --kind jacobian takes f32, got native"},
+    {{"lens", "fit", model, "--kind", "jacobian", "--file", "x", "-o", "x", "--cache", "q8_0"},
+     "--cache: lens fit --kind jacobian takes f32, got q8_0"},
     {{"exit", "table", model, "--file", "README.md", "--clusters", "README.md", "--seeds", "a"},
      "--seeds: expected a whole number from 0 to 4294967295, got 'a'"},
     {{"perplexity", model, "--file", "/no/such"},

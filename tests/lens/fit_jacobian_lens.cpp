@@ -168,6 +168,8 @@ BOOST_AUTO_TEST_CASE(what_rounds_or_jumps_has_no_derivative) {
     };
     BOOST_TEST(refused(load(golden_path("models/llama/hf"), {.cache = format_id::f16})) ==
                "jacobian lens: expected a cache of f32, got f16");
+    BOOST_TEST(refused(load(default_model(), {.precision = precision::native})) ==
+               "jacobian lens: expected the precision f32, got native");
     BOOST_TEST(refused(load(golden_path("families/qwen3_moe/hf"))) ==
                "jacobian lens: mixtures of experts are not supported: their choice has no "
                "derivative");

@@ -4,6 +4,7 @@
 
 #include <xlens/interventions/intervene.hpp>
 #include <xlens/interventions/steer.hpp>
+#include <xlens/io/load.hpp>
 #include <xlens/lens/logit_lens.hpp>
 #include <xlens/model/model.hpp>
 #include <xlens/trace/attribution.hpp>
@@ -11,6 +12,7 @@
 #include <xlens/trace/observe_updates.hpp>
 
 #include "support/error_message.hpp"
+#include "support/golden.hpp"
 #include "support/tiny_model.hpp"
 
 #include <limits>
@@ -79,6 +81,30 @@ BOOST_AUTO_TEST_CASE(inputs_of_another_width) {
         BOOST_TEST(norm == "norm: x (1, " + std::to_string(n) + ") and out (1, " +
                                std::to_string(width) + "), expected (T, " + std::to_string(width) +
                                ")");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(value_vectors_and_tokens_that_are_not_there) {
+    const model gemma = load(golden_path("families/gemma2/hf"));  // its value vectors have a gain
+    const auto values = gemma.value_matrices().front();
+    const std::size_t D = values.rows();
+    const std::size_t F = values.cols();
+    std::vector<float> out(D);
+    BOOST_TEST(error_message([&] { values.column(F, out); }) ==
+               "value vectors: neuron " + std::to_string(F) + " of " + std::to_string(F));
+    out.resize(3);
+    BOOST_TEST(error_message([&] { values.column(0, out); }) ==
+               "value vectors: width: expected " + std::to_string(D) + ", got 3");
+    std::vector<float> products(F);
+    BOOST_TEST(error_message([&] { values.product(out, products); }) ==
+               "products with value vectors: width: expected " + std::to_string(D) + ", got 3");
+    BOOST_TEST(error_message([&] { values.norms(out); }) ==
+               "norms of value vectors: count: expected " + std::to_string(F) + ", got 3");
+    xt::xtensor<float, 2> x = xt::zeros<float>({std::size_t{1}, D});
+    for (const token_id token : {-1, 1'000'000}) {
+        const std::vector<token_id> one{token};
+        BOOST_TEST(
+            error_message([&] { gemma.embedding(one, x); }).starts_with("embedding: token "));
     }
 }
 

@@ -48,11 +48,11 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_of_the_last_pass) {
 }
 
 BOOST_AUTO_TEST_CASE(sites_that_cannot_be_kept_are_refused) {
-    BOOST_TEST(error_message([] { keep_sites({{hook::logits, 0}}); })
-                   .starts_with("keep: expected a site of (T, D) or (T, H·d): "));
+    BOOST_TEST(error_message([] {
+                   keep_sites({{hook::logits, 0}});
+               }).starts_with("keep: expected a site of (T, D) or (T, H·d): "));
     keep_sites keep({{hook::after, 9}});
     sequence_state state = llama().model.start();
-    BOOST_TEST(error_message([&] {
-                   llama().model.forward(state, {1}, keep);
-               }) == "keep: layer 9, the model has layers 0 to 1");
+    BOOST_TEST(error_message([&] { llama().model.forward(state, {1}, keep); }) ==
+               "keep: layer 9, the model has layers 0 to 1");
 }

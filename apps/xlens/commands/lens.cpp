@@ -68,6 +68,12 @@ void check(const lens_flags& flags) {
     if (!jacobian && flags.columns) { fail("--columns: is for lens fit --kind jacobian"); }
     if (!jacobian && flags.layers) { fail("--layers: is for lens fit --kind jacobian"); }
     if (!jacobian && flags.seed) { fail("--seed: is for lens fit --kind jacobian"); }
+    if (jacobian && flags.common.precision != "f32") {
+        fail("--precision: lens fit --kind jacobian takes f32, got {}", flags.common.precision);
+    }
+    if (jacobian && flags.common.cache != "f32") {
+        fail("--cache: lens fit --kind jacobian takes f32, got {}", flags.common.cache);
+    }
 }
 
 /// Tokens of --window, which the model must be able to read.

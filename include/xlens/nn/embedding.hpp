@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/types.hpp>
 #include <xlens/kernels/matmul.hpp>
 #include <xlens/kernels/scratch.hpp>
@@ -28,8 +29,11 @@ struct embedding {
     std::vector<cluster> clusters;  ///< in the order of their ids
     float scale = 1.0F;
 
-    /// tokens (T) -> out (T, D). Every token is below the vocabulary's size.
+    /// tokens (T) -> out (T, D). Throws xlens::error for a token that is not there.
     void operator()(std::span<const token_id> tokens, rows<float> out) const {
+        if (out.count() != tokens.size()) {
+            fail("embedding: {} tokens into {} rows", tokens.size(), out.count());
+        }
         for (std::size_t t = 0; t < tokens.size(); ++t) {
             look_up(static_cast<std::size_t>(tokens[t]), out[t]);
             if (scale != 1.0F) {
@@ -43,6 +47,10 @@ private:
         const auto after = std::find_if(clusters.begin() + 1, clusters.end(),
                                         [&](const cluster& c) { return c.first > token; });
         const cluster& c = *(after - 1);
+        if (token - c.first >= c.table.rows()) {
+            fail("embedding: token {}, expected 0 to {}", token,
+                 clusters.back().first + clusters.back().table.rows() - 1);
+        }
         if (!c.projection) { return c.table.row(token - c.first, out); }
         struct narrow_row;
         const std::span<float> row(kernels::scratch<narrow_row>(c.table.cols()), c.table.cols());

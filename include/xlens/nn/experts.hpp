@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/add.hpp>
 #include <xlens/kernels/any_activation.hpp>
@@ -113,6 +114,10 @@ struct experts {
     }
     /// out (T, D) = Σ_i m_i·w_i, expert by expert; those whose m are all 0 are left out.
     void sum(rows<const float> m, rows<float> out) const {
+        if (m.width() != inner_width() || m.count() != out.count()) {
+            fail("experts: coefficients ({}, {}), expected ({}, {})", m.count(), m.width(),
+                 out.count(), inner_width());
+        }
         for (std::size_t t = 0; t < out.count(); ++t) { std::ranges::fill(out[t], 0.0F); }
         each([&](std::size_t e, std::size_t first) {
             const rows<const float> own = m.columns(first, all[e].width());

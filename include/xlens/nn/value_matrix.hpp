@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <xlens/core/error.hpp>
 #include <xlens/core/xtensor.hpp>
 #include <xlens/kernels/column_norms.hpp>
 #include <xlens/kernels/matmul.hpp>
@@ -48,14 +49,20 @@ public:
         const float w = m_parts[p](d, i - begin(p));
         return m_gain.empty() ? w : m_gain[d] * w;
     }
+    // All throw xlens::error for neurons that are not there, and for spans and rows of other sizes.
+
     /// out = v_i (D).
     void column(std::size_t i, std::span<float> out) const {
+        if (i >= cols()) { fail("value vectors: neuron {} of {}", i, cols()); }
+        expect("value vectors: width", out.size(), rows());
         const std::size_t p = part_of(i);
         m_parts[p].column(i - begin(p), out);
         multiply(out);
     }
     /// out (F, D): all of them.
     void columns(xlens::rows<float> out) const {
+        expect("value vectors: rows", out.count(), cols());
+        expect("value vectors: width", out.width(), rows());
         for (std::size_t p = 0; p < m_parts.size(); ++p) {
             decode_columns(m_parts[p], out.subrows(begin(p), m_parts[p].cols()));
         }
@@ -85,6 +92,9 @@ public:
     }
     /// out (N, F): ⟨x_n, v_i⟩ of x (N, D). One pass over W.
     void products(xlens::rows<const float> x, xlens::rows<float> out) const {
+        expect("products with value vectors: width", x.width(), rows());
+        expect("products with value vectors: columns", out.width(), cols());
+        expect("products with value vectors: rows", out.count(), x.count());
         xt::xtensor<float, 2> folded;
         if (!m_gain.empty()) {
             folded = x.tensor();
@@ -102,6 +112,7 @@ public:
     }
     /// out (F): ‖v_i‖. One pass over W.
     void norms(std::span<float> out) const {
+        expect("norms of value vectors: count", out.size(), cols());
         for (std::size_t p = 0; p < m_parts.size(); ++p) {
             const std::span<float> some = out.subspan(begin(p), m_parts[p].cols());
             if (m_gain.empty()) {
@@ -113,6 +124,9 @@ public:
     }
 
 private:
+    static void expect(const char* what, std::size_t found, std::size_t expected) {
+        if (found != expected) { fail("{}: expected {}, got {}", what, expected, found); }
+    }
     [[nodiscard]] std::size_t begin(std::size_t p) const { return p == 0 ? 0 : m_ends[p - 1]; }
     [[nodiscard]] std::size_t part_of(std::size_t i) const {
         return static_cast<std::size_t>(std::ranges::upper_bound(m_ends, i) - m_ends.begin());
