@@ -96,8 +96,8 @@ sequence_state begun(std::size_t count) {
 
 BOOST_AUTO_TEST_CASE(a_pass_that_throws_is_not_seen_in_the_next) {
     for (const hook where : places) {
-        for (const std::size_t layer : {0, 1}) {
-            for (const std::size_t read : {0, 3}) {
+        for (const std::size_t layer : {std::size_t{0}, std::size_t{1}}) {
+            for (const std::size_t read : {std::size_t{0}, std::size_t{3}}) {
                 throws_at policy(where, layer);
                 check_undone(begun(read), [&](sequence_state& state) {
                     BOOST_CHECK_THROW(whole().forward(state, ids().subspan(3, 2), policy),
