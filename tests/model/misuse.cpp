@@ -91,10 +91,10 @@ BOOST_AUTO_TEST_CASE(value_vectors_and_tokens_that_are_not_there) {
     const std::size_t F = values.cols();
     std::vector<float> out(D);
     BOOST_TEST(error_message([&] { values.column(F, out); }) ==
-               "value vectors: neuron " + std::to_string(F) + " of " + std::to_string(F));
+               "value: neuron " + std::to_string(F) + " of a layer with " + std::to_string(F));
     out.resize(3);
     BOOST_TEST(error_message([&] { values.column(0, out); }) ==
-               "value vectors: width: expected " + std::to_string(D) + ", got 3");
+               "value: 3 numbers for a width of " + std::to_string(D));
     std::vector<float> products(F);
     BOOST_TEST(error_message([&] { values.product(out, products); }) ==
                "products with value vectors: width: expected " + std::to_string(D) + ", got 3");

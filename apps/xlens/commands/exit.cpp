@@ -112,13 +112,15 @@ void check_use(const exit_flags& flags, const exit_request& request) {
         fail("--clusters: is for the rule {}, got --rule {}",
              rule_names(&rule_facts::clusters, " and "), rule);
     }
-    if (flags.reads && !any([](const rule_facts& r) { return r.name == "classifier"; })) {
-        fail("--reads: is for the rule classifier, got --rule {}", rule);
+    if (flags.reads && !any([](const rule_facts& r) { return r.input; })) {
+        fail("--reads: is for the rule {}, got --rule {}", rule_names(&rule_facts::input, " and "),
+             rule);
     }
+    if (any([](const rule_facts&) { return true; })) { return; }
     for (const auto& [flag, given] : {std::pair{"--agreement", flags.agreement.has_value()},
                                       std::pair{"--layers", flags.layers.has_value()},
                                       std::pair{"--fit-file", flags.fit_file.has_value()}}) {
-        if (given && !any([](const rule_facts&) { return true; })) {
+        if (given) {
             fail("{}: is for a rule by name, which is fitted; got the file {}", flag, rule);
         }
     }

@@ -79,7 +79,7 @@ void print_headings(bool values) {
     groups.to(49).put("dominant sub-updates", style::dim);
     if (values) {
         groups.to(72).put(
-            fmt::format("value vectors (promoted: of {})", compare_options{2}.value_sample),
+            fmt::format("value vectors (promoted: of {})", compare_options::usual_sample),
             style::dim);
     }
     groups.print();

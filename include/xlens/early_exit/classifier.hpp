@@ -30,7 +30,7 @@ enum class classifier_input { residual, update, both };
 /// the position has saturated. The score is its probability; the residual is read plainly.
 class classifier {
 public:
-    static constexpr rule_facts facts{.name = "classifier"};
+    static constexpr rule_facts facts{.name = "classifier", .input = true};
     static constexpr std::string_view name = facts.name;
 
     explicit classifier(classifier_input input) : m_input(input) {}

@@ -14,6 +14,7 @@ struct rule_facts {
         {};                   ///< to use it with where it was not fitted; none: it must be
     bool lens = false;        ///< reads the residual with a lens that may be chosen
     bool vocabulary = false;  ///< each decision costs an unembedding
+    bool input = false;       ///< what it looks at may be chosen (classifier_input)
     bool clusters = false;    ///< needs clusters of the value vectors
     bool yes_or_no = false;   ///< scores are 1 and 0: there is nothing to calibrate
     bool told = false;        ///< knows the answers: it can be measured, not used

@@ -36,6 +36,9 @@ namespace xlens::detail {
 XLENS_API std::vector<std::size_t> numbers_of(const json_field& list);
 /// LAYERS: a list, or ranges ("5-8,11").
 XLENS_API std::vector<std::size_t> layers_of(const json_field& value);
+/// FILE: the member "file", a path from `folder` on.
+XLENS_API std::filesystem::path file_of(const json_field& value,
+                                        const std::filesystem::path& folder);
 /// NEURONS: a list, or a file that is looked for in `folder`; each once, at least one.
 XLENS_API std::vector<neuron> neurons_of(const json_field& value,
                                          const std::filesystem::path& folder);
@@ -65,6 +68,11 @@ XLENS_API std::vector<std::size_t> layers_of(const json_field& value) {
     return parse_ranges(value.place(), value.string(), max_tensors);
 }
 
+XLENS_API std::filesystem::path file_of(const json_field& value,
+                                        const std::filesystem::path& folder) {
+    return folder / value.at("file").string();
+}
+
 /// The first of those that are named twice.
 inline std::vector<neuron> named_once(std::vector<neuron> all) {
     std::set<std::pair<std::size_t, std::size_t>> known;
@@ -82,9 +90,8 @@ inline std::vector<neuron> neurons_of_file(const json_field& value,
                    ? contribution_sign::positive
                    : contribution_sign::negative;
     }
-    std::vector<neuron> out =
-        named_once(read_neuron_file(folder / value.at("file").string(),
-                                    cluster ? std::optional(cluster->id()) : std::nullopt, sign));
+    std::vector<neuron> out = named_once(read_neuron_file(
+        file_of(value, folder), cluster ? std::optional(cluster->id()) : std::nullopt, sign));
     if (const auto limit = value.find("limit")) {
         const auto most = static_cast<std::size_t>(limit->id());
         out.resize(std::min(out.size(), most));

@@ -68,10 +68,6 @@ private:
 
     [[nodiscard]] static ban_step read_ban(const json_field& step);
 
-    [[nodiscard]] std::filesystem::path file_of(const json_field& value) const {
-        return m_folder / value.at("file").string();
-    }
-
     std::filesystem::path m_folder;
 };
 
@@ -138,7 +134,7 @@ XLENS_API edit_step recipe_reader::read_edit(const json_field& step, std::string
     const json_field listed = step.at("neurons");
     out.neurons = neurons_of(listed, m_folder);
     out.place = listed.place();
-    if (listed.value().is_object()) { out.file = file_of(listed); }
+    if (listed.value().is_object()) { out.file = file_of(listed, m_folder); }
     out.when = moment_of(step);
     return out;
 }
@@ -177,7 +173,7 @@ XLENS_API directions_step recipe_reader::read_directions_step(const json_field& 
     only_keys(step, {"do", "file", "layers", "strength", "when", "positions"});
     directions_step out;
     out.place = step.place();
-    out.file = m_folder / step.at("file").string();
+    out.file = file_of(step, m_folder);
     if (const auto list = step.find("layers")) { out.layers = layers_of(*list); }
     if (const auto strength = step.find("strength")) { out.strength = number_of(*strength); }
     out.when = moment_of(step);
@@ -235,7 +231,7 @@ XLENS_API void recipe_reader::read_ablation(const json_field& step, patch_step& 
     const auto ablate = step.find("ablate");
     const auto file = step.find("file");
     if (ablate && word_of(*ablate, {"zero", "mean"}) == "mean") {
-        to.mean = file_of(step);
+        to.mean = file_of(step, m_folder);
     } else if (file) {
         fail("{}: expected \"ablate\": \"mean\" with it, got none", file->place());
     }

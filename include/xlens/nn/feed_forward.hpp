@@ -221,13 +221,7 @@ public:
 
     /// v_i (D) into out, decoded. Throws xlens::error for a neuron that is not
     /// there, and for an out of another width.
-    void value(std::size_t i, std::span<float> out) const {
-        if (i >= inner_width()) { fail("value: neuron {} of a layer with {}", i, inner_width()); }
-        if (out.size() != width()) {
-            fail("value: {} numbers for a width of {}", out.size(), width());
-        }
-        values().column(i, out);
-    }
+    void value(std::size_t i, std::span<float> out) const { values().column(i, out); }
     /// All value vectors; borrows the layer.
     [[nodiscard]] value_matrix<Weights> values() const {
         return {parts(m_values, &experts<Weights>::expert::values), {m_gain.data(), m_gain.size()}};

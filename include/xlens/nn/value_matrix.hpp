@@ -53,8 +53,10 @@ public:
 
     /// out = v_i (D).
     void column(std::size_t i, std::span<float> out) const {
-        if (i >= cols()) { fail("value vectors: neuron {} of {}", i, cols()); }
-        expect("value vectors: width", out.size(), rows());
+        if (i >= cols()) { fail("value: neuron {} of a layer with {}", i, cols()); }
+        if (out.size() != rows()) {
+            fail("value: {} numbers for a width of {}", out.size(), rows());
+        }
         const std::size_t p = part_of(i);
         m_parts[p].column(i - begin(p), out);
         multiply(out);
