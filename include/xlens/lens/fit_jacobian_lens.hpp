@@ -137,7 +137,7 @@ public:
 
 private:
     static constexpr double little = 0.02;
-    static constexpr double much = 0.5;
+    static constexpr double much = 0.1;
     static constexpr int most_halvings = 12;
 
     /// A column by one step up and one down, and its r.
